@@ -1,0 +1,59 @@
+"""Random numbers that are a pure function of what they are for.
+
+A generator object would tie a draw to the draws before it. Here each draw hashes its own coordinates (seed, row, word,
+variant), so that a row of a batch of thousands gets the numbers it would get alone, and whole batches are drawn at once.
+The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+Seed = int | tuple[int, ...]
+
+_MASK = (1 << 64) - 1
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(x: np.ndarray) -> np.ndarray:
+    """Hashes 64-bit integers to 64 well-spread bits, element by element: `uint64` of any shape to the same shape."""
+    x = x + _GOLDEN
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
+
+
+def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
+    """
+    One 64-bit key per seed, `(B,)` `uint64`. An int and a tuple that holds it alone are the same seed.
+
+    Raises:
+        `TypeError`: if a seed is neither an int nor a tuple of ints.
+    """
+    rows = [seed if isinstance(seed, tuple) else (seed,) for seed in seeds]
+    width = max(map(len, rows), default=0)
+    try:
+        # Shorter tuples are filled up, and the length is hashed, too, so that (1,) and (1, 0) differ.
+        parts = np.array(
+            [[part & _MASK for part in (len(row), *row, *(0,) * (width - len(row)))] for row in rows], dtype=np.uint64
+        )
+    except TypeError as error:
+        raise TypeError(f"A seed is an int or a tuple of ints; received {list(seeds)[:3]!r}.") from error
+    keys = np.zeros(len(rows), dtype=np.uint64)
+    for column in parts.T if len(rows) else ():
+        keys = mix(keys ^ column)
+    return keys
+
+
+def below(bits: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Integers in `[0, bounds)` from the low 32 of 64 random bits; the high 32 stay for [`unit`]."""
+    return (((bits & np.uint64(0xFFFFFFFF)) * bounds.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
+
+
+def unit(bits: np.ndarray) -> np.ndarray:
+    """Numbers in `[0, 1)` from the high 32 of 64 random bits."""
+    return (bits >> np.uint64(32)).astype(np.float64) * 2.0**-32

@@ -1,0 +1,96 @@
+"""WordNet synonyms, in the part of speech, inflection and case of the word that they replace."""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+from .lexicon import Lexicon, tokenizer_fingerprint
+from .substitution import LexiconSubstitution
+
+
+logger = logging.getLogger(__name__)
+
+
+class WordNetSynonyms(LexiconSubstitution):
+    """
+    Replaces words by WordNet synonyms: movies by films, ran by jogged.
+
+    The synonyms of all English words that have some are compiled once per tokenizer into a lexicon of pieces, and cached
+    on disk; WordNet is then not needed any more. Stop words, numbers, punctuation, special tokens, parts of hyphenated
+    words and capitalised words inside a sentence, most of them names, stay.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        replace_prob (`float`, *optional*, defaults to 0.3): Probability that a word with synonyms is replaced.
+        max_length (`int`, *optional*): Longest variant in tokens, `tokenizer.model_max_length` by default.
+        segments (`str`, *optional*, defaults to `"all"`): Which text of a pair may change: `"all"`, `"first"`, `"second"`.
+        min_sense_share (`float`, *optional*, defaults to 0.4):
+            Senses that make up less than this share of a word's occurrences in WordNet's tagged texts give no synonyms.
+        multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
+        cache_dir (`str` or `Path`, *optional*):
+            Where lexicons are kept. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
+
+    Raises:
+        `LookupError`: if the lexicon is not cached and WordNet is not installed.
+        `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
+
+    Example:
+
+    ```python
+    >>> augmenter = WordNetSynonyms(tokenizer)
+    >>> augmenter.augment_text("The movie was awful.", num_variants=2, seed=0)
+    ['The film was awful.', 'The movie was terrible.']
+    ```
+
+    Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        replace_prob: float = 0.3,
+        max_length: int | None = None,
+        segments: str = "all",
+        min_sense_share: float = 0.4,
+        multiword: bool = True,
+        cache_dir: str | os.PathLike | None = None,
+    ):
+        if not 0 <= min_sense_share <= 1:
+            raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
+        self.min_sense_share = min_sense_share
+        self.multiword = multiword
+        self.cache_dir = Path(cache_dir) if cache_dir is not None else _default_cache_dir()
+        super().__init__(tokenizer, None, replace_prob, max_length, segments)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(replace_prob={self.replace_prob}, max_length={self.max_length}, "
+            f"segments={self.segments!r}, min_sense_share={self.min_sense_share}, multiword={self.multiword})"
+        )
+
+    def _compile(self, words: None) -> Lexicon:
+        options = f"wordnet:{self.min_sense_share}:{self.multiword}:{tokenizer_fingerprint(self.tokenizer)}"
+        fingerprint = hashlib.sha256(options.encode()).hexdigest()
+        path = self.cache_dir / f"wordnet-{fingerprint[:16]}.npz"
+        lexicon = Lexicon.load(path, fingerprint)
+        if lexicon is None:
+            from .synonyms import build_synonyms
+            from .wordnet_data import load_wordnet
+
+            logger.warning("Building the WordNet lexicon of this tokenizer, once; it takes some ten seconds.")
+            words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)
+            lexicon = super()._compile(words)
+            try:
+                lexicon.save(path, fingerprint)
+            except OSError as error:
+                logger.warning(
+                    "The WordNet lexicon could not be cached in %s, so it will be built again: %s", path, error
+                )
+        return lexicon
+
+
+def _default_cache_dir() -> Path:
+    if "HF_MMEL_CACHE" in os.environ:
+        return Path(os.environ["HF_MMEL_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hf_mmel"

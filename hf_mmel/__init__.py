@@ -1,0 +1,12 @@
+"""Fine-tuning on augmented text by minimising the maximal expected loss (MMEL).
+
+Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Loss", ICLR 2021, arXiv 2103.08933.
+"""
+
+from .data_collator import VariantCollator
+from .trainer import MMELTrainer
+from .training_args import MMELTrainingArguments
+
+
+__version__ = "0.1.0"
+__all__ = ["MMELTrainer", "MMELTrainingArguments", "VariantCollator"]

@@ -1,0 +1,156 @@
+"""The GLUE tasks and the arguments of the command line, but for those of the training itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Task(NamedTuple):
+    """What has to be known of a GLUE task; its configuration and its metric go by the task's name."""
+
+    text_columns: tuple[str, ...]
+    regression: bool = False
+    validation_splits: tuple[str, ...] = ("validation",)
+    test_splits: tuple[str, ...] = ("test",)
+
+
+TASKS = {
+    "cola": Task(("sentence",)),
+    "mnli": Task(
+        ("premise", "hypothesis"),
+        validation_splits=("validation_matched", "validation_mismatched"),
+        test_splits=("test_matched", "test_mismatched"),
+    ),
+    "mrpc": Task(("sentence1", "sentence2")),
+    "qnli": Task(("question", "sentence")),
+    "qqp": Task(("question1", "question2")),
+    "rte": Task(("sentence1", "sentence2")),
+    "sst2": Task(("sentence",)),
+    "stsb": Task(("sentence1", "sentence2"), regression=True),
+    "wnli": Task(("sentence1", "sentence2")),
+}
+READERS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
+
+
+@dataclass
+class ModelArguments:
+    """Which model is fine-tuned, and where it comes from."""
+
+    model_name_or_path: str = field(metadata={"help": "Name on the Hub or local path of the pretrained model."})
+    config_name: str | None = field(default=None, metadata={"help": "Configuration, where it is not the model's own."})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, where it is not the model's own."})
+    cache_dir: str | None = field(
+        default=None, metadata={"help": "Folder for downloaded models and data and for the augmenter's lexicon."}
+    )
+    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model on the Hub."})
+    token: str | None = field(
+        default=None, metadata={"help": "Access token for the Hub. Default: the one stored by `hf auth login`."}
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run model code that comes with the checkpoint. Only for sources you trust."}
+    )
+    ignore_mismatched_sizes: bool = field(
+        default=False, metadata={"help": "Start from a new head where the checkpoint's has another number of labels."}
+    )
+    overwrite_output_dir: bool = field(
+        default=False,
+        metadata={"help": "Train anew even if output_dir holds a checkpoint or a saved model."},
+    )
+
+    @property
+    def hub_options(self) -> dict:
+        """What every `from_pretrained` is told."""
+        return {
+            "cache_dir": self.cache_dir,
+            "revision": self.model_revision,
+            "token": self.token,
+            "trust_remote_code": self.trust_remote_code,
+        }
+
+
+@dataclass
+class DataArguments:
+    """Which examples are trained on, evaluated and predicted, and how they are read."""
+
+    task_name: str | None = field(default=None, metadata={"help": f"GLUE task, one of {', '.join(TASKS)}."})
+    dataset_name: str | None = field(
+        default=None,
+        metadata={"help": "Data set on the Hub or local folder. With task_name: a mirror of GLUE (nyu-mll/glue)."},
+    )
+    dataset_config_name: str | None = field(
+        default=None, metadata={"help": "Configuration of the data set. Default: task_name, where one is given."}
+    )
+    train_file: str | None = field(default=None, metadata={"help": "Your training data, csv or json (lines)."})
+    validation_file: str | None = field(default=None, metadata={"help": "Your validation data, csv or json (lines)."})
+    test_file: str | None = field(
+        default=None, metadata={"help": "Your data to predict, csv or json (lines); labels in it are ignored."}
+    )
+    text_column_names: str | None = field(
+        default=None,
+        metadata={
+            "help": "Text column, or two separated by a comma for pairs. Default: the task's columns, else sentence1 "
+            "and sentence2, sentence, text, or the first one or two columns of strings."
+        },
+    )
+    label_column_name: str = field(default="label", metadata={"help": "Column of the labels."})
+    max_seq_length: int = field(default=128, metadata={"help": "Longest input in tokens; longer ones are truncated."})
+    pad_to_max_length: bool = field(
+        default=False,
+        metadata={
+            "help": "Pad every row to max_seq_length. Off by default: K variants multiply the rows of a batch, and "
+            "padding only to the longest of them saves much of that cost. Use it where shapes must be fixed."
+        },
+    )
+    overwrite_cache: bool = field(default=False, metadata={"help": "Tokenise again instead of using cached results."})
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first N examples only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate the first N examples only."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "Predict the first N examples only."})
+
+    def __post_init__(self):
+        if self.task_name is not None:
+            self.task_name = self.task_name.lower()
+            if self.task_name not in TASKS:
+                raise ValueError(f"task_name is {self.task_name!r}; expected one of {', '.join(TASKS)}.")
+        files, named = self.files(), self.task_name or self.dataset_name
+        if not files and not named:
+            raise ValueError("There is no data to work on; pass --task_name, --dataset_name or --train_file.")
+        if files and named:
+            raise ValueError(f"Both {named!r} and files of your own are given; pass the one or the other.")
+        for split, file in files.items():
+            if Path(file).suffix.lower() not in READERS:
+                raise ValueError(f"{split}_file is {file!r}; expected a name that ends in {', '.join(READERS)}.")
+            if not Path(file).is_file():
+                raise ValueError(f"{split}_file is {file!r}, and there is no such file; check the path.")
+        for name in ("max_seq_length", "max_train_samples", "max_eval_samples", "max_predict_samples"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+
+    @property
+    def task(self) -> Task:
+        """The facts of the GLUE task, or the defaults for other data."""
+        return TASKS.get(self.task_name) or Task(text_columns=())
+
+    def files(self) -> dict[str, str]:
+        """The user's own files by split."""
+        files = {"train": self.train_file, "validation": self.validation_file, "test": self.test_file}
+        return {split: file for split, file in files.items() if file is not None}
+
+    def where(self, split: str) -> str:
+        """The name of a split in messages."""
+        return self.files().get(split) or f"{self.dataset_name or 'nyu-mll/glue'} (split {split!r})"
+
+
+@dataclass
+class AugmenterArguments:
+    """How the variants are made."""
+
+    augmenter: str = field(
+        default="wordnet",
+        metadata={"help": "Source of replacements; 'none' trains on the originals.", "choices": ["wordnet", "none"]},
+    )
+    replace_prob: float = field(default=0.3, metadata={"help": "Probability that a replaceable word is replaced."})
+    augment_segments: str = field(
+        default="all", metadata={"help": "Which text of a pair may change.", "choices": ["all", "first", "second"]}
+    )

@@ -1,0 +1,80 @@
+"""The arguments that MMEL adds to transformers' `TrainingArguments`."""
+
+import math
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+
+MMEL_LOSSES = ("soft", "hard", "uniform", "none")
+
+
+@dataclass
+class MMELTrainingArguments(TrainingArguments):
+    r"""
+    `TrainingArguments` with the few fields of the MMEL objective.
+
+    Args:
+        mmel_loss (`str`, *optional*, defaults to `"soft"`):
+            `"soft"` (MMEL-S) adds the reweighted divergence between the predictions on the original and on its variants
+            to the loss of the original, `"hard"` (MMEL-H) reweights the losses of all variants under the example's label,
+            `"uniform"` averages them (plain augmentation), `"none"` trains on the originals alone.
+        lambda_p (`float`, *optional*, defaults to 1.0):
+            Strength \\(\lambda_P \in [0, \infty]\\) of the pull towards uniform weights, in units of the loss: 0 takes the
+            worst variant, `inf` averages.
+        lambda_t (`float`, *optional*, defaults to 1.0):
+            Factor \\(\lambda_T \geq 0\\) of the divergence in the soft loss.
+        num_variants (`int`, *optional*, defaults to 4):
+            Augmented variants per example, K. The original is not counted.
+        reweight_original (`bool`, *optional*):
+            Whether the original is one of the variants that are weighted. By default it is for `"hard"` and `"uniform"`,
+            and is not for `"soft"`.
+        soft_label_gradient (`bool`, *optional*, defaults to `False`):
+            Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
+
+    Raises:
+        `ValueError`: if one of these fields is outside its range.
+    """
+
+    mmel_loss: str = field(
+        default="soft",
+        metadata={
+            "help": "How the variants of one example are weighed: 'soft' (MMEL-S, divergence from the prediction on the "
+            "original), 'hard' (MMEL-H, loss under the label), 'uniform' (plain augmentation) or 'none' (originals only).",
+            "choices": list(MMEL_LOSSES),
+        },
+    )
+    lambda_p: float = field(
+        default=1.0,
+        metadata={
+            "help": "Pull towards uniform weights, in units of the loss: 0 takes the worst variant, inf averages them."
+        },
+    )
+    lambda_t: float = field(default=1.0, metadata={"help": "Factor of the divergence in the soft loss."})
+    num_variants: int = field(
+        default=4, metadata={"help": "Augmented variants per example (K); the original is not counted."}
+    )
+    reweight_original: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Whether the original is one of the weighted variants. Default: yes for hard and uniform, no for soft."
+        },
+    )
+    soft_label_gradient: bool = field(
+        default=False,
+        metadata={"help": "Let the gradient of the soft loss flow through the prediction on the original, too."},
+    )
+
+    def __post_init__(self):
+        if self.mmel_loss not in MMEL_LOSSES:
+            raise ValueError(f"mmel_loss is {self.mmel_loss!r}; expected one of {', '.join(map(repr, MMEL_LOSSES))}.")
+        if not self.lambda_p >= 0:  # NaN fails this comparison, too
+            raise ValueError(f"lambda_p is {self.lambda_p}; expected a number in [0, inf].")
+        if not 0 <= self.lambda_t < math.inf:
+            raise ValueError(f"lambda_t is {self.lambda_t}; expected a finite number >= 0.")
+        if isinstance(self.num_variants, bool) or self.num_variants != int(self.num_variants) or self.num_variants < 1:
+            raise ValueError(
+                f"num_variants is {self.num_variants}; expected a whole number >= 1. "
+                "To train without variants set mmel_loss='none'."
+            )
+        super().__post_init__()

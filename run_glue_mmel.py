@@ -1,0 +1,347 @@
+"""Fine-tune a sequence classifier with MMEL on a GLUE task, a data set of the Hub, or your own csv and json files.
+
+    python run_glue_mmel.py --model_name_or_path bert-base-uncased --task_name rte \\
+        --do_train --do_eval --mmel_loss soft --num_variants 4 --output_dir outputs/rte
+
+A single .json or .yaml file with the same arguments as keys may stand in their place; `--help` lists them all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+import evaluate
+import numpy as np
+import transformers
+import yaml
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    EvalPrediction,
+    HfArgumentParser,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+import hf_mmel
+from hf_mmel import MMELTrainer, MMELTrainingArguments
+from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
+from hf_mmel.glue_data import encode_splits, find_label_names, find_text_columns, load_splits
+
+
+logger = logging.getLogger(__name__)
+
+# Scores of data that is not GLUE: those of the task of the same kind.
+METRIC_OF_CLASSIFICATION, METRIC_OF_REGRESSION = "sst2", "stsb"
+GLUE_METRICS = Path(hf_mmel.__file__).parent / "metrics" / "glue.py"
+
+
+class UsageError(ValueError):
+    """Something the user can put right: ends the command with one line instead of a traceback."""
+
+
+@contextmanager
+def usage_errors(*errors: type[Exception]) -> Iterator[None]:
+    """What the block refuses of the user's input becomes a `UsageError`."""
+    try:
+        yield
+    except errors as error:
+        raise UsageError(str(error)) from error
+
+
+Arguments = tuple[ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments]
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """
+    Trains, evaluates and predicts as the arguments say.
+
+    Args:
+        argv (`list[str]`, *optional*): The arguments, those of the command line by default.
+
+    Returns:
+        `dict[str, float]`: the metrics, named as in `all_results.json`.
+
+    Raises:
+        `UsageError`: if an argument, the data or the model is not usable.
+    """
+    model_args, data_args, augmenter_args, training_args = parse_arguments(sys.argv[1:] if argv is None else argv)
+    set_up_logging(training_args)
+    checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir)
+
+    with usage_errors(ValueError):
+        splits = load_splits(
+            data_args, wanted_splits(data_args, training_args), model_args.cache_dir, model_args.token
+        )
+        text_columns = find_text_columns(splits, data_args)
+        config = load_config(model_args)
+        data_names, names = find_label_names(splits, data_args, config)
+        tokenizer = load_tokenizer(model_args, config, augmenter_args)
+        max_length = longest_input(tokenizer, data_args.max_seq_length)
+        with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
+            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, names)
+    augmenter = build_augmenter(augmenter_args, training_args, tokenizer, max_length, model_args.cache_dir)
+
+    set_seed(training_args.seed)  # before the new head of the model is drawn
+    model = load_model(model_args, config, names)
+    evaluation = [encoded[split] for split in data_args.task.validation_splits if split in encoded]
+    with usage_errors(ValueError, TypeError):
+        trainer = MMELTrainer(
+            model,
+            training_args,
+            data_collator=DataCollatorWithPadding(
+                tokenizer, padding="max_length" if data_args.pad_to_max_length else "longest", max_length=max_length
+            ),
+            train_dataset=encoded.get("train"),
+            eval_dataset=evaluation[0] if evaluation else None,
+            processing_class=tokenizer,
+            compute_metrics=build_metrics(data_args.task_name, data_names, names) if evaluation else None,
+            augmenter=augmenter,
+        )
+
+    metrics = {}
+    if training_args.do_train:
+        metrics |= train(trainer, checkpoint)
+    if training_args.do_eval:
+        metrics |= evaluate_splits(trainer, evaluation)
+    if training_args.do_predict:
+        predict(
+            trainer, [encoded[split] for split in data_args.task.test_splits], data_args.task_name or "custom", names
+        )
+    if training_args.push_to_hub:
+        trainer.push_to_hub(tasks="text-classification", dataset=data_args.task_name or data_args.dataset_name)
+    return metrics
+
+
+def parse_arguments(argv: list[str]) -> Arguments:
+    """The four groups of arguments, from options or from one .json or .yaml file."""
+    parser = HfArgumentParser(
+        (ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments),
+        description=__doc__.splitlines()[0],
+        allow_abbrev=False,
+    )
+    with usage_errors(ValueError, OSError, yaml.YAMLError):
+        if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
+            argv = options_from_file(Path(argv[0]))
+        parsed = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    training_args = parsed[-1]
+    if not (training_args.do_train or training_args.do_eval or training_args.do_predict):
+        raise UsageError("There is nothing to do; pass --do_train, --do_eval or --do_predict, or several of them.")
+    return parsed
+
+
+def options_from_file(path: Path) -> list[str]:
+    """The file's keys and values as options, so that they are converted and checked as on the command line."""
+    text = path.read_text(encoding="utf-8")
+    arguments = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    if not isinstance(arguments, dict):
+        raise ValueError(f"{path} holds a {type(arguments).__name__}; expected arguments as keys with their values.")
+    options = []
+    for name, value in arguments.items():
+        if isinstance(value, list):
+            options += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            options.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+    return options
+
+
+def set_up_logging(training_args: MMELTrainingArguments) -> None:
+    level = training_args.get_process_log_level()
+    logging.basicConfig(format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", stream=sys.stdout)
+    logger.setLevel(level)
+    datasets.utils.logging.set_verbosity(level)
+    transformers.utils.logging.set_verbosity(level)
+
+
+def find_checkpoint(training_args: MMELTrainingArguments, overwrite: bool) -> str | None:
+    """The checkpoint to go on from, if any. A finished model is not overwritten unasked."""
+    output_dir, checkpoint = Path(training_args.output_dir), training_args.resume_from_checkpoint
+    if not training_args.do_train or overwrite:
+        return checkpoint
+    if checkpoint is not None and not Path(checkpoint).is_dir():
+        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
+    if checkpoint is None and output_dir.is_dir():
+        checkpoint = get_last_checkpoint(training_args.output_dir)
+        if checkpoint is not None:
+            logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", checkpoint)
+        elif (output_dir / "config.json").exists():
+            raise UsageError(
+                f"{output_dir} holds a trained model already; choose another --output_dir, or pass "
+                "--overwrite_output_dir to train again and replace it."
+            )
+    return checkpoint
+
+
+def wanted_splits(data_args: DataArguments, training_args: MMELTrainingArguments) -> list[str]:
+    return [
+        *(["train"] if training_args.do_train else []),
+        *(data_args.task.validation_splits if training_args.do_eval else []),
+        *(data_args.task.test_splits if training_args.do_predict else []),
+    ]
+
+
+def load_config(model_args: ModelArguments) -> PretrainedConfig:
+    with usage_errors(OSError):
+        return AutoConfig.from_pretrained(
+            model_args.config_name or model_args.model_name_or_path, **model_args.hub_options
+        )
+
+
+def load_tokenizer(
+    model_args: ModelArguments, config: PretrainedConfig, augmenter_args: AugmenterArguments
+) -> PreTrainedTokenizerBase:
+    name = model_args.tokenizer_name or model_args.model_name_or_path
+    with usage_errors(OSError):
+        tokenizer = AutoTokenizer.from_pretrained(name, **model_args.hub_options)
+    if augmenter_args.augmenter != "none" and not tokenizer.is_fast:
+        raise UsageError(
+            f"{name} has the slow tokenizer {type(tokenizer).__name__}; variants need a fast one. Pass one with "
+            "--tokenizer_name, or --augmenter none."
+        )
+    if tokenizer.pad_token is None:  # decoders; the model has to know as well, to find the end of a padded text
+        tokenizer.pad_token = tokenizer.eos_token
+        config.pad_token_id = tokenizer.pad_token_id
+    return tokenizer
+
+
+def longest_input(tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> int:
+    """`max_seq_length`, or what the tokenizer says that the model can take, if that is less."""
+    if max_seq_length > tokenizer.model_max_length:
+        logger.warning(
+            "max_seq_length is %d, the model takes %d tokens; using %d.",
+            max_seq_length,
+            tokenizer.model_max_length,
+            tokenizer.model_max_length,
+        )
+    return min(max_seq_length, tokenizer.model_max_length)
+
+
+def build_augmenter(
+    augmenter_args: AugmenterArguments,
+    training_args: MMELTrainingArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    cache_dir: str | None,
+):
+    """The source of variants, or `None` where the training needs none."""
+    if not training_args.do_train or training_args.mmel_loss == "none":
+        return None
+    if augmenter_args.augmenter == "none":
+        logger.warning(
+            "Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.",
+            training_args.mmel_loss,
+        )
+        return None
+    from augment import WordNetSynonyms  # NLTK is an optional dependency, needed only here
+
+    with usage_errors(LookupError, ValueError), training_args.main_process_first(desc="building the lexicon"):
+        return WordNetSynonyms(
+            tokenizer,
+            replace_prob=augmenter_args.replace_prob,
+            max_length=max_length,
+            segments=augmenter_args.augment_segments,
+            cache_dir=cache_dir,
+        )
+
+
+def load_model(model_args: ModelArguments, config: PretrainedConfig, names: list[str] | None) -> PreTrainedModel:
+    """The classifier, its configuration naming the classes (`None`: one number is predicted)."""
+    num_labels = 1 if names is None else len(names)
+    is_classifier = any("SequenceClassification" in name for name in config.architectures or [])
+    if is_classifier and config.num_labels != num_labels and not model_args.ignore_mismatched_sizes:
+        raise UsageError(
+            f"{model_args.model_name_or_path} has a classifier of {config.num_labels} outputs, the data needs "
+            f"{num_labels}; pass --ignore_mismatched_sizes to start from a new classifier."
+        )
+    config.num_labels = num_labels
+    if names is not None:
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: i for i, name in enumerate(names)}
+    config.problem_type = "regression" if names is None else "single_label_classification"
+    with usage_errors(OSError, ValueError):
+        return AutoModelForSequenceClassification.from_pretrained(
+            model_args.model_name_or_path,
+            config=config,
+            ignore_mismatched_sizes=model_args.ignore_mismatched_sizes,
+            **model_args.hub_options,
+        )
+
+
+def build_metrics(
+    task_name: str | None, data_names: list[str] | None, names: list[str] | None
+) -> Callable[[EvalPrediction], dict[str, float]]:
+    """The task's GLUE metrics; accuracy, or the correlations of regression, for other data."""
+    task_name = task_name or (METRIC_OF_REGRESSION if names is None else METRIC_OF_CLASSIFICATION)
+    metric = evaluate.load(str(GLUE_METRICS), task_name, keep_in_memory=True)  # so that processes share no file
+    # F1 is that of the data's class 1, wherever the checkpoint keeps that class.
+    data_ids = None if names is None else np.array([data_names.index(name) for name in names])
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        outputs, labels = most_likely(prediction.predictions, names), prediction.label_ids
+        if data_ids is not None:
+            outputs, labels = data_ids[outputs], data_ids[labels]
+        scores = metric.compute(predictions=outputs, references=labels)
+        if len(scores) > 1:
+            scores["combined_score"] = float(np.mean(list(scores.values())))
+        return scores
+
+    return compute_metrics
+
+
+def most_likely(predictions: np.ndarray | tuple, names: list[str] | None) -> np.ndarray:
+    """Class ids `(B,)`, or numbers `(B,)` for regression, from logits `(B, C)`."""
+    logits = predictions[0] if isinstance(predictions, tuple) else predictions
+    return logits.squeeze(-1) if names is None else logits.argmax(-1)
+
+
+def train(trainer: MMELTrainer, checkpoint: str | None) -> dict[str, float]:
+    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    metrics["train_samples"] = len(trainer.train_dataset)
+    trainer.save_model()
+    trainer.log_metrics("train", metrics)
+    trainer.save_metrics("train", metrics)
+    trainer.save_state()
+    return metrics
+
+
+def evaluate_splits(trainer: MMELTrainer, evaluation: list[datasets.Dataset]) -> dict[str, float]:
+    """Scores each data set; those of MNLI's second one, the mismatched genres, end in `_mm`."""
+    metrics = {}
+    for dataset, suffix in zip(evaluation, ("", "_mm"), strict=False):
+        scores = trainer.evaluate(eval_dataset=dataset)
+        scores["eval_samples"] = len(dataset)
+        metrics |= {name + suffix: value for name, value in scores.items() if not (suffix and name == "epoch")}
+    trainer.log_metrics("eval", metrics)
+    trainer.save_metrics("eval", metrics)
+    return metrics
+
+
+def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, names: list[str] | None) -> None:
+    """Writes one line per example, its index and its class or number, to `predict_results_<task>.txt`."""
+    for dataset, suffix in zip(tests, ("", "_mm"), strict=False):
+        outputs = most_likely(trainer.predict(dataset, metric_key_prefix="predict").predictions, names)
+        if trainer.is_world_process_zero():
+            file = Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lines = (
+                f"{i}\t{output:.3f}" if names is None else f"{i}\t{names[output]}" for i, output in enumerate(outputs)
+            )
+            file.write_text("\n".join(["index\tprediction", *lines]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")

@@ -1,0 +1,123 @@
+"""Tiny tokenizers and models, made in seconds and without a network."""
+
+import re
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from augment import LexiconSubstitution
+
+
+torch.set_num_threads(1)  # more cost tiny models time, and far more where several processes share the cores
+
+SENTENCES = [
+    "the movie was awful and the actors ran away",
+    "a wonderful film with great players",
+    "the plot is terrible, the music is lovely",
+    "an odd picture: boring, slow and dull",
+    "children laughed and clapped at the funny clown",
+    "we left early because the acting was bad",
+    "a superb story told with warmth",
+    "the worst thing I ever saw",
+    "don't: it's a state-of-the-art (3-d) film's end!",
+]
+
+WORDS = {
+    "movie": ["film", "motion picture", "picture"],
+    "film": ["movie", "picture"],
+    "awful": ["terrible", "dreadful"],
+    "terrible": ["awful"],
+    "actors": ["players", "performers"],
+    "ran": ["jogged"],
+    "odd": ["unusual", "strange"],
+    "wonderful": ["superb", "marvelous"],
+    "lovely": ["beautiful"],
+    "funny": ["amusing", "comic"],
+    "story": ["tale"],
+    "children": ["kids"],
+}
+TOKENIZER_KINDS = ["wordpiece", "bpe", "unigram"]
+
+
+def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of one of three families, trained on a few sentences, with BERT's or RoBERTa's special tokens."""
+    texts = [*SENTENCES, *(s.capitalize() for s in SENTENCES), *WORDS, *(c for cs in WORDS.values() for c in cs)] * 3
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    if kind == "wordpiece":
+        # Every letter and all words but a few, which come out in pieces. Training one here would break ties at random.
+        words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())} - {
+            "children",
+            "marvelous",
+        }
+        pieces = [*special, *sorted(words | set("abcdefghijklmnopqrstuvwxyz0123456789.!?"))]
+        pieces += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+        tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece(prefix="##")
+        trainer = None
+    elif kind == "bpe":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=500,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=300, special_tokens=special, unk_token="[UNK]", show_progress=False
+        )
+    if trainer is not None:
+        tokenizer.train_from_iterator(texts, trainer)
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    )
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast, dropout: float = 0.0, **config) -> BertForSequenceClassification:
+    """A BERT of two layers and 32 units, the same at every call."""
+    torch.manual_seed(0)
+    return BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            **config,
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer("wordpiece")
+
+
+@pytest.fixture(scope="session", params=TOKENIZER_KINDS)
+def any_tokenizer(request) -> PreTrainedTokenizerFast:
+    return make_tokenizer(request.param)
+
+
+@pytest.fixture(scope="session")
+def augmenter(tokenizer) -> LexiconSubstitution:
+    return LexiconSubstitution(tokenizer, WORDS)

@@ -1,0 +1,339 @@
+"""The command line as users run it: tiny files in, results on disk out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from datasets import ClassLabel, Dataset, Features, Value
+from transformers import AutoModelForSequenceClassification, BertConfig, BertForMaskedLM, BertTokenizerFast
+
+import run_glue_mmel
+
+
+ROOT = Path(__file__).parents[1]
+SYNONYMS = {"film": ["movie"], "good": ["fine", "great"], "awful": ["bad"], "actor": ["player"]}
+WORDS = [
+    "the",
+    "a",
+    "film",
+    "movie",
+    "good",
+    "fine",
+    "great",
+    "awful",
+    "bad",
+    "actor",
+    "player",
+    "was",
+    "is",
+    ".",
+    "NA",
+]
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory):
+    """A masked language model of two layers with its WordPiece tokenizer."""
+    path = tmp_path_factory.mktemp("model")
+    (path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
+    tokenizer = BertTokenizerFast(str(path / "vocab.txt"), do_lower_case=False, model_max_length=64)
+    tokenizer.save_pretrained(path)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=64,
+    )
+    BertForMaskedLM(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def synonyms(monkeypatch):
+    """The WordNet augmenter over a handful of words."""
+    monkeypatch.setattr("augment.wordnet_data.load_wordnet", lambda: None)
+    monkeypatch.setattr("augment.synonyms.build_synonyms", lambda wordnet, **options: SYNONYMS)
+
+
+@pytest.fixture
+def run(model_dir, tmp_path):
+    """Runs the command; later options win over these."""
+
+    def run(*options, out="out"):
+        argv = ["--model_name_or_path", model_dir, "--output_dir", tmp_path / out, "--cache_dir", tmp_path / "cache"]
+        argv += ["--report_to", "none", "--use_cpu", "--disable_tqdm", "true", "--save_strategy", "no"]
+        argv += ["--max_steps", 3, "--per_device_train_batch_size", 4, "--num_variants", 2, *options]
+        return run_glue_mmel.main([str(option) for option in argv])
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes rows as csv, json or json lines."""
+
+    def write(name, rows):
+        path, frame = tmp_path / name, pd.DataFrame(rows)
+        if path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+        elif path.suffix == ".json":
+            path.write_text(json.dumps(rows))
+        else:
+            path.write_text("\n".join(map(json.dumps, rows)))
+        return path
+
+    return write
+
+
+def reviews(labels=("bad", "good"), num_examples=16):
+    texts = ["the film was awful .", "the film was good ."]
+    return [{"text": texts[i % 2], "label": labels[i % 2]} for i in range(num_examples)]
+
+
+def results(tmp_path, name, out="out"):
+    return json.loads((tmp_path / out / f"{name}_results.json").read_text())
+
+
+@pytest.fixture
+def files(write):
+    return ["--train_file", write("train.csv", reviews()), "--validation_file", write("val.csv", reviews())]
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A folder laid out as GLUE is on the Hub."""
+    pair = {"sentence1": "the film was good .", "sentence2": "the movie is fine ."}
+    mnli = {"premise": "the film was good .", "hypothesis": "the movie is fine ."}
+    two, three = ClassLabel(names=["no", "yes"]), ClassLabel(names=["entailment", "neutral", "contradiction"])
+    tasks = {
+        "mrpc": (pair, two, ["train", "validation", "test"]),
+        "rte": (pair, ClassLabel(names=["entailment", "not_entailment"]), ["train", "validation", "test"]),
+        "stsb": (pair, Value("float32"), ["train", "validation", "test"]),
+        "mnli": (mnli, three, ["train", *(f"{s}_{m}matched" for s in ("validation", "test") for m in ("", "mis"))]),
+    }
+    configs = []
+    for task, (texts, label, splits) in tasks.items():
+        configs.append({"config_name": task, "data_files": []})
+        for i, split in enumerate(splits):
+            features = Features({**dict.fromkeys(texts, Value("string")), "label": label, "idx": Value("int32")})
+            size = 8 + i
+            labels = [-1 if split.startswith("test") else row % 2 for row in range(size)]
+            columns = {name: [text] * size for name, text in texts.items()}
+            data = Dataset.from_dict({**columns, "label": labels, "idx": list(range(size))}, features=features)
+            file = tmp_path / "glue" / task / f"{split}-00000-of-00001.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            data.to_parquet(file)
+            configs[-1]["data_files"].append({"split": split, "path": f"{task}/{split}-*"})
+    (tmp_path / "glue" / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs})}---\n")
+    return ["--dataset_name", tmp_path / "glue"]
+
+
+def test_own_files_are_learnt_from_and_results_are_written(run, files, tmp_path):
+    metrics = run(*files, "--do_train", "--do_eval", "--max_steps", 30, "--learning_rate", 1e-2, "--logging_steps", 10)
+    assert metrics["eval_accuracy"] == 1.0
+    assert metrics["train_samples"] == metrics["eval_samples"] == 16
+    assert results(tmp_path, "all") == metrics
+    assert results(tmp_path, "train")["train_loss"] == metrics["train_loss"]
+    assert results(tmp_path, "eval")["eval_accuracy"] == 1.0
+    # The saved model knows the labels by name, and the variants took part in training.
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    assert model.config.id2label == {0: "bad", 1: "good"}
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["label2id"] == {"bad": 0, "good": 1}
+    log = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
+    assert any(entry.get("mmel/effective_num_variants", 0) > 1.1 for entry in log)
+
+
+@pytest.mark.parametrize("mmel_loss", ["soft", "hard", "uniform", "none"])
+def test_every_objective_trains(run, files, mmel_loss):
+    assert run(*files, "--do_train", "--mmel_loss", mmel_loss)["train_loss"] > 0
+
+
+def test_without_augmenter_it_is_plain_fine_tuning(run, files):
+    plain = run(*files, "--do_train", "--do_eval", "--mmel_loss", "none")
+    no_augmenter = run(*files, "--do_train", "--do_eval", "--augmenter", "none", out="other")
+    variants = run(*files, "--do_train", "--do_eval", out="third")
+    assert no_augmenter["eval_loss"] == plain["eval_loss"] != variants["eval_loss"]
+
+
+def test_the_seed_decides_everything(run, files):
+    runs = [
+        run(*files, "--do_train", "--do_eval", "--seed", seed, out=f"out{i}")["eval_loss"]
+        for i, seed in enumerate([1, 1, 2])
+    ]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_glue_task_of_a_local_mirror(run, mirror, tmp_path):
+    metrics = run(*mirror, "--task_name", "rte", "--do_train", "--do_eval", "--do_predict")
+    assert metrics["eval_samples"] == 9
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["id2label"] == {"0": "entailment", "1": "not_entailment"}
+    lines = (tmp_path / "out" / "predict_results_rte.txt").read_text().splitlines()
+    assert lines[0] == "index\tprediction"
+    assert [line.split("\t")[0] for line in lines[1:]] == [str(i) for i in range(10)]
+    assert {line.split("\t")[1] for line in lines[1:]} <= {"entailment", "not_entailment"}
+
+
+def test_stsb_is_regression(run, mirror, tmp_path):
+    metrics = run(*mirror, "--task_name", "stsb", "--do_train", "--do_eval", "--do_predict")
+    assert {"eval_pearson", "eval_spearmanr", "eval_combined_score"} <= metrics.keys()
+    config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config
+    assert (config.num_labels, config.problem_type) == (1, "regression")
+    lines = (tmp_path / "out" / "predict_results_stsb.txt").read_text().splitlines()
+    float(lines[1].split("\t")[1])
+
+
+def test_mnli_is_evaluated_on_both_validation_sets(run, mirror, tmp_path):
+    metrics = run(*mirror, "--task_name", "mnli", "--do_train", "--do_eval", "--do_predict")
+    assert (metrics["eval_samples"], metrics["eval_samples_mm"]) == (9, 10)
+    assert {"eval_accuracy", "eval_accuracy_mm"} <= results(tmp_path, "eval").keys()
+    for name, num_lines in [("mnli", 12), ("mnli_mm", 13)]:
+        assert len((tmp_path / "out" / f"predict_results_{name}.txt").read_text().splitlines()) == num_lines
+
+
+def test_float_labels_are_regression(run, write, tmp_path):
+    train = write("train.json", reviews(labels=(0.5, 2.5)))
+    metrics = run("--train_file", train, "--validation_file", train, "--do_train", "--do_eval")
+    assert "eval_pearson" in metrics
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [((10, 9), ["9", "10"]), (("no", "maybe"), ["maybe", "no"]), ((True, False), ["False", "True"])],
+)
+def test_labels_are_named_in_sorted_order(run, write, tmp_path, labels, names):
+    run("--train_file", write("train.jsonl", reviews(labels)), "--do_train")
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["id2label"] == {str(i): name for i, name in enumerate(names)}
+
+
+def test_the_checkpoints_own_label_order_is_kept(run, mirror, model_dir, tmp_path):
+    config = BertConfig.from_pretrained(model_dir, id2label={0: "YES", 1: "NO"}, label2id={"YES": 0, "NO": 1})
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(model_dir, config=config)
+    model.classifier.bias.data = torch.tensor([10.0, -10.0])
+    model.save_pretrained(tmp_path / "yes")
+    options = ["--model_name_or_path", tmp_path / "yes", "--tokenizer_name", model_dir, "--task_name", "mrpc"]
+    metrics = run(*mirror, *options, "--do_eval", "--do_predict")
+    # The model says yes to everything: 4 of 9 are, and F1 is that of yes, the data's class 1.
+    assert metrics["eval_accuracy"] == pytest.approx(4 / 9)
+    assert metrics["eval_f1"] == pytest.approx(2 * 4 / 9 / (4 / 9 + 1))
+    predictions = (tmp_path / "out" / "predict_results_mrpc.txt").read_text().splitlines()[1:]
+    assert {line.split("\t")[1] for line in predictions} == {"yes"}
+
+
+def test_a_trained_model_predicts_unlabelled_files(run, files, write, tmp_path):
+    run(*files, "--do_train", "--max_steps", 30, "--learning_rate", 1e-2)
+    test = write("test.csv", [{"text": row["text"]} for row in reviews(num_examples=3)])
+    metrics = run("--model_name_or_path", tmp_path / "out", "--test_file", test, "--do_predict", out="predictions")
+    assert metrics == {}
+    lines = (tmp_path / "predictions" / "predict_results_custom.txt").read_text().splitlines()
+    assert lines == ["index\tprediction", "0\tbad", "1\tgood", "2\tbad"]
+
+
+def test_evaluation_alone_uses_the_trained_models_labels(run, files, write, tmp_path):
+    run(*files, "--do_train", "--max_steps", 30, "--learning_rate", 1e-2)
+    only_good = write("good.csv", reviews()[1::2])
+    metrics = run("--model_name_or_path", tmp_path / "out", "--validation_file", only_good, "--do_eval", out="eval")
+    assert metrics["eval_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_a_file_of_arguments_is_as_good_as_options(run, files, model_dir, tmp_path, suffix):
+    expected = run(*files, "--do_train", "--do_eval", "--learning_rate", "2e-3", "--lr_scheduler_kwargs", "{}")
+    arguments = {"model_name_or_path": model_dir, "output_dir": tmp_path / "other", "cache_dir": tmp_path / "cache"}
+    arguments |= {files[0][2:]: files[1], files[2][2:]: files[3], "report_to": "none"}
+    arguments = {name: str(value) for name, value in arguments.items()}
+    arguments |= {"use_cpu": True, "disable_tqdm": True, "save_strategy": "no", "max_steps": 3, "run_name": None}
+    arguments |= {"per_device_train_batch_size": 4, "num_variants": 2, "do_train": True, "do_eval": True}
+    arguments |= {"learning_rate": "2e-3", "lr_scheduler_kwargs": {}}
+    file = tmp_path / f"arguments.{suffix}"
+    file.write_text(json.dumps(arguments) if suffix == "json" else yaml.safe_dump(arguments))
+    assert run_glue_mmel.main([str(file)])["eval_loss"] == expected["eval_loss"]
+
+
+def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys):
+    options = [*files, "--do_train", "--do_eval", "--save_strategy", "steps", "--save_steps", 2]
+    run(*options, "--max_steps", 2)
+    first = (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns
+    run(*options, "--max_steps", 4)
+    assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns == first
+    assert (tmp_path / "out" / "checkpoint-4").is_dir()
+    run(*options, "--max_steps", 4, "--overwrite_output_dir")
+    assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns != first
+
+
+def test_a_trained_model_is_not_overwritten_unasked(run, files):
+    run(*files, "--do_train")
+    with pytest.raises(run_glue_mmel.UsageError, match=r"holds a trained model already.*--overwrite_output_dir"):
+        run(*files, "--do_train")
+    run(*files, "--do_train", "--overwrite_output_dir")
+
+
+def test_only_the_first_examples_are_used(run, write, tmp_path):
+    rows = [*reviews(num_examples=6), *[{"text": "a film", "label": "unheard"}] * 6]
+    train, validation = write("train.csv", reviews()), write("val.csv", rows)
+    options = ["--train_file", train, "--validation_file", validation, "--test_file", validation]
+    options += ["--max_train_samples", 5, "--max_eval_samples", 6, "--max_predict_samples", 7]
+    metrics = run(*options, "--do_train", "--do_eval", "--do_predict")
+    assert (metrics["train_samples"], metrics["eval_samples"]) == (5, 6)
+    assert len((tmp_path / "out" / "predict_results_custom.txt").read_text().splitlines()) == 8
+
+
+def test_texts_that_look_like_missing_values_are_texts(run, write):
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(["NA", "", "null", "None", "film ☂", "."] * 2)]
+    assert run("--train_file", write("train.csv", rows), "--do_train")["train_samples"] == 12
+
+
+def test_text_columns_can_be_named(run, write):
+    rows = [{"id": "x", "left": "the film", "right": "a movie", "gold": i % 2} for i in range(8)]
+    options = ["--train_file", write("train.csv", rows), "--label_column_name", "gold", "--do_train"]
+    assert run(*options, "--text_column_names", "left,right", "--augment_segments", "second")["train_loss"] > 0
+
+
+def test_padding_to_max_length_changes_shapes_alone(run, files, monkeypatch):
+    widths = []
+    forward = torch.nn.Embedding.forward
+    monkeypatch.setattr(
+        torch.nn.Embedding, "forward", lambda self, ids: (widths.append(ids.shape[-1]), forward(self, ids))[1]
+    )
+    dynamic = run(*files, "--do_eval", "--max_seq_length", 32)
+    assert 32 not in widths
+    padded = run(*files, "--do_eval", "--max_seq_length", 32, "--pad_to_max_length")
+    assert 32 in widths
+    assert padded["eval_loss"] == pytest.approx(dynamic["eval_loss"], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_under_accelerate_equal_one(run, files, model_dir, tmp_path):
+    options = [*files, "--do_train", "--do_eval", "--do_predict", "--test_file", files[3]]
+    options += ["--optim", "sgd", "--learning_rate", 0.5]
+    one = run(*options, "--per_device_train_batch_size", 8)
+    launcher = tmp_path / "launcher.py"
+    launcher.write_text(
+        "import sys, augment.synonyms, augment.wordnet_data, run_glue_mmel\n"
+        "augment.wordnet_data.load_wordnet = lambda: None\n"
+        f"augment.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}\n"
+        "run_glue_mmel.main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", 2, launcher, *options]
+    command += ["--model_name_or_path", model_dir, "--output_dir", tmp_path / "two", "--cache_dir", tmp_path / "new"]
+    command += ["--report_to", "none", "--use_cpu", "--save_strategy", "no", "--max_steps", 3, "--num_variants", 2]
+    command += ["--per_device_train_batch_size", 4]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run(list(map(str, command)), env=environment, check=True, timeout=300)
+    two = results(tmp_path, "all", out="two")
+    assert two["eval_loss"] == pytest.approx(one["eval_loss"], abs=1e-5)
+    predictions = [(tmp_path / out / "predict_results_custom.txt").read_text() for out in ("out", "two")]
+    assert predictions[0] == predictions[1]
