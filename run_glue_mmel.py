@@ -81,9 +81,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir)
 
     with usage_errors(ValueError):
-        splits = load_splits(
-            data_args, wanted_splits(data_args, training_args), model_args.cache_dir, model_args.token
-        )
+        wanted = data_args.splits(training_args.do_train, training_args.do_eval, training_args.do_predict)
+        splits = load_splits(data_args, wanted, model_args.cache_dir, model_args.token)
         text_columns = find_text_columns(splits, data_args)
         config = load_config(model_args)
         data_names, names = find_label_names(splits, data_args, config)
@@ -96,19 +95,23 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     set_seed(training_args.seed)  # before the new head of the model is drawn
     model = load_model(model_args, config, names)
     evaluation = [encoded[split] for split in data_args.task.validation_splits if split in encoded]
+    compute_metrics = build_metrics(data_args.task_name, data_names, names) if evaluation else None
+    padding = "max_length" if data_args.pad_to_max_length else "longest"
     with usage_errors(ValueError, TypeError):
         trainer = MMELTrainer(
             model,
             training_args,
-            data_collator=DataCollatorWithPadding(
-                tokenizer, padding="max_length" if data_args.pad_to_max_length else "longest", max_length=max_length
-            ),
+            data_collator=DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length),
             train_dataset=encoded.get("train"),
             eval_dataset=evaluation[0] if evaluation else None,
             processing_class=tokenizer,
-            compute_metrics=build_metrics(data_args.task_name, data_names, names) if evaluation else None,
+            compute_metrics=compute_metrics,
             augmenter=augmenter,
         )
+    # Classification heads return the mean over their batch. Trainer believes that those which accept an item count
+    # have divided by it, and so multiplies the loss of evaluation, and of training without variants, by the number of
+    # accumulation steps and processes (transformers issue 47688).
+    trainer.model_accepts_loss_kwargs = False
 
     metrics = {}
     if training_args.do_train:
@@ -116,9 +119,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if training_args.do_eval:
         metrics |= evaluate_splits(trainer, evaluation)
     if training_args.do_predict:
-        predict(
-            trainer, [encoded[split] for split in data_args.task.test_splits], data_args.task_name or "custom", names
-        )
+        tests = [encoded[split] for split in data_args.task.test_splits]
+        predict(trainer, tests, data_args.task_name or "custom", names)
     if training_args.push_to_hub:
         trainer.push_to_hub(tasks="text-classification", dataset=data_args.task_name or data_args.dataset_name)
     return metrics
@@ -181,14 +183,6 @@ def find_checkpoint(training_args: MMELTrainingArguments, overwrite: bool) -> st
                 "--overwrite_output_dir to train again and replace it."
             )
     return checkpoint
-
-
-def wanted_splits(data_args: DataArguments, training_args: MMELTrainingArguments) -> list[str]:
-    return [
-        *(["train"] if training_args.do_train else []),
-        *(data_args.task.validation_splits if training_args.do_eval else []),
-        *(data_args.task.test_splits if training_args.do_predict else []),
-    ]
 
 
 def load_config(model_args: ModelArguments) -> PretrainedConfig:

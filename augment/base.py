@@ -2,37 +2,40 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from functools import cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from .batch import Batch, Swaps, input_ids, token_level_columns
 from .candidates import Candidates
-from .edits import Edit, splice
+from .edits import Edit
 from .randomness import Seed, row_keys
-from .sampling import KEEP, draw
+from .sampling import draw
 from .words import WordFinder, Words
 
 
-TOKEN_LEVEL_KEYS = ("attention_mask", "token_type_ids", "special_tokens_mask")
 SEGMENTS = ("all", "first", "second")
+
+_NO_LIMIT = 1 << 40  # tokens
 
 
 class Augmenter(ABC):
     """
     Makes variants of tokenised examples by replacing words with candidates.
 
-    A subclass proposes the candidates; which words and which candidates a variant gets is drawn here, as a pure function
-    of the seed and the example: batch, order, process and interpreter make no difference.
+    A subclass proposes the candidates; which words and which candidates a variant gets is drawn here, as a pure
+    function of the seed and the example: batch, order, process and interpreter make no difference.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
             The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.3):
-            Probability in (0, 1] that a word which has candidates is replaced. Every variant has one replacement at least.
+            Probability in (0, 1] that a word which has candidates is replaced, on condition that at least one is.
         max_length (`int`, *optional*):
-            Longest variant in tokens; a replacement that would make a longer one is not made. Defaults to
-            `tokenizer.model_max_length`.
+            Longest variant in tokens; a replacement that would make a longer one is not made. The last word of a row
+            of this length, which may have been cut, stays. Defaults to `tokenizer.model_max_length`.
         segments (`str`, *optional*, defaults to `"all"`):
             Which text of a pair may change: `"all"`, `"first"` or `"second"`.
 
@@ -47,11 +50,13 @@ class Augmenter(ABC):
             raise ValueError(f"max_length is {max_length}; expected a number of tokens >= 1.")
         if segments not in SEGMENTS:
             raise ValueError(f"segments is {segments!r}; expected one of {', '.join(map(repr, SEGMENTS))}.")
+        self._finder = WordFinder(tokenizer)
+        if segments != "all" and self._finder.separator is None:
+            raise ValueError(f"segments is {segments!r}, but the tokenizer has no token that separates texts.")
         self.tokenizer = tokenizer
         self.replace_prob = replace_prob
-        self.max_length = min(max_length or tokenizer.model_max_length, 1 << 40)
+        self.max_length = min(max_length or tokenizer.model_max_length, _NO_LIMIT)
         self.segments = segments
-        self._finder = WordFinder(tokenizer)
 
     @abstractmethod
     def _candidates(self, ids: np.ndarray, words: Words) -> Candidates:
@@ -65,9 +70,9 @@ class Augmenter(ABC):
 
         Args:
             example (`Mapping` or a sequence of them):
-                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other keys. Those with a value per
-                token (`attention_mask`, `token_type_ids`, `special_tokens_mask`) are cut to the variant, a replacement
-                taking the value of the word's first piece; all others are passed on as they are.
+                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other keys. Those with a value
+                per token (`attention_mask`, `token_type_ids`, `special_tokens_mask`) are fitted to the variant, a
+                replacement taking the value of the word's first piece; all others are passed on as they are.
             num_variants (`int`): K, at least 1.
             seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
 
@@ -76,50 +81,29 @@ class Augmenter(ABC):
             example differ from each other and from it; where candidates are too few for that, the rest are copies.
 
         Raises:
-            `ValueError`: if K is below 1, `input_ids` are missing or not of the tokenizer's vocabulary, or the number of
-                seeds is not that of the examples.
+            `TypeError`: if K, a seed or an example is not of the type above.
+            `ValueError`: if K is below 1, `input_ids` are missing or not of the tokenizer's vocabulary, or the number
+                of seeds is not that of the examples.
         """
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
-        examples = example
-        rows = self._rows(examples)
-        batch = _Batch(rows)
-        candidates, choice = self._draw(batch, num_variants, seed)
-        variant, word = np.nonzero(choice != KEEP)
-        replacement = candidates.replacements(word, choice[variant, word])
-        new_starts = candidates.offsets[replacement].astype(np.int64)
-        new_lengths = candidates.offsets[replacement + 1] - new_starts
-
-        total = len(batch.ids)
-        spliced, sources = splice(
-            np.tile(batch.ids, num_variants),
-            candidates.words.start[word] + variant * total,
-            candidates.words.length[word],
-            new_starts,
-            new_lengths,
-            candidates.pieces,
-        )
-        lengths = np.tile(batch.lengths, (num_variants, 1))
-        np.add.at(lengths, (variant, candidates.words.row[word]), new_lengths - candidates.words.length[word])
-        bounds = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-        changed = np.zeros(lengths.shape, dtype=bool)
-        changed[variant, candidates.words.row[word]] = True
-        columns = {"input_ids": spliced.tolist()}
-        for name in TOKEN_LEVEL_KEYS:
-            if len(examples) and all(name in row for row in examples):
-                values = np.concatenate([np.asarray(row[name]) for row in examples])
-                if len(values) == total:
-                    columns[name] = values[sources % total].tolist() if total else []
-        groups: list[list[dict[str, Any]]] = [[] for _ in examples]
-        position = 0
-        for flags in changed.tolist():
-            for original, group, has_changed in zip(examples, groups, flags, strict=True):
-                if has_changed:
-                    begin, end = bounds[position], bounds[position + 1]
-                    group.append({**original, **{name: values[begin:end] for name, values in columns.items()}})
-                else:
-                    group.append(dict(original))
-                position += 1
+        batch = Batch(input_ids(example))
+        swaps = self._swaps(batch, num_variants, seed)
+        groups: list[list[dict[str, Any]]] = []
+        for i, original in enumerate(example):
+            row = batch.rows[i]
+            constant, varying = token_level_columns(original, len(row))
+            group = []
+            for begin, end in swaps.bounds[i :: len(batch.rows)]:
+                variant = dict(original)
+                if begin < end:
+                    variant["input_ids"] = ids = swaps.apply(row, begin, end)
+                    for name, value in constant:
+                        variant[name] = value * len(ids)
+                    for name, values in varying:
+                        variant[name] = swaps.stretch(values, begin, end)
+                group.append(variant)
+            groups.append(group)
         return groups
 
     def edits(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[list[Edit]]:
@@ -127,108 +111,79 @@ class Augmenter(ABC):
         The edits that make the K variants of an example: `apply_edits(example["input_ids"], edits[k])` gives the
         `input_ids` of `variants(example, K, seed)[k]`.
         """
-        batch = _Batch(self._rows([example]))
-        candidates, choice = self._draw(batch, num_variants, [seed])
+        batch = Batch(input_ids([example]))
+        row = batch.rows[0]
+        swaps = self._swaps(batch, num_variants, [seed])
         return [
-            [
-                Edit(
-                    start := int(candidates.words.start[word]),
-                    tuple(batch.ids[start : start + candidates.words.length[word]].tolist()),
-                    self._pieces(candidates, word, chosen[word]),
-                )
-                for word in np.flatnonzero(chosen != KEEP)
-            ]
-            for chosen in choice
+            [Edit(start, tuple(row[start:stop]), tuple(new)) for start, stop, new in swaps.between(begin, end)]
+            for begin, end in swaps.bounds
         ]
 
     def augment_text(
         self, text: str | Sequence[str], num_variants: int, seed: Seed | Sequence[Seed]
     ) -> list[str] | list[list[str]]:
         """
-        K variants of a text, or of each of a list of texts with a seed for each. What is not replaced stands untouched,
-        spaces and case included, and a replacement is in the case of the word that it replaces.
+        K variants of a text, or of each of a list of texts with a seed for each. What is not replaced stands
+        untouched, spaces and case included, and a replacement is in the case of the word that it replaces. Whatever
+        its length, no text is cut.
 
         Raises:
             `TypeError`: if a text is not a `str`.
         """
         if isinstance(text, str):
             return self.augment_text([text], num_variants, [seed])[0]
-        for i, item in enumerate(text):
+        texts = list(text) if isinstance(text, Sequence) else [text]
+        for i, item in enumerate(texts):
             if not isinstance(item, str):
                 raise TypeError(f"Text {i} is {item!r} of type {type(item).__name__}; expected a str.")
-        if not len(text):
+        if not texts:
             return []
-        encoded = self.tokenizer(list(text), return_offsets_mapping=True, return_attention_mask=False, verbose=False)
-        batch = _Batch(encoded["input_ids"])
-        candidates, choice = self._draw(batch, num_variants, seed, max_length=1 << 40)
-        words = candidates.words
-        last = words.start + words.length - 1
-        spans = [span for row in encoded["offset_mapping"] for span in row]
-        texts: list[list[str]] = [[] for _ in text]
-        bounds = np.searchsorted(words.row, np.arange(len(text) + 1))
-        spellings: dict[int, str] = {}
-        for chosen in choice:
-            for i, original in enumerate(text):
-                parts, end = [], 0
-                for word in bounds[i] + np.flatnonzero(chosen[bounds[i] : bounds[i + 1]] != KEEP):
-                    replacement = int(candidates.replacements(word, chosen[word]))
-                    if replacement not in spellings:
-                        pieces = self._pieces(candidates, word, chosen[word])
-                        spellings[replacement] = self.tokenizer.decode(pieces).strip()
-                    begin, stop = spans[words.start[word]][0], spans[last[word]][1]
-                    begin += len(original[begin:stop]) - len(original[begin:stop].lstrip())
-                    parts += [original[end:begin], _in_case_of(original[begin:stop], spellings[replacement])]
-                    end = stop
-                texts[i].append("".join([*parts, original[end:]]))
-        return texts
+        encoded = self.tokenizer(texts, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
+        batch = Batch(encoded["input_ids"])
+        swaps = self._swaps(batch, num_variants, seed, _NO_LIMIT)
+        spell = cache(lambda new: self.tokenizer.decode(new).strip())
+        groups: list[list[str]] = []
+        for i, original in enumerate(texts):
+            spans = encoded["offset_mapping"][i]
+            group = []
+            for bounds in swaps.bounds[i :: len(texts)]:
+                parts, position = [], 0
+                for start, stop, new in swaps.between(*bounds):
+                    begin, end = spans[start][0], spans[stop - 1][1]
+                    word = original[begin:end].lstrip()  # some tokenizers take the space for a part of the word
+                    parts += [original[position : end - len(word)], _in_case_of(word, spell(tuple(new)))]
+                    position = end
+                group.append("".join([*parts, original[position:]]))
+            groups.append(group)
+        return groups
+
+    def _swaps(self, batch: Batch, num_variants: int, seeds: Sequence[Seed], max_length: int | None = None) -> Swaps:
+        candidates, choice = self._draw(batch, num_variants, seeds, max_length or self.max_length)
+        return Swaps(batch, candidates, choice)
 
     def _draw(
-        self, batch: "_Batch", num_variants: int, seeds: Seed | Sequence[Seed], max_length: int | None = None
+        self, batch: Batch, num_variants: int, seeds: Sequence[Seed], max_length: int
     ) -> tuple[Candidates, np.ndarray]:
         """The candidates of a batch, and what each of the K variants takes of them, `(K, W)`."""
+        if not isinstance(num_variants, Integral):
+            raise TypeError(f"num_variants is {num_variants!r}; expected an int.")
         if num_variants < 1:
             raise ValueError(f"num_variants is {num_variants}; expected at least 1.")
-        if isinstance(seeds, int | tuple) or len(seeds) != len(batch.lengths):
+        if isinstance(seeds, str | tuple) or not hasattr(seeds, "__len__") or len(seeds) != len(batch.rows):
             raise ValueError(
-                f"Received {len(batch.lengths)} examples and the seeds {seeds!r:.100}; expected one seed per example."
+                f"Received {len(batch.rows)} examples and the seeds {seeds!r:.100}; expected a list of one seed per "
+                "example."
             )
         words = self._finder.words(batch.ids, batch.starts, batch.lengths)
         if self.segments != "all":
-            segment = self._finder.segments(batch.ids, batch.starts, batch.lengths)[words.start]
+            segment = self._finder.segments(batch.ids, batch.starts, words)
             words = words[segment == SEGMENTS.index(self.segments) - 1]
-        max_length = self.max_length if max_length is None else max_length
-        # A row of the full length was likely cut, and its last word with it.
-        full = batch.lengths[words.row] >= max_length
+        full = batch.lengths >= max_length
         if full.any():
-            words = words[~(full & words.last)]
+            words = words[~(full[words.row] & words.last)]
         candidates = self._candidates(batch.ids, words)
         room = np.maximum(max_length - batch.lengths, 0)
         return candidates, draw(candidates, room, row_keys(seeds), num_variants, self.replace_prob)
-
-    @staticmethod
-    def _rows(examples: Sequence[Mapping[str, Any]]) -> list[Any]:
-        for i, example in enumerate(examples):
-            if not isinstance(example, Mapping) or "input_ids" not in example:
-                keys = sorted(example) if isinstance(example, Mapping) else type(example).__name__
-                raise ValueError(
-                    f"Example {i} has {keys}; expected a dict with input_ids, as tokenizer(text) gives it. "
-                    "For plain text there is augment_text."
-                )
-        return [example["input_ids"] for example in examples]
-
-    @staticmethod
-    def _pieces(candidates: Candidates, word: int, choice: int) -> tuple[int, ...]:
-        replacement = candidates.replacements(word, choice)
-        return tuple(candidates.pieces[candidates.offsets[replacement] : candidates.offsets[replacement + 1]].tolist())
-
-
-class _Batch:
-    """Rows of token ids, one after the other: `ids` `(T,)`, `starts` and `lengths` `(B,)`."""
-
-    def __init__(self, rows: Sequence[Sequence[int]]):
-        self.lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        self.starts = np.cumsum(self.lengths) - self.lengths
-        self.ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(self.lengths.sum()))
 
 
 def _in_case_of(word: str, replacement: str) -> str:

@@ -12,14 +12,15 @@ class Candidates:
     """
     The words of a batch that may be replaced, each with at least one candidate.
 
-    Word w may become any of the replacements `table[first[w] : first[w] + count[w]]`, where replacement s is made of the
-    ids `pieces[offsets[s] : offsets[s + 1]]`.
+    Word w may become any of the replacements `table[first[w] : first[w] + count[w]]`, where replacement s is made of
+    the ids `pieces[offsets[s] : offsets[s + 1]]`.
 
     Attributes:
         words (`Words`): The W words.
         first, count (`np.ndarray` of shape `(W,)`): Each word's candidates.
         table (`np.ndarray` of shape `(C,)`), offsets (`np.ndarray` of shape `(S + 1,)`), pieces (`np.ndarray` of shape
             `(P,)`): The replacements.
+        longest (`int`): Most ids that a replacement has.
     """
 
     words: Words
@@ -28,9 +29,7 @@ class Candidates:
     table: np.ndarray
     offsets: np.ndarray
     pieces: np.ndarray
-
-    def __getitem__(self, keep: np.ndarray) -> "Candidates":
-        return Candidates(self.words[keep], self.first[keep], self.count[keep], self.table, self.offsets, self.pieces)
+    longest: int
 
     def replacements(self, word: np.ndarray, choice: np.ndarray) -> np.ndarray:
         """Replacement that each choice in `[0, count)` names for its word."""
@@ -40,3 +39,9 @@ class Candidates:
         """Tokens by which each choice makes its row longer."""
         replacement = self.replacements(word, choice)
         return self.offsets[replacement + 1] - self.offsets[replacement] - self.words.length[word]
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """`[start, start + length)` for each pair, one after the other: `(N,)`, N being the sum of the lengths."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)

@@ -4,18 +4,19 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from .candidates import ranges
 from .randomness import mix
 
 
-MAX_PIECES = 12  # longer words have no entry
-_FORMAT = 1  # of the file; raise it when the meaning of an array changes
+_FORMAT = 2  # of the file; raise it when the meaning of an array changes
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Lexicon:
     """
     Words as keys of their pieces, candidates as pieces.
 
-    A surface form ("movies", "Movies", "MOVIES") has an entry of its own where its pieces differ, and its candidates are
-    in the same case. Entry e offers `candidates[first[e] : first[e] + count[e]]`; those that begin with a vowel letter
-    just as the word does, or do not just as it does not, come first and number `count_after_article[e]`.
+    A surface form ("movies", "Movies", "MOVIES") has an entry of its own where its pieces differ, and its candidates
+    are in the same case. Entry e offers `candidates[first[e] : first[e] + count[e]]`; those that begin with a vowel
+    letter just as the word does, or do not just as it does not, come first and number `count_after_article[e]`.
 
     Attributes:
         keys (`np.ndarray` of shape `(E,)`, `uint64`): Hash of each entry's pieces, sorted.
@@ -34,6 +35,8 @@ class Lexicon:
         candidates (`np.ndarray` of shape `(C,)`): Replacements, as rows of the next two.
         offsets (`np.ndarray` of shape `(S + 1,)`): Replacement s is `pieces[offsets[s] : offsets[s + 1]]`.
         pieces (`np.ndarray` of shape `(P,)`): Ids.
+        one_piece (`np.ndarray` of shape `(N,)`): Entry of each of the tokenizer's N ids as a whole word, -1 where it
+            has none; a look-up without a hash for most words.
     """
 
     keys: np.ndarray
@@ -44,14 +47,22 @@ class Lexicon:
     candidates: np.ndarray
     offsets: np.ndarray
     pieces: np.ndarray
+    one_piece: np.ndarray
+
+    @cached_property
+    def longest(self) -> int:
+        """Most ids that a candidate has."""
+        return int(np.diff(self.offsets).max(initial=0))
 
     def lookup(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Entry of each word, -1 where it has none: words as runs of `ids`, shape `(W,)`."""
-        if not len(self.keys) or not len(starts):
-            return np.full(len(starts), -1)
-        keys = _keys(ids, starts, lengths)
-        entries = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where((self.keys[entries] == keys) & (lengths <= MAX_PIECES), entries, -1)
+        entries = self.one_piece[ids[starts]]
+        longer = np.flatnonzero(lengths > 1)
+        if len(longer) and len(self.keys):
+            keys = _keys(ids, starts[longer], lengths[longer])
+            found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            entries[longer] = np.where(self.keys[found] == keys, found, -1)
+        return entries
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Writes the lexicon beside its fingerprint; a reader sees the whole file or none."""
@@ -75,7 +86,7 @@ class Lexicon:
                 if str(arrays["fingerprint"]) != fingerprint:
                     return None
                 return cls(**{f.name: arrays[f.name] for f in fields(cls)})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # a damaged archive raises all kinds
             return None
 
 
@@ -87,55 +98,51 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
         words (`Mapping[str, Sequence[str]]`): Lower-case words and their replacements, each of one word or several.
 
-    Every word is entered as it stands inside a text and, where that is spelt otherwise, at its beginning, each in lower
-    case, capitalised and in capitals. Pieces with an unknown token are left out, on either side.
+    Every word is entered as it stands after a space, at the beginning of a text and after a mark, each in lower case,
+    capitalised and in capitals, where the tokenizer tells these from each other. Pieces with an unknown token are left
+    out, on either side, and so are candidates that have the pieces of the word or of another candidate.
     """
     texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})
-    text_index = {text: i for i, text in enumerate(texts)}
-    vowels = np.array([text[0] in "aeiou" for text in texts])
-    flat = np.array([text_index[c] for candidates in words.values() for c in candidates], dtype=np.int64)
-    word_of = np.repeat(np.arange(len(words)), [len(candidates) for candidates in words.values()])
-    sources = np.array([text_index[word] for word in words], dtype=np.int64)
+    entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
+    for case in (str.lower, str.capitalize, str.upper) if _has_case(tokenizer) else (str.lower,):
+        for before in _contexts(tokenizer):
+            spelt = dict(zip(texts, _encode(tokenizer, [case(text) for text in texts], before), strict=True))
+            for word, candidates in words.items():
+                pieces = spelt[word]
+                # Where two forms have the same pieces (any case, to an uncased tokenizer) the first one stands.
+                if not pieces or pieces in entries:
+                    continue
+                vowel = _starts_with_vowel(word)
+                same = {spelt[text]: None for text in candidates if _starts_with_vowel(text) == vowel}
+                options = same | {spelt[text]: None for text in candidates}
+                for unfit in ((), pieces):
+                    same.pop(unfit, None)
+                    options.pop(unfit, None)
+                if options:
+                    entries[pieces] = list(options), len(same), case is str.capitalize
 
-    keys, ranges, capitalised, candidate_rows, pieces = [], [], [], [], []
-    num_rows = num_candidates = 0
-    for case in (str.lower, str.capitalize, str.upper):
-        for encode in (_inside, _at_start):
-            encoded = encode(tokenizer, [case(text) for text in texts])
-            spelt = np.array([bool(ids) for ids in encoded], dtype=bool)
-            same = vowels[flat] == vowels[sources[word_of]]
-            order = np.lexsort((np.arange(len(flat)), ~same, word_of))
-            order = order[spelt[flat[order]]]
-            count = np.bincount(word_of[order], minlength=len(words))
-            count_same = np.bincount(word_of[order], weights=same[order], minlength=len(words)).astype(np.int64)
-            first = np.cumsum(count) - count + num_candidates
-            for word, source in enumerate(sources):
-                if count[word] and spelt[source] and len(encoded[source]) <= MAX_PIECES:
-                    keys.append(encoded[source])
-                    ranges.append((first[word], count[word], count_same[word]))
-                    capitalised.append(case is str.capitalize)
-            candidate_rows.append(flat[order] + num_rows)
-            pieces.extend(encoded)
-            num_rows += len(encoded)
-            num_candidates += len(order)
-
-    lengths = np.array([len(ids) for ids in keys], dtype=np.int64)
-    hashed = _keys(_flat(keys), np.cumsum(lengths) - lengths, lengths)
-    # Where two forms have the same pieces (any case, to an uncased tokenizer) the first one stands.
-    hashed, kept = np.unique(hashed, return_index=True)
-    ranges = np.array(ranges, dtype=np.int64).reshape(-1, 3)[kept]
-    used, candidates = np.unique(np.concatenate([_taken(candidate_rows, ranges)]), return_inverse=True)
-    new_count = ranges[:, 1]
-    offsets = np.cumsum([0, *(len(pieces[row]) for row in used)])
+    keys = _keys(*_flat(entries))
+    order = np.argsort(keys)
+    pieces_of_entry = list(entries)
+    rows = [entries[pieces_of_entry[i]] for i in order]
+    count = np.array([len(options) for options, _, _ in rows], dtype=np.int32)
+    replacements: dict[tuple[int, ...], int] = {}
+    table = [replacements.setdefault(option, len(replacements)) for options, _, _ in rows for option in options]
+    pieces, starts, _ = _flat(replacements)
+    one_piece = np.full(max(tokenizer.get_vocab().values(), default=-1) + 1, -1, dtype=np.int32)
+    for number, i in enumerate(order):
+        if len(pieces_of_entry[i]) == 1:
+            one_piece[pieces_of_entry[i][0]] = number
     return Lexicon(
-        keys=hashed,
-        first=(np.cumsum(new_count) - new_count).astype(np.int32),
-        count=new_count.astype(np.int32),
-        count_after_article=ranges[:, 2].astype(np.int32),
-        capitalised=np.array(capitalised, dtype=bool)[kept],
-        candidates=candidates.astype(np.int32),
-        offsets=offsets.astype(np.int32),
-        pieces=_flat([pieces[row] for row in used]).astype(np.int32),
+        keys=keys[order],
+        first=(np.cumsum(count) - count).astype(np.int32),
+        count=count,
+        count_after_article=np.array([num for _, num, _ in rows], dtype=np.int32),
+        capitalised=np.array([capitalised for _, _, capitalised in rows], dtype=bool),
+        candidates=np.array(table, dtype=np.int32),
+        offsets=np.append(starts, len(pieces)).astype(np.int32),
+        pieces=pieces.astype(np.int32),
+        one_piece=one_piece,
     )
 
 
@@ -149,39 +156,48 @@ def tokenizer_fingerprint(tokenizer) -> str:
 
 
 def _keys(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """64-bit hash of each run of at most `MAX_PIECES` tokens; longer ones are hashed by their beginning."""
-    keys = lengths.astype(np.uint64)
-    for position in range(min(int(lengths.max(initial=0)), MAX_PIECES)):
-        there = lengths > position
-        keys[there] = mix(keys[there] ^ ids[starts[there] + position].astype(np.uint64))
-    return keys
+    """64-bit hash of each run `ids[start : start + length]`, the sum of those of its tokens in their places."""
+    if not len(starts):
+        return np.zeros(0, dtype=np.uint64)
+    places = ranges(np.zeros_like(lengths), lengths)
+    tokens = ids[np.repeat(starts, lengths) + places]
+    return np.add.reduceat(mix((places << 32 | tokens).astype(np.uint64)), np.cumsum(lengths) - lengths)
 
 
-def _inside(tokenizer, texts: list[str]) -> list[list[int]]:
-    """Ids of each text after a space, in the middle of a sentence."""
-    lead = tokenizer("a", add_special_tokens=False)["input_ids"]
-    encoded = _encode(tokenizer, [f"a {text}" for text in texts])
-    return [ids[len(lead) :] if ids[: len(lead)] == lead else [] for ids in encoded]
+def _encode(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
+    """Ids of each text right after `before`, none where they hold an unknown token or begin within a piece."""
+    backend = tokenizer.backend_tokenizer
+    # A call of the tokenizer leaves its own settings here, which the next call replaces.
+    backend.no_truncation()
+    backend.no_padding()
+    lead, *encodings = backend.encode_batch_fast(
+        [before.strip(), *(before + text for text in texts)], add_special_tokens=False
+    )
+    lead, unknown = lead.ids, tokenizer.unk_token_id
+    rows = (encoding.ids for encoding in encodings)
+    return [
+        tuple(ids[len(lead) :]) if ids[: len(lead)] == lead and (unknown is None or unknown not in ids) else ()
+        for ids in rows
+    ]
 
 
-def _at_start(tokenizer, texts: list[str]) -> list[list[int]]:
-    """Ids of each text where nothing stands before it."""
-    return _encode(tokenizer, texts)
+def _has_case(tokenizer) -> bool:
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    return normalizer is None or normalizer.normalize_str("A") != normalizer.normalize_str("a")
 
 
-def _encode(tokenizer, texts: list[str]) -> list[list[int]]:
-    unknown = tokenizer.unk_token_id
-    if not texts:
-        return []
-    encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-    return [ids if unknown is None or unknown not in ids else [] for ids in encoded]
+def _contexts(tokenizer) -> list[str]:
+    """What may stand before a word, as far as it changes the word's pieces: a space, nothing, a mark."""
+    contexts = {_encode(tokenizer, ["a"], before)[0]: before for before in ("(", "", "a ")}
+    return list(contexts.values())[::-1]
 
 
-def _flat(rows: list[list[int]]) -> np.ndarray:
-    return np.array([piece for row in rows for piece in row], dtype=np.int64)
+def _flat(rows: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows one after the other, and where each begins and how long it is."""
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
+    return ids, np.cumsum(lengths) - lengths, lengths
 
 
-def _taken(candidate_rows: list[np.ndarray], ranges: np.ndarray) -> np.ndarray:
-    """Candidates of the kept entries, entry by entry."""
-    rows = np.concatenate(candidate_rows)
-    return np.concatenate([rows[:0], *(rows[first : first + count] for first, count, _ in ranges)])
+def _starts_with_vowel(text: str) -> bool:
+    return text[0] in "aeiou"

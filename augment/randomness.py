@@ -1,11 +1,13 @@
 """Random numbers that are a pure function of what they are for.
 
-A generator object would tie a draw to the draws before it. Here each draw hashes its own coordinates (seed, row, word,
-variant), so that a row of a batch of thousands gets the numbers it would get alone, and whole batches are drawn at once.
-The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+A generator object would tie a draw to the draws before it. Here each draw hashes its own coordinates (seed, word,
+attempt), so that a row of a batch of thousands gets the numbers it would get alone, and whole batches are drawn at
+once. The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+2014).
 """
 
 from collections.abc import Sequence
+from operator import index
 
 import numpy as np
 
@@ -13,12 +15,12 @@ import numpy as np
 Seed = int | tuple[int, ...]
 
 _MASK = (1 << 64) - 1
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # from one number of a stream to the next
 
 
 def mix(x: np.ndarray) -> np.ndarray:
     """Hashes 64-bit integers to 64 well-spread bits, element by element: `uint64` of any shape to the same shape."""
-    x = x + _GOLDEN
+    x = x + GOLDEN
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
@@ -35,18 +37,17 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
         `TypeError`: if a seed is neither an int nor a tuple of ints.
     """
     rows = [seed if isinstance(seed, tuple) else (seed,) for seed in seeds]
-    width = max(map(len, rows), default=0)
+    lengths = [len(row) for row in rows]
+    width = max(lengths, default=0)
     try:
-        # Shorter tuples are filled up, and the length is hashed, too, so that (1,) and (1, 0) differ.
-        parts = np.array(
-            [[part & _MASK for part in (len(row), *row, *(0,) * (width - len(row)))] for row in rows], dtype=np.uint64
-        )
+        parts = [[index(part) & _MASK for part in row] + [0] * (width - len(row)) for row in rows]
     except TypeError as error:
         raise TypeError(f"A seed is an int or a tuple of ints; received {list(seeds)[:3]!r}.") from error
-    keys = np.zeros(len(rows), dtype=np.uint64)
-    for column in parts.T if len(rows) else ():
-        keys = mix(keys ^ column)
-    return keys
+    place = np.arange(width, dtype=np.uint64)
+    hashes = mix(np.array(parts, dtype=np.uint64).reshape(len(rows), width) + mix(place))
+    lengths = np.array(lengths, dtype=np.uint64)
+    hashes[place >= lengths[:, None]] = 0
+    return mix(hashes.sum(axis=1, dtype=np.uint64) + lengths)
 
 
 def below(bits: np.ndarray, bounds: np.ndarray) -> np.ndarray:

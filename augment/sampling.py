@@ -3,23 +3,27 @@
 import numpy as np
 
 from .candidates import Candidates
-from .randomness import below, mix, unit
+from .randomness import GOLDEN, below, mix, unit
 
 
 KEEP = -1  # the choice that leaves a word as it is
 
-_ROUNDS = 6  # draws after which a row that still repeats itself is enumerated
-_ENUMERABLE = 4096  # a row with more variants than this is never enumerated
-_WORD_TO_FORCE = (1 << 32) - 1  # a word coordinate that no word has
+# A row of no more variants than this times K is enumerated: draws would keep repeating themselves.
+_FEW = 8
+# Other rows are drawn this many times for each variant wanted, and those that it does not suffice for are enumerated,
+_ATTEMPTS = 2
+# up to this number of variants, or drawn far more often.
+_ENUMERABLE = 4096
+_MANY_ATTEMPTS = 16
 
 
 def draw(
     candidates: Candidates, room: np.ndarray, keys: np.ndarray, num_variants: int, replace_prob: float
 ) -> np.ndarray:
     """
-    Draws K variants of each of B rows. In a variant every word is replaced with probability `replace_prob`, by any of its
-    candidates alike, and one word at least. The variants of a row differ from each other and from the original; where
-    the candidates allow fewer than K, the rest are copies of the original.
+    Draws K variants of each of B rows. In a variant every word is replaced with probability `replace_prob`, by any of
+    its candidates alike, on condition that at least one word is. The variants of a row differ from each other and from
+    the original; where the candidates allow fewer than K, the rest are copies of the original.
 
     Args:
         candidates (`Candidates`): The W words that may be replaced.
@@ -31,125 +35,131 @@ def draw(
     Returns:
         `np.ndarray` of shape `(K, W)`: the candidate of each word in each variant, from 0 to its count - 1, or `KEEP`.
     """
-    row, num_rows = candidates.words.row, len(keys)
-    choice = np.full((num_variants, len(row)), KEEP)
-    if not len(row):
+    choice = np.full((num_variants, len(candidates.words)), KEEP)
+    if not len(candidates.words):
         return choice
-    num_words = np.bincount(row, minlength=num_rows)
-    first_word = np.cumsum(num_words) - num_words
-    position = np.arange(len(row)) - first_word[row]  # a word's number within its row
-    radix = candidates.count + 1
-    log_total = np.bincount(row, weights=np.log2(radix), minlength=num_rows)
-    tight = _longest_growth(candidates, num_rows) > room
-
-    has_words = num_words > 0
-    few = has_words & ~tight & (log_total <= np.log2(num_variants + 1) + 1e-9)
-    choice = np.where(few[row], _all_variants(radix, row, log_total, keys, num_variants), choice)
-
-    signatures = np.zeros((num_variants, num_rows), dtype=np.uint64)
-    pending = np.tile(has_words & ~few, (num_variants, 1))
-    for attempt in range(_ROUNDS):
-        variant, row_of_variant = np.nonzero(pending)
-        if not len(variant):
-            break
-        sizes = num_words[row_of_variant]
-        ends = np.cumsum(sizes)
-        word = np.arange(ends[-1]) - np.repeat(ends - sizes - first_word[row_of_variant], sizes)
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-
-        # One hash per word and variant: its high half says whether to replace, its low half by which candidate.
-        stream = keys[row_of_variant] ^ mix((np.uint64(attempt) << np.uint64(32)) | variant.astype(np.uint64))
-        bits = mix(stream[owner] ^ mix(position[word].astype(np.uint64)))
-        replaced = unit(bits) < replace_prob
-        none = np.flatnonzero(~np.logical_or.reduceat(replaced, ends - sizes))
-        replaced[(ends - sizes)[none] + below(mix(stream[none] ^ np.uint64(_WORD_TO_FORCE)), sizes[none])] = True
-        drawn = np.where(replaced, below(bits, candidates.count[word]), KEEP)
-        if tight.any():
-            _shorten(candidates, word, drawn, ends - sizes, ends, room[row_of_variant], tight[row_of_variant])
-
-        choice[variant[owner], word] = drawn
-        codes = np.where(drawn == KEEP, 0, mix((position[word] << 32 | (drawn + 1)).astype(np.uint64)))
-        signatures[variant, row_of_variant] = np.add.reduceat(codes, ends - sizes)
-        pending = _repeats(signatures) & (has_words & ~few)
-
-    for stuck in np.flatnonzero(pending.any(axis=0)):
-        words = np.arange(first_word[stuck], first_word[stuck] + num_words[stuck])
-        choice[:, words] = _complete(candidates, words, choice[:, words], ~pending[:, stuck], room[stuck], keys[stuck])
+    rows = _Rows(candidates, np.arange(len(candidates.words)), room, keys)
+    few = rows.log_total <= np.log2(_FEW * num_variants + 1)
+    for listed in rows.split(few):
+        choice[:, listed.word] = _enumerate(listed, num_variants, replace_prob)
+    for drawn in rows.split(~few):
+        choice[:, drawn.word], done = _sample(drawn, num_variants, _ATTEMPTS * num_variants, replace_prob)
+        if done.all():
+            continue
+        enumerable = drawn.log_total <= np.log2(_ENUMERABLE)
+        for listed in drawn.split(~done & enumerable):
+            choice[:, listed.word] = _enumerate(listed, num_variants, replace_prob)
+        for rest in drawn.split(~done & ~enumerable):
+            num_attempts = _MANY_ATTEMPTS * num_variants
+            probs = np.linspace(replace_prob, 0.5, num_attempts)[:, None]  # near 0 and 1 variants are few
+            choice[:, rest.word], _ = _sample(rest, num_variants, num_attempts, probs)
     return choice
 
 
-def _repeats(signatures: np.ndarray) -> np.ndarray:
-    """Where a variant of a row (a column) is the original or an earlier variant again."""
-    order = np.argsort(signatures, axis=0, kind="stable")
-    ranked = np.take_along_axis(signatures, order, axis=0)
-    repeats = np.zeros(signatures.shape, dtype=bool)
-    np.put_along_axis(repeats, order[1:], ranked[1:] == ranked[:-1], axis=0)
-    return repeats | (signatures == 0)
+class _Rows:
+    """R rows with words to replace: their W words are `word` of the candidates, those of row r from `first[r]` on."""
+
+    def __init__(self, candidates: Candidates, word: np.ndarray, room: np.ndarray, keys: np.ndarray):
+        self.candidates, self.word, self._room, self._keys = candidates, word, room, keys
+        row = candidates.words.row[word]
+        new = np.ones(len(row), dtype=bool)
+        new[1:] = row[1:] != row[:-1]
+        self.group = new.cumsum() - 1
+        self.first = new.nonzero()[0]
+        self.count = candidates.count[word]
+        self.log_radix = np.log2(self.count + 1)
+        self.log_total = np.add.reduceat(self.log_radix, self.first)
+        self.size = np.bincount(self.group)
+        batch_row = row[self.first]
+        self.keys, self.room = keys[batch_row], room[batch_row]
+        # The longest replacement of all bounds the growth of a row, mostly far below its room.
+        self.tight = bool((self.size * candidates.longest > self.room).any())
+
+    def split(self, chosen: np.ndarray) -> list["_Rows"]:
+        """The chosen rows, in a list that is empty where none are."""
+        if chosen.all():
+            return [self]
+        word = self.word[chosen[self.group]]
+        return [_Rows(self.candidates, word, self._room, self._keys)] if len(word) else []
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum over each row's words, `(N, W)` to `(N, R)`."""
+        return np.add.reduceat(values, self.first, axis=1)
+
+    def growth(self, choice: np.ndarray) -> np.ndarray:
+        """Tokens by which each choice makes its row longer, `(N, W)` to `(N, W)`."""
+        return np.where(choice == KEEP, 0, self.candidates.growth(self.word, np.maximum(choice, 0)))
 
 
-def _all_variants(
-    radix: np.ndarray, row: np.ndarray, log_total: np.ndarray, keys: np.ndarray, num_variants: int
-) -> np.ndarray:
-    """Choices `(K, W)` that list all variants of each row that has no more than K, from a random one on."""
+def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarray:
+    """
+    Draws the variants, `(K, W)`, without replacement from a list of all that each row has.
+
+    The K smallest of exponential variables with the variants' probabilities as rates are such a draw (Efraimidis and
+    Spirakis, "Weighted random sampling with a reservoir", 2006).
+    """
     # A variant is a number whose digit for each word, in base count + 1, is 0 to keep it and its candidate + 1 else.
-    total = np.rint(np.exp2(np.minimum(log_total, 40))).astype(np.int64) - 1
-    logs = np.log2(radix)
-    before = np.cumsum(logs) - logs
-    new_row = np.flatnonzero(np.diff(row, prepend=-1))
-    log_stride = before - np.repeat(before[new_row], np.diff(new_row, append=len(row)))
-    stride = np.rint(np.exp2(np.minimum(log_stride, 40))).astype(np.int64)
-    total, key = np.maximum(total, 1)[row], keys[row]
-    variant = np.arange(num_variants)[:, None]
-    offset = below(mix(key), total)
-    number = np.where(variant < total, (variant + offset) % total + 1, 0)
-    return number // stride % radix - 1
+    radix = rows.count + 1
+    before = rows.log_radix.cumsum() - rows.log_radix
+    stride = np.rint(np.exp2(before - before[rows.first][rows.group])).astype(np.int64)
+    total = np.rint(np.exp2(rows.log_total)).astype(np.int64)
+    number = np.arange(1, total.max())[:, None]
+    digits = number // stride % radix
 
+    probability = np.where(digits == 0, 1 - replace_prob, replace_prob / rows.count)
+    rate = np.multiply.reduceat(probability, rows.first, axis=1)
+    uniform = unit(mix(rows.keys ^ number.astype(np.uint64)))
+    time = -np.log1p(-uniform) / np.maximum(rate, 1e-100)
+    possible = number < total
+    if rows.tight:
+        possible &= rows.sums(rows.growth(digits - 1)) <= rows.room
+    time[~possible] = np.inf
 
-def _complete(
-    candidates: Candidates, words: np.ndarray, choice: np.ndarray, done: np.ndarray, room: int, key: np.uint64
-) -> np.ndarray:
-    """One row's choices `(K, words)`, those that are not done taken from a list of all the variants it has."""
-    choice = np.where(done[:, None], choice, KEEP)
-    radix = candidates.count[words] + 1
-    total = int(np.prod(radix.astype(np.float64)))
-    if total > _ENUMERABLE:  # so many, and yet none found that fits the room: it allows none, or hardly any
-        return choice
-    stride = np.cumprod(radix) // radix
-    every = np.arange(1, total)[:, None] // stride % radix - 1
-    growth = np.where(every == KEEP, 0, candidates.growth(words, np.maximum(every, 0)))
-    fitting = growth.sum(axis=1) <= room
-    order = np.argsort(mix(key ^ np.arange(1, total, dtype=np.uint64)), kind="stable")
-    every = every[order[fitting[order]]]
-    used = {tuple(variant) for variant in choice[done].tolist()}
-    fresh = [variant for variant in every.tolist() if tuple(variant) not in used]
-    missing = np.flatnonzero(~done)[: len(fresh)]
-    choice[missing] = fresh[: len(missing)]
+    choice = np.full((num_variants, len(rows.word)), KEEP)
+    taken = time.argsort(axis=0, kind="stable")[:num_variants]
+    number = np.where(np.arange(len(taken))[:, None] < possible.sum(axis=0), taken + 1, 0)
+    choice[: len(taken)] = number[:, rows.group] // stride % radix - 1
     return choice
 
 
-def _longest_growth(candidates: Candidates, num_rows: int) -> np.ndarray:
-    """Tokens by which no variant of a row can be longer than the row, `(B,)`: a bound quick to compute."""
-    longest = np.max(np.diff(candidates.offsets), initial=0)
-    return np.bincount(
-        candidates.words.row, weights=np.maximum(longest - candidates.words.length, 0), minlength=num_rows
-    )
+def _sample(
+    rows: _Rows, num_variants: int, num_attempts: int, replace_prob: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first K different variants among A attempts, `(K, W)`, and which rows have as many, `(R,)`."""
+    attempt = np.arange(num_attempts, dtype=np.uint64)[:, None]
+    position = np.arange(len(rows.word)) - rows.first[rows.group]
+    # The first word replaced, on condition that there is one: a truncated geometric variable.
+    log_keep = np.log1p(-np.minimum(replace_prob, 1 - 1e-12))
+    uniform = unit(mix(rows.keys + attempt * GOLDEN))
+    start = np.floor(np.log1p(uniform * np.expm1(rows.size * log_keep)) / log_keep)[:, rows.group]
+    # One hash per word and attempt: its high half says whether to replace, its low half by which candidate.
+    streams = mix(rows.keys[rows.group] ^ ~position.astype(np.uint64))
+    bits = mix(streams + attempt * GOLDEN)
+    replaced = (position == start) | ((position > start) & (unit(bits) < replace_prob))
+    drawn = np.where(replaced, below(bits, rows.count), KEEP)
+    if rows.tight:
+        _shorten(rows, drawn)
+
+    # Sorted by a hash of the variant, with the attempt in its low bits, attempts that repeat another come after it.
+    low = np.uint64(num_attempts.bit_length())
+    ranked = rows.sums((drawn + 1).astype(np.uint64) * streams) >> low << low | attempt
+    ranked.sort(axis=0)
+    variant = ranked >> low
+    taken = (ranked ^ (variant << low)).astype(np.int64)
+    taken[variant == 0] = num_attempts  # the original
+    taken[1:][variant[1:] == variant[:-1]] = num_attempts
+    taken.sort(axis=0)
+    taken = taken[:num_variants]
+    found = taken < num_attempts
+    chosen = drawn[np.where(found, taken, 0)[:, rows.group], np.arange(len(rows.word))]
+    return np.where(found[:, rows.group], chosen, KEEP), found[-1]
 
 
-def _shorten(
-    candidates: Candidates,
-    word: np.ndarray,
-    drawn: np.ndarray,
-    begins: np.ndarray,
-    ends: np.ndarray,
-    room: np.ndarray,
-    tight: np.ndarray,
-) -> None:
-    """Takes back, in place, the last replacements that make a variant longer than its row has room for."""
-    growth = np.where(drawn == KEEP, 0, candidates.growth(word, np.maximum(drawn, 0)))
-    total = np.add.reduceat(growth, begins)
-    for long in np.flatnonzero(tight & (total > room)):
-        excess = total[long] - room[long]
-        for i in reversed(range(begins[long], ends[long])):
-            if excess > 0 and growth[i] > 0:
-                drawn[i] = KEEP
-                excess -= growth[i]
+def _shorten(rows: _Rows, drawn: np.ndarray) -> None:
+    """Takes back, in place, the last of the lengthening replacements that a row has no room for."""
+    growth = rows.growth(drawn)
+    longer = np.maximum(growth, 0)
+    so_far = np.cumsum(longer, axis=1)
+    so_far -= (so_far - longer)[:, rows.first][:, rows.group]
+    room = rows.room - rows.sums(np.minimum(growth, 0))
+    drawn[(growth > 0) & (so_far > room[:, rows.group])] = KEEP

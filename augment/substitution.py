@@ -14,12 +14,13 @@ class LexiconSubstitution(Augmenter):
     """
     Replaces words by others from a list of your own, in the case of the word that they replace.
 
-    Capitalised words inside a sentence, most of them names, stay; after "a" and "an" only those candidates are taken that
-    begin with a vowel letter just as the word does, or do not just as it does not.
+    Capitalised words inside a sentence, most of them names, stay if the tokenizer tells them from others. After "a"
+    and "an" only those candidates are taken that begin with a vowel letter just as the word does, or do not just as it
+    does not.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
-        words (`Mapping[str, Sequence[str]]`): Lower-case words of letters only, each with its replacements.
+        words (`Mapping[str, Sequence[str]]`): Lower-case words of letters only, each with its candidates.
         replace_prob, max_length, segments: As in [`Augmenter`].
 
     Raises:
@@ -53,7 +54,7 @@ class LexiconSubstitution(Augmenter):
 
     def _compile(self, words: Mapping[str, Sequence[str]]) -> Lexicon:
         for word, candidates in words.items():
-            if not (word.isalpha() and word.islower()):
+            if not (word.isalpha() and word == word.lower()):
                 raise ValueError(f"The lexicon has the word {word!r}; expected lower-case letters only.")
             if isinstance(candidates, str) or not all(candidates) or word in candidates:
                 raise ValueError(f"The lexicon offers {candidates!r} for {word!r}; expected a list of other words.")
@@ -63,15 +64,16 @@ class LexiconSubstitution(Augmenter):
         lexicon = self._lexicon
         entries = lexicon.lookup(ids, words.start, words.length)
         known = np.flatnonzero(entries >= 0)
-        known = known[~lexicon.capitalised[entries[known]] | words.first[known]]
         words, entries = words[known], entries[known]
         count = np.where(words.after_article, lexicon.count_after_article[entries], lexicon.count[entries])
-        candidates = Candidates(
+        usable = np.flatnonzero((count > 0) & (words.first | ~lexicon.capitalised[entries]))
+        words, entries = words[usable], entries[usable]
+        return Candidates(
             words,
             lexicon.first[entries].astype(np.int64),
-            count.astype(np.int64),
+            count[usable].astype(np.int64),
             lexicon.candidates,
             lexicon.offsets,
             lexicon.pieces,
+            lexicon.longest,
         )
-        return candidates[np.flatnonzero(count)]

@@ -16,17 +16,18 @@ class WordNetSynonyms(LexiconSubstitution):
     """
     Replaces words by WordNet synonyms: movies by films, ran by jogged.
 
-    The synonyms of all English words that have some are compiled once per tokenizer into a lexicon of pieces, and cached
-    on disk; WordNet is then not needed any more. Stop words, numbers, punctuation, special tokens, parts of hyphenated
-    words and capitalised words inside a sentence, most of them names, stay.
+    The synonyms of all English words that have some are compiled once per tokenizer into a lexicon of pieces, and
+    cached on disk; WordNet is then not needed any more. Stop words, numbers, punctuation, special tokens, parts of
+    hyphenated words and, if the tokenizer keeps case, capitalised words inside a sentence, most of them names, stay.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.3): Probability that a word with synonyms is replaced.
         max_length (`int`, *optional*): Longest variant in tokens, `tokenizer.model_max_length` by default.
-        segments (`str`, *optional*, defaults to `"all"`): Which text of a pair may change: `"all"`, `"first"`, `"second"`.
+        segments (`str`, *optional*, defaults to `"all"`):
+            Which text of a pair may change: `"all"`, `"first"` or `"second"`.
         min_sense_share (`float`, *optional*, defaults to 0.4):
-            Senses that make up less than this share of a word's occurrences in WordNet's tagged texts give no synonyms.
+            Senses that make up less than this share of a word's uses in WordNet's tagged texts give no synonyms.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are kept. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.

@@ -1,13 +1,33 @@
 """Words of a tokenised text, found on its token ids by the tokenizer's own word-start rule."""
 
 import json
+import unicodedata
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 
-# A word glued to one of these is part of something larger (don't, state-of-the-art, 3-d, user@host), not a word to swap.
-JOINERS = frozenset("'’`-‐‑_/\\@&+*#0123456789")
+# A word glued to one of these is part of something larger (don't, state-of-the-art, user@host), not a word to swap.
+# The last ones are soft hyphen, zero-width space, non-joiner and joiner, and word joiner.
+JOINERS = frozenset("'’`-‐‑_/\\@&+*#\u00ad\u200b\u200c\u200d\u2060")
+# What a sentence or a quotation may follow: a capital after it need not be that of a name.
+OPENERS = frozenset('.!?…:"“”„«»‘([\n')
+
+# What a piece is, one bit each.
+_SPECIAL = 1 << 0  # no text
+_BEGINS = 1 << 1  # a word that has this piece begins with it
+_ENDS = 1 << 2  # a word that has this piece ends with it
+_LETTERS = 1 << 3  # letters only
+_SPACED = 1 << 4  # a space is known to stand before
+_JOINS_LEFT = 1 << 5  # glues what stands before it to ...
+_JOINS_RIGHT = 1 << 6  # ... or what stands after it to ...
+_POSSESSIVE = 1 << 7
+_APOSTROPHE = 1 << 8
+_LETTER_S = 1 << 9
+_ARTICLE = 1 << 10  # a, an
+_LETTER_N = 1 << 11
+_MARKER = 1 << 12  # the start of a word whose letters follow
+_OPENS = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -18,7 +38,7 @@ class Words:
     Attributes:
         row (`np.ndarray` of shape `(W,)`): Row of each word, in increasing order.
         start, length (`np.ndarray` of shape `(W,)`): First token of the word in that array, and number of tokens.
-        first (`np.ndarray` of shape `(W,)`): Whether nothing that could be a word stands right before.
+        first (`np.ndarray` of shape `(W,)`): Whether a sentence may begin with the word.
         last (`np.ndarray` of shape `(W,)`): Whether a special token, or nothing, stands right after.
         after_article (`np.ndarray` of shape `(W,)`): Whether "a" or "an" stands right before.
     """
@@ -58,33 +78,20 @@ class WordFinder:
                 f"{type(tokenizer).__name__} is a slow tokenizer; expected a fast one, whose pieces tell where words "
                 "start. Load it with AutoTokenizer.from_pretrained(...), or convert it to a PreTrainedTokenizerFast."
             )
-        self.marker = _word_marker(tokenizer)
+        marker = _word_marker(tokenizer)
         vocabulary = tokenizer.get_vocab()
-        self.num_ids = max(vocabulary.values(), default=-1) + 1
-        special_ids = set(tokenizer.all_special_ids) | {
-            index for index, token in tokenizer.added_tokens_decoder.items() if token.special
-        }
-        self._special, self._starts, self._letters, self._joins_left, self._joins_right = np.zeros(
-            (5, self.num_ids), dtype=bool
-        )
-        self._possessive, self._apostrophe, self._letter_s, self._article = np.zeros((4, self.num_ids), dtype=bool)
+        special = _special_ids(tokenizer)
+        self._flags = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=np.uint16)
         for token, index in vocabulary.items():
-            if index in special_ids:
-                self._special[index] = True
-                continue
-            marked = token.startswith(self.marker)
-            text = _piece_text(token[len(self.marker) :] if marked else token, self.marker)
-            self._starts[index] = marked != (self.marker == "##")
-            # A lone marker carries the start of a word whose letters follow.
-            self._letters[index] = text.isalpha() or (marked and not text)
-            if text:
-                self._joins_right[index] = text[0] in JOINERS
-                self._joins_left[index] = text[-1] in JOINERS
-            self._possessive[index] = text in ("'s", "’s")
-            self._apostrophe[index] = text in ("'", "’")
-            self._letter_s[index] = text == "s"
-            self._article[index] = text.lower() in ("a", "an") and self._starts[index]
-        self._sep_id = tokenizer.sep_token_id
+            self._flags[index] = _SPECIAL | _BEGINS | _ENDS if index in special else _piece_flags(token, marker)
+        if marker != "##" and tokenizer.unk_token_id is not None and tokenizer.unk_token_id not in special:
+            # Elsewhere a whole word is unknown, here part of one may be.
+            self._flags[tokenizer.unk_token_id] |= _JOINS_LEFT | _JOINS_RIGHT
+        self.separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+
+    @property
+    def num_ids(self) -> int:
+        return len(self._flags)
 
     def words(self, ids: np.ndarray, row_starts: np.ndarray, row_lengths: np.ndarray) -> Words:
         """
@@ -95,62 +102,56 @@ class WordFinder:
         Raises:
             `ValueError`: if an id is not in the tokenizer's vocabulary.
         """
-        if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_ids:
+        total = len(ids)
+        if total and not 0 <= ids.min() <= ids.max() < self.num_ids:
             raise ValueError(
                 f"Token ids range from {ids.min()} to {ids.max()}; the tokenizer has ids 0 to {self.num_ids - 1}. "
                 "Was the text tokenised with another tokenizer?"
             )
-        total = len(ids)
-        special, letters = self._special[ids], self._letters[ids]
-        begins = np.zeros(total + 1, dtype=bool)  # one past the end, so that the last run has an end
-        begins[row_starts[row_lengths > 0]] = True
-        begins[total] = True
-        row_begins = begins.copy()
-        begins[:total] |= special | self._starts[ids]
-        begins[1:total] |= special[:-1]
-        if self.marker != "##":
-            begins[1:total] |= letters[1:] != letters[:-1]
-            begins[:total] |= ~letters
-        starts = np.flatnonzero(begins[:total])
-        lengths = np.diff(starts, append=total)
+        flags = np.zeros(total + 2, dtype=np.uint16)  # two more, so that each word has something after it
+        flags[:total] = self._flags[ids]
+        row_begins = np.zeros(total + 2, dtype=bool)
+        row_begins[row_starts] = True
+        row_begins[total:] = True
+        begins = row_begins | (flags & _BEGINS != 0)
+        begins[1:] |= flags[:-1] & _ENDS != 0
 
-        is_word = letters[starts] & ~special[starts]
-        long = lengths > 1
-        if self.marker == "##" and long.any():  # "3d" is one word here, its first piece a digit or its second a letter
-            is_word &= np.logical_and.reduceat(letters, starts)
-        before = starts - 1
-        has_before = ~row_begins[starts] & ~special[before]
-        after = np.minimum(starts + lengths, total - 1)
-        has_after = ~row_begins[starts + lengths] & ~special[after]
-        # Only the marker tells "3 -d" from "3-d"; WordPiece has none for spaces, so there the two are the same.
-        spaced = self.marker != "##"
-        joined_before = has_before & self._joins_left[ids[before]] & ~(spaced & self._starts[ids[starts]])
-        joined_after = has_after & self._joins_right[ids[after]] & ~(spaced & self._starts[ids[after]])
-        second = np.minimum(after + 1, total - 1)
-        possessive = self._possessive[ids[after]] | (
-            self._apostrophe[ids[after]] & self._letter_s[ids[second]] & ~row_begins[after + 1]
-        )
-        is_word &= ~joined_before & ~(joined_after & ~possessive)
+        starts = np.flatnonzero(begins[: total + 1])
+        starts, ends = starts[:-1], starts[1:]
+        if total:
+            letters = np.flatnonzero(np.bitwise_and.reduceat(flags[:total], starts) & _LETTERS)
+            starts, ends = starts[letters], ends[letters]
 
-        keep = np.flatnonzero(is_word)
-        starts, has_before, before = starts[keep], has_before[keep], before[keep]
-        rows = np.repeat(np.arange(len(row_lengths)), row_lengths)
+        # Where there is no text before or after, it is as if a special token stood there.
+        before = np.where(row_begins[starts], _SPECIAL, flags[starts - 1])
+        after = np.where(row_begins[ends], _SPECIAL, flags[ends])
+        joined = (before & _JOINS_RIGHT != 0) & (flags[starts] & _SPACED == 0)
+        joined_after = np.flatnonzero(after & (_JOINS_LEFT | _SPACED) == _JOINS_LEFT)
+        if len(joined_after):
+            mark, second = after[joined_after], ends[joined_after] + 1
+            s_follows = (flags[second] & _LETTER_S != 0) & ~row_begins[second]
+            possessive = (mark & _POSSESSIVE != 0) | ((mark & _APOSTROPHE != 0) & s_follows)
+            joined[joined_after[~possessive]] = True
+
+        keep = np.flatnonzero(~joined)
+        starts, ends, before, after = starts[keep], ends[keep], before[keep], after[keep]
+        # Some vocabularies spell an article in pieces: its marker apart, or the n of "an".
+        n = (before & _LETTER_N != 0) & (flags[starts - 2] & _ARTICLE != 0)
+        head = starts - 1 - n
+        article = (n | (before & _ARTICLE != 0)) & (begins[head] | (flags[head - 1] & _MARKER != 0))
         return Words(
-            row=rows[starts],
+            row=np.repeat(np.arange(len(row_lengths)), row_lengths)[starts],
             start=starts,
-            length=lengths[keep],
-            first=~(has_before & letters[before]),
-            last=~has_after[keep],
-            after_article=has_before & self._article[ids[before]],
+            length=ends - starts,
+            first=before & (_SPECIAL | _OPENS) != 0,
+            last=after & _SPECIAL != 0,
+            after_article=article,
         )
 
-    def segments(self, ids: np.ndarray, row_starts: np.ndarray, row_lengths: np.ndarray) -> np.ndarray:
-        """Segment of each token, `(T,)`: 0 up to a row's first separator (it included), 1 after."""
-        if self._sep_id is None:
-            return np.zeros(len(ids), dtype=np.int64)
-        separators = np.cumsum(ids == self._sep_id) - (ids == self._sep_id)
-        before_row = np.repeat(separators[np.minimum(row_starts, len(ids) - 1)], row_lengths)
-        return np.minimum(separators - before_row, 1)
+    def segments(self, ids: np.ndarray, row_starts: np.ndarray, words: Words) -> np.ndarray:
+        """Segment of each word, `(W,)`: 0 up to a row's first separator, 1 after."""
+        separators = np.concatenate([[0], np.cumsum(ids == self.separator)])
+        return np.minimum(separators[words.start] - separators[row_starts[words.row]], 1)
 
 
 def _word_marker(tokenizer) -> str:
@@ -165,9 +166,39 @@ def _word_marker(tokenizer) -> str:
         if part.get("type") == "Metaspace" or (part.get("type") == "Replace" and part["pattern"].get("String") == "▁"):
             return "▁"
     raise ValueError(
-        f"{type(tokenizer).__name__} decodes with {[part.get('type') for part in decoders]}, from which the start of a "
-        "word cannot be told; expected a WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁) tokenizer."
+        f"{type(tokenizer).__name__} decodes with {[part.get('type') for part in decoders]}, from which the start "
+        "of a word cannot be told; expected a WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁) tokenizer."
     )
+
+
+def _special_ids(tokenizer) -> set[int]:
+    """Ids of the tokens that stand for no text. The unknown token does stand for some."""
+    named = tokenizer.special_tokens_map
+    special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special.update(tokenizer.all_special_ids)
+    if all(token != tokenizer.unk_token for name, token in named.items() if name != "unk_token"):
+        special.discard(tokenizer.unk_token_id)
+    return special
+
+
+def _piece_flags(token: str, marker: str) -> int:
+    marked = token.startswith(marker)
+    text = _piece_text(token[len(marker) :] if marked else token, marker)
+    spaced = marked and marker != "##"
+    letters = all(char.isalpha() or unicodedata.category(char)[0] == "M" for char in text) and bool(text or spaced)
+    if marker == "##":
+        flags = 0 if marked else _BEGINS
+    else:
+        flags = _BEGINS * (spaced or not letters) | _ENDS * (not letters) | _SPACED * spaced
+    flags |= _LETTERS * letters | _MARKER * (spaced and not text)
+    flags |= _POSSESSIVE * (text in ("'s", "’s")) | _APOSTROPHE * (text in ("'", "’")) | _LETTER_S * (text == "s")
+    flags |= _ARTICLE * (text.lower() in ("a", "an")) | _LETTER_N * (text.lower() == "n")
+    if text:
+        # "3d" is one word to WordPiece, so that there a digit that stands alone has a space around it.
+        flags |= _JOINS_LEFT * (text[0] in JOINERS or (text[0].isnumeric() and marker != "##"))
+        flags |= _JOINS_RIGHT * (text[-1] in JOINERS or (text[-1].isnumeric() and marker != "##"))
+        flags |= _OPENS * (text[-1] in OPENERS)
+    return flags
 
 
 def _piece_text(piece: str, marker: str) -> str:

@@ -137,6 +137,14 @@ class DataArguments:
         files = {"train": self.train_file, "validation": self.validation_file, "test": self.test_file}
         return {split: file for split, file in files.items() if file is not None}
 
+    def splits(self, train: bool, evaluate: bool, predict: bool) -> list[str]:
+        """The names of the splits that a run needs."""
+        return [
+            *(["train"] if train else []),
+            *(self.task.validation_splits if evaluate else []),
+            *(self.task.test_splits if predict else []),
+        ]
+
     def where(self, split: str) -> str:
         """The name of a split in messages."""
         return self.files().get(split) or f"{self.dataset_name or 'nyu-mll/glue'} (split {split!r})"

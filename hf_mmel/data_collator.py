@@ -13,10 +13,10 @@ class VariantCollator:
     """
     Collates B tokenised examples into groups of V = K + 1 variants, variant 0 being the original.
 
-    A variant is a pure function of (seed, epoch, example), the example being known by its token ids: neither the number
-    of workers or processes, nor the make-up of the batch, nor a resume in mid-epoch changes it. Two examples with the
-    same ids have the same variants in the same epoch. Every epoch has new ones: call [`~VariantCollator.set_epoch`], as
-    [`MMELTrainer`] does.
+    A variant is a pure function of (seed, epoch, example), the example being known by its token ids: neither the
+    number of workers or processes, nor the make-up of the batch, nor a resume in mid-epoch changes it. Two examples
+    with the same ids have the same variants in the same epoch. Every epoch has new ones: call
+    [`~VariantCollator.set_epoch`], as [`MMELTrainer`] does.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
@@ -35,12 +35,12 @@ class VariantCollator:
             Collates the B x V rows before they are folded into groups, and evaluation batches as they are. Defaults to
             [`~transformers.DataCollatorWithPadding`] with `tokenizer` and `pad_to_multiple_of`.
 
-    Returns a dict: each model input of shape `(B, V, L)`, `labels` of shape `(B, ...)` (they belong to the example), and
-    `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original.
+    Returns a dict: each model input of shape `(B, V, L)`, `labels` of shape `(B, ...)` (they belong to the example),
+    and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original.
 
     Raises:
-        `ValueError`: if `num_variants` is below 1, if the augmenter's tokenizer has another vocabulary, or if an example
-        has no `input_ids`.
+        `ValueError`: if `num_variants` is below 1, if the augmenter's tokenizer has another vocabulary, or if an
+        example has no `input_ids`.
 
     Example:
 
@@ -71,8 +71,8 @@ class VariantCollator:
         other = getattr(augmenter, "tokenizer", tokenizer)
         if other is not tokenizer and other.get_vocab() != tokenizer.get_vocab():
             raise ValueError(
-                f"The augmenter writes token ids of a {type(other).__name__} with {len(other)} tokens, the collator pads "
-                f"for a {type(tokenizer).__name__} with {len(tokenizer)} tokens and another vocabulary. "
+                f"The augmenter writes token ids of a {type(other).__name__} with {len(other)} tokens, the collator "
+                f"pads for a {type(tokenizer).__name__} with {len(tokenizer)} tokens and another vocabulary. "
                 "Build the augmenter with the classifier's tokenizer."
             )
         if data_collator is not None and pad_to_multiple_of is not None:

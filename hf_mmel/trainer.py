@@ -17,15 +17,16 @@ class MMELTrainer(Trainer):
     r"""
     A [`~transformers.Trainer`] that trains on groups of variants by minimising the maximal expected loss.
 
-    A batch with a `variant_mask` of shape `(B, V)` is a batch of groups: every other tensor, `labels` aside, carries the
-    variant axis after the batch axis, and variant 0 is the original. Per example i and variant v, with
+    A batch with a `variant_mask` of shape `(B, V)` is a batch of groups: every other tensor, `labels` aside, carries
+    the variant axis after the batch axis, and variant 0 is the original. Per example i and variant v, with
     \\(\ell_{iv}\\) the loss under the label and \\(d_{iv}\\) the divergence from the prediction on the original,
 
-    $$w_{iv} = \mathrm{softmax}_v(\ell_{iv} / \lambda_P), \quad L_i = \sum_v w_{iv} \ell_{iv} \quad \text{(hard)}$$
-    $$w_{iv} = \mathrm{softmax}_v(d_{iv} / \lambda_P), \quad L_i = \ell_{i0} + \lambda_T \sum_v w_{iv} d_{iv} \quad \text{(soft)}$$
+    $$\text{hard:} \quad w_{iv} = \mathrm{softmax}_v(\ell_{iv} / \lambda_P), \quad L_i = \sum_v w_{iv} \ell_{iv}$$
+    $$\text{soft:} \quad w_{iv} = \mathrm{softmax}_v(d_{iv} / \lambda_P), \quad
+      L_i = \ell_{i0} + \lambda_T \sum_v w_{iv} d_{iv}$$
 
-    and the loss of an update is the mean of \\(L_i\\) over all its examples, however they are cut into micro-batches and
-    processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
+    and the loss of an update is the mean of \\(L_i\\) over all its examples, however they are cut into micro-batches
+    and processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
 
     With each logged training loss come, averaged over the same steps and over all processes, `mmel/loss_original`,
     `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a group) and
@@ -35,11 +36,11 @@ class MMELTrainer(Trainer):
         args ([`MMELTrainingArguments`], *optional*):
             `TrainingArguments` do where no augmenter is given.
         augmenter (*optional*):
-            Makes the variants of the training examples, see [`VariantCollator`]; needs `processing_class`, the tokenizer.
-            `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`.
+            Makes the variants of the training examples, see [`VariantCollator`]; needs `processing_class`, the
+            tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`.
         args_and_kwargs:
-            All the rest as in [`~transformers.Trainer`]. A [`VariantCollator`] may be given as `data_collator` instead of
-            an augmenter: it serves training, and the collator inside it evaluation.
+            All the rest as in [`~transformers.Trainer`]. A [`VariantCollator`] may be given as `data_collator`
+            instead of an augmenter: it serves training, and the collator inside it evaluation.
 
     Raises:
         `TypeError` and `ValueError`: for what does not go together, before training starts.
@@ -64,26 +65,30 @@ class MMELTrainer(Trainer):
             raise ValueError(
                 "Both an augmenter and a VariantCollator are given; the collator has an augmenter already."
             )
-        if not isinstance(args, MMELTrainingArguments):
-            raise TypeError(
-                f"args is a {type(args).__name__}, which says nothing of the objective; with an augmenter pass "
-                "hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
-            )
+        self._check_objective()
         if augmenter is not None and self.processing_class is None:
             raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
-        if self.compute_loss_func is not None:
-            raise ValueError(
-                "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave out "
-                "compute_loss_func, or the augmenter."
-            )
         check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
         self._epoch_callback = _EpochCallback()
         self.add_callback(self._epoch_callback)
         self._build_variant_collator()  # what does not fit shows here, before any work is done
 
+    def _check_objective(self) -> None:
+        """Refuses arguments that leave open how groups are to be trained on."""
+        if not isinstance(self.args, MMELTrainingArguments):
+            raise TypeError(
+                f"args is a {type(self.args).__name__}, which says nothing of the objective; to train on variants "
+                "pass hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
+            )
+        if self.compute_loss_func is not None:
+            raise ValueError(
+                "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave "
+                "out compute_loss_func, or the variants."
+            )
+
     def _build_variant_collator(self) -> VariantCollator | None:
         """The collator of the training examples, `None` where they are trained on as they are."""
-        if self._variant_collator is None and self.augmenter is None or self.args.mmel_loss == "none":
+        if (self.augmenter is None and self._variant_collator is None) or self.args.mmel_loss == "none":
             return None
         if self._variant_collator is not None:
             return self._variant_collator
@@ -101,8 +106,9 @@ class MMELTrainer(Trainer):
         if collator is None:
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset)
-        check_labels(self.train_dataset, self.model.config)
+        check_labels(self.train_dataset, getattr(self.model, "config", None))
         self._epoch_callback.collator = collator
+        self._log_sums = None
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
         eval_collator, self.data_collator = self.data_collator, collator
         try:
@@ -139,30 +145,31 @@ class MMELTrainer(Trainer):
         Raises:
             `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits are not `(N, C)`.
         """
+        if "variant_mask" in inputs and model.training:
+            self._check_objective()
         if "variant_mask" in inputs and (not model.training or self.args.mmel_loss == "none"):
             inputs = {k: v if k == "labels" else v[:, 0] for k, v in inputs.items() if k != "variant_mask"}
         if "variant_mask" not in inputs:
             self.loss_is_scaled_for_ga = type(self).loss_is_scaled_for_ga
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
-        rows, labels, variant_mask = _present_variants(inputs)
+        rows, present, labels, variant_mask = _present_variants(inputs)
         outputs = model(**rows)
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        num_rows = len(next(iter(rows.values())))
-        if logits.dim() != 2 or len(logits) != num_rows:
+        if logits.dim() != 2 or len(logits) != len(present):
             raise ValueError(
-                f"{type(self.model).__name__} gave logits of shape {tuple(logits.shape)}; expected ({num_rows}, "
+                f"{type(self.model).__name__} gave logits of shape {tuple(logits.shape)}; expected ({len(present)}, "
                 "num_labels), one row per variant, from a sequence classification model."
             )
-        grouped = logits.new_zeros(*variant_mask.shape, logits.shape[1])
-        grouped[variant_mask] = logits  # absent variants stay zero, and the objective leaves them out
-        losses, weights, example_losses = self._objective(grouped, labels, variant_mask)
+        # Absent variants stay zero here, and the objective leaves them out.
+        grouped = logits.new_zeros(variant_mask.numel(), logits.shape[1]).index_copy(0, present, logits)
+        losses, weights, example_losses = self._objective(grouped.view(*variant_mask.shape, -1), labels, variant_mask)
         self._add_to_log(losses.detach(), weights, variant_mask)
 
-        # A sum over examples, divided by the examples of the whole update, is exact for any cut into micro-batches and
-        # processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer believe that the model has
-        # divided by the item count already, yet the classification heads of BERT and others return a plain mean, so
-        # that loss and gradient grow with the number of accumulation steps (transformers issue 47688).
+        # A sum over examples, divided by the examples of the whole update, is exact for any cut into micro-batches
+        # and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer believe that the
+        # model has divided by the item count already, yet the classification heads of BERT and others return a plain
+        # mean, so that loss and gradient grow with the number of accumulation steps (transformers issue 47688).
         self.loss_is_scaled_for_ga = num_items_in_batch is not None
         if num_items_in_batch is None:
             loss = example_losses.sum() / _num_examples({"labels": labels})
@@ -175,7 +182,8 @@ class MMELTrainer(Trainer):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Losses `(B, V)`, weights `(B, V)` and the objective `(B,)` from logits `(B, V, C)`."""
         args, num_variants = self.args, variant_mask.shape[1]
-        problem_type = _problem_type(self.accelerator.unwrap_model(self.model).config, labels)
+        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
+        problem_type = _problem_type(config, logits.shape[-1], labels)
         # Smoothing is off for several labels, as in `Trainer`, which warns of it and has no smoother then.
         smoothing = self.label_smoother.epsilon if self.label_smoother is not None else 0.0
         losses = per_variant_loss(
@@ -250,10 +258,11 @@ class _EpochCallback(TrainerCallback):
 
 def _present_variants(
     inputs: dict[str, torch.Tensor],
-) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor]:
     """
-    Takes a batch of groups apart: model inputs of the N present variants `(N, ...)`, labels `(B, ...)` and
-    `variant_mask` `(B, V)`. Nothing is computed for a variant that is only a copy of its original.
+    Takes a batch of groups apart: the model's inputs for the N present variants `(N, ...)`, their places among all
+    B * V `(N,)`, `labels` `(B, ...)` and `variant_mask` `(B, V)`. For a variant that is only a copy of its original
+    nothing is computed.
     """
     inputs = dict(inputs)
     variant_mask = inputs.pop("variant_mask").bool()
@@ -267,10 +276,12 @@ def _present_variants(
     for name, tensor in inputs.items():
         if tensor.shape[:2] != variant_mask.shape:
             raise ValueError(
-                f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)} and whatever follows: "
-                "every tensor of a batch of groups but labels carries the variant axis after the batch axis."
+                f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)} and whatever "
+                "follows: every tensor of a batch of groups but labels carries the variant axis after the batch axis."
             )
-    return {name: tensor[variant_mask] for name, tensor in inputs.items()}, labels, variant_mask
+    present = variant_mask.flatten().nonzero().squeeze(1)
+    rows = {name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()}
+    return rows, present, labels, variant_mask
 
 
 def _num_examples(batch: dict[str, torch.Tensor]) -> torch.Tensor | int:
@@ -279,13 +290,16 @@ def _num_examples(batch: dict[str, torch.Tensor]) -> torch.Tensor | int:
     return len(labels) if labels.dim() > 1 or labels.is_floating_point() else labels.ne(IGNORE_INDEX).sum()
 
 
-def _problem_type(config: PretrainedConfig, labels: torch.Tensor) -> str:
+def _problem_type(config: PretrainedConfig | None, num_labels: int, labels: torch.Tensor) -> str:
     """The model's `problem_type`, found and noted as the models of transformers do when they see labels."""
-    if config.problem_type is None:
-        if config.num_labels == 1:
-            config.problem_type = "regression"
+    problem_type = getattr(config, "problem_type", None)
+    if problem_type is None:
+        if num_labels == 1:
+            problem_type = "regression"
         elif labels.is_floating_point():
-            config.problem_type = "multi_label_classification"
+            problem_type = "multi_label_classification"
         else:
-            config.problem_type = "single_label_classification"
-    return config.problem_type
+            problem_type = "single_label_classification"
+        if config is not None:
+            config.problem_type = problem_type
+    return problem_type

@@ -16,19 +16,19 @@ class MMELTrainingArguments(TrainingArguments):
 
     Args:
         mmel_loss (`str`, *optional*, defaults to `"soft"`):
-            `"soft"` (MMEL-S) adds the reweighted divergence between the predictions on the original and on its variants
-            to the loss of the original, `"hard"` (MMEL-H) reweights the losses of all variants under the example's label,
-            `"uniform"` averages them (plain augmentation), `"none"` trains on the originals alone.
+            `"soft"` (MMEL-S) adds the reweighted divergence between the predictions on the original and on its
+            variants to the loss of the original, `"hard"` (MMEL-H) reweights the losses of all variants under the
+            example's label, `"uniform"` averages them (plain augmentation), `"none"` trains on the originals alone.
         lambda_p (`float`, *optional*, defaults to 1.0):
-            Strength \\(\lambda_P \in [0, \infty]\\) of the pull towards uniform weights, in units of the loss: 0 takes the
-            worst variant, `inf` averages.
+            Strength \\(\lambda_P \in [0, \infty]\\) of the pull towards uniform weights, in units of the loss: 0
+            takes the worst variant, `inf` averages.
         lambda_t (`float`, *optional*, defaults to 1.0):
             Factor \\(\lambda_T \geq 0\\) of the divergence in the soft loss.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example, K. The original is not counted.
         reweight_original (`bool`, *optional*):
-            Whether the original is one of the variants that are weighted. By default it is for `"hard"` and `"uniform"`,
-            and is not for `"soft"`.
+            Whether the original is one of the variants that are weighted. By default it is for `"hard"` and
+            `"uniform"`, and is not for `"soft"`.
         soft_label_gradient (`bool`, *optional*, defaults to `False`):
             Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
 
@@ -39,8 +39,8 @@ class MMELTrainingArguments(TrainingArguments):
     mmel_loss: str = field(
         default="soft",
         metadata={
-            "help": "How the variants of one example are weighed: 'soft' (MMEL-S, divergence from the prediction on the "
-            "original), 'hard' (MMEL-H, loss under the label), 'uniform' (plain augmentation) or 'none' (originals only).",
+            "help": "How the variants of one example are weighed: 'soft' (MMEL-S, by divergence from the prediction "
+            "on the original), 'hard' (MMEL-H, by loss), 'uniform' (plain augmentation) or 'none' (originals only).",
             "choices": list(MMEL_LOSSES),
         },
     )
@@ -57,7 +57,7 @@ class MMELTrainingArguments(TrainingArguments):
     reweight_original: bool | None = field(
         default=None,
         metadata={
-            "help": "Whether the original is one of the weighted variants. Default: yes for hard and uniform, no for soft."
+            "help": "Whether the original is one of the weighted variants. Default: in hard and uniform, not in soft."
         },
     )
     soft_label_gradient: bool = field(

@@ -41,10 +41,10 @@ def check_train_dataset(dataset: Any) -> None:
         )
 
 
-def check_labels(dataset: Any, config: PretrainedConfig) -> None:
+def check_labels(dataset: Any, config: PretrainedConfig | None) -> None:
     """
-    Raises a `ValueError` that names the first row of a `datasets.Dataset` whose label is missing or not below
-    `config.num_labels`. Other kinds of data sets are not read ahead.
+    Raises a `ValueError` that names the first row of a `datasets.Dataset` whose label is missing, not finite, or not
+    below `config.num_labels`. Other kinds of data sets are not read ahead.
     """
     if not isinstance(dataset, datasets.Dataset):
         return
@@ -62,12 +62,13 @@ def check_labels(dataset: Any, config: PretrainedConfig) -> None:
         if pc.any(not_finite).as_py():
             row = pc.index(not_finite, True).as_py()
             raise ValueError(f"Row {row} of train_dataset has the {name} {labels[row]}; expected a finite number.")
-    if pa.types.is_integer(labels.type) and config.num_labels > 1:
-        in_range = pc.and_(pc.greater_equal(labels, 0), pc.less(labels, config.num_labels))
+    num_labels = getattr(config, "num_labels", 1)
+    if pa.types.is_integer(labels.type) and num_labels > 1:
+        in_range = pc.and_(pc.greater_equal(labels, 0), pc.less(labels, num_labels))
         allowed = pc.or_(in_range, pc.equal(labels, IGNORE_INDEX))
         if not pc.all(allowed).as_py():
             row = pc.index(allowed, False).as_py()
             raise ValueError(
-                f"Row {row} of train_dataset has the {name} {labels[row]}; the model has num_labels={config.num_labels}, "
-                f"so expected 0 to {config.num_labels - 1}. Correct the label, or load the model with more labels."
+                f"Row {row} of train_dataset has the {name} {labels[row]}; the model has num_labels={num_labels}, "
+                f"so expected 0 to {num_labels - 1}. Correct the label, or load the model with more labels."
             )

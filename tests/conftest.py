@@ -1,13 +1,17 @@
 """Tiny tokenizers and models, made in seconds and without a network."""
 
 import re
+import string
+from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from augment import LexiconSubstitution
+from augment import LexiconSubstitution, WordNetSynonyms
+from augment.synonyms import build_synonyms
+from augment.wordnet_data import load_wordnet
 
 
 torch.set_num_threads(1)  # more cost tiny models time, and far more where several processes share the cores
@@ -73,7 +77,11 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
         tokenizer.decoder = decoders.Metaspace()
         trainer = trainers.UnigramTrainer(
-            vocab_size=300, special_tokens=special, unk_token="[UNK]", show_progress=False
+            vocab_size=300,
+            special_tokens=special,
+            unk_token="[UNK]",
+            initial_alphabet=list(string.ascii_letters + string.digits + string.punctuation),
+            show_progress=False,
         )
     if trainer is not None:
         tokenizer.train_from_iterator(texts, trainer)
@@ -121,3 +129,43 @@ def any_tokenizer(request) -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session")
 def augmenter(tokenizer) -> LexiconSubstitution:
     return LexiconSubstitution(tokenizer, WORDS)
+
+
+@pytest.fixture(scope="session")
+def nltk_data(tmp_path_factory) -> Path:
+    """A folder for NLTK with a small WordNet in it."""
+    from mini_wordnet import write_mini_wordnet  # beside the augmenters' tests
+
+    root = tmp_path_factory.mktemp("nltk_data")
+    root.chmod(0o755)
+    write_mini_wordnet(root / "corpora" / "wordnet")
+    return root
+
+
+@pytest.fixture
+def wordnet(nltk_data, monkeypatch) -> None:
+    """The small WordNet is what is installed."""
+    monkeypatch.setattr("nltk.data.path", [str(nltk_data)])
+
+
+@pytest.fixture(scope="session")
+def wordnet_cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("lexicons")
+
+
+@pytest.fixture(params=["lexicon", "wordnet"])
+def make(request, wordnet, wordnet_cache):
+    """Makes an augmenter of one kind: `make(tokenizer, **options)`, with its words and candidates as `make.table`."""
+    if request.param == "lexicon":
+
+        def make(tokenizer, **options):
+            return LexiconSubstitution(tokenizer, WORDS, **options)
+
+        make.table = WORDS
+    else:
+
+        def make(tokenizer, **options):
+            return WordNetSynonyms(tokenizer, cache_dir=wordnet_cache, **options)
+
+        make.table = build_synonyms(load_wordnet())
+    return make

@@ -11,51 +11,25 @@ import pytest
 import torch
 import yaml
 from datasets import ClassLabel, Dataset, Features, Value
-from transformers import AutoModelForSequenceClassification, BertConfig, BertForMaskedLM, BertTokenizerFast
+from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
 import run_glue_mmel
 
 
 ROOT = Path(__file__).parents[1]
 SYNONYMS = {"film": ["movie"], "good": ["fine", "great"], "awful": ["bad"], "actor": ["player"]}
-WORDS = [
-    "the",
-    "a",
-    "film",
-    "movie",
-    "good",
-    "fine",
-    "great",
-    "awful",
-    "bad",
-    "actor",
-    "player",
-    "was",
-    "is",
-    ".",
-    "NA",
-]
 
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory):
-    """A masked language model of two layers with its WordPiece tokenizer."""
+def model_dir(tmp_path_factory, tokenizer):
+    """An encoder of two layers, without dropout, and its tokenizer."""
     path = tmp_path_factory.mktemp("model")
-    (path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
-    tokenizer = BertTokenizerFast(str(path / "vocab.txt"), do_lower_case=False, model_max_length=64)
     tokenizer.save_pretrained(path)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        max_position_embeddings=64,
-    )
-    BertForMaskedLM(config).save_pretrained(path)
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **dropout)
+    BertModel(config).save_pretrained(path)
     return path
 
 
@@ -84,14 +58,10 @@ def write(tmp_path):
     """Writes rows as csv, json or json lines."""
 
     def write(name, rows):
-        path, frame = tmp_path / name, pd.DataFrame(rows)
-        if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
-        elif path.suffix == ".json":
-            path.write_text(json.dumps(rows))
-        else:
-            path.write_text("\n".join(map(json.dumps, rows)))
-        return path
+        texts = {"csv": pd.DataFrame(rows).to_csv(index=False), "json": json.dumps(rows)}
+        texts["jsonl"] = "\n".join(map(json.dumps, rows))
+        (tmp_path / name).write_text(texts[name.split(".")[1]])
+        return tmp_path / name
 
     return write
 
@@ -160,18 +130,20 @@ def test_every_objective_trains(run, files, mmel_loss):
 
 
 def test_without_augmenter_it_is_plain_fine_tuning(run, files):
-    plain = run(*files, "--do_train", "--do_eval", "--mmel_loss", "none")
-    no_augmenter = run(*files, "--do_train", "--do_eval", "--augmenter", "none", out="other")
-    variants = run(*files, "--do_train", "--do_eval", out="third")
+    options = [*files, "--do_train", "--do_eval", "--learning_rate", 1e-2]
+    plain = run(*options, "--mmel_loss", "none")
+    no_augmenter = run(*options, "--augmenter", "none", out="other")
+    variants = run(*options, "--mmel_loss", "hard", out="third")
     assert no_augmenter["eval_loss"] == plain["eval_loss"] != variants["eval_loss"]
 
 
-def test_the_seed_decides_everything(run, files):
-    runs = [
-        run(*files, "--do_train", "--do_eval", "--seed", seed, out=f"out{i}")["eval_loss"]
-        for i, seed in enumerate([1, 1, 2])
-    ]
-    assert runs[0] == runs[1] != runs[2]
+@pytest.mark.parametrize("action", ["--do_eval", "--do_train"], ids=["new head", "training"])
+def test_the_seed_decides(run, files, action):
+    seeds = {"one": 1, "again": 1, "two": 2}
+    losses = {
+        out: run(*files, action, "--do_eval", "--seed", seed, out=out)["eval_loss"] for out, seed in seeds.items()
+    }
+    assert losses["one"] == losses["again"] != losses["two"]
 
 
 def test_glue_task_of_a_local_mirror(run, mirror, tmp_path):
@@ -315,25 +287,47 @@ def test_padding_to_max_length_changes_shapes_alone(run, files, monkeypatch):
     assert padded["eval_loss"] == pytest.approx(dynamic["eval_loss"], abs=1e-5)
 
 
+def test_accumulation_steps_change_nothing_without_variants(run, files):
+    options = [*files, "--do_train", "--do_eval", "--mmel_loss", "none", "--optim", "sgd", "--learning_rate", 0.5]
+    options += ["--max_grad_norm", 0, "--logging_steps", 1]
+    whole = run(*options, "--per_device_train_batch_size", 8)
+    parts = run(*options, "--per_device_train_batch_size", 2, "--gradient_accumulation_steps", 4, out="parts")
+    for name in ("train_loss", "eval_loss"):
+        assert parts[name] == pytest.approx(whole[name], abs=1e-5)
+
+
+LAUNCHER = f"""\
+import sys, torch.distributed, augment.synonyms, augment.wordnet_data, run_glue_mmel
+augment.wordnet_data.load_wordnet = lambda: None
+augment.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}
+run_glue_mmel.main(sys.argv[1:])
+assert not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 2
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_under_accelerate_equal_one(run, files, model_dir, tmp_path):
-    options = [*files, "--do_train", "--do_eval", "--do_predict", "--test_file", files[3]]
-    options += ["--optim", "sgd", "--learning_rate", 0.5]
-    one = run(*options, "--per_device_train_batch_size", 8)
-    launcher = tmp_path / "launcher.py"
-    launcher.write_text(
-        "import sys, augment.synonyms, augment.wordnet_data, run_glue_mmel\n"
-        "augment.wordnet_data.load_wordnet = lambda: None\n"
-        f"augment.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}\n"
-        "run_glue_mmel.main(sys.argv[1:])\n"
-    )
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", 2, launcher, *options]
-    command += ["--model_name_or_path", model_dir, "--output_dir", tmp_path / "two", "--cache_dir", tmp_path / "new"]
+@pytest.mark.parametrize(
+    ("launch", "batch_size", "mmel_loss"),
+    [
+        # Without MPI, `accelerate launch --cpu` starts one process whatever --num_processes says; torchrun starts two.
+        ("torch.distributed.run --standalone --nproc_per_node 2", 4, "soft"),
+        ("torch.distributed.run --standalone --nproc_per_node 2", 4, "none"),
+        ("accelerate.commands.launch --cpu --num_processes 1", 8, "soft"),
+    ],
+)
+def test_launchers_give_the_result_of_a_plain_run(run, files, model_dir, tmp_path, launch, batch_size, mmel_loss):
+    options = [*files, "--do_train", "--do_eval", "--do_predict", "--test_file", files[3], "--mmel_loss", mmel_loss]
+    options += ["--optim", "sgd", "--learning_rate", 0.5, "--max_grad_norm", 0, "--logging_steps", 1]
+    plain = run(*options, "--per_device_train_batch_size", 8)
+    (tmp_path / "launcher.py").write_text(LAUNCHER)
+    command = [sys.executable, "-m", *launch.split(), tmp_path / "launcher.py", *options]
+    command += ["--model_name_or_path", model_dir, "--output_dir", tmp_path / "other", "--cache_dir", tmp_path / "new"]
     command += ["--report_to", "none", "--use_cpu", "--save_strategy", "no", "--max_steps", 3, "--num_variants", 2]
-    command += ["--per_device_train_batch_size", 4]
+    command += ["--per_device_train_batch_size", batch_size]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(list(map(str, command)), env=environment, check=True, timeout=300)
-    two = results(tmp_path, "all", out="two")
-    assert two["eval_loss"] == pytest.approx(one["eval_loss"], abs=1e-5)
-    predictions = [(tmp_path / out / "predict_results_custom.txt").read_text() for out in ("out", "two")]
+    launched = results(tmp_path, "all", out="other")
+    for name in ("train_loss", "eval_loss"):
+        assert launched[name] == pytest.approx(plain[name], abs=1e-5)
+    predictions = [(tmp_path / out / "predict_results_custom.txt").read_text() for out in ("out", "other")]
     assert predictions[0] == predictions[1]

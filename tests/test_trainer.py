@@ -310,7 +310,7 @@ def test_the_last_update_of_an_epoch_is_the_mean_over_its_examples(tmp_path):
 
 def test_stock_trainer_is_off_by_the_number_of_accumulation_steps(arguments, tokenizer, dataset):
     """
-    The fault that ours does not have (transformers issue 47688): BERT's head takes `num_items_in_batch` and ignores it.
+    The fault that ours does not have (transformers issue 47688): BERT's head ignores `num_items_in_batch`.
     When this fails, transformers has mended it, and the remark in `compute_loss` can go.
     """
     norms = {}

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+
 _DESCRIPTION = "The official metrics of the nine GLUE tasks (Wang et al. 2019), one configuration per task."
 
 _CITATION = """\

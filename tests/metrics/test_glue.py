@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+
 GLUE = str(Path(__file__).parents[2] / "hf_mmel" / "metrics" / "glue.py")
 ACCURACY_TASKS = ["mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "sst2", "wnli"]
 

@@ -1,0 +1,46 @@
+# `make demo` and `make test` do all their own set-up in .venv; PYTHON names the interpreter to build it with.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test slow style quality wordnet clean
+
+demo: wordnet
+	$(BIN)/python examples/demo.py
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: wordnet
+	$(BIN)/python -m pytest -m slow
+
+style: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+quality: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+wordnet: $(INSTALLED)
+	$(BIN)/python -m augment download
+
+# Debian keeps ensurepip, which gives a new environment its pip, in the package python3-venv. Where that is missing, pip
+# comes from Debian's wheel of it, which can be unpacked without root.
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 10) or sys.exit(f"$(PYTHON) is Python {v}; expected 3.10 or later. Name another one: make PYTHON=python3.11")'
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv .venv; \
+	else \
+		echo "$(PYTHON) has no ensurepip; taking pip from the package python3-pip-whl"; \
+		$(PYTHON) -m venv --without-pip .venv && \
+		(cd .venv && (apt-get download python3-pip-whl || (apt-get update && apt-get download python3-pip-whl)) && \
+		dpkg-deb -x python3-pip-whl_*.deb debian && \
+		PYTHONPATH=$$(echo debian/usr/share/python-wheels/pip-*.whl) bin/python -m pip install pip) || \
+		{ echo "No pip could be had. Install it with: sudo apt-get install python3-venv"; exit 1; }; \
+	fi
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean:
+	rm -rf .venv outputs

@@ -1,0 +1,127 @@
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from augment import WordNetSynonyms, wordnet_data
+
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = "the movie was awful and the children ran away"
+
+
+@pytest.fixture
+def no_wordnet(monkeypatch):
+    """A lexicon that is not in the cache cannot be built."""
+
+    def fail(*args, **kwargs):
+        raise LookupError("WordNet was opened")
+
+    monkeypatch.setattr(wordnet_data, "load_wordnet", fail)
+
+
+def changes(augmenter, text: str) -> set[tuple[str, str]]:
+    """Which word becomes what, over many variants."""
+    words = augmenter.tokenizer
+    edits = augmenter.edits(words(text), 50, 0)
+    return {(words.decode(e.old).strip(), words.decode(e.new).strip()) for variant in edits for e in variant}
+
+
+def test_synonyms_take_the_form_of_the_word(wordnet, any_tokenizer, tmp_path):
+    augmenter = WordNetSynonyms(any_tokenizer, cache_dir=tmp_path)
+    assert changes(augmenter, EXAMPLE) == {
+        ("movie", "film"),
+        ("movie", "motion picture"),
+        ("children", "kids"),
+        ("children", "youngsters"),
+        ("ran", "jogged"),
+    }
+
+
+def test_options_choose_the_synonyms(wordnet, tokenizer, tmp_path):
+    assert ("movie", "picture") not in changes(WordNetSynonyms(tokenizer, cache_dir=tmp_path), EXAMPLE)
+    rare = WordNetSynonyms(tokenizer, cache_dir=tmp_path, min_sense_share=0.01)
+    assert ("movie", "picture") in changes(rare, EXAMPLE)
+    single = WordNetSynonyms(tokenizer, cache_dir=tmp_path, multiword=False)
+    assert ("movie", "motion picture") not in changes(single, EXAMPLE)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_share_out_of_range_is_refused(tokenizer, share):
+    with pytest.raises(ValueError, match="min_sense_share"):
+        WordNetSynonyms(tokenizer, min_sense_share=share)
+
+
+def test_cached_lexicon_needs_no_wordnet(wordnet, tokenizer, tmp_path, monkeypatch, request):
+    built = WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    request.getfixturevalue("no_wordnet")
+    loaded = WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    assert loaded.augment_text(EXAMPLE, 5, 0) == built.augment_text(EXAMPLE, 5, 0)
+    with pytest.raises(LookupError, match="WordNet was opened"):
+        WordNetSynonyms(tokenizer, cache_dir=tmp_path / "other")
+
+
+def test_each_tokenizer_has_its_own_file(wordnet, tokenizer, any_tokenizer, tmp_path):
+    WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    WordNetSynonyms(any_tokenizer, cache_dir=tmp_path)
+    alike = tokenizer.get_vocab() == any_tokenizer.get_vocab()
+    assert len(list(tmp_path.iterdir())) == (1 if alike else 2)
+
+
+def test_damaged_cache_is_rebuilt(wordnet, tokenizer, tmp_path):
+    expected = WordNetSynonyms(tokenizer, cache_dir=tmp_path).augment_text(EXAMPLE, 5, 0)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert WordNetSynonyms(tokenizer, cache_dir=tmp_path).augment_text(EXAMPLE, 5, 0) == expected
+    assert path.read_bytes()[-100:] == whole[-100:]
+
+
+def test_unwritable_cache_only_warns(wordnet, tokenizer, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING):
+        augmenter = WordNetSynonyms(tokenizer, cache_dir=tmp_path / "file" / "folder")
+    assert ("ran", "jogged") in changes(augmenter, EXAMPLE)
+    assert "could not be cached" in caplog.text
+
+
+def test_cache_folder_comes_from_the_environment(wordnet, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_MMEL_CACHE", raising=False)
+    assert WordNetSynonyms(tokenizer).cache_dir == tmp_path / "hf_mmel"
+    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "mine"))
+    WordNetSynonyms(tokenizer)
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+
+
+def test_repr_shows_the_options(wordnet, tokenizer, tmp_path):
+    augmenter = WordNetSynonyms(tokenizer, 0.5, 32, "first", 0.2, False, tmp_path)
+    assert repr(augmenter) == (
+        "WordNetSynonyms(replace_prob=0.5, max_length=32, segments='first', min_sense_share=0.2, multiword=False)"
+    )
+
+
+WARM_START = """
+import sys
+sys.path[:0] = {path}
+from conftest import make_tokenizer
+from augment import WordNetSynonyms
+for name in [name for name in sys.modules if name.partition(".")[0] in ("nltk", "lemminflect")]:
+    raise SystemExit(f"imported before it is needed: {{name}}")
+augmenter = WordNetSynonyms(make_tokenizer("wordpiece"), cache_dir={cache!r})
+print(augmenter.augment_text({text!r}, 3, 0))
+print(*({{"nltk", "lemminflect"}} & sys.modules.keys()))
+"""
+
+
+def test_warm_start_imports_neither_nltk_nor_lemminflect(wordnet, tokenizer, tmp_path):
+    expected = WordNetSynonyms(tokenizer, cache_dir=tmp_path).augment_text(EXAMPLE, 3, 0)
+    code = WARM_START.format(path=[str(ROOT), str(ROOT / "tests")], cache=str(tmp_path), text=EXAMPLE)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "NLTK_DATA": "/absent"}
+    )
+    assert result.stdout.splitlines() == [str(expected), ""], result.stderr
