@@ -1,5 +1,6 @@
 """Rows of a batch as flat arrays, and the replacements drawn for them as flat lists."""
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -19,11 +20,9 @@ class Batch:
     def __init__(self, rows: Sequence[Sequence[int]]):
         try:
             self.rows = [row if type(row) is list else np.asarray(row).tolist() for row in rows]
-            self.ids = np.array([*chain.from_iterable(self.rows), 0])[:-1]  # with the 0 no ids are ints, too
-        except (TypeError, ValueError):
-            self.ids = None
-        if self.ids is None or self.ids.dtype.kind != "i":
-            raise ValueError("The input_ids of an example are no list of ints; expected one row of token ids.")
+            self.ids = np.array(array("q", list(chain.from_iterable(self.rows))))
+        except (TypeError, OverflowError) as error:
+            raise ValueError("input_ids of an example are no list of ints; expected one row of token ids.") from error
         self.lengths = np.array([len(row) for row in self.rows], dtype=np.int64)
         self.starts = self.lengths.cumsum() - self.lengths
 

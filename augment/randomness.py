@@ -37,17 +37,16 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
         `TypeError`: if a seed is neither an int nor a tuple of ints.
     """
     rows = [seed if isinstance(seed, tuple) else (seed,) for seed in seeds]
-    lengths = [len(row) for row in rows]
-    width = max(lengths, default=0)
     try:
-        parts = [[index(part) & _MASK for part in row] + [0] * (width - len(row)) for row in rows]
+        parts = np.array([index(part) & _MASK for row in rows for part in row], dtype=np.uint64)
     except TypeError as error:
         raise TypeError(f"A seed is an int or a tuple of ints; received {list(seeds)[:3]!r}.") from error
-    place = np.arange(width, dtype=np.uint64)
-    hashes = mix(np.array(parts, dtype=np.uint64).reshape(len(rows), width) + mix(place))
-    lengths = np.array(lengths, dtype=np.uint64)
-    hashes[place >= lengths[:, None]] = 0
-    return mix(hashes.sum(axis=1, dtype=np.uint64) + lengths)
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    ends = lengths.cumsum()
+    place = np.arange(len(parts)) - np.repeat(ends - lengths, lengths)
+    sums = np.zeros(len(parts) + 1, dtype=np.uint64)
+    mix(parts + mix(place.astype(np.uint64))).cumsum(out=sums[1:])
+    return mix(sums[ends] - sums[ends - lengths])
 
 
 def below(bits: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
             vocab_size=300,
             special_tokens=special,
             unk_token="[UNK]",
-            initial_alphabet=list(string.ascii_letters + string.digits + string.punctuation),
+            initial_alphabet=list(string.ascii_letters + string.digits + string.punctuation + "\u0301"),
             show_progress=False,
         )
     if trainer is not None:

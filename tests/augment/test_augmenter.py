@@ -147,6 +147,7 @@ def test_examples_may_be_of_any_mapping_and_array(make, any_tokenizer):
     arrays = {name: np.array(value) if type(value) is list else value for name, value in example.items()}
     assert augmenter.variants(BatchEncoding(dict(example)), 3, 0) == expected
     assert augmenter.variants(arrays, 3, 0) == expected
+    assert {type(piece) for row in ids_of(augmenter.variants(arrays, 3, 0)) for piece in row} == {int}
     assert augmenter.variants((example,), 3, [0]) == [expected]
 
 

@@ -34,7 +34,7 @@ def test_old_pieces_give_way_to_new_ones(edits, expected):
         ([Edit(1, (11,), (20,))], "where the example has"),
         ([Edit(5, (2, 3), (20,))], "where the example has"),
         ([Edit(9, (2,), (20,))], "where the example has"),
-        ([Edit(-1, (2,), (20,))], "where the example has"),
+        ([Edit(-2, (13,), (20,))], "where the example has"),
         ([Edit(2, (), (20,))], "where the example has"),
         ([Edit(1, (10, 11), (10, 11)), Edit(2, (11,), (21,))], "overlaps"),
         ([Edit(1, (10,), (10,)), Edit(1, (10,), (10,))], "overlaps"),

@@ -51,6 +51,13 @@ def test_other_words_have_no_entry(any_tokenizer, lexicon):
         assert options_of(lexicon, pieces_between(any_tokenizer, "the ", word, "")) is None
 
 
+def test_order_of_the_pieces_matters(tokenizer):
+    lexicon = build_lexicon(tokenizer, {"tea": ["film"]})
+    tea, tae = (tokenizer.encode(word, add_special_tokens=False) for word in ("tea", "tae"))
+    assert len(tea) == 3 and sorted(tea) == sorted(tae)
+    assert options_of(lexicon, tea) is not None and options_of(lexicon, tae) is None
+
+
 def test_candidates_after_an_article_begin_like_the_word(tokenizer):
     lexicon = build_lexicon(tokenizer, {"odd": ["strange", "unusual", "away"], "movie": ["acting"]})
     after_article = options_of(lexicon, tokenizer.encode("odd", add_special_tokens=False), after_article=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import WORDS, make_tokenizer
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from augment import LexiconSubstitution
@@ -44,24 +44,35 @@ def test_words_are_runs_of_letters(any_tokenizer):
         ("filmmovie moviea amovie", []),
         ("film😀 😀movie", []),
         ("filmé éfilm", []),
-        ("film\u0301", []),
-        ("film\u200bmovie", []),
         ("", []),
         ("   ", []),
         ("!!! 3", []),
     ],
 )
 def test_only_whole_words_are_replaced(any_tokenizer, text, words):
-    found = replaced_words(any_tokenizer, text)
-    if "\u0301" in text or "\u200b" in text:  # the tokenizer may take these out, which leaves one word or two
-        assert found in (words, ["film"]) and "movie" not in found
-    else:
-        assert found == words
+    assert replaced_words(any_tokenizer, text) == words
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize("text", ["film\u0301", "film\u200bmovie", "film\u00admovie"])
+def test_marks_and_invisible_characters_belong_to_the_word(kind, text):
+    assert replaced_words(make_tokenizer(kind), text) == []
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_only_the_space_marker_tells_a_dash_from_a_hyphen(kind):
     assert replaced_words(make_tokenizer(kind), "the film - the story") == ["film", "story"]
+
+
+def test_dash_with_its_space_in_one_piece_is_no_hyphen():
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    backend.train_from_iterator(["the film - the story -film"] * 9, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    assert "Ġ-" in tokenizer.get_vocab()
+    assert replaced_words(tokenizer, "the film - the story -film") == ["film", "story"]
 
 
 def test_numbers_stand_apart(any_tokenizer):
@@ -121,10 +132,13 @@ def test_article_is_seen(any_tokenizer, article):
 def test_rows_do_not_touch(tokenizer):
     """What stands at the end of one row is not beside what begins the next."""
     finder = WordFinder(tokenizer)
-    rows = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "film -", "film", "'", "s", "")]
+    rows = [
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in ("a", "film '", "s", "film", "-", "film", "")
+    ]
     lengths = np.array([len(row) for row in rows])
     words = finder.words(np.concatenate(rows).astype(np.int64), np.cumsum(lengths) - lengths, lengths)
-    assert words.row.tolist() == [0, 2, 4]
+    assert words.row.tolist() == [0, 2, 3, 5]
     assert words.first.all() and words.last.all() and not words.after_article.any()
 
 
