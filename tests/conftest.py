@@ -55,8 +55,8 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
             "children",
             "marvelous",
         }
-        pieces = [*special, *sorted(words | set("abcdefghijklmnopqrstuvwxyz0123456789.!?"))]
-        pieces += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+        pieces = [*special, *sorted(words | set(string.ascii_lowercase + string.digits + string.punctuation))]
+        pieces += [f"##{letter}" for letter in string.ascii_lowercase]
         tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -80,7 +80,7 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
             vocab_size=300,
             special_tokens=special,
             unk_token="[UNK]",
-            initial_alphabet=list(string.ascii_letters + string.digits + string.punctuation + "\u0301"),
+            initial_alphabet=list(string.ascii_letters + string.digits + ".\u0301"),
             show_progress=False,
         )
     if trainer is not None:
