@@ -3,64 +3,41 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
+from inspect import Parameter, signature
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from .batch import Batch, Swaps, input_ids, token_level_columns
-from .candidates import Candidates
+from .batch import SPANS_KEY, Batch, Span, Swaps, token_level_columns
 from .edits import Edit
 from .randomness import Seed, row_keys
-from .sampling import draw
-from .words import WordFinder, Words
-
-
-SEGMENTS = ("all", "first", "second")
-
-_NO_LIMIT = 1 << 40  # tokens
 
 
 class Augmenter(ABC):
     """
-    Makes variants of tokenised examples by replacing words with candidates.
+    Makes variants of tokenised examples by edits of their words.
 
-    A subclass proposes the candidates; which words and which candidates a variant gets is drawn here, as a pure
-    function of the seed and the example: batch, order, process and interpreter make no difference.
+    Which edits a variant gets is a pure function of the seed and the example: batch, order, process and interpreter
+    make no difference.
+
+    An example may have a column `keep_spans`, pairs `(start, stop)` of places in its `input_ids`: the tokens from
+    `start` to `stop - 1` stay as they are, and variants have the pairs moved to where the tokens went.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
-            The classifier's tokenizer, a fast one.
-        replace_prob (`float`, *optional*, defaults to 0.3):
-            Probability in (0, 1] that a word which has candidates is replaced, on condition that at least one is.
-        max_length (`int`, *optional*):
-            Longest variant in tokens; a replacement that would make a longer one is not made. The last word of a row
-            of this length, which may have been cut, stays. Defaults to `tokenizer.model_max_length`.
-        segments (`str`, *optional*, defaults to `"all"`):
-            Which text of a pair may change: `"all"`, `"first"` or `"second"`.
-
-    Raises:
-        `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
     """
 
-    def __init__(self, tokenizer, replace_prob: float = 0.3, max_length: int | None = None, segments: str = "all"):
-        if not 0 < replace_prob <= 1:
-            raise ValueError(f"replace_prob is {replace_prob}; expected a probability in (0, 1].")
-        if max_length is not None and max_length < 1:
-            raise ValueError(f"max_length is {max_length}; expected a number of tokens >= 1.")
-        if segments not in SEGMENTS:
-            raise ValueError(f"segments is {segments!r}; expected one of {', '.join(map(repr, SEGMENTS))}.")
-        self._finder = WordFinder(tokenizer)
-        if segments != "all" and self._finder.separator is None:
-            raise ValueError(f"segments is {segments!r}, but the tokenizer has no token that separates texts.")
+    def __init__(self, tokenizer):
         self.tokenizer = tokenizer
-        self.replace_prob = replace_prob
-        self.max_length = min(max_length or tokenizer.model_max_length, _NO_LIMIT)
-        self.segments = segments
 
     @abstractmethod
-    def _candidates(self, ids: np.ndarray, words: Words) -> Candidates:
-        """What may take the place of which of `words`, that lie in `ids` of shape `(T,)`."""
+    def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
+        """
+        The swaps that make K variants of each of B rows, a row's variants as different as they can be. They depend on
+        the row and its key alone, `keys` being of shape `(B,)` and `uint64`. Where `fit` is true no variant is longer
+        than `max_length`.
+        """
 
     def variants(
         self, example: Mapping[str, Any] | Sequence[Mapping[str, Any]], num_variants: int, seed: Seed | Sequence[Seed]
@@ -78,23 +55,24 @@ class Augmenter(ABC):
 
         Returns:
             `list[dict]` of length K, or B such lists: the same whether made one by one or at once. The variants of an
-            example differ from each other and from it; where candidates are too few for that, the rest are copies.
+            example differ from each other and from it; where that is not possible, the rest are copies.
 
         Raises:
             `TypeError`: if K, a seed or an example is not of the type above.
-            `ValueError`: if K is below 1, `input_ids` are missing or not of the tokenizer's vocabulary, or the number
-                of seeds is not that of the examples.
+            `ValueError`: if K is below 1, `input_ids` are missing or not of the tokenizer's vocabulary, `keep_spans`
+                are not within them, or the number of seeds is not that of the examples.
         """
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
-        batch = Batch(input_ids(example))
-        swaps = self._swaps(batch, num_variants, seed)
+        batch = Batch.of(example)
+        swaps = self._checked_swaps(batch, num_variants, seed)
         groups: list[list[dict[str, Any]]] = []
         for i, original in enumerate(example):
             row = batch.rows[i]
             constant, varying = token_level_columns(original, len(row))
+            spans = batch.spans[i] if SPANS_KEY in original else None
             group = []
-            for begin, end in swaps.bounds[i :: len(batch.rows)]:
+            for begin, end in swaps.bounds[i :: len(batch)]:
                 variant = dict(original)
                 if begin < end:
                     variant["input_ids"] = ids = swaps.apply(row, begin, end)
@@ -102,6 +80,8 @@ class Augmenter(ABC):
                         variant[name] = value * len(ids)
                     for name, values in varying:
                         variant[name] = swaps.stretch(values, begin, end)
+                    if spans is not None:
+                        variant[SPANS_KEY] = swaps.shift(spans, begin, end)
                 group.append(variant)
             groups.append(group)
         return groups
@@ -111,79 +91,171 @@ class Augmenter(ABC):
         The edits that make the K variants of an example: `apply_edits(example["input_ids"], edits[k])` gives the
         `input_ids` of `variants(example, K, seed)[k]`.
         """
-        batch = Batch(input_ids([example]))
+        batch = Batch.of([example])
         row = batch.rows[0]
-        swaps = self._swaps(batch, num_variants, [seed])
+        swaps = self._checked_swaps(batch, num_variants, [seed])
         return [
-            [Edit(start, tuple(row[start:stop]), tuple(new)) for start, stop, new in swaps.between(begin, end)]
-            for begin, end in swaps.bounds
+            [Edit(start, tuple(row[start:stop]), tuple(new)) for start, stop, new in swaps.of_variant(k)]
+            for k in range(num_variants)
         ]
 
     def augment_text(
-        self, text: str | Sequence[str], num_variants: int, seed: Seed | Sequence[Seed]
+        self,
+        text: str | Sequence[str],
+        num_variants: int,
+        seed: Seed | Sequence[Seed],
+        keep_spans: Sequence[Span] | Sequence[Sequence[Span]] | None = None,
     ) -> list[str] | list[list[str]]:
         """
         K variants of a text, or of each of a list of texts with a seed for each. What is not replaced stands
         untouched, spaces and case included, and a replacement is in the case of the word that it replaces. Whatever
         its length, no text is cut.
 
+        Args:
+            text (`str` or a sequence of them): The text.
+            num_variants, seed: As in [`variants`].
+            keep_spans (*optional*): Pairs `(start, stop)` of places in the text whose words stay, or a list of pairs
+                for each text.
+
         Raises:
             `TypeError`: if a text is not a `str`.
+            `ValueError`: if the number of lists in `keep_spans` is not that of the texts.
         """
         if isinstance(text, str):
-            return self.augment_text([text], num_variants, [seed])[0]
+            return self.augment_text([text], num_variants, [seed], None if keep_spans is None else [keep_spans])[0]
         texts = list(text) if isinstance(text, Sequence) else [text]
         for i, item in enumerate(texts):
             if not isinstance(item, str):
                 raise TypeError(f"Text {i} is {item!r} of type {type(item).__name__}; expected a str.")
+        if keep_spans is not None and len(keep_spans) != len(texts):
+            raise ValueError(
+                f"keep_spans has {len(keep_spans)} lists of pairs for {len(texts)} texts; expected one list per text."
+            )
         if not texts:
             return []
         encoded = self.tokenizer(texts, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
-        batch = Batch(encoded["input_ids"])
-        swaps = self._swaps(batch, num_variants, seed, _NO_LIMIT)
+        offsets = encoded["offset_mapping"]
+        spans = None
+        if keep_spans is not None:
+            spans = [_token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
+        batch = Batch(encoded["input_ids"], spans)
+        swaps = self._checked_swaps(batch, num_variants, seed, fit=False)
         spell = cache(lambda new: self.tokenizer.decode(new).strip())
         groups: list[list[str]] = []
         for i, original in enumerate(texts):
-            spans = encoded["offset_mapping"][i]
+            places, row = offsets[i], batch.rows[i]
             group = []
             for bounds in swaps.bounds[i :: len(texts)]:
                 parts, position = [], 0
                 for start, stop, new in swaps.between(*bounds):
-                    begin, end = spans[start][0], spans[stop - 1][1]
+                    begin, end = places[start][0], places[stop - 1][1]
                     word = original[begin:end].lstrip()  # some tokenizers take the space for a part of the word
-                    parts += [original[position : end - len(word)], _in_case_of(word, spell(tuple(new)))]
+                    before = original[position : end - len(word)]
+                    if not new:
+                        before = before.rstrip()
+                    elif new[-(stop - start) :] == row[start:stop]:  # put before the word
+                        new, word = (
+                            new[: start - stop],
+                            f"{_in_case_of(word, spell(tuple(new[: start - stop])))} {word}",
+                        )
+                    else:
+                        word = _in_case_of(word, spell(tuple(new)))
+                    parts += [before, word if new else ""]
                     position = end
                 group.append("".join([*parts, original[position:]]))
             groups.append(group)
         return groups
 
-    def _swaps(self, batch: Batch, num_variants: int, seeds: Sequence[Seed], max_length: int | None = None) -> Swaps:
-        candidates, choice = self._draw(batch, num_variants, seeds, max_length or self.max_length)
-        return Swaps(batch, candidates, choice)
-
-    def _draw(
-        self, batch: Batch, num_variants: int, seeds: Sequence[Seed], max_length: int
-    ) -> tuple[Candidates, np.ndarray]:
-        """The candidates of a batch, and what each of the K variants takes of them, `(K, W)`."""
+    def _checked_swaps(self, batch: Batch, num_variants: int, seeds: Sequence[Seed], fit: bool = True) -> Swaps:
         if not isinstance(num_variants, Integral):
             raise TypeError(f"num_variants is {num_variants!r}; expected an int.")
         if num_variants < 1:
             raise ValueError(f"num_variants is {num_variants}; expected at least 1.")
-        if isinstance(seeds, str | tuple) or not hasattr(seeds, "__len__") or len(seeds) != len(batch.rows):
+        if isinstance(seeds, str | tuple) or not hasattr(seeds, "__len__") or len(seeds) != len(batch):
             raise ValueError(
-                f"Received {len(batch.rows)} examples and the seeds {seeds!r:.100}; expected a list of one seed per "
+                f"Received {len(batch)} examples and the seeds {seeds!r:.100}; expected a list of one seed per "
                 "example."
             )
-        words = self._finder.words(batch.ids, batch.starts, batch.lengths)
-        if self.segments != "all":
-            segment = self._finder.segments(batch.ids, batch.starts, words)
-            words = words[segment == SEGMENTS.index(self.segments) - 1]
-        full = batch.lengths >= max_length
-        if full.any():
-            words = words[~(full[words.row] & words.last)]
-        candidates = self._candidates(batch.ids, words)
-        room = np.maximum(max_length - batch.lengths, 0)
-        return candidates, draw(candidates, room, row_keys(seeds), num_variants, self.replace_prob)
+        return self._swaps(batch, num_variants, row_keys(seeds), fit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        The augmenter's class and arguments as plain data, from which [`from_dict`] builds it again. The tokenizer is
+        not among them.
+        """
+        return {"class": type(self).__name__, **{name: _plain(value) for name, value in self._arguments().items()}}
+
+    @staticmethod
+    def from_dict(config: Mapping[str, Any], tokenizer) -> "Augmenter":
+        """
+        Builds the augmenter that [`to_dict`] describes.
+
+        Raises:
+            `ValueError`: if the class or one of its arguments is not known.
+        """
+        arguments = dict(config)
+        name = arguments.pop("class", None)
+        known = _subclasses(Augmenter)
+        if name not in known:
+            raise ValueError(f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}.")
+        cls = known[name]
+        accepted = cls._parameters()
+        if unknown := sorted(arguments.keys() - accepted.keys()):
+            raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
+
+        def build(value):
+            if isinstance(value, Mapping) and "class" in value:
+                return Augmenter.from_dict(value, tokenizer)
+            return [build(item) for item in value] if isinstance(value, list | tuple) else value
+
+        first = [tokenizer] if "tokenizer" in signature(cls.__init__).parameters else []
+        return cls(*first, **{name: build(value) for name, value in arguments.items()})
+
+    @classmethod
+    def _parameters(cls) -> dict[str, Any]:
+        """Name and default of what the constructor takes besides the tokenizer, and what it hands on to its base."""
+        parameters: dict[str, Any] = {}
+        for base in cls.__mro__:
+            if "__init__" not in vars(base):
+                continue
+            found = signature(base.__init__).parameters.values()
+            named = [p for p in found if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+            parameters = {p.name: p.default for p in named if p.name not in ("self", "tokenizer")} | parameters
+            if all(p.kind != Parameter.VAR_KEYWORD for p in found):
+                break
+        return parameters
+
+    def _arguments(self) -> dict[str, Any]:
+        """The arguments that the augmenter was built with, each kept under its own name."""
+        return {name: getattr(self, name) for name in self._parameters()}
+
+    def __repr__(self) -> str:
+        defaults = self._parameters()
+        shown = {name: value for name, value in self._arguments().items() if value is not defaults[name]}
+        shown = {name: value for name, value in shown.items() if value != defaults[name]}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r:.200}' for name, value in shown.items())})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Augmenter):
+        return value.to_dict()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _subclasses(cls: type) -> dict[str, type]:
+    """All classes below one, by name."""
+    found = {}
+    for child in cls.__subclasses__():
+        found |= {child.__name__: child, **_subclasses(child)}
+    return found
+
+
+def _token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
+    """The tokens, each a span of its own, that lie in spans of the text or overlap them."""
+    kept = [any(begin < stop and start < end for start, stop in spans) and begin < end for begin, end in offsets]
+    return [(i, i + 1) for i, keep in enumerate(kept) if keep]
 
 
 def _in_case_of(word: str, replacement: str) -> str:

@@ -49,11 +49,11 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
     return mix(sums[ends] - sums[ends - lengths])
 
 
-def below(bits: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Integers in `[0, bounds)` from the low 32 of 64 random bits; the high 32 stay for [`unit`]."""
-    return (((bits & np.uint64(0xFFFFFFFF)) * bounds.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
-
-
 def unit(bits: np.ndarray) -> np.ndarray:
-    """Numbers in `[0, 1)` from the high 32 of 64 random bits."""
+    """Numbers in `[0, 1)` from the high 32 of 64 random bits; the low 32 stay for [`low_unit`]."""
     return (bits >> np.uint64(32)).astype(np.float64) * 2.0**-32
+
+
+def low_unit(bits: np.ndarray) -> np.ndarray:
+    """Numbers in `[0, 1)` from the low 32 of 64 random bits."""
+    return (bits & np.uint64(0xFFFFFFFF)).astype(np.float64) * 2.0**-32

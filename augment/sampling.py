@@ -3,7 +3,7 @@
 import numpy as np
 
 from .candidates import Candidates
-from .randomness import GOLDEN, below, mix, unit
+from .randomness import GOLDEN, low_unit, mix, unit
 
 
 KEEP = -1  # the choice that leaves a word as it is
@@ -18,12 +18,17 @@ _MANY_ATTEMPTS = 16
 
 
 def draw(
-    candidates: Candidates, room: np.ndarray, keys: np.ndarray, num_variants: int, replace_prob: float
+    candidates: Candidates,
+    room: np.ndarray,
+    keys: np.ndarray,
+    num_variants: int,
+    replace_prob: float,
+    limits: np.ndarray | None = None,
 ) -> np.ndarray:
     """
-    Draws K variants of each of B rows. In a variant every word is replaced with probability `replace_prob`, by any of
-    its candidates alike, on condition that at least one word is. The variants of a row differ from each other and from
-    the original; where the candidates allow fewer than K, the rest are copies of the original.
+    Draws K variants of each of B rows. In a variant every word is replaced with probability `replace_prob`, by one of
+    its candidates by their probabilities, on condition that at least one word is. The variants of a row differ from
+    each other and from the original; where the candidates allow fewer than K, the rest are copies of the original.
 
     Args:
         candidates (`Candidates`): The W words that may be replaced.
@@ -31,6 +36,8 @@ def draw(
         keys (`np.ndarray` of shape `(B,)`, `uint64`): Each row's seed. Draws depend on a row's key and words alone.
         num_variants (`int`): K.
         replace_prob (`float`): Probability in (0, 1] that a word is replaced.
+        limits (`np.ndarray` of shape `(B,)`, *optional*):
+            Most words that a variant of each row replaces. Of more, as many are taken at random.
 
     Returns:
         `np.ndarray` of shape `(K, W)`: the candidate of each word in each variant, from 0 to its count - 1, or `KEEP`.
@@ -38,7 +45,7 @@ def draw(
     choice = np.full((num_variants, len(candidates.words)), KEEP)
     if not len(candidates.words):
         return choice
-    rows = _Rows(candidates, np.arange(len(candidates.words)), room, keys)
+    rows = _Rows(candidates, np.arange(len(candidates.words)), room, keys, limits)
     few = rows.log_total <= np.log2(_FEW * num_variants + 1)
     for listed in rows.split(few):
         choice[:, listed.word] = _enumerate(listed, num_variants, replace_prob)
@@ -59,8 +66,16 @@ def draw(
 class _Rows:
     """R rows with words to replace: their W words are `word` of the candidates, those of row r from `first[r]` on."""
 
-    def __init__(self, candidates: Candidates, word: np.ndarray, room: np.ndarray, keys: np.ndarray):
-        self.candidates, self.word, self._room, self._keys = candidates, word, room, keys
+    def __init__(
+        self,
+        candidates: Candidates,
+        word: np.ndarray,
+        room: np.ndarray,
+        keys: np.ndarray,
+        limits: np.ndarray | None,
+    ):
+        self.candidates, self.word = candidates, word
+        self._of_batch = room, keys, limits
         row = candidates.words.row[word]
         new = np.ones(len(row), dtype=bool)
         new[1:] = row[1:] != row[:-1]
@@ -72,6 +87,7 @@ class _Rows:
         self.size = np.bincount(self.group)
         batch_row = row[self.first]
         self.keys, self.room = keys[batch_row], room[batch_row]
+        self.limits = None if limits is None else limits[batch_row]
         # The longest replacement of all bounds the growth of a row, mostly far below its room.
         self.tight = bool((self.size * candidates.longest > self.room).any())
 
@@ -80,7 +96,7 @@ class _Rows:
         if chosen.all():
             return [self]
         word = self.word[chosen[self.group]]
-        return [_Rows(self.candidates, word, self._room, self._keys)] if len(word) else []
+        return [_Rows(self.candidates, word, *self._of_batch)] if len(word) else []
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sum over each row's words, `(N, W)` to `(N, R)`."""
@@ -106,13 +122,16 @@ def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarra
     number = np.arange(1, total.max())[:, None]
     digits = number // stride % radix
 
-    probability = np.where(digits == 0, 1 - replace_prob, replace_prob / rows.count)
+    chances = replace_prob * rows.candidates.probability(rows.word, np.maximum(digits - 1, 0))
+    probability = np.where(digits == 0, 1 - replace_prob, chances)
     rate = np.multiply.reduceat(probability, rows.first, axis=1)
     uniform = unit(mix(rows.keys ^ number.astype(np.uint64)))
     time = -np.log1p(-uniform) / np.maximum(rate, 1e-100)
     possible = number < total
     if rows.tight:
         possible &= rows.sums(rows.growth(digits - 1)) <= rows.room
+    if rows.limits is not None:
+        possible &= rows.sums((digits > 0).astype(np.int64)) <= rows.limits
     time[~possible] = np.inf
 
     choice = np.full((num_variants, len(rows.word)), KEEP)
@@ -136,7 +155,12 @@ def _sample(
     streams = mix(rows.keys[rows.group] ^ ~position.astype(np.uint64))
     bits = mix(streams + attempt * GOLDEN)
     replaced = (position == start) | ((position > start) & (unit(bits) < replace_prob))
-    drawn = np.where(replaced, below(bits, rows.count), KEEP)
+    if rows.limits is not None:
+        replaced &= _rank(rows, replaced, mix(bits)) < rows.limits[rows.group]
+    drawn = np.full(replaced.shape, KEEP)
+    drawn[replaced] = rows.candidates.drawn(
+        np.broadcast_to(rows.word, drawn.shape)[replaced], low_unit(bits[replaced])
+    )
     if rows.tight:
         _shorten(rows, drawn)
 
@@ -153,6 +177,14 @@ def _sample(
     found = taken < num_attempts
     chosen = drawn[np.where(found, taken, 0)[:, rows.group], np.arange(len(rows.word))]
     return np.where(found[:, rows.group], chosen, KEEP), found[-1]
+
+
+def _rank(rows: _Rows, replaced: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Place of each word that is replaced among those of its row, in random order, `(A, W)`."""
+    order = (rows.group + np.where(replaced, unit(bits) / 2, 0.5)).argsort(axis=1, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(order.shape[1]) - rows.first[rows.group], axis=1)
+    return rank
 
 
 def _shorten(rows: _Rows, drawn: np.ndarray) -> None:

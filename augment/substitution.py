@@ -1,68 +1,64 @@
-"""Substitution of words by candidates from a lexicon."""
+"""Substitution of words by candidates, whatever proposes them."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .base import Augmenter
+from .batch import Batch, Swaps
 from .candidates import Candidates
 from .lexicon import Lexicon, build_lexicon
+from .sampling import draw
+from .word_augmenter import WordAugmenter
 from .words import Words
 
 
-class LexiconSubstitution(Augmenter):
+class Substitution(WordAugmenter):
     """
-    Replaces words by others from a list of your own, in the case of the word that they replace.
+    Replaces words by candidates.
 
-    Capitalised words inside a sentence, most of them names, stay if the tokenizer tells them from others. After "a"
-    and "an" only those candidates are taken that begin with a vowel letter just as the word does, or do not just as it
-    does not.
+    A subclass proposes the candidates; which words and which candidates a variant gets is drawn here. The variants of
+    an example differ from each other and from it as far as the candidates allow.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
-        words (`Mapping[str, Sequence[str]]`): Lower-case words of letters only, each with its candidates.
-        replace_prob, max_length, segments: As in [`Augmenter`].
+        replace_prob (`float`, *optional*, defaults to 0.3):
+            Probability in (0, 1] that a word which has candidates is replaced, on condition that at least one is.
+        constraints: Which words may change, see [`WordAugmenter`].
 
     Raises:
-        `ValueError`: if a word is not of lower-case letters, or is offered in its own place.
-
-    Example:
-
-    ```python
-    >>> augmenter = LexiconSubstitution(tokenizer, {"movie": ["film", "motion picture"]})
-    >>> augmenter.augment_text("A movie.", num_variants=2, seed=0)
-    ['A film.', 'A motion picture.']
-    ```
+        `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
     """
 
-    def __init__(
-        self,
-        tokenizer,
-        words: Mapping[str, Sequence[str]],
-        replace_prob: float = 0.3,
-        max_length: int | None = None,
-        segments: str = "all",
-    ):
-        super().__init__(tokenizer, replace_prob, max_length, segments)
-        self._lexicon = self._compile(words)
+    def __init__(self, tokenizer, *, replace_prob: float = 0.3, **constraints):
+        super().__init__(tokenizer, **constraints)
+        if not 0 < replace_prob <= 1:
+            raise ValueError(f"replace_prob is {replace_prob}; expected a probability in (0, 1].")
+        self.replace_prob = replace_prob
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(replace_prob={self.replace_prob}, max_length={self.max_length}, "
-            f"segments={self.segments!r})"
-        )
+    @abstractmethod
+    def _candidates(self, batch: Batch, words: Words) -> Candidates:
+        """What may take the place of which of `words`, that lie in `batch.ids`."""
 
-    def _compile(self, words: Mapping[str, Sequence[str]]) -> Lexicon:
-        for word, candidates in words.items():
-            if not (word.isalpha() and word == word.lower()):
-                raise ValueError(f"The lexicon has the word {word!r}; expected lower-case letters only.")
-            if isinstance(candidates, str) or not all(candidates) or word in candidates:
-                raise ValueError(f"The lexicon offers {candidates!r} for {word!r}; expected a list of other words.")
-        return build_lexicon(self.tokenizer, words)
+    def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
+        candidates = self._candidates(batch, self._words(batch, fit))
+        room = np.maximum(self._longest(fit) - batch.lengths, 0)
+        choice = draw(candidates, room, keys, num_variants, self.replace_prob, self._limits(candidates, len(batch)))
+        return Swaps.of_choice(batch, candidates, choice)
 
-    def _candidates(self, ids: np.ndarray, words: Words) -> Candidates:
+    def _limits(self, candidates: Candidates, num_rows: int) -> np.ndarray | None:
+        """Most words to replace in each row, `(B,)`, `None` where there is no limit."""
+        return None if self.max_replaced is None else np.full(num_rows, self.max_replaced)
+
+
+class FromLexicon(Substitution):
+    """Replaces words by the candidates that a lexicon has for them."""
+
+    _lexicon: Lexicon
+
+    def _candidates(self, batch: Batch, words: Words) -> Candidates:
         lexicon = self._lexicon
-        entries = lexicon.lookup(ids, words.start, words.length)
+        entries = lexicon.lookup(batch.ids, words.start, words.length)
         known = np.flatnonzero(entries >= 0)
         words, entries = words[known], entries[known]
         count = np.where(words.after_article, lexicon.count_after_article[entries], lexicon.count[entries])
@@ -77,3 +73,39 @@ class LexiconSubstitution(Augmenter):
             lexicon.pieces,
             lexicon.longest,
         )
+
+
+class LexiconSubstitution(FromLexicon):
+    """
+    Replaces words by others from a list of your own, in the case of the word that they replace.
+
+    Capitalised words inside a sentence, most of them names, stay if the tokenizer tells them from others. After "a"
+    and "an" only those candidates are taken that begin with a vowel letter just as the word does, or do not just as it
+    does not.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        words (`Mapping[str, Sequence[str]]`): Lower-case words of letters only, each with its candidates.
+        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+
+    Raises:
+        `ValueError`: if a word is not of lower-case letters, or is offered in its own place.
+
+    Example:
+
+    ```python
+    >>> augmenter = LexiconSubstitution(tokenizer, {"movie": ["film", "motion picture"]})
+    >>> augmenter.augment_text("A movie.", num_variants=2, seed=0)
+    ['A film.', 'A motion picture.']
+    ```
+    """
+
+    def __init__(self, tokenizer, words: Mapping[str, Sequence[str]], **options):
+        super().__init__(tokenizer, **options)
+        for word, candidates in words.items():
+            if not (word.isalpha() and word == word.lower()):
+                raise ValueError(f"The lexicon has the word {word!r}; expected lower-case letters only.")
+            if isinstance(candidates, str) or not all(candidates) or word in candidates:
+                raise ValueError(f"The lexicon offers {candidates!r} for {word!r}; expected a list of other words.")
+        self.words = dict(words)
+        self._lexicon = build_lexicon(tokenizer, words)

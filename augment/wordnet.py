@@ -3,16 +3,16 @@
 import hashlib
 import logging
 import os
-from pathlib import Path
 
-from .lexicon import Lexicon, tokenizer_fingerprint
-from .substitution import LexiconSubstitution
+from .cache import cache_folder
+from .lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
+from .substitution import FromLexicon
 
 
 logger = logging.getLogger(__name__)
 
 
-class WordNetSynonyms(LexiconSubstitution):
+class WordNetSynonyms(FromLexicon):
     """
     Replaces words by WordNet synonyms: movies by films, ran by jogged.
 
@@ -22,15 +22,12 @@ class WordNetSynonyms(LexiconSubstitution):
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
-        replace_prob (`float`, *optional*, defaults to 0.3): Probability that a word with synonyms is replaced.
-        max_length (`int`, *optional*): Longest variant in tokens, `tokenizer.model_max_length` by default.
-        segments (`str`, *optional*, defaults to `"all"`):
-            Which text of a pair may change: `"all"`, `"first"` or `"second"`.
         min_sense_share (`float`, *optional*, defaults to 0.4):
             Senses that make up less than this share of a word's uses in WordNet's tagged texts give no synonyms.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are kept. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
+        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
 
     Raises:
         `LookupError`: if the lexicon is not cached and WordNet is not installed.
@@ -50,30 +47,24 @@ class WordNetSynonyms(LexiconSubstitution):
     def __init__(
         self,
         tokenizer,
-        replace_prob: float = 0.3,
-        max_length: int | None = None,
-        segments: str = "all",
+        *,
         min_sense_share: float = 0.4,
         multiword: bool = True,
         cache_dir: str | os.PathLike | None = None,
+        **options,
     ):
+        super().__init__(tokenizer, **options)
         if not 0 <= min_sense_share <= 1:
             raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
         self.min_sense_share = min_sense_share
         self.multiword = multiword
-        self.cache_dir = Path(cache_dir) if cache_dir is not None else _default_cache_dir()
-        super().__init__(tokenizer, None, replace_prob, max_length, segments)
+        self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
+        self._lexicon = self._cached_lexicon()
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(replace_prob={self.replace_prob}, max_length={self.max_length}, "
-            f"segments={self.segments!r}, min_sense_share={self.min_sense_share}, multiword={self.multiword})"
-        )
-
-    def _compile(self, words: None) -> Lexicon:
+    def _cached_lexicon(self) -> Lexicon:
         options = f"wordnet:{self.min_sense_share}:{self.multiword}:{tokenizer_fingerprint(self.tokenizer)}"
         fingerprint = hashlib.sha256(options.encode()).hexdigest()
-        path = self.cache_dir / f"wordnet-{fingerprint[:16]}.npz"
+        path = cache_folder(self.cache_dir) / f"wordnet-{fingerprint[:16]}.npz"
         lexicon = Lexicon.load(path, fingerprint)
         if lexicon is None:
             from .synonyms import build_synonyms
@@ -81,7 +72,7 @@ class WordNetSynonyms(LexiconSubstitution):
 
             logger.warning("Building the WordNet lexicon of this tokenizer, once; it takes some ten seconds.")
             words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)
-            lexicon = super()._compile(words)
+            lexicon = build_lexicon(self.tokenizer, words)
             try:
                 lexicon.save(path, fingerprint)
             except OSError as error:
@@ -89,9 +80,3 @@ class WordNetSynonyms(LexiconSubstitution):
                     "The WordNet lexicon could not be cached in %s, so it will be built again: %s", path, error
                 )
         return lexicon
-
-
-def _default_cache_dir() -> Path:
-    if "HF_MMEL_CACHE" in os.environ:
-        return Path(os.environ["HF_MMEL_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hf_mmel"

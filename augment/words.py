@@ -56,6 +56,17 @@ class Words:
     def __len__(self) -> int:
         return len(self.row)
 
+    @staticmethod
+    def joined(parts: "list[Words]") -> "Words":
+        """The words of several, one after the other."""
+        return Words(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Words)))
+
+    def pieces(self, ids: np.ndarray) -> list[tuple[int, ...]]:
+        """The ids of each word, that lies in `ids`."""
+        ids = ids.tolist()
+        bounds = zip(self.start.tolist(), (self.start + self.length).tolist(), strict=True)
+        return [tuple(ids[start:stop]) for start, stop in bounds]
+
 
 class WordFinder:
     """

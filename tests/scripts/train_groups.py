@@ -61,3 +61,4 @@ if __name__ == "__main__":
     if trained.is_world_process_zero():
         state = {"weights": trained.model.state_dict(), "logs": trained.state.log_history}
         torch.save(state, Path(options["output_dir"]) / "state.pt")
+    trained.accelerator.end_training()  # gloo threads that outlive the interpreter abort the process

@@ -9,17 +9,6 @@ from augment import LexiconSubstitution
 from examples import PAIRS, TEXTS, examples_of, ids_of, pair_of
 
 
-def test_pairs_keep_their_parts(make, any_tokenizer):
-    augmenter = make(any_tokenizer)
-    for first, second in PAIRS:
-        example = pair_of(any_tokenizer, first, second)
-        for variant in augmenter.variants(example, 4, 0):
-            ids, types = variant["input_ids"], variant["token_type_ids"]
-            separators = [i for i, piece in enumerate(ids) if piece == any_tokenizer.sep_token_id]
-            assert len(separators) == 2 and separators[1] == len(ids) - 1
-            assert types == [0] * (separators[0] + 1) + [1] * (separators[1] - separators[0])
-
-
 @pytest.mark.parametrize(("segments", "kept"), [("first", 1), ("second", 0)])
 def test_only_the_chosen_segment_changes(any_tokenizer, segments, kept):
     augmenter = LexiconSubstitution(any_tokenizer, WORDS, segments=segments)
@@ -38,18 +27,6 @@ def test_only_the_chosen_segment_changes(any_tokenizer, segments, kept):
     assert augmenter.variants(rows[:1], 1, [0]) == [rows[:1]]
 
 
-@pytest.mark.parametrize("max_length", [4, 7, 9, 12])
-def test_max_length_is_never_exceeded(make, any_tokenizer, max_length):
-    augmenter = make(any_tokenizer, max_length=max_length, replace_prob=0.9)
-    encoded = any_tokenizer(TEXTS * 5, truncation=True, max_length=max_length)["input_ids"]
-    variants = augmenter.variants([{"input_ids": ids} for ids in encoded], 4, list(range(len(encoded))))
-    assert max(len(ids) for group in variants for ids in ids_of(group)) <= max_length
-    assert (
-        any(ids != example for example, group in zip(encoded, variants, strict=True) for ids in ids_of(group))
-        or max_length < 9
-    )
-
-
 def test_last_word_of_a_full_row_stays(any_tokenizer):
     text = "the story film"
     ids = any_tokenizer(text)["input_ids"]
@@ -62,8 +39,12 @@ def test_last_word_of_a_full_row_stays(any_tokenizer):
     assert full.edits(pair, 3, 0) == [[], [], []]  # either text may have been cut
 
 
-def test_max_length_is_that_of_the_tokenizer_by_default(make, any_tokenizer):
-    assert make(any_tokenizer).max_length == any_tokenizer.model_max_length == 64
+def test_max_length_is_that_of_the_tokenizer_by_default(any_tokenizer):
+    text = " ".join(["the movie ran"] * 40)
+    ids = any_tokenizer(text, truncation=True, max_length=64)["input_ids"]
+    words = {"movie": ["motion picture, as it were"], "ran": ["went"]}
+    augmenter = LexiconSubstitution(any_tokenizer, words, replace_prob=1.0)
+    assert all(len(variant) <= 64 for variant in ids_of(augmenter.variants({"input_ids": ids}, 4, 0)))
 
 
 @pytest.mark.parametrize(
@@ -118,13 +99,6 @@ def test_text_agrees_with_the_variants_of_its_ids(make, any_tokenizer):
     for text in TEXTS:
         variants = augmenter.variants(any_tokenizer(text), 4, 5)
         assert any_tokenizer(augmenter.augment_text(text, 4, 5))["input_ids"] == ids_of(variants)
-
-
-def test_texts_one_by_one_equal_the_whole_list(make, any_tokenizer):
-    augmenter, seeds = make(any_tokenizer), list(range(len(TEXTS)))
-    together = augmenter.augment_text(TEXTS, 3, seeds)
-    assert together == [augmenter.augment_text(text, 3, seed) for text, seed in zip(TEXTS, seeds, strict=True)]
-    assert augmenter.augment_text([], 3, []) == []
 
 
 def test_text_longer_than_max_length_is_not_cut(any_tokenizer):
