@@ -1,7 +1,7 @@
 """The augmenter: tokenised examples in, K variants of each out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from inspect import Parameter, signature
 from numbers import Integral
@@ -11,6 +11,7 @@ import numpy as np
 
 from .batch import SPANS_KEY, Batch, Span, Swaps, token_level_columns
 from .edits import Edit
+from .lexicon import _has_case
 from .randomness import Seed, row_keys
 
 
@@ -26,7 +27,12 @@ class Augmenter(ABC):
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+
+    Attributes:
+        columns (`tuple[str, ...]`): Columns that are read besides those of the tokenizer; models do not know them.
     """
+
+    columns = (SPANS_KEY,)
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
@@ -66,22 +72,24 @@ class Augmenter(ABC):
             return self.variants([example], num_variants, [seed])[0]
         batch = Batch.of(example)
         swaps = self._checked_swaps(batch, num_variants, seed)
+        changed = swaps.applied_rows(batch.rows)
         groups: list[list[dict[str, Any]]] = []
         for i, original in enumerate(example):
-            row = batch.rows[i]
-            constant, varying = token_level_columns(original, len(row))
-            spans = batch.spans[i] if SPANS_KEY in original else None
+            length = len(batch.rows[i])
+            original = {**original, "input_ids": batch.rows[i]}
+            constant, varying = token_level_columns(original, length)
             group = []
-            for begin, end in swaps.bounds[i :: len(batch)]:
-                variant = dict(original)
-                if begin < end:
-                    variant["input_ids"] = ids = swaps.apply(row, begin, end)
-                    for name, value in constant:
-                        variant[name] = value * len(ids)
+            for number in range(i, len(changed), len(batch)):
+                variant = original.copy()
+                if (ids := changed[number]) is not None:
+                    variant["input_ids"] = ids
+                    if len(ids) != length:
+                        for name, value in constant:
+                            variant[name] = value * len(ids)
                     for name, values in varying:
-                        variant[name] = swaps.stretch(values, begin, end)
-                    if spans is not None:
-                        variant[SPANS_KEY] = swaps.shift(spans, begin, end)
+                        variant[name] = swaps.stretch(values, number)
+                    if SPANS_KEY in original:
+                        variant[SPANS_KEY] = swaps.shift(batch.spans[i], number)
                 group.append(variant)
             groups.append(group)
         return groups
@@ -140,31 +148,15 @@ class Augmenter(ABC):
             spans = [_token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
         batch = Batch(encoded["input_ids"], spans)
         swaps = self._checked_swaps(batch, num_variants, seed, fit=False)
-        spell = cache(lambda new: self.tokenizer.decode(new).strip())
-        groups: list[list[str]] = []
-        for i, original in enumerate(texts):
-            places, row = offsets[i], batch.rows[i]
-            group = []
-            for bounds in swaps.bounds[i :: len(texts)]:
-                parts, position = [], 0
-                for start, stop, new in swaps.between(*bounds):
-                    begin, end = places[start][0], places[stop - 1][1]
-                    word = original[begin:end].lstrip()  # some tokenizers take the space for a part of the word
-                    before = original[position : end - len(word)]
-                    if not new:
-                        before = before.rstrip()
-                    elif new[-(stop - start) :] == row[start:stop]:  # put before the word
-                        new, word = (
-                            new[: start - stop],
-                            f"{_in_case_of(word, spell(tuple(new[: start - stop])))} {word}",
-                        )
-                    else:
-                        word = _in_case_of(word, spell(tuple(new)))
-                    parts += [before, word if new else ""]
-                    position = end
-                group.append("".join([*parts, original[position:]]))
-            groups.append(group)
-        return groups
+        spell = cache(lambda pieces: self.tokenizer.decode(pieces).strip())
+        recase = (lambda word, new: new) if _has_case(self.tokenizer) else _in_case_of
+        return [
+            [
+                _rewritten(original, offsets[i], batch.rows[i], swaps.of_variant(number), spell, recase)
+                for number in range(i, len(swaps), len(texts))
+            ]
+            for i, original in enumerate(texts)
+        ]
 
     def _checked_swaps(self, batch: Batch, num_variants: int, seeds: Sequence[Seed], fit: bool = True) -> Swaps:
         if not isinstance(num_variants, Integral):
@@ -256,6 +248,31 @@ def _token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
     """The tokens, each a span of its own, that lie in spans of the text or overlap them."""
     kept = [any(begin < stop and start < end for start, stop in spans) and begin < end for begin, end in offsets]
     return [(i, i + 1) for i, keep in enumerate(kept) if keep]
+
+
+def _rewritten(
+    text: str,
+    offsets: Sequence[Span],
+    row: list[int],
+    swaps: Iterable[tuple[int, int, list[int]]],
+    spell: Callable[[tuple[int, ...]], str],
+    recase: Callable[[str, str], str],
+) -> str:
+    """The text with swaps of its tokens made, each token lying in `text[offset[0] : offset[1]]`."""
+    parts, position = [], 0
+    for start, stop, new in swaps:
+        begin, end = offsets[start][0], offsets[stop - 1][1]
+        word = text[begin:end].lstrip()  # some tokenizers take the space for a part of the word
+        before, position = text[position : end - len(word)], end
+        if new:
+            spelt, old = spell(tuple(new)), spell(tuple(row[start:stop]))
+            put_after = spelt.startswith(f"{old} ")
+            parts += [before, word + recase(word, spelt[len(old) :]) if put_after else recase(word, spelt)]
+        else:
+            parts.append(before.rstrip())
+            if parts[-1] == before:  # no space before, so that the one after goes
+                position = len(text) - len(text[position:].lstrip())
+    return "".join([*parts, text[position:]])
 
 
 def _in_case_of(word: str, replacement: str) -> str:

@@ -125,45 +125,53 @@ class Swaps:
         """Number of variants."""
         return len(self.bounds)
 
-    def between(self, begin: int, end: int) -> Iterator[tuple[int, int, list[int]]]:
-        """Start, stop and the ids that take their place, of each swap."""
-        for j in range(begin, end):
-            yield self.start[j], self.stop[j], self.pieces[self.first[j] : self.last[j]]
-
     def of_variant(self, number: int) -> list[tuple[int, int, list[int]]]:
-        """The swaps of the variant with this place in `bounds`."""
-        return list(self.between(*self.bounds[number]))
+        """Start, stop and the ids that take their place, of each swap of the variant with this place in `bounds`."""
+        return [
+            (self.start[j], self.stop[j], self.pieces[self.first[j] : self.last[j]])
+            for j in range(*self.bounds[number])
+        ]
 
-    def apply(self, row: list[int], begin: int, end: int) -> list[int]:
-        """The row with its swaps made."""
-        row = row.copy()
-        for j in range(end - 1, begin - 1, -1):
-            row[self.start[j] : self.stop[j]] = self.pieces[self.first[j] : self.last[j]]
-        return row
+    def applied_rows(self, rows: list[list[int]]) -> list[list[int] | None]:
+        """The ids of every variant of B rows, `None` for one that no swap changes."""
+        start, stop, first, last, pieces = self.start, self.stop, self.first, self.last, self.pieces
+        variants: list[list[int] | None] = []
+        for number, (begin, end) in enumerate(self.bounds):
+            if begin == end:
+                variants.append(None)
+                continue
+            row = rows[number % len(rows)].copy()
+            for j in range(end - 1, begin - 1, -1):
+                row[start[j] : stop[j]] = pieces[first[j] : last[j]]
+            variants.append(row)
+        return variants
 
-    def stretch(self, values: list[Any], begin: int, end: int) -> list[Any]:
+    def stretch(self, values: list[Any], number: int) -> list[Any]:
         """Values of the tokens of a variant: those of a replacement are that of the word's first piece."""
         values = values.copy()
+        begin, end = self.bounds[number]
         for j in range(end - 1, begin - 1, -1):
             start = self.start[j]
             values[start : self.stop[j]] = [values[start]] * (self.last[j] - self.first[j])
         return values
 
-    def shift(self, spans: Iterable[Span], begin: int, end: int) -> list[Span]:
+    def shift(self, spans: Iterable[Span], number: int) -> list[Span]:
         """Where spans of a row that no swap touches lie in a variant."""
-        return [tuple(place + self._growth(place, begin, end) for place in span) for span in spans]
+        return [tuple(place + self._growth(place, number) for place in span) for span in spans]
 
-    def _growth(self, place: int, begin: int, end: int) -> int:
+    def _growth(self, place: int, number: int) -> int:
         """Tokens by which the swaps before a place of the row make the variant longer."""
-        swaps = (j for j in range(begin, end) if self.stop[j] <= place)
+        swaps = (j for j in range(*self.bounds[number]) if self.stop[j] <= place)
         return sum(self.last[j] - self.first[j] - self.stop[j] + self.start[j] for j in swaps)
 
     def applied(self, batch: Batch) -> Batch:
         """The variants as a batch, in the order of `bounds`."""
-        rows = [self.apply(batch.rows[i % len(batch)], *bounds) for i, bounds in enumerate(self.bounds)]
+        rows = [
+            batch.rows[i % len(batch)] if row is None else row for i, row in enumerate(self.applied_rows(batch.rows))
+        ]
         if batch.spans is None:
             return Batch(rows)
-        return Batch(rows, [self.shift(batch.spans[i % len(batch)], *bounds) for i, bounds in enumerate(self.bounds)])
+        return Batch(rows, [self.shift(batch.spans[i % len(batch)], i) for i in range(len(self))])
 
     def then(self, batch: Batch, later: "Swaps") -> "Swaps":
         """
@@ -235,13 +243,17 @@ def _spans(value: Any) -> list[Span]:
 
 
 def token_level_columns(
-    example: Mapping[str, Any], length: int
+    example: dict[str, Any], length: int
 ) -> tuple[list[tuple[str, list[Any]]], list[tuple[str, list[Any]]]]:
-    """Name and one value of the columns that have the same one for all tokens, name and values of the others."""
+    """
+    Name and one value of the columns that have the same one for all tokens, name and values of the others. All of them
+    are lists in the example, too, afterwards.
+    """
     constant, varying = [], []
     for name in TOKEN_LEVEL_KEYS:
         if name in example and len(values := example[name]) == length > 0:
-            values = values if type(values) is list else list(values)
+            if type(values) is not list:
+                example[name] = values = np.asarray(values).tolist()
             if values.count(values[0]) == length:
                 constant.append((name, values[:1]))
             else:

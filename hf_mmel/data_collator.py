@@ -24,7 +24,8 @@ class VariantCollator:
         augmenter:
             Any object with `variants(examples, num_variants, seeds)`, which takes a list of B examples and a list of B
             seeds (tuples of ints) and returns B lists of K examples with the same keys. An augmenter that has a
-            `tokenizer` must have one with the same vocabulary.
+            `tokenizer` must have one with the same vocabulary. One that has `columns` reads the columns so named,
+            which no batch has.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example (K), the original not counted.
         seed (`int`, *optional*, defaults to 42):
@@ -101,7 +102,12 @@ class VariantCollator:
         seeds = [(self.seed, epoch, _fingerprint(example["input_ids"])) for example in examples]
         groups = self.augmenter.variants(examples, self.num_variants, seeds)
 
-        rows = [row for example, variants in zip(examples, groups, strict=True) for row in (example, *variants)]
+        columns = getattr(self.augmenter, "columns", ())
+        rows = [
+            {name: value for name, value in row.items() if name not in columns}
+            for example, variants in zip(examples, groups, strict=True)
+            for row in (example, *variants)
+        ]
         shape = (len(examples), self.num_variants + 1)
         batch = {name: tensor.view(*shape, *tensor.shape[1:]) for name, tensor in self.data_collator(rows).items()}
         if "labels" in batch:

@@ -110,11 +110,20 @@ class MMELTrainer(Trainer):
         self._epoch_callback.collator = collator
         self._log_sums = None
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
+        # So with the columns that the augmenter reads, which the model's forward does not name.
+        self._set_signature_columns_if_needed()
         eval_collator, self.data_collator = self.data_collator, collator
+        eval_columns, self._signature_columns = (
+            self._signature_columns,
+            [
+                *self._signature_columns,
+                *getattr(collator.augmenter, "columns", ()),
+            ],
+        )
         try:
             return super().get_train_dataloader()
         finally:
-            self.data_collator = eval_collator
+            self.data_collator, self._signature_columns = eval_collator, eval_columns
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
         """Examples in all micro-batches of an update and in all processes: what their losses are divided by."""

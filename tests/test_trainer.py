@@ -149,6 +149,25 @@ def loss_by_hand(logits: np.ndarray, labels, mask, kind: str, lambda_p: float, l
     return total / len(labels)
 
 
+@pytest.mark.parametrize("remove_unused_columns", [True, False])
+@pytest.mark.parametrize("as_list", [True, False])
+def test_spans_to_keep_reach_the_augmenter_and_not_the_model(
+    arguments, tokenizer, augmenter, remove_unused_columns, as_list
+):
+    rows = [{**tokenizer("the movie was awful"), "keep_spans": [[2, 3]], "label": i % 2} for i in range(8)]
+    trainer = MMELTrainer(
+        make_model(tokenizer),
+        arguments(num_variants=3, remove_unused_columns=remove_unused_columns, max_steps=2),
+        train_dataset=rows if as_list else Dataset.from_list(rows),
+        processing_class=tokenizer,
+        augmenter=augmenter,
+    )
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert "keep_spans" not in batch and (batch["input_ids"][:, :, 2] == rows[0]["input_ids"][2]).all()
+    assert batch["variant_mask"][:, 1].all()
+    trainer.train()
+
+
 @pytest.mark.parametrize("kind", ["hard", "soft", "uniform"])
 def test_the_loss_of_a_batch_is_the_equation_of_the_paper(arguments, tokenizer, dataset, augmenter, kind):
     args = arguments(mmel_loss=kind, lambda_p=0.02, lambda_t=0.7, num_variants=3)
