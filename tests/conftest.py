@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from augment import LexiconSubstitution, WordNetSynonyms
 from augment.synonyms import build_synonyms
 from augment.wordnet_data import load_wordnet
+from hf_mmel import MMELTrainingArguments
 
 
 torch.set_num_threads(1)  # more cost tiny models time, and far more where several processes share the cores
@@ -124,6 +126,22 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session", params=TOKENIZER_KINDS)
 def any_tokenizer(request) -> PreTrainedTokenizerFast:
     return make_tokenizer(request.param)
+
+
+@pytest.fixture
+def dataset(tokenizer):
+    return Dataset.from_list([{**tokenizer(text), "label": i % 2} for i, text in enumerate(SENTENCES)])
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """Makes training arguments without reports, checkpoints and bars."""
+
+    def make(cls=MMELTrainingArguments, **fields):
+        defaults = {"report_to": "none", "save_strategy": "no", "disable_tqdm": True, "use_cpu": True}
+        return cls(str(tmp_path / "out"), **{**defaults, **fields})
+
+    return make
 
 
 @pytest.fixture(scope="session")

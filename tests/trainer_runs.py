@@ -1,0 +1,28 @@
+"""Short runs of trainers, and what they leave."""
+
+import torch
+from conftest import make_model
+from transformers import TrainerCallback
+
+
+class RecordGradients(TrainerCallback):
+    """Keeps the gradient of every update, before the optimizer takes it."""
+
+    def __init__(self):
+        self.gradients = []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        self.gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]).clone())
+
+
+def run(cls, args, tokenizer, dataset, dropout=0.1, **kwargs):
+    """Trains; the trainer and the gradients of all updates, (steps, parameters)."""
+    recorder = RecordGradients()
+    model = make_model(tokenizer, dropout=dropout)
+    trainer = cls(model, args, train_dataset=dataset, processing_class=tokenizer, callbacks=[recorder], **kwargs)
+    trainer.train()
+    return trainer, torch.stack(recorder.gradients)
+
+
+def weights_of(trainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
