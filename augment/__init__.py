@@ -4,9 +4,30 @@ Needs a fast tokenizer and nothing else of transformers, and no torch.
 """
 
 from .base import Augmenter
+from .compose import Compose, FirstOf, OneOf, Sometimes
+from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
+from .embedding import EmbeddingNeighbours
+from .greedy import GreedySearch
+from .masked_lm import MaskedLMSubstitution
 from .substitution import LexiconSubstitution
 from .wordnet import WordNetSynonyms
 
 
-__all__ = ["Augmenter", "Edit", "LexiconSubstitution", "WordNetSynonyms", "apply_edits"]
+__all__ = [
+    "Augmenter",
+    "Compose",
+    "Edit",
+    "EmbeddingNeighbours",
+    "FirstOf",
+    "GreedySearch",
+    "LexiconSubstitution",
+    "MaskedLMSubstitution",
+    "OneOf",
+    "RandomDelete",
+    "RandomInsert",
+    "RandomSwap",
+    "Sometimes",
+    "WordNetSynonyms",
+    "apply_edits",
+]

@@ -34,6 +34,8 @@ class Augmenter(ABC):
 
     columns = (SPANS_KEY,)
 
+    _caches: tuple[str, ...] = ()  # attributes that use fills, each made anew where it is absent
+
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
 
@@ -72,27 +74,62 @@ class Augmenter(ABC):
             return self.variants([example], num_variants, [seed])[0]
         batch = Batch.of(example)
         swaps = self._checked_swaps(batch, num_variants, seed)
-        changed = swaps.applied_rows(batch.rows)
+        rows, lengths, source = swaps.apply(batch)
+        rows, counts, ends = rows.tolist(), swaps.counts.tolist(), lengths.cumsum().tolist()
         groups: list[list[dict[str, Any]]] = []
         for i, original in enumerate(example):
             length = len(batch.rows[i])
             original = {**original, "input_ids": batch.rows[i]}
             constant, varying = token_level_columns(original, length)
             group = []
-            for number in range(i, len(changed), len(batch)):
+            for number in range(i, len(ends), len(batch)):
                 variant = original.copy()
-                if (ids := changed[number]) is not None:
-                    variant["input_ids"] = ids
-                    if len(ids) != length:
+                if counts[number]:
+                    begin, end = ends[number - 1] if number else 0, ends[number]
+                    variant["input_ids"] = rows[begin:end]
+                    if end - begin != length:
                         for name, value in constant:
-                            variant[name] = value * len(ids)
+                            variant[name] = value * (end - begin)
                     for name, values in varying:
-                        variant[name] = swaps.stretch(values, number)
+                        places = source[begin:end] - batch.starts[i]
+                        variant[name] = [values[place] for place in places.tolist()]
                     if SPANS_KEY in original:
                         variant[SPANS_KEY] = swaps.shift(batch.spans[i], number)
                 group.append(variant)
             groups.append(group)
         return groups
+
+    def variant_arrays(
+        self, ids: np.ndarray, lengths: np.ndarray, num_variants: int, seeds: Sequence[Seed]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        The variants of [`variants`] as flat arrays, for collators and files that hold rows one after the other: no
+        Python object is made for a row, which takes a fraction of the time.
+
+        Args:
+            ids (`np.ndarray` of shape `(T,)`): The `input_ids` of B examples, one after the other.
+            lengths (`np.ndarray` of shape `(B,)`): Their lengths, with sum T.
+            num_variants (`int`): K, at least 1.
+            seeds (`Sequence` of length B): Seed of each example.
+
+        Returns:
+            The ids of all K * B variants one after the other, first those of variant 0 of every example, `(T',)`; their
+            lengths `(K, B)`; and the source of each of the ids, `(T',)`: the place in the array received of the token
+            that it is, or of the first piece of the word that it replaces. A column of values per token is fitted to
+            the variants by `column[source]`.
+
+        Raises:
+            `ValueError`: as in [`variants`], or if the lengths are not those of rows that fill `ids`.
+        """
+        ids, lengths = np.asarray(ids, dtype=np.int64), np.asarray(lengths, dtype=np.int64)
+        if ids.ndim != 1 or lengths.ndim != 1 or lengths.sum() != len(ids) or (lengths < 0).any():
+            raise ValueError(
+                f"Received ids of shape {ids.shape} and lengths of shape {lengths.shape} with sum {lengths.sum()}; "
+                "expected flat ids and the length of each row, with the number of ids as their sum."
+            )
+        batch = Batch.of_arrays(ids, lengths)
+        ids, lengths, source = self._checked_swaps(batch, num_variants, seeds).apply(batch)
+        return ids, lengths.reshape(num_variants, len(batch)), source
 
     def edits(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[list[Edit]]:
         """
@@ -203,6 +240,10 @@ class Augmenter(ABC):
         first = [tokenizer] if "tokenizer" in signature(cls.__init__).parameters else []
         return cls(*first, **{name: build(value) for name, value in arguments.items()})
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Without caches, the hash by which `datasets` knows a `map` does not change with use.
+        return {name: value for name, value in vars(self).items() if name not in self._caches}
+
     @classmethod
     def _parameters(cls) -> dict[str, Any]:
         """Name and default of what the constructor takes besides the tokenizer, and what it hands on to its base."""
@@ -269,9 +310,10 @@ def _rewritten(
             put_after = spelt.startswith(f"{old} ")
             parts += [before, word + recase(word, spelt[len(old) :]) if put_after else recase(word, spelt)]
         else:
-            parts.append(before.rstrip())
-            if parts[-1] == before:  # no space before, so that the one after goes
-                position = len(text) - len(text[position:].lstrip())
+            kept = before.rstrip()
+            if kept == before or not (kept or any(parts)):  # no space before, or nothing but space: the one after goes
+                kept, position = before, len(text) - len(text[end:].lstrip())
+            parts.append(kept)
     return "".join([*parts, text[position:]])
 
 

@@ -1,7 +1,8 @@
-"""Rows of a batch as flat arrays, and the replacements drawn for them as flat lists."""
+"""Rows of a batch, and the replacements drawn for them, as flat arrays."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -15,13 +16,14 @@ TOKEN_LEVEL_KEYS = ("attention_mask", "token_type_ids", "special_tokens_mask")
 SPANS_KEY = "keep_spans"
 
 Span = tuple[int, int]
+Swap = tuple[int, int, list[int]]  # start and stop of the tokens replaced, and the ids that take their place
 
 _NEVER = 1 << 62
 
 
 class Batch:
     """
-    Rows of token ids, also one after the other: `ids` `(T,)`, `starts` and `lengths` `(B,)`.
+    B rows of token ids, one after the other: `ids` `(T,)`, `starts` and `lengths` `(B,)`.
 
     Attributes:
         spans (`list[Sequence[Span]]` or `None`): Of each row, the spans `[start, stop)` of tokens that are to stay.
@@ -29,13 +31,29 @@ class Batch:
 
     def __init__(self, rows: Sequence[Sequence[int]], spans: Sequence[Sequence[Span]] | None = None):
         try:
-            self.rows = [row if type(row) is list else np.asarray(row).tolist() for row in rows]
-            self.ids = np.array(array("q", list(chain.from_iterable(self.rows))))
+            rows = [row if type(row) is list else np.asarray(row).tolist() for row in rows]
+            ids = np.array(array("q", list(chain.from_iterable(rows))))
         except (TypeError, OverflowError) as error:
             raise ValueError("input_ids of an example are no list of ints; expected one row of token ids.") from error
-        self.lengths = np.array([len(row) for row in self.rows], dtype=np.int64)
-        self.starts = self.lengths.cumsum() - self.lengths
-        self.spans = spans
+        self._set(ids, np.array([len(row) for row in rows], dtype=np.int64), spans)
+        self.rows = rows
+
+    @classmethod
+    def of_arrays(cls, ids: np.ndarray, lengths: np.ndarray, spans: Sequence[Sequence[Span]] | None = None) -> "Batch":
+        """The batch of rows that lie one after the other in `ids`."""
+        batch = cls.__new__(cls)
+        batch._set(ids, lengths, spans)
+        return batch
+
+    def _set(self, ids: np.ndarray, lengths: np.ndarray, spans: Sequence[Sequence[Span]] | None) -> None:
+        self.ids, self.lengths, self.spans = ids, lengths, spans
+        self.starts = lengths.cumsum() - lengths
+
+    @cached_property
+    def rows(self) -> list[list[int]]:
+        """The rows as lists."""
+        ids, ends = self.ids.tolist(), (self.starts + self.lengths).tolist()
+        return [ids[start:end] for start, end in zip(self.starts.tolist(), ends, strict=True)]
 
     @classmethod
     def of(cls, examples: Sequence[Mapping[str, Any]]) -> "Batch":
@@ -53,12 +71,13 @@ class Batch:
         return batch
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.lengths)
 
     def take(self, rows: Sequence[int]) -> "Batch":
         """The batch of the rows so numbered, which may repeat."""
         spans = None if self.spans is None else [self.spans[i] for i in rows]
-        return Batch([self.rows[i] for i in rows], spans)
+        lengths = self.lengths[rows]
+        return Batch.of_arrays(self.ids[ranges(self.starts[rows], lengths)], lengths, spans)
 
     def kept(self) -> np.ndarray:
         """Whether each token lies in a span that is to stay, `(T,)`."""
@@ -71,18 +90,17 @@ class Batch:
 
 class Swaps:
     """
-    The words that the variants of a batch replace. Swap j puts `pieces[first[j] : last[j]]`, which may be empty, in
-    the place of `row[start[j] : stop[j]]`, which is not; the swaps of variant k of row b are those between the
-    `bounds[k * B + b]`, from left to right.
+    The words that the K variants of each of B rows replace. Variant k of row b is number v = k * B + b, and its swaps
+    are those from `first[v]` to `first[v + 1] - 1`, from left to right. Swap j puts the next `length[j]` of `pieces`,
+    maybe none, in the place of the tokens from `start[j]` to `stop[j] - 1` of the row, at least one.
 
-    Lists of ints, since the loops over single variants are quicker with them, and free of work for Python's collector.
+    Attributes:
+        first (`np.ndarray` of shape `(K * B + 1,)`), start, stop, length (`np.ndarray` of shape `(S,)`), pieces
+            (`np.ndarray` of shape `(P,)`): The S swaps.
     """
 
-    def __init__(
-        self, start: list[int], stop: list[int], first: list[int], last: list[int], pieces: list[int], bounds: list
-    ):
-        self.start, self.stop, self.first, self.last = start, stop, first, last
-        self.pieces, self.bounds = pieces, bounds
+    def __init__(self, first: np.ndarray, start: np.ndarray, stop: np.ndarray, length: np.ndarray, pieces: np.ndarray):
+        self.first, self.start, self.stop, self.length, self.pieces = first, start, stop, length, pieces
 
     @classmethod
     def of_choice(cls, batch: Batch, candidates: Candidates, choice: np.ndarray) -> "Swaps":
@@ -92,86 +110,103 @@ class Swaps:
         row = words.row[word]
         start = words.start[word] - batch.starts[row]
         replacement = candidates.replacements(word, choice[variant, word])
-        offset = candidates.offsets[replacement]
+        offset = candidates.offsets[replacement].astype(np.int64)
         length = candidates.offsets[replacement + 1] - offset
-        last = length.cumsum()
-        counts = np.bincount(variant * num_rows + row, minlength=len(choice) * num_rows)
-        bounds = counts.cumsum()
-        return cls(
-            start.tolist(),
-            (start + words.length[word]).tolist(),
-            (last - length).tolist(),
-            last.tolist(),
-            candidates.pieces[ranges(offset, length)].tolist(),
-            list(zip((bounds - counts).tolist(), bounds.tolist(), strict=True)),
-        )
+        first = np.zeros(len(choice) * num_rows + 1, dtype=np.int64)
+        np.bincount(variant * num_rows + row, minlength=len(first) - 1).cumsum(out=first[1:])
+        return cls(first, start, start + words.length[word], length, candidates.pieces[ranges(offset, length)])
 
     @classmethod
-    def of_variants(cls, variants: Iterable[Iterable[tuple[int, int, Sequence[int]]]]) -> "Swaps":
-        """Of each variant, in the order of `bounds`, its swaps as `(start, stop, new)`."""
-        swaps = cls([], [], [], [], [], [])
+    def of_variants(cls, variants: Iterable[Iterable[Swap]]) -> "Swaps":
+        """Of each variant, in the order of their numbers, its swaps from left to right."""
+        first, swaps = [0], []
         for variant in variants:
-            begin = len(swaps.start)
-            for start, stop, new in variant:
-                swaps.start.append(start)
-                swaps.stop.append(stop)
-                swaps.first.append(len(swaps.pieces))
-                swaps.pieces.extend(new)
-                swaps.last.append(len(swaps.pieces))
-            swaps.bounds.append((begin, len(swaps.start)))
-        return swaps
+            swaps += variant
+            first.append(len(swaps))
+        pieces = list(chain.from_iterable(new for _, _, new in swaps))
+        columns = first, [s[0] for s in swaps], [s[1] for s in swaps], [len(s[2]) for s in swaps], pieces
+        return cls(*(np.array(column, dtype=np.int64) for column in columns))
 
     def __len__(self) -> int:
         """Number of variants."""
-        return len(self.bounds)
+        return len(self.first) - 1
 
-    def of_variant(self, number: int) -> list[tuple[int, int, list[int]]]:
-        """Start, stop and the ids that take their place, of each swap of the variant with this place in `bounds`."""
+    @property
+    def counts(self) -> np.ndarray:
+        """Words that each variant replaces, `(K * B,)`."""
+        return np.diff(self.first)
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
+        """The swaps as lists, with the end of each one's pieces for its length; quicker for one variant at a time."""
+        return tuple(
+            array.tolist() for array in (self.first, self.start, self.stop, self.length.cumsum(), self.pieces)
+        )
+
+    def of_variant(self, number: int) -> list[Swap]:
+        """The swaps of the variant with this number."""
+        first, start, stop, last, pieces = self._lists
         return [
-            (self.start[j], self.stop[j], self.pieces[self.first[j] : self.last[j]])
-            for j in range(*self.bounds[number])
+            (start[j], stop[j], pieces[last[j - 1] if j else 0 : last[j]])
+            for j in range(first[number], first[number + 1])
         ]
 
-    def applied_rows(self, rows: list[list[int]]) -> list[list[int] | None]:
-        """The ids of every variant of B rows, `None` for one that no swap changes."""
-        start, stop, first, last, pieces = self.start, self.stop, self.first, self.last, self.pieces
-        variants: list[list[int] | None] = []
-        for number, (begin, end) in enumerate(self.bounds):
-            if begin == end:
-                variants.append(None)
-                continue
-            row = rows[number % len(rows)].copy()
-            for j in range(end - 1, begin - 1, -1):
-                row[start[j] : stop[j]] = pieces[first[j] : last[j]]
-            variants.append(row)
-        return variants
+    def where(self, used: np.ndarray) -> "Swaps":
+        """Those of the variants for which `used` `(K * B,)` is true; the others change nothing."""
+        counts = self.counts
+        swap = np.repeat(used, counts)
+        first = np.concatenate([[0], np.where(used, counts, 0).cumsum()])
+        pieces = self.pieces[np.repeat(swap, self.length)]
+        return Swaps(first, self.start[swap], self.stop[swap], self.length[swap], pieces)
 
-    def stretch(self, values: list[Any], number: int) -> list[Any]:
-        """Values of the tokens of a variant: those of a replacement are that of the word's first piece."""
-        values = values.copy()
-        begin, end = self.bounds[number]
-        for j in range(end - 1, begin - 1, -1):
-            start = self.start[j]
-            values[start : self.stop[j]] = [values[start]] * (self.last[j] - self.first[j])
-        return values
+    def apply(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        The variants as flat arrays.
 
-    def shift(self, spans: Iterable[Span], number: int) -> list[Span]:
-        """Where spans of a row that no swap touches lie in a variant."""
-        return [tuple(place + self._growth(place, number) for place in span) for span in spans]
+        Returns:
+            The ids of all variants `(T,)`, the lengths of the variants `(K * B,)`, and for each id its source, a place
+            in `batch.ids`, `(T,)`: that of the same token, or of the first piece of the word that it replaces.
+        """
+        num_rows, counts = len(batch), self.counts
+        repeats = len(self) // max(num_rows, 1)
+        variant = np.repeat(np.arange(len(self)), counts)
+        old = self.stop - self.start
+        growth = np.concatenate([[0], (self.length - old).cumsum()])
+        lengths = np.tile(batch.lengths, repeats) + growth[self.first[1:]] - growth[self.first[:-1]]
+        ends = lengths.cumsum()
+        begins = ends - lengths
+        # Where each swap's pieces begin among all ids: its start, moved by the swaps before it in its variant.
+        place = begins[variant] + self.start + growth[:-1] - growth[self.first[variant]]
 
-    def _growth(self, place: int, number: int) -> int:
-        """Tokens by which the swaps before a place of the row make the variant longer."""
-        swaps = (j for j in range(*self.bounds[number]) if self.stop[j] <= place)
-        return sum(self.last[j] - self.first[j] - self.stop[j] + self.start[j] for j in swaps)
+        # The source of a token is that of the token before plus a step: 1, but 0 inside of a replacement, and after it
+        # as much as the replaced word was long.
+        steps = np.ones(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
+        steps[ranges(place + 1, np.maximum(self.length - 1, 0))] = 0
+        after = place + self.length
+        inside = (after < ends[variant]).nonzero()[0]
+        np.add.at(steps, after[inside], (old - (self.length > 0))[inside])
+        source = steps.cumsum()
+        before = np.where(begins > 0, source[np.maximum(begins - 1, 0)], 0) if len(source) else begins
+        source += np.repeat(np.tile(batch.starts, repeats) - 1 - before, lengths)
+        ids = batch.ids[source]
+        ids[ranges(place, self.length)] = self.pieces
+        return ids, lengths, source
 
     def applied(self, batch: Batch) -> Batch:
-        """The variants as a batch, in the order of `bounds`."""
-        rows = [
-            batch.rows[i % len(batch)] if row is None else row for i, row in enumerate(self.applied_rows(batch.rows))
-        ]
+        """The variants as a batch."""
+        ids, lengths, _ = self.apply(batch)
         if batch.spans is None:
-            return Batch(rows)
-        return Batch(rows, [self.shift(batch.spans[i % len(batch)], i) for i in range(len(self))])
+            return Batch.of_arrays(ids, lengths)
+        return Batch.of_arrays(ids, lengths, [self.shift(batch.spans[v % len(batch)], v) for v in range(len(self))])
+
+    def shift(self, spans: Iterable[Span], number: int) -> list[Span]:
+        """Where spans of a row that no swap touches lie in the variant with this number."""
+        swaps = self.of_variant(number)
+
+        def moved(place: int) -> int:
+            return place + sum(len(new) - stop + start for start, stop, new in swaps if stop <= place)
+
+        return [(moved(start), moved(stop)) for start, stop in spans]
 
     def then(self, batch: Batch, later: "Swaps") -> "Swaps":
         """
@@ -179,16 +214,16 @@ class Swaps:
         one. A later swap that touches tokens that an earlier one put there is joined with it.
         """
         return Swaps.of_variants(
-            _joined(row, self.of_variant(i), later.of_variant(i)) for i, row in enumerate(batch.rows)
+            _joined(row, self.of_variant(b), later.of_variant(b)) for b, row in enumerate(batch.rows)
         )
 
 
-def _joined(
-    row: list[int], earlier: list[tuple[int, int, list[int]]], later: list[tuple[int, int, list[int]]]
-) -> list[tuple[int, int, list[int]]]:
+def _joined(row: list[int], earlier: list[Swap], later: list[Swap]) -> list[Swap]:
     """Swaps of a row that make of it what its earlier swaps, and then the later swaps of the result, make of it."""
+    if not earlier or not later:
+        return earlier or later
     # The result of the earlier swaps as blocks: (start, stop) in the row, and the tokens that stand for it.
-    blocks: list[tuple[int, int, list[int]]] = []
+    blocks: list[Swap] = []
     place = 0
     for start, stop, new in earlier:
         blocks += [(i, i + 1, row[i : i + 1]) for i in range(place, start)]
@@ -198,7 +233,7 @@ def _joined(
 
     waiting = iter([*later, (_NEVER, _NEVER, [])])
     begin, end, new = next(waiting)
-    joined: list[tuple[int, int, list[int]]] = []
+    joined: list[Swap] = []
     place = 0  # tokens of the result so far
     for start, stop, tokens in blocks:
         while place >= end:

@@ -49,6 +49,9 @@ class Lexicon:
     pieces: np.ndarray
     one_piece: np.ndarray
 
+    def __getstate__(self) -> dict[str, np.ndarray]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @cached_property
     def longest(self) -> int:
         """Most ids that a candidate has."""

@@ -15,6 +15,7 @@ import numpy as np
 Seed = int | tuple[int, ...]
 
 _MASK = (1 << 64) - 1
+_WORD = 1 << 63
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # from one number of a stream to the next
 
 
@@ -36,6 +37,9 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
     Raises:
         `TypeError`: if a seed is neither an int nor a tuple of ints.
     """
+    if {*map(type, seeds)} == {int} and -_WORD <= min(seeds) and max(seeds) < _WORD:
+        parts = np.fromiter(seeds, dtype=np.int64, count=len(seeds)).view(np.uint64)
+        return mix(mix(parts + mix(np.zeros(1, dtype=np.uint64))))
     rows = [seed if isinstance(seed, tuple) else (seed,) for seed in seeds]
     try:
         parts = np.array([index(part) & _MASK for row in rows for part in row], dtype=np.uint64)

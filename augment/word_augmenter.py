@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 
@@ -71,7 +72,13 @@ class WordAugmenter(Augmenter):
         self.max_replaced = max_replaced
         self._kept = frozenset(word.casefold() for word in self.keep_words)
         self._pattern = pattern
-        self._stays: dict[tuple[int, ...], bool] = {}
+
+    _caches = ("_stays",)
+
+    @cached_property
+    def _stays(self) -> dict[tuple[int, ...], bool]:
+        """Whether a word, by its pieces, is to stay by its text."""
+        return {}
 
     def _longest(self, fit: bool) -> int:
         """Most tokens that a variant may have."""

@@ -4,11 +4,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PretrainedConfig, Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
+
+from augment import GreedySearch
 
 from .data_collator import VariantCollator
 from .functional import divergence, mmel_hard_loss, mmel_soft_loss, per_variant_loss, uniform_loss
+from .heads import logits_of, problem_type_of
+from .search import GreedySearchCallback, check_searchable
 from .training_args import MMELTrainingArguments
 from .validation import IGNORE_INDEX, check_labels, check_train_dataset, check_vocabulary
 
@@ -37,7 +42,8 @@ class MMELTrainer(Trainer):
             `TrainingArguments` do where no augmenter is given.
         augmenter (*optional*):
             Makes the variants of the training examples, see [`VariantCollator`]; needs `processing_class`, the
-            tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`.
+            tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`. The variants of
+            a [`~augment.GreedySearch`] are searched at the beginning of every epoch, see [`GreedySearchCallback`].
         args_and_kwargs:
             All the rest as in [`~transformers.Trainer`]. A [`VariantCollator`] may be given as `data_collator`
             instead of an augmenter: it serves training, and the collator inside it evaluation.
@@ -71,7 +77,9 @@ class MMELTrainer(Trainer):
         check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
         self._epoch_callback = _EpochCallback()
         self.add_callback(self._epoch_callback)
-        self._build_variant_collator()  # what does not fit shows here, before any work is done
+        collator = self._build_variant_collator()  # what does not fit shows here, before any work is done
+        if collator is not None and isinstance(collator.augmenter, GreedySearch) and not self._search_callbacks():
+            self.add_callback(GreedySearchCallback())
 
     def _check_objective(self) -> None:
         """Refuses arguments that leave open how groups are to be trained on."""
@@ -108,6 +116,7 @@ class MMELTrainer(Trainer):
         check_train_dataset(self.train_dataset)
         check_labels(self.train_dataset, getattr(self.model, "config", None))
         self._epoch_callback.collator = collator
+        self._prepare_search(collator)
         self._log_sums = None
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
         # So with the columns that the augmenter reads, which the model's forward does not name.
@@ -124,6 +133,21 @@ class MMELTrainer(Trainer):
             return super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
+
+    def _search_callbacks(self) -> list[GreedySearchCallback]:
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)]
+
+    def _prepare_search(self, collator: VariantCollator) -> None:
+        """Tells a greedy search of what it is to find variants, and refuses what it cannot search."""
+        for callback in self._search_callbacks():
+            check_searchable(self.train_dataset)
+            if self.is_fsdp_enabled or is_deepspeed_zero3_enabled():
+                raise ValueError(
+                    "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; "
+                    "train without them, or with the candidates of the GreedySearch as the augmenter."
+                )
+            callback.collator = collator
+            callback.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
         """Examples in all micro-batches of an update and in all processes: what their losses are divided by."""
@@ -164,12 +188,7 @@ class MMELTrainer(Trainer):
 
         rows, present, labels, variant_mask = _present_variants(inputs)
         outputs = model(**rows)
-        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        if logits.dim() != 2 or len(logits) != len(present):
-            raise ValueError(
-                f"{type(self.model).__name__} gave logits of shape {tuple(logits.shape)}; expected ({len(present)}, "
-                "num_labels), one row per variant, from a sequence classification model."
-            )
+        logits = logits_of(outputs, len(present), type(self.model).__name__)
         # Absent variants stay zero here, and the objective leaves them out.
         grouped = logits.new_zeros(variant_mask.numel(), logits.shape[1]).index_copy(0, present, logits)
         losses, weights, example_losses = self._objective(grouped.view(*variant_mask.shape, -1), labels, variant_mask)
@@ -192,7 +211,7 @@ class MMELTrainer(Trainer):
         """Losses `(B, V)`, weights `(B, V)` and the objective `(B,)` from logits `(B, V, C)`."""
         args, num_variants = self.args, variant_mask.shape[1]
         config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
-        problem_type = _problem_type(config, logits.shape[-1], labels)
+        problem_type = problem_type_of(config, logits.shape[-1], labels)
         # Smoothing is off for several labels, as in `Trainer`, which warns of it and has no smoother then.
         smoothing = self.label_smoother.epsilon if self.label_smoother is not None else 0.0
         losses = per_variant_loss(
@@ -297,18 +316,3 @@ def _num_examples(batch: dict[str, torch.Tensor]) -> torch.Tensor | int:
     """Examples of a batch with a label; -100 means none, as it does to torch's cross entropy."""
     labels = batch["labels"]
     return len(labels) if labels.dim() > 1 or labels.is_floating_point() else labels.ne(IGNORE_INDEX).sum()
-
-
-def _problem_type(config: PretrainedConfig | None, num_labels: int, labels: torch.Tensor) -> str:
-    """The model's `problem_type`, found and noted as the models of transformers do when they see labels."""
-    problem_type = getattr(config, "problem_type", None)
-    if problem_type is None:
-        if num_labels == 1:
-            problem_type = "regression"
-        elif labels.is_floating_point():
-            problem_type = "multi_label_classification"
-        else:
-            problem_type = "single_label_classification"
-        if config is not None:
-            config.problem_type = problem_type
-    return problem_type

@@ -1,11 +1,63 @@
 """One of every augmenter, for the laws that all of them keep: name -> a function of the tokenizer and options."""
 
-from conftest import WORDS
+import torch
+from conftest import WORDS, make_model
+from transformers import AutoConfig, AutoModelForMaskedLM
 
-from augment import LexiconSubstitution, WordNetSynonyms
+from augment import (
+    Compose,
+    EmbeddingNeighbours,
+    FirstOf,
+    GreedySearch,
+    LexiconSubstitution,
+    MaskedLMSubstitution,
+    OneOf,
+    RandomDelete,
+    RandomInsert,
+    RandomSwap,
+    Sometimes,
+    WordNetSynonyms,
+)
+
+
+def lexicon(tokenizer, **options):
+    return LexiconSubstitution(tokenizer, WORDS, **options)
+
+
+def make_masked_lm(tokenizer, model_type="bert"):
+    """A masked LM of two layers and 32 units, the same at every call."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    if model_type == "distilbert":
+        sizes = {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
+    ids = {"pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer), "max_position_embeddings": 66}
+    torch.manual_seed(0)
+    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(model_type, **sizes, **ids))
+    for embedding in (module for module in model.modules() if isinstance(module, torch.nn.Embedding)):
+        torch.nn.init.normal_(embedding.weight)  # so that what it says depends on the context
+    return model.eval()
+
+
+def masked_lm(tokenizer, **options):
+    options = {"top_m": 4, "keep_inflection": False, **options}
+    return MaskedLMSubstitution(tokenizer, make_masked_lm(tokenizer), **options)
 
 
 AUGMENTERS = {
-    "lexicon": lambda tokenizer, **options: LexiconSubstitution(tokenizer, WORDS, **options),
+    "lexicon": lexicon,
     "wordnet": WordNetSynonyms,
+    "delete": RandomDelete,
+    "swap": RandomSwap,
+    "insert": lambda tokenizer, **options: RandomInsert(lexicon(tokenizer, **options)),
+    "compose": lambda tokenizer, **options: Compose(
+        [lexicon(tokenizer, **options), Sometimes(RandomDelete(tokenizer, **options))]
+    ),
+    "one_of": lambda tokenizer, **options: OneOf([lexicon(tokenizer, **options), RandomSwap(tokenizer, **options)]),
+    "first_of": lambda tokenizer, **options: FirstOf(
+        [LexiconSubstitution(tokenizer, {"movie": ["story"]}, **options), lexicon(tokenizer, **options)], **options
+    ),
+    "greedy": lambda tokenizer, **options: GreedySearch(lexicon(tokenizer, **options)),
+    "embedding": lambda tokenizer, **options: EmbeddingNeighbours(
+        tokenizer, make_model(tokenizer), num_neighbours=3, min_similarity=-1, keep_inflection=False, **options
+    ),
+    "masked_lm": masked_lm,
 }

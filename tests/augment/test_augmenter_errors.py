@@ -88,3 +88,9 @@ def test_lexicon_that_makes_no_sense_is_refused(tokenizer, words):
 def test_empty_lexicon_replaces_nothing(any_tokenizer):
     example = examples_of(any_tokenizer)[0]
     assert LexiconSubstitution(any_tokenizer, {}).variants(example, 2, 0) == [example, example]
+
+
+@pytest.mark.parametrize("lengths", [[3], [5, 1], [-1, 6], [[5]], 5])
+def test_lengths_that_do_not_fill_the_ids_are_refused(augmenter, lengths):
+    with pytest.raises(ValueError, match="expected flat ids and the length of each row"):
+        augmenter.variant_arrays([1, 2, 3, 4, 5], lengths, 1, [0, 0])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from augmenters import AUGMENTERS
 from conftest import SENTENCES
+from datasets.fingerprint import Hasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -126,6 +127,27 @@ def test_only_the_words_named_by_the_edits_change(build, any_tokenizer):
             assert specials == [i for i in example["input_ids"] if i in any_tokenizer.all_special_ids]
 
 
+def test_flat_arrays_hold_the_same_variants(build, any_tokenizer):
+    augmenter, examples = build(any_tokenizer), examples_of(any_tokenizer)
+    examples += [pair_of(any_tokenizer, *pair) for pair in PAIRS]
+    seeds = list(range(len(examples)))
+    columns = {
+        name: np.concatenate([example[name] for example in examples]) for name in ("input_ids", "token_type_ids")
+    }
+    row_lengths = np.array([len(example["input_ids"]) for example in examples])
+    ids, lengths, source = augmenter.variant_arrays(columns["input_ids"].astype(int), row_lengths, 3, seeds)
+    assert lengths.shape == (3, len(examples)) and len(ids) == len(source) == lengths.sum()
+    cuts = lengths.ravel().cumsum()[:-1]
+    rows = np.split(ids, cuts)
+    types = np.split(columns["token_type_ids"][source], cuts)
+    for b, group in enumerate(augmenter.variants(examples, 3, seeds)):
+        for k, variant in enumerate(group):
+            assert rows[k * len(examples) + b].tolist() == variant["input_ids"]
+            assert types[k * len(examples) + b].tolist() == variant["token_type_ids"]
+    no_ids, no_lengths, _ = augmenter.variant_arrays(np.array([]), np.array([]), 2, [])
+    assert no_ids.shape == (0,) and no_lengths.shape == (2, 0)
+
+
 def test_other_columns_pass_through(build, any_tokenizer):
     example = {**examples_of(any_tokenizer)[0], "labels": [0, 1], "idx": None, "text": "the movie", 3: object()}
     for variant in build(any_tokenizer).variants(example, 3, 0):
@@ -160,6 +182,14 @@ def test_pickled_augmenter_makes_the_same_variants(build, any_tokenizer):
     copy = pickle.loads(pickle.dumps(augmenter))
     seeds = list(range(len(examples)))
     assert copy.variants(examples, 3, seeds) == augmenter.variants(examples, 3, seeds)
+
+
+def test_use_does_not_change_the_hash_of_a_dataset_map(build, tokenizer):
+    augmenter, again = build(tokenizer, keep_words=["movie"]), build(tokenizer, keep_words=["movie"])
+    fingerprint = Hasher.hash(augmenter)
+    augmenter.variants(examples_of(tokenizer), 2, list(range(len(TEXTS))))
+    augmenter.augment_text("the movie was awful", 2, 0)
+    assert Hasher.hash(augmenter) == fingerprint == Hasher.hash(again)
 
 
 def test_pairs_keep_their_parts(build, any_tokenizer):

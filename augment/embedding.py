@@ -1,0 +1,230 @@
+"""Neighbours of a word among the embeddings that a model reads its input with."""
+
+from typing import Any
+
+import numpy as np
+
+from .batch import Batch
+from .candidates import Candidates
+from .substitution import Substitution
+from .vocabulary import Vocabulary, keeps_inflection, require_dictionary
+from .words import Words
+
+
+# Rows of every matrix product. The last digits of a product may depend on the number of its rows, so that one of as
+# many rows as there are words would make a word's neighbours depend on those beside it.
+_BLOCK = 32
+
+
+class EmbeddingNeighbours(Substitution):
+    """
+    Replaces words by their nearest neighbours among the input embeddings of a model, all alike in probability.
+
+    Neighbours are whole words of the tokenizer's vocabulary in the same case. A word of several pieces lies at the
+    mean of their embeddings. Similarity is the cosine of embeddings less the mean of those of all whole words: they
+    have much of it in common (Mu and Viswanath, 2018), and without it, words that have nothing to do with each other
+    have a similarity of about 0 with any model. Stop words and, if the tokenizer keeps case, capitalised words inside
+    a sentence, most of them names, stay. After "a" and "an" only those neighbours are taken that begin with a vowel
+    letter just as the word does, or do not just as it does not.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        model (`str`, `Path` or [`~transformers.PreTrainedModel`]):
+            A model with the tokenizer's vocabulary, or its name or path. By name it is loaded at first use, and not
+            pickled.
+        num_neighbours (`int`, *optional*, defaults to 15): Most candidates of a word.
+        min_similarity (`float`, *optional*, defaults to 0.3): Least similarity of a candidate and its word.
+        keep_inflection (`bool`, *optional*, defaults to `True`):
+            Whether a candidate must have a part of speech and the inflection of its word. Needs lemminflect.
+        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+
+    Raises:
+        `ImportError`: if `keep_inflection` is asked for and lemminflect is not installed.
+        `OSError`: if there is no model of this name.
+        `ValueError`: if an argument is out of range, the vocabulary of the model is another one, or the tokenizer is
+            slow or marks words in an unknown way.
+
+    Source: Mu and Viswanath, "All-but-the-top: Simple and effective postprocessing for word representations", ICLR
+    2018, https://arxiv.org/abs/1702.01417.
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        model,
+        *,
+        num_neighbours: int = 15,
+        min_similarity: float = 0.3,
+        keep_inflection: bool = True,
+        **options,
+    ):
+        super().__init__(tokenizer, **options)
+        if num_neighbours < 1:
+            raise ValueError(f"num_neighbours is {num_neighbours}; expected at least 1.")
+        if not -1 <= min_similarity <= 1:
+            raise ValueError(f"min_similarity is {min_similarity}; expected a cosine in [-1, 1].")
+        if keep_inflection:
+            require_dictionary()
+        self.model = model if hasattr(model, "get_input_embeddings") else str(model)
+        self.num_neighbours = num_neighbours
+        self.min_similarity = min_similarity
+        self.keep_inflection = keep_inflection
+        self._neighbours: _Neighbours | None = None
+        self._check_vocabulary()
+
+    def _check_vocabulary(self) -> None:
+        if isinstance(self.model, str):
+            from transformers import AutoTokenizer
+
+            same = AutoTokenizer.from_pretrained(self.model).get_vocab() == self.tokenizer.get_vocab()
+        else:
+            same = self.model.get_input_embeddings().num_embeddings >= self._finder.num_ids
+        if not same:
+            raise ValueError(
+                f"The model {self._model_name() or type(self.model).__name__} has another vocabulary than the "
+                "tokenizer, so that its embeddings are those of other words; expected a model with the classifier's "
+                "vocabulary, such as the classifier itself."
+            )
+
+    def _candidates(self, batch: Batch, words: Words) -> Candidates:
+        if self._neighbours is None:
+            self._neighbours = _Neighbours(
+                self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
+            )
+        return self._neighbours.candidates(batch.ids, words)
+
+    def _embeddings(self) -> np.ndarray:
+        """The model's input embeddings, `(N, D)`."""
+        model = self.model
+        if isinstance(model, str):
+            from transformers import AutoModel
+
+            model = AutoModel.from_pretrained(model)
+        return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self._finder.num_ids]
+
+    def _model_name(self) -> str:
+        return self.model if isinstance(self.model, str) else self.model.name_or_path
+
+    def to_dict(self) -> dict[str, Any]:
+        name = self._model_name()
+        if not name:
+            raise ValueError(
+                f"The model is a {type(self.model).__name__} without a name or path, by which a description could "
+                "refer to it; expected one that was loaded, or the name or path itself."
+            )
+        return {**super().to_dict(), "model": name}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_neighbours": None}
+
+
+class _Neighbours:
+    """
+    The neighbours of the words that were asked for so far.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
+        embeddings (`np.ndarray` of shape `(N, D)`): Of all ids.
+        num_neighbours, min_similarity, keep_inflection: As in [`EmbeddingNeighbours`].
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        embeddings: np.ndarray,
+        num_neighbours: int,
+        min_similarity: float,
+        keep_inflection: bool,
+    ):
+        self._vocabulary = Vocabulary(tokenizer)
+        self._tokenizer = tokenizer
+        self._most, self._min_similarity, self._keep_inflection = num_neighbours, min_similarity, keep_inflection
+        whole = np.flatnonzero(self._vocabulary.group)
+        # Those of one group lie together.
+        self._whole = whole[self._vocabulary.group[whole].argsort(kind="stable")]
+        self._embeddings = embeddings - (embeddings[whole].mean(axis=0) if len(whole) else 0)
+        self._directions = _directions(self._embeddings[self._whole])
+        tokens = tokenizer.convert_ids_to_tokens(self._whole.tolist())
+        self._vowel = np.zeros(len(embeddings), dtype=bool)
+        self._vowel[self._whole] = [_begins_with_vowel(token.lstrip("Ġ▁")) for token in tokens]
+        # Word s has the neighbours `table[s]`, of which the first `fitting[s]` may stand after its article.
+        self._number = np.full(len(embeddings), -1)  # of words of one piece
+        self._number_of_longer: dict[tuple[int, ...], int] = {}
+        self._table = np.zeros((0, num_neighbours), dtype=np.int64)
+        self._count, self._fitting = np.zeros((2, 0), dtype=np.int64)
+        self._capitalised = np.zeros(0, dtype=bool)
+        self._ids = np.arange(len(embeddings) + 1)
+
+    def candidates(self, ids: np.ndarray, words: Words) -> Candidates:
+        """The neighbours of words that lie in `ids`."""
+        numbers = self._numbers(ids, words)
+        if (numbers < 0).any():
+            self._add(ids, words[numbers < 0])
+            numbers = self._numbers(ids, words)
+        count = np.where(words.after_article, self._fitting[numbers], self._count[numbers])
+        usable = np.flatnonzero((count > 0) & (words.first | ~self._capitalised[numbers]))
+        first = numbers[usable] * self._most
+        return Candidates(
+            words[usable], first, count[usable], self._table.ravel(), self._ids, self._ids[:-1], longest=1
+        )
+
+    def _numbers(self, ids: np.ndarray, words: Words) -> np.ndarray:
+        """Number of each word, `(W,)`, -1 for those that were not asked for before."""
+        numbers = self._number[ids[words.start]]
+        longer = np.flatnonzero(words.length > 1)
+        numbers[longer] = [self._number_of_longer.get(pieces, -1) for pieces in words[longer].pieces(ids)]
+        return numbers
+
+    def _add(self, ids: np.ndarray, words: Words) -> None:
+        pieces = words.pieces(ids)
+        place = list({run: i for i, run in enumerate(pieces)}.values())
+        words, pieces = words[np.array(place)], [pieces[i] for i in place]
+        for number, run in enumerate(pieces, len(self._table)):
+            if len(run) == 1:
+                self._number[run[0]] = number
+            else:
+                self._number_of_longer[run] = number
+
+        texts = [self._tokenizer.decode(list(run)).strip() for run in pieces]
+        nearest = self._nearest(ids, words, pieces)
+        present = nearest >= 0
+        fits = present & (self._vowel[nearest] == np.array([[_begins_with_vowel(text)] for text in texts]))
+        order = (-2 * present - fits).argsort(axis=1, kind="stable")
+        self._table = np.concatenate([self._table, np.take_along_axis(nearest, order, axis=1)])
+        self._count = np.append(self._count, present.sum(axis=1))
+        self._fitting = np.append(self._fitting, fits.sum(axis=1))
+        self._capitalised = np.append(self._capitalised, [text.istitle() for text in texts])
+
+    def _nearest(self, ids: np.ndarray, words: Words, pieces: list[tuple[int, ...]]) -> np.ndarray:
+        """Ids of the M nearest neighbours of each of U words, `(U, M)`, in rising order, after -1 for missing ones."""
+        nearest = np.full((len(words), self._most), -1)
+        directions = _directions(np.stack([self._embeddings[list(run)].mean(axis=0) for run in pieces]))
+        single = np.where(words.length == 1, ids[words.start], -1)
+        groups = self._vocabulary.groups_of(ids, words)
+        tags = self._vocabulary.tags_of(ids, words) if self._keep_inflection else None
+        for group in np.unique(groups[groups > 0]):
+            begin, end = np.searchsorted(self._vocabulary.group[self._whole], [group, group + 1])
+            others = self._whole[begin:end]
+            most = min(self._most, len(others))
+            alike = np.flatnonzero(groups == group)
+            for part in np.split(alike, range(_BLOCK, len(alike), _BLOCK)):
+                block = np.zeros((_BLOCK, directions.shape[1]), dtype=directions.dtype)
+                block[: len(part)] = directions[part]
+                similarity = (block @ self._directions[begin:end].T)[: len(part)]
+                fits = (similarity >= self._min_similarity) & (others != single[part, None])
+                if tags is not None:
+                    fits &= keeps_inflection(tags[part, None], self._vocabulary.tags[others])
+                distance = np.where(fits, -similarity, np.inf)
+                best = distance.argpartition(most - 1, axis=1)[:, :most]
+                nearest[part, :most] = np.where(np.take_along_axis(fits, best, axis=1), others[best], -1)
+        nearest.sort(axis=1)
+        return nearest
+
+
+def _directions(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1, `(N, D)`."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _begins_with_vowel(text: str) -> bool:
+    return text[:1].lower() in {"a", "e", "i", "o", "u"}

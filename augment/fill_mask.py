@@ -1,0 +1,176 @@
+"""A masked language model at work: which words it would put in places of a text."""
+
+import copy
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from .passes import Passes
+
+
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
+_MOST_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}  # of a batch
+
+
+class FillMask:
+    """
+    Proposes words for places of a text.
+
+    Args:
+        model ([`~transformers.PreTrainedModel`]): A masked LM. It is copied where its device or dtype is another.
+        device (`str`), dtype (`str`): Where it computes, and in which floating point.
+        batch_tokens (`int`, *optional*): Tokens of a batch. Defaults to 2,048 on a CPU and 32,768 elsewhere.
+    """
+
+    def __init__(self, model, device: str, dtype: str, batch_tokens: int | None = None):
+        import torch
+
+        wanted = torch.device(device), getattr(torch, dtype)
+        if (model.device, model.dtype) != wanted or model.training:
+            model = copy.deepcopy(model).to(*wanted).eval()
+        self.model = model
+        self.limit = longest_input(model)
+        kind = "cpu" if wanted[0].type == "cpu" else "cuda"
+        self.batch_tokens = batch_tokens or _BATCH_TOKENS[kind]
+        self._most_logits = _MOST_LOGITS[kind]
+        self._gathers = model.base_model is not model
+
+    def best(
+        self, passes: Passes, old: np.ndarray, kinds: np.ndarray, choices: Mapping[int, np.ndarray], top_m: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """
+        The M best candidates of each of W words.
+
+        Args:
+            passes (`Passes`): The places of the words.
+            old (`np.ndarray` of shape `(W,)`): Ids that are not to be proposed, -1 for none.
+            kinds (`np.ndarray` of shape `(W,)`): A word of kind k may become one of the ids `choices[k]`, in order.
+            top_m (`int`): M.
+
+        Returns:
+            `np.ndarray` of shapes `(W, M)` and `(W, M)`: ids in rising order, -1 where there are no more, and the
+            logarithms of their probabilities among each other, `float16`.
+        """
+        import torch
+
+        device = self.model.device
+        columns = {kind: torch.from_numpy(ids).to(device) for kind, ids in choices.items()}
+        ids = torch.full((len(kinds), top_m), -1, device=device)
+        scores = torch.full((len(kinds), top_m), -torch.inf, device=device)
+        most_words = max(self._most_logits // self.model.config.vocab_size, 1)
+        with torch.inference_mode():
+            for sequences, words, row in passes.batches(self.batch_tokens, most_words):
+                logits = self.logits(sequences, row, passes.place[words])
+                known = np.flatnonzero(old[words] >= 0)
+                logits[known, old[words[known]]] = -torch.inf
+                by_kind = kinds[words].argsort(kind="stable")
+                for alike in np.split(by_kind, np.flatnonzero(np.diff(kinds[words[by_kind]])) + 1):
+                    column = columns[int(kinds[words[alike[0]]])]
+                    chosen = logits[torch.from_numpy(alike[:, None]).to(device), column]
+                    score, index = chosen.float().topk(min(top_m, len(column)))
+                    place = torch.from_numpy(words[alike]).to(device)
+                    ids[place, : score.shape[1]] = column[index]
+                    scores[place, : score.shape[1]] = score
+        return _by_id(ids.cpu().numpy(), scores.cpu().numpy())
+
+    def logits(self, sequences: list[list[int]], row: np.ndarray, place: np.ndarray):
+        """Logits at P places of a batch of sequences, `(P, N)`: those at `place` of sequence `row`."""
+        import torch
+
+        length = max(map(len, sequences))
+        pad = self.model.config.pad_token_id or 0
+        ids = torch.tensor([sequence + [pad] * (length - len(sequence)) for sequence in sequences])
+        lengths = torch.tensor([len(sequence) for sequence in sequences])
+        mask = (torch.arange(length) < lengths[:, None]).long()
+        inputs = {"input_ids": ids.to(self.model.device), "attention_mask": mask.to(self.model.device)}
+        places = torch.from_numpy(row).to(self.model.device), torch.from_numpy(place).to(self.model.device)
+        with torch.inference_mode():
+            if self._gathers:
+                logits = self._gathered(inputs, places)
+                if logits is not None:
+                    return logits
+                self._gathers = False
+            return self.model(**inputs).logits[places]
+
+    def _gathered(self, inputs: dict, places: tuple):
+        """
+        The logits, where the head computes them from the places alone: most of its work is a matrix of the vocabulary
+        for each place. `None` for a model with a head that needs all of them.
+        """
+        found = False
+
+        def gather(module, args, output):
+            nonlocal found
+            hidden = output[0]
+            found = tuple(hidden.shape[:2]) == tuple(inputs["input_ids"].shape)
+            if found:
+                output.last_hidden_state = hidden[places][None]
+            return output
+
+        handle = self.model.base_model.register_forward_hook(gather)
+        try:
+            logits = self.model(**inputs).logits
+        finally:
+            handle.remove()
+        fits = found and tuple(logits.shape[:2]) == (1, len(places[0]))
+        return logits[0] if fits else None
+
+
+def load(model):
+    """The masked LM of this name or path."""
+    from transformers import AutoModelForMaskedLM
+
+    return AutoModelForMaskedLM.from_pretrained(model).eval()
+
+
+def fingerprint(model) -> str:
+    """A digest of the weights, the same in any process and on any device."""
+    import torch
+
+    digest = hashlib.sha256(model.config.model_type.encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def default_device() -> str:
+    """The GPU where there is one, which is the current one of the process."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fast_dtype(device: str) -> str:
+    """`"bfloat16"` where the device computes in it, else `"float32"`."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if capabilities.get("amx_bf16") else "float32"
+
+
+def longest_input(model) -> int:
+    """Most tokens that the model has positions for."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings"):
+            # RoBERTa's positions start after that of padding.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return getattr(model.config, "max_position_embeddings", None) or 1 << 40
+
+
+def _by_id(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Candidates in the order of their ids, and scores as log-probabilities. The order is not that of the scores, since
+    rounding, which may depend on the batch, could swap two candidates that score about the same.
+    """
+    ids = np.where(np.isneginf(scores), np.iinfo(np.int64).max, ids)
+    order = ids.argsort(axis=1)
+    ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = scores - scores.max(axis=1, keepdims=True, initial=-np.inf)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    absent = ids == np.iinfo(np.int64).max
+    return np.where(absent, -1, ids).astype(np.int32), np.where(absent, -np.inf, scores).astype(np.float16)

@@ -1,0 +1,237 @@
+"""Greedy search of variants with a classifier, on its own and at the beginning of every epoch of a training."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import IterableDataset
+from transformers import DataCollatorWithPadding, TrainerCallback
+
+from augment import GreedySearch
+from augment.batch import SPANS_KEY, Batch
+from augment.randomness import Seed, mix, row_keys
+from augment.variant_table import VariantTable, example_keys
+
+from .data_collator import VariantCollator, _plain
+from .functional import divergence, per_variant_loss
+from .heads import logits_of, problem_type_of
+
+
+logger = logging.getLogger(__name__)
+
+
+def search_variants(
+    model: nn.Module,
+    augmenter: GreedySearch,
+    examples: Sequence[Mapping[str, Any]],
+    num_variants: int,
+    seed: Seed = 0,
+    *,
+    max_examples: int | None = None,
+    batch_size: int = 128,
+    label_smoothing: float = 0.0,
+    data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None,
+) -> int:
+    """
+    Searches variants of examples that the model finds hard, and has `augmenter.variants` look them up from then on.
+
+    The model scores in evaluation mode, without gradients and without drawing random numbers, and is left in the mode
+    in which it was. What is searched depends on the seed and the examples; where torch.distributed is in use every
+    process searches its part of them and has the whole table in the end, so all have to call this.
+
+    Args:
+        model (`nn.Module`): A sequence classification model, not wrapped for parallel training.
+        augmenter ([`~augment.GreedySearch`]): Its table is replaced.
+        examples (sequence of `Mapping`):
+            Tokenised examples with labels, as `data_collator` takes them. Of those with the same token ids, which
+            share their variants, the labels of the first one count.
+        num_variants (`int`): K, at least 1.
+        seed (`int` or `tuple[int, ...]`, *optional*, defaults to 0): Says which positions and candidates are tried.
+        max_examples (`int`, *optional*): Searches only so many examples, drawn by the seed.
+        batch_size (`int`, *optional*, defaults to 128):
+            Rows of a forward pass, and examples that are searched together.
+        label_smoothing (`float`, *optional*, defaults to 0.0): Of the loss, see [`per_variant_loss`].
+        data_collator (`Callable`, *optional*):
+            Makes tensors of a list of rows. Defaults to [`~transformers.DataCollatorWithPadding`].
+
+    Returns:
+        `int`: Number of different examples in the table.
+
+    Raises:
+        `TypeError`: if the augmenter is no `GreedySearch`, or the examples are a stream.
+        `ValueError`: if a number is out of range or labels are missing.
+    """
+    if not isinstance(augmenter, GreedySearch):
+        raise TypeError(f"augmenter is a {type(augmenter).__name__}; expected a GreedySearch.")
+    check_searchable(examples)
+    if batch_size < 1 or (max_examples is not None and max_examples < 1):
+        raise ValueError(f"batch_size is {batch_size} and max_examples {max_examples}; expected numbers >= 1.")
+    collate = data_collator or DataCollatorWithPadding(augmenter.tokenizer)
+    scorer = _Scorer(model, augmenter.objective, collate, batch_size, label_smoothing)
+    seed = seed if isinstance(seed, tuple) else (seed,)
+    numbers = _shard(_drawn(len(examples), max_examples, seed))
+    tables = []
+    with _evaluating(model):
+        for start in range(0, len(numbers), batch_size):
+            chosen = [examples[i] for i in numbers[start : start + batch_size].tolist()]
+            rows = [{name: _plain(value) for name, value in row.items()} for row in chosen]
+            seeds = [(*seed, key) for key in example_keys(Batch.of(rows)).tolist()]
+            tables.append(augmenter.search(rows, scorer.on(rows), num_variants, seeds))
+    table = VariantTable.joined(_gathered(VariantTable.joined(tables)))
+    augmenter.keep(table)
+    return len(table)
+
+
+class GreedySearchCallback(TrainerCallback):
+    """
+    Searches variants of the training examples with the model of the moment, at the beginning of epochs.
+
+    [`MMELTrainer`] adds one by itself where its augmenter is a [`~augment.GreedySearch`]; give it one in `callbacks`
+    to change the options. It searches K = `num_variants` variants by the objective of the augmenter, before the first
+    batch of the epoch is made. A resumed run searches at the epoch in which it resumes, with the model that it
+    resumes with.
+
+    Args:
+        refresh_epochs (`int`, *optional*, defaults to 1): Searches at every epoch whose number this divides.
+        max_examples (`int`, *optional*):
+            Examples to search, drawn anew in each search; the others have random draws. Defaults to all.
+        batch_size (`int`, *optional*, defaults to 128):
+            Rows of a forward pass, and examples that are searched together.
+
+    Raises:
+        `ValueError`: if a number is below 1.
+
+    Its cost is that of [`~augment.GreedySearch`]: some K * positions * candidates forward passes per example.
+    """
+
+    collator: VariantCollator | None = None  # of the training examples; the trainer sets both
+    data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
+
+    def __init__(self, refresh_epochs: int = 1, max_examples: int | None = None, batch_size: int = 128):
+        for name, value in vars().items():
+            if name not in ("self", "__class__") and value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected a number >= 1.")
+        self.refresh_epochs = refresh_epochs
+        self.max_examples = max_examples
+        self.batch_size = batch_size
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.first_epoch = self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
+
+    def on_epoch_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
+        epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
+        if self.collator is None or (epoch % self.refresh_epochs and epoch != self.first_epoch):
+            return
+        began = time.monotonic()
+        number = search_variants(
+            model,
+            self.collator.augmenter,
+            train_dataloader.dataset,
+            self.collator.num_variants,
+            (self.collator.seed, epoch),
+            max_examples=self.max_examples,
+            batch_size=self.batch_size,
+            label_smoothing=args.label_smoothing_factor,
+            data_collator=self.data_collator,
+        )
+        logger.info("Searched the variants of %d examples in %.1f s.", number, time.monotonic() - began)
+
+
+def check_searchable(examples: Any) -> None:
+    """
+    Raises a `TypeError` if examples cannot be read by their number.
+    """
+    indexed = hasattr(examples, "__len__") and hasattr(examples, "__getitem__")
+    if isinstance(examples, IterableDataset) or not indexed:
+        raise TypeError(
+            f"The examples are a {type(examples).__name__}, a stream, which a greedy search would have to read before "
+            "the training does; expected a data set with a length, whose examples have numbers. Load it as a whole, "
+            "or train with the candidates of the GreedySearch as the augmenter."
+        )
+
+
+class _Scorer:
+    """Scores variants with a model: their loss under the labels, or their divergence from the originals."""
+
+    def __init__(self, model: nn.Module, objective: str, collate: Callable, batch_size: int, label_smoothing: float):
+        self.model, self.objective, self.collate = model, objective, collate
+        self.batch_size, self.label_smoothing = batch_size, label_smoothing
+        self.device = next(model.parameters()).device
+
+    def on(self, examples: list[dict[str, Any]]) -> Callable[[list[dict[str, Any]], np.ndarray], np.ndarray]:
+        """The function that scores variants of these examples."""
+        examples = [{name: value for name, value in row.items() if name != SPANS_KEY} for row in examples]
+        labels = self.collate(examples).get("labels")
+        if labels is None:
+            raise ValueError(f"An example has the columns {sorted(examples[0])}; expected a label among them.")
+        labels = labels.to(self.device)
+        reference = self._logits(examples)
+        config = getattr(self.model, "config", None)
+        problem_type = problem_type_of(config, reference.shape[1], labels)
+        smoothing = self.label_smoothing if problem_type == "single_label_classification" else 0.0
+
+        def score(rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
+            logits, example = self._logits(rows), torch.from_numpy(of).to(self.device)
+            if self.objective == "loss":
+                scores = per_variant_loss(logits, labels[example], problem_type, smoothing)
+            else:
+                scores = divergence(logits, reference[example], problem_type)
+            return scores.double().cpu().numpy()
+
+        return score
+
+    def _logits(self, rows: list[dict[str, Any]]) -> torch.Tensor:
+        """Logits `(N, C)` of rows, which are batched by their length."""
+        order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
+        parts = []
+        for start in range(0, len(rows), self.batch_size):
+            chosen = [rows[i] for i in order[start : start + self.batch_size]]
+            batch = {name: tensor.to(self.device) for name, tensor in self.collate(chosen).items() if name != "labels"}
+            parts.append(logits_of(self.model(**batch), len(chosen), type(self.model).__name__))
+        return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self.device)]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards each module is in its own mode again."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _drawn(num_examples: int, max_examples: int | None, seed: tuple[int, ...]) -> np.ndarray:
+    """Numbers of the examples to search, in increasing order."""
+    if max_examples is None or max_examples >= num_examples:
+        return np.arange(num_examples)
+    order = mix(row_keys([seed]) ^ np.arange(num_examples, dtype=np.uint64)).argsort(kind="stable")
+    return np.sort(order[:max_examples])
+
+
+def _shard(numbers: np.ndarray) -> np.ndarray:
+    """The part of this process."""
+    if not _in_processes():
+        return numbers
+    return np.array_split(numbers, torch.distributed.get_world_size())[torch.distributed.get_rank()]
+
+
+def _gathered(table: VariantTable) -> list[VariantTable]:
+    """The tables of all processes, in the order of their shards."""
+    if not _in_processes():
+        return [table]
+    tables: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(tables, table)
+    return tables
+
+
+def _in_processes() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
