@@ -35,6 +35,7 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint
 
 import hf_mmel
+from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.glue_data import encode_splits, find_label_names, find_text_columns, load_splits
@@ -90,7 +91,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         max_length = longest_input(tokenizer, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
             encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, names)
-    augmenter = build_augmenter(augmenter_args, training_args, tokenizer, max_length, model_args.cache_dir)
+    augmenter = build_augmenter(augmenter_args, training_args, model_args, tokenizer, max_length, encoded.get("train"))
 
     set_seed(training_args.seed)  # before the new head of the model is drawn
     model = load_model(model_args, config, names)
@@ -224,11 +225,12 @@ def longest_input(tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> in
 def build_augmenter(
     augmenter_args: AugmenterArguments,
     training_args: MMELTrainingArguments,
+    model_args: ModelArguments,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-    cache_dir: str | None,
-):
-    """The source of variants, or `None` where the training needs none."""
+    train_dataset: datasets.Dataset | None,
+) -> Augmenter | None:
+    """The source of variants, whose configuration goes to `augmenter.json`; `None` where the training needs none."""
     if not training_args.do_train or training_args.mmel_loss == "none":
         return None
     if augmenter_args.augmenter == "none":
@@ -237,16 +239,16 @@ def build_augmenter(
             training_args.mmel_loss,
         )
         return None
-    from augment import WordNetSynonyms  # NLTK is an optional dependency, needed only here
-
-    with usage_errors(LookupError, ValueError), training_args.main_process_first(desc="building the lexicon"):
-        return WordNetSynonyms(
-            tokenizer,
-            replace_prob=augmenter_args.replace_prob,
-            max_length=max_length,
-            segments=augmenter_args.augment_segments,
-            cache_dir=cache_dir,
-        )
+    with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
+        config = augmenter_args.config(model_args.model_name_or_path, max_length, model_args.cache_dir)
+        with training_args.main_process_first(desc="building the augmenter"):
+            augmenter = Augmenter.from_dict(config, tokenizer)
+        augmenter.precompute(train_dataset)
+    if training_args.should_save:
+        path = Path(training_args.output_dir) / "augmenter.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(augmenter.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return augmenter
 
 
 def load_model(model_args: ModelArguments, config: PretrainedConfig, names: list[str] | None) -> PreTrainedModel:

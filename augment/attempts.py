@@ -29,6 +29,8 @@ def different_variants(
             `attempt(batch, keys)` makes one variant of each of N rows, a pure function of a row and its key. It
             returns the swaps of one stage or several, each on what the one before it made.
     """
+    if not len(batch):
+        return Swaps.of_variants(())
     # What is known of each row: the original, which is attempt -1, and then the attempts that came to something new.
     row, number = np.arange(len(batch)), np.full(len(batch), -1)
     content = row_hashes(batch.ids, batch.starts, batch.lengths)

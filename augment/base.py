@@ -113,9 +113,9 @@ class Augmenter(ABC):
             seeds (`Sequence` of length B): Seed of each example.
 
         Returns:
-            The ids of all K * B variants one after the other, first those of variant 0 of every example, `(T',)`; their
-            lengths `(K, B)`; and the source of each of the ids, `(T',)`: the place in the array received of the token
-            that it is, or of the first piece of the word that it replaces. A column of values per token is fitted to
+            The ids of all K * B variants, `(T',)`, first the first variant of every example; their lengths `(K, B)`;
+            and the source of each of the ids, `(T',)`: the place in the array received of the token that it is, or of
+            the first piece of the word that it replaces. A column of values per token is fitted to
             the variants by `column[source]`.
 
         Raises:
@@ -130,6 +130,36 @@ class Augmenter(ABC):
         batch = Batch.of_arrays(ids, lengths)
         ids, lengths, source = self._checked_swaps(batch, num_variants, seeds).apply(batch)
         return ids, lengths.reshape(num_variants, len(batch)), source
+
+    def precompute(self, dataset) -> "Augmenter":
+        """
+        Does once, for all rows of a data set, what their variants need and is the same every time: the passes of a
+        masked language model, see [`MaskedLMSubstitution`]. Most augmenters have nothing of the kind.
+
+        Args:
+            dataset ([`~datasets.Dataset`] or a sequence of examples): Rows with `input_ids`.
+
+        Returns:
+            The augmenter itself.
+        """
+        for part in self._parts():
+            part.precompute(dataset)
+        return self
+
+    @property
+    def precomputes(self) -> bool:
+        """Whether [`precompute`] does anything."""
+        return any(part.precomputes for part in self._parts())
+
+    def _parts(self) -> list["Augmenter"]:
+        """The augmenters that this one is made of and that see the examples."""
+        values = self._arguments().values()
+        return [
+            part
+            for value in values
+            for part in (value if isinstance(value, list | tuple) else [value])
+            if isinstance(part, Augmenter)
+        ]
 
     def edits(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[list[Edit]]:
         """
@@ -209,10 +239,11 @@ class Augmenter(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """
-        The augmenter's class and arguments as plain data, from which [`from_dict`] builds it again. The tokenizer is
-        not among them.
+        The augmenter's class and arguments as plain data, from which [`from_dict`] builds it again. The tokenizer and
+        the folder of caches are not among them.
         """
-        return {"class": type(self).__name__, **{name: _plain(value) for name, value in self._arguments().items()}}
+        arguments = {name: _plain(value) for name, value in self._arguments().items() if name != "cache_dir"}
+        return {"class": type(self).__name__, **arguments}
 
     @staticmethod
     def from_dict(config: Mapping[str, Any], tokenizer) -> "Augmenter":

@@ -9,53 +9,67 @@ from typing import Any
 from .base import Augmenter
 
 
-NAMES = ("wordnet", "mlm", "embedding", "delete", "swap", "insert")
+_CLASSES = {
+    "wordnet": {"class": "WordNetSynonyms"},
+    "mlm": {"class": "MaskedLMSubstitution"},
+    "embedding": {"class": "EmbeddingNeighbours"},
+    "delete": {"class": "RandomDelete"},
+    "swap": {"class": "RandomSwap"},
+    "insert": {"class": "RandomInsert", "source": {"class": "WordNetSynonyms"}},
+}
+NAMES = tuple(_CLASSES)
 _WITH_MODEL = ("mlm", "embedding")
 
 
-def make_augmenter(
-    name: str, *, model: str | None = None, tokenizer: str | None = None, replace_prob: float | None = None
-) -> Augmenter:
+def augmenter_config(name: str, model: str | None = None, **options) -> dict[str, Any]:
     """
+    What [`Augmenter.to_dict`] gives of an augmenter.
+
     Args:
-        name (`str`): One of `NAMES`, or a JSON file with what [`Augmenter.to_dict`] gives.
+        name (`str`): One of `NAMES`, or a JSON file that holds the configuration.
         model (`str`, *optional*): Name or folder of the model of "mlm" and "embedding".
-        tokenizer (`str`, *optional*):
-            Name or folder of the tokenizer. Defaults to that of the model, and to bytes where there is no model.
-        replace_prob (`float`, *optional*): Probability that a word is replaced. Defaults to the augmenter's own.
+        options: Arguments of the augmenter, `None` for its own default.
 
     Raises:
-        `ValueError`: if the arguments do not go together, or one is not known or out of range.
+        `ValueError`: if the name is not known, the file is not readable, or the arguments do not go together.
+    """
+    options = {option: value for option, value in options.items() if value is not None}
+    if name not in NAMES:
+        config = _read(name)
+        if model is not None or options:
+            given = [*(["model"] if model is not None else []), *options]
+            raise ValueError(f"{name} has all arguments of its augmenter; expected no {' and no '.join(given)}.")
+        return config
+    if (model is None) == (name in _WITH_MODEL):
+        needs = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
+        raise ValueError(f"The augmenter {name!r} {needs}.")
+    config = {**_CLASSES[name], **({} if model is None else {"model": model})}
+    if "source" in config:  # which has the constraints
+        own = {option: options.pop(option) for option in ("replace_prob",) if option in options}
+        return {**config, "source": {**config["source"], **options}, **own}
+    return {**config, **options}
+
+
+def load_augmenter(config: Mapping[str, Any], tokenizer: str | None = None) -> Augmenter:
+    """
+    The augmenter of a configuration.
+
+    Args:
+        config (`Mapping`): As [`augmenter_config`] gives it.
+        tokenizer (`str`, *optional*):
+            Name or folder of the tokenizer. Defaults to that of the model, and to bytes where there is no model.
+
+    Raises:
+        `ValueError`: if an argument is not known or out of range.
         `OSError`: if a tokenizer or a model cannot be loaded.
         `LookupError`: if WordNet is needed and not installed.
     """
-    config = None if name in NAMES else _config(name)
-    if config is not None:
-        if model is not None or replace_prob is not None:
-            raise ValueError(f"{name} has all arguments of its augmenter; expected no model and no replace_prob.")
-        model = _model_of(config)
-    elif (model is None) == (name in _WITH_MODEL):
-        needs = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
-        raise ValueError(f"The augmenter {name!r} {needs}.")
-
-    words = _load_tokenizer(tokenizer or model)
-    options: dict[str, Any] = {} if replace_prob is None else {"replace_prob": replace_prob}
-    if config is not None:
-        with _loading(f"The augmenter of {name}"):
-            return Augmenter.from_dict(config, words)
-    import augment
-
-    if name in _WITH_MODEL:
-        kind = augment.MaskedLMSubstitution if name == "mlm" else augment.EmbeddingNeighbours
-        with _loading(f"The model {model!r}"):
-            return kind(words, model, **options)
-    if name == "insert":
-        return augment.RandomInsert(augment.WordNetSynonyms(words), **options)
-    kinds = {"wordnet": augment.WordNetSynonyms, "delete": augment.RandomDelete, "swap": augment.RandomSwap}
-    return kinds[name](words, **options)
+    loaded = _load_tokenizer(tokenizer or _model_of(config))
+    with _loading(f"The augmenter {config['class']}"):
+        return Augmenter.from_dict(config, loaded)
 
 
-def _config(name: str) -> Mapping[str, Any]:
+def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     if not path.is_file():
         raise ValueError(f"The augmenter is {name!r}; expected one of {', '.join(NAMES)}, or a JSON file of yours.")
@@ -63,7 +77,7 @@ def _config(name: str) -> Mapping[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{name} cannot be read as JSON: {error}") from error
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or "class" not in config:
         raise ValueError(f"{name} holds {config!r:.60}; expected an object with a class and its arguments.")
     return config
 

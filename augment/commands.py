@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .base import Augmenter
-from .by_name import make_augmenter
+from .by_name import augmenter_config, load_augmenter
 from .formats import WRITERS
 from .lexicon import tokenizer_fingerprint
 from .marking import marked
@@ -112,12 +112,13 @@ def download(args: Namespace) -> Iterator[str]:
 def _augmenter(args: Namespace) -> Augmenter:
     if args.num_variants < 1:
         raise ValueError(f"num_variants is {args.num_variants}; expected at least 1.")
-    return make_augmenter(args.augmenter, model=args.model, tokenizer=args.tokenizer, replace_prob=args.replace_prob)
+    config = augmenter_config(args.augmenter, args.model, replace_prob=args.replace_prob)
+    return load_augmenter(config, args.tokenizer)
 
 
 def _precompute(augmenter: Augmenter, table: Table) -> None:
     """Has a model see the whole file at once, where the augmenter has one: large batches are quicker."""
-    if not hasattr(augmenter, "precompute"):
+    if not augmenter.precomputes:
         return
     augmenter.precompute(
         [

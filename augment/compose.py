@@ -50,6 +50,9 @@ class Compose(Augmenter):
 
         return different_variants(batch, num_variants, keys, in_turn)
 
+    def _parts(self) -> list[Augmenter]:
+        return self.augmenters[:1]  # the others see what it made
+
 
 class OneOf(Augmenter):
     """
@@ -84,7 +87,6 @@ class OneOf(Augmenter):
             parts = [
                 self.augmenters[chosen[of_part[0]]]._swaps(rows.take(of_part), 1, mix(~keys[of_part]), fit)
                 for of_part in np.split(order, np.flatnonzero(np.diff(chosen[order])) + 1)
-                if len(of_part)
             ]
             return [gathered(parts, order.argsort())]
 

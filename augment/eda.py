@@ -6,6 +6,8 @@ EMNLP 2019, https://arxiv.org/abs/1901.11196. Its fourth operation, the replacem
 [`WordNetSynonyms`].
 """
 
+from typing import Any
+
 import numpy as np
 
 from .attempts import different_variants
@@ -20,15 +22,7 @@ from .word_augmenter import WordAugmenter
 from .words import Words, _word_marker
 
 
-class _Speller(Augmenter):
-    """An augmenter that moves words about."""
-
-    @cached_property
-    def _spelling(self) -> "_Spelling":
-        return _Spelling(self.tokenizer)
-
-
-class RandomDelete(_Speller, WordAugmenter):
+class RandomDelete(WordAugmenter):
     """
     Deletes words, but never all words of a text.
 
@@ -48,6 +42,7 @@ class RandomDelete(_Speller, WordAugmenter):
     def __init__(self, tokenizer, *, replace_prob: float = 0.1, **constraints):
         super().__init__(tokenizer, **constraints)
         self.replace_prob = _probability(replace_prob)
+        self._spelling = _Spelling(tokenizer)
 
     def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
         # Rows that repeat a word have deletions that come to the same.
@@ -69,7 +64,7 @@ class RandomDelete(_Speller, WordAugmenter):
         return Swaps.of_choice(batch, nothing, choice)
 
 
-class RandomSwap(_Speller, WordAugmenter):
+class RandomSwap(WordAugmenter):
     """
     Exchanges words with others of the same text: one pair of words, and each further pair with a probability.
 
@@ -91,6 +86,7 @@ class RandomSwap(_Speller, WordAugmenter):
         if self.max_replaced == 1:
             raise ValueError("max_replaced is 1; expected at least 2, since words change places in pairs.")
         self.replace_prob = _probability(replace_prob)
+        self._spelling = _Spelling(tokenizer)
 
     def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
         return different_variants(batch, num_variants, keys, lambda rows, keys: [self._exchange(rows, keys, fit)])
@@ -118,7 +114,7 @@ class RandomSwap(_Speller, WordAugmenter):
         return Swaps.of_variants(map(sorted, variants))
 
 
-class RandomInsert(_Speller, Augmenter):
+class RandomInsert(Augmenter):
     """
     Puts in, after random words, what a source proposes in the place of random words of the same text: synonyms in EDA.
 
@@ -141,6 +137,7 @@ class RandomInsert(_Speller, Augmenter):
         super().__init__(source.tokenizer)
         self.source = source
         self.replace_prob = _probability(replace_prob)
+        self._spelling = _Spelling(source.tokenizer)
 
     def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
         return different_variants(batch, num_variants, keys, lambda rows, keys: [self._insert(rows, keys, fit)])
@@ -198,6 +195,9 @@ class _Spelling:
         self._tokenizer = tokenizer
         self._keeps_case = _has_case(tokenizer)
         self._capitalised: dict[tuple[int, ...], bool] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_capitalised": {}}  # else use would change the hash by which `datasets` knows a `map`
 
     def with_letters(self, words: Words, batch: Batch) -> Words:
         """Those of the words that are more than the mark of a space."""

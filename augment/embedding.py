@@ -1,5 +1,6 @@
 """Neighbours of a word among the embeddings that a model reads its input with."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from .batch import Batch
 from .candidates import Candidates
 from .substitution import Substitution
-from .vocabulary import Vocabulary, keeps_inflection, require_dictionary
+from .vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
 from .words import Words
 
 
@@ -69,8 +70,15 @@ class EmbeddingNeighbours(Substitution):
         self.num_neighbours = num_neighbours
         self.min_similarity = min_similarity
         self.keep_inflection = keep_inflection
-        self._neighbours: _Neighbours | None = None
         self._check_vocabulary()
+
+    _caches = (*Substitution._caches, "_neighbours")
+
+    @cached_property
+    def _neighbours(self) -> "_Neighbours":
+        return _Neighbours(
+            self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
+        )
 
     def _check_vocabulary(self) -> None:
         if isinstance(self.model, str):
@@ -87,10 +95,6 @@ class EmbeddingNeighbours(Substitution):
             )
 
     def _candidates(self, batch: Batch, words: Words) -> Candidates:
-        if self._neighbours is None:
-            self._neighbours = _Neighbours(
-                self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
-            )
         return self._neighbours.candidates(batch.ids, words)
 
     def _embeddings(self) -> np.ndarray:
@@ -114,9 +118,6 @@ class EmbeddingNeighbours(Substitution):
             )
         return {**super().to_dict(), "model": name}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_neighbours": None}
-
 
 class _Neighbours:
     """
@@ -137,16 +138,12 @@ class _Neighbours:
         keep_inflection: bool,
     ):
         self._vocabulary = Vocabulary(tokenizer)
-        self._tokenizer = tokenizer
         self._most, self._min_similarity, self._keep_inflection = num_neighbours, min_similarity, keep_inflection
         whole = np.flatnonzero(self._vocabulary.group)
         # Those of one group lie together.
         self._whole = whole[self._vocabulary.group[whole].argsort(kind="stable")]
         self._embeddings = embeddings - (embeddings[whole].mean(axis=0) if len(whole) else 0)
         self._directions = _directions(self._embeddings[self._whole])
-        tokens = tokenizer.convert_ids_to_tokens(self._whole.tolist())
-        self._vowel = np.zeros(len(embeddings), dtype=bool)
-        self._vowel[self._whole] = [_begins_with_vowel(token.lstrip("Ġ▁")) for token in tokens]
         # Word s has the neighbours `table[s]`, of which the first `fitting[s]` may stand after its article.
         self._number = np.full(len(embeddings), -1)  # of words of one piece
         self._number_of_longer: dict[tuple[int, ...], int] = {}
@@ -185,15 +182,15 @@ class _Neighbours:
             else:
                 self._number_of_longer[run] = number
 
-        texts = [self._tokenizer.decode(list(run)).strip() for run in pieces]
         nearest = self._nearest(ids, words, pieces)
         present = nearest >= 0
-        fits = present & (self._vowel[nearest] == np.array([[_begins_with_vowel(text)] for text in texts]))
+        vowels = self._vocabulary.vowels_of(ids, words)
+        fits = present & (self._vocabulary.vowels[nearest] == vowels[:, None])
         order = (-2 * present - fits).argsort(axis=1, kind="stable")
         self._table = np.concatenate([self._table, np.take_along_axis(nearest, order, axis=1)])
         self._count = np.append(self._count, present.sum(axis=1))
         self._fitting = np.append(self._fitting, fits.sum(axis=1))
-        self._capitalised = np.append(self._capitalised, [text.istitle() for text in texts])
+        self._capitalised = np.append(self._capitalised, capitalised(self._vocabulary.groups_of(ids, words)))
 
     def _nearest(self, ids: np.ndarray, words: Words, pieces: list[tuple[int, ...]]) -> np.ndarray:
         """Ids of the M nearest neighbours of each of U words, `(U, M)`, in rising order, after -1 for missing ones."""
@@ -224,7 +221,3 @@ class _Neighbours:
 def _directions(vectors: np.ndarray) -> np.ndarray:
     """Vectors of length 1, `(N, D)`."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _begins_with_vowel(text: str) -> bool:
-    return text[:1].lower() in {"a", "e", "i", "o", "u"}

@@ -33,7 +33,7 @@ class FillMask:
         self.limit = longest_input(model)
         kind = "cpu" if wanted[0].type == "cpu" else "cuda"
         self.batch_tokens = batch_tokens or _BATCH_TOKENS[kind]
-        self._most_logits = _MOST_LOGITS[kind]
+        self._most_words = max(_MOST_LOGITS[kind] // model.get_input_embeddings().weight.shape[0], 1)
         self._gathers = model.base_model is not model
 
     def best(
@@ -58,9 +58,8 @@ class FillMask:
         columns = {kind: torch.from_numpy(ids).to(device) for kind, ids in choices.items()}
         ids = torch.full((len(kinds), top_m), -1, device=device)
         scores = torch.full((len(kinds), top_m), -torch.inf, device=device)
-        most_words = max(self._most_logits // self.model.config.vocab_size, 1)
         with torch.inference_mode():
-            for sequences, words, row in passes.batches(self.batch_tokens, most_words):
+            for sequences, words, row in passes.batches(self.batch_tokens, self._most_words):
                 logits = self.logits(sequences, row, passes.place[words])
                 known = np.flatnonzero(old[words] >= 0)
                 logits[known, old[words[known]]] = -torch.inf
@@ -117,11 +116,22 @@ class FillMask:
         return logits[0] if fits else None
 
 
-def load(model):
-    """The masked LM of this name or path."""
+def load(name: str):
+    """
+    The masked LM of this name or path.
+
+    Raises:
+        `ValueError`: if it has weights for no masked-LM head, which would then be random.
+    """
     from transformers import AutoModelForMaskedLM
 
-    return AutoModelForMaskedLM.from_pretrained(model).eval()
+    model, found = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(
+            f"{name} has no weights for {', '.join(missing[:3])} of {type(model).__name__}; expected a model trained "
+            "as a masked LM, since others propose random words."
+        )
+    return model.eval()
 
 
 def fingerprint(model) -> str:

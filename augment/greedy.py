@@ -141,8 +141,8 @@ class GreedySearch(Augmenter):
 
     def keep(self, table: VariantTable) -> None:
         """
-        Has the variants of a search looked up from now on, instead of those of the search before; by copies of the
-        augmenter in other processes too, pickled or forked, as long as this one is there.
+        Has the variants of a search looked up from now on, instead of those of the search before. So do the copies of
+        the augmenter in other processes, forked at any time or pickled after the first call, while this one is there.
         """
         self._shared.write(table)
 

@@ -33,10 +33,11 @@ class MaskedLMSubstitution(Substitution):
     Replaces words by what a masked language model would put in their place, which fits the context: "a wonderful film"
     may become "a terrible film".
 
-    A word's candidates are the `top_m` likeliest whole words of its case, a space before it or not, and inflection. A
-    variant takes one of them with probability `P ~ softmax(log P(word | context) / temperature)`. Stop words, numbers,
-    parts of hyphenated words and, if the tokenizer keeps case, capitalised words inside a sentence, most of them
-    names, stay; so do, with `keep_inflection`, words that the dictionary does not have.
+    A word's candidates are the `top_m` likeliest whole words of its case, a space before it or not, and inflection;
+    after "a" and "an" those of them that begin with a vowel letter just as the word does, or do not just as it does
+    not. A variant takes one of them with probability `P ~ softmax(log P(word | context) / temperature)`. Stop words,
+    numbers, parts of hyphenated words and, if the tokenizer keeps case, capitalised words inside a sentence, most of
+    them names, stay; so do, with `keep_inflection`, words that the dictionary does not have.
 
     A model costs far more than all else here, and the candidates of a row are always the same: for training,
     [`precompute`] them for the data set. Rows that the table does not have get theirs when they are needed.
@@ -127,7 +128,6 @@ class MaskedLMSubstitution(Substitution):
         self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._check_vocabulary()
         self._table: CandidateTable | None = None
-        self._choices: dict[int, np.ndarray] = {}
 
     def precompute(self, dataset, path: str | os.PathLike | None = None) -> "MaskedLMSubstitution":
         """
@@ -170,6 +170,8 @@ class MaskedLMSubstitution(Substitution):
         self._table = make_table(Path(path), rows, manifest, lambda batch: self._propose(batch, fill_mask()))
         return self
 
+    precomputes = True
+
     def to_dict(self) -> dict[str, Any]:
         config = super().to_dict()
         if not isinstance(self.model, str):
@@ -180,9 +182,6 @@ class MaskedLMSubstitution(Substitution):
                     "describe. Save it with model.save_pretrained(folder), and give the folder instead."
                 )
         return config
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_fill_mask"}
 
     def _check_vocabulary(self) -> None:
         size = len(self.tokenizer)
@@ -204,6 +203,13 @@ class MaskedLMSubstitution(Substitution):
             f"The masked LM has {found}, and the tokenizer another vocabulary, of {size}; expected the same one, "
             "since candidates are ids. Give a masked LM of the classifier's family, such as the one it was made from."
         )
+
+    _caches = (*Substitution._caches, "_vocabulary", "_choices", "_fill_mask")
+
+    @cached_property
+    def _choices(self) -> dict[int, np.ndarray]:
+        """The ids that words of each kind met so far may become."""
+        return {}
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -230,13 +236,15 @@ class MaskedLMSubstitution(Substitution):
         known = np.flatnonzero(found < len(place))
         known = known[place[found[known]] == words.start[known]]
         words, entries = words[known], entries[found[known]]
+        if words.after_article.any():
+            words, entries = self._after_articles(batch, words, entries)
         ids = entries["ids"]
         present = ids >= 0
         # The temperature acts on the distance from the best, so that the best one is never lost to underflow.
         scores = np.where(present, entries["scores"], -np.inf).astype(np.float64)
         distance = np.where(present, scores - scores.max(axis=1, keepdims=True, initial=-1e9), 0.0)
         cumulative = np.where(present, np.exp(distance / self.temperature), 0.0).cumsum(axis=1)
-        pieces = np.arange(len(self._vocabulary) + 1)
+        pieces = np.arange(self._finder.num_ids + 1)
         return Candidates(
             words,
             np.arange(len(words)) * self.top_m,
@@ -247,6 +255,18 @@ class MaskedLMSubstitution(Substitution):
             1,
             (cumulative / cumulative[:, -1:]).ravel(),
         )
+
+    def _after_articles(self, batch: Batch, words: Words, entries: np.ndarray) -> tuple[Words, np.ndarray]:
+        """Leaves out the candidates that need another article than the one which stands before their word."""
+        vowels = self._vocabulary.vowels_of(batch.ids, words)
+        fits = ~words.after_article[:, None] | (self._vocabulary.vowels[entries["ids"]] == vowels[:, None])
+        fits &= entries["ids"] >= 0
+        order = (~fits).argsort(axis=1, kind="stable")
+        fitting = entries.copy()
+        for name, absent in (("ids", -1), ("scores", -np.inf)):
+            fitting[name] = np.take_along_axis(np.where(fits, entries[name], absent), order, axis=1)
+        some = fits.any(axis=1)
+        return words[some], fitting[some]
 
     def _proposals(self, batch: Batch) -> Proposals:
         """The words of a batch that have candidates, whatever the constraints, and the candidates."""

@@ -37,7 +37,7 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
     Raises:
         `TypeError`: if a seed is neither an int nor a tuple of ints.
     """
-    if {*map(type, seeds)} == {int} and -_WORD <= min(seeds) and max(seeds) < _WORD:
+    if {*map(type, seeds)} == {int} and min(seeds) >= -_WORD and max(seeds) < _WORD:
         parts = np.fromiter(seeds, dtype=np.int64, count=len(seeds)).view(np.uint64)
         return mix(mix(parts + mix(np.zeros(1, dtype=np.uint64))))
     rows = [seed if isinstance(seed, tuple) else (seed,) for seed in seeds]

@@ -90,7 +90,8 @@ def example_keys(batch: Batch) -> np.ndarray:
 
 class SharedTable:
     """
-    A table that all copies of this object see, in worker processes that were started before it was written, too.
+    A table that all copies of this object see, in worker processes that were forked before it was written, too, and in
+    pickled copies from the first table on.
 
     It is a file in a folder of its own, which is made with the first table and goes with the object that made it.
     """
@@ -102,7 +103,8 @@ class SharedTable:
         self._table: VariantTable | None = None
 
     def __reduce__(self):
-        return SharedTable, (self._folder,)
+        # Without a table nothing is shared yet, and all are alike to caches that know objects by their pickles.
+        return (_reopened, (self._folder, _version(os.stat(self._path)))) if self._path.exists() else (SharedTable, ())
 
     def write(self, table: VariantTable) -> None:
         """Puts a table in the place of the one before. A reader sees the one or the other."""
@@ -125,6 +127,11 @@ class SharedTable:
         except FileNotFoundError:
             self._version = self._table = None
         return self._table
+
+
+def _reopened(folder: Path, version: tuple[int, ...]) -> SharedTable:
+    """The copy in a pickle; the version is there to make pickles of different tables differ."""
+    return SharedTable(folder)
 
 
 def _version(stat: os.stat_result) -> tuple[int, ...]:

@@ -64,6 +64,14 @@ class Vocabulary:
             tags[piece] = word_tags(self._texts[piece].lower())
         return tags
 
+    @cached_property
+    def vowels(self) -> np.ndarray:
+        """Whether each whole word begins with a vowel letter, `(N,)` `bool`."""
+        vowels = np.zeros(len(self), dtype=bool)
+        for piece in np.flatnonzero(self._group).tolist():
+            vowels[piece] = _begins_with_vowel(self._texts[piece])
+        return vowels
+
     def groups_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
         """Group of each word, of one piece or several, that lies in `ids`: `(W,)`, 0 for stop words and the like."""
         groups = self._group[ids[words.start]]
@@ -83,6 +91,13 @@ class Vocabulary:
         digest = hashlib.sha256(self.group.tobytes())
         digest.update(self.tags.tobytes() if with_tags else b"")
         return digest.hexdigest()
+
+    def vowels_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
+        """Whether each word, of one piece or several, that lies in `ids` begins with a vowel letter: `(W,)`."""
+        vowels = self.vowels[ids[words.start]]
+        for i, (_, text) in self._words_of_several_pieces(ids, words):
+            vowels[i] = _begins_with_vowel(text)
+        return vowels
 
     def _words_of_several_pieces(self, ids: np.ndarray, words: Words) -> Iterator[tuple[int, tuple[int, str]]]:
         """Place, and group and lower-case text, of the words of more than one piece."""
@@ -202,6 +217,10 @@ def _group(text: str, spaced: bool) -> int:
         return 0
     case = next((i for i, change in enumerate(_CASES) if change(text) == text), None)
     return 0 if case is None else 1 + 2 * case + bool(spaced)
+
+
+def _begins_with_vowel(text: str) -> bool:
+    return text[:1].lower() in {"a", "e", "i", "o", "u"}
 
 
 def _is_offensive(word: str) -> bool:

@@ -130,7 +130,8 @@ class WordFinder:
         starts = np.flatnonzero(begins[: total + 1])
         starts, ends = starts[:-1], starts[1:]
         if total:
-            letters = np.flatnonzero(np.bitwise_and.reduceat(flags[:total], starts) & _LETTERS)
+            common = np.bitwise_and.reduceat(flags[:total], starts)  # of a marker alone these are the marker's
+            letters = np.flatnonzero(common & (_LETTERS | _MARKER) == _LETTERS)
             starts, ends = starts[letters], ends[letters]
 
         # Where there is no text before or after, it is as if a special token stood there.

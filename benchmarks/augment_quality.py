@@ -97,7 +97,9 @@ def kept(args: argparse.Namespace, name: str, make) -> dict[str, Any]:
     digest = hashlib.sha256(json.dumps([name, *settings]).encode()).hexdigest()[:12]
     path = args.work_dir / f"{name.replace(', ', '-').replace(' ', '-')}-{digest}.json"
     if not path.exists() or args.fresh:
-        path.write_text(json.dumps(make()))
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(make()))
+        unfinished.replace(path)
     return json.loads(path.read_text())
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from augment.by_name import NAMES, augmenter_config
 
 
 class Task(NamedTuple):
@@ -156,9 +158,63 @@ class AugmenterArguments:
 
     augmenter: str = field(
         default="wordnet",
-        metadata={"help": "Source of replacements; 'none' trains on the originals.", "choices": ["wordnet", "none"]},
+        metadata={
+            "help": f"Source of variants: {', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or "
+            "'none', which trains on the originals."
+        },
     )
-    replace_prob: float = field(default=0.3, metadata={"help": "Probability that a replaceable word is replaced."})
-    augment_segments: str = field(
-        default="all", metadata={"help": "Which text of a pair may change.", "choices": ["all", "first", "second"]}
+    augmenter_model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Model of the augmenters mlm and embedding, with the classifier's vocabulary; by default "
+            "model_name_or_path, whose checkpoint has a masked-LM head if it is a pretrained one."
+        },
     )
+    mlm_masking: str = field(
+        default="grouped",
+        metadata={
+            "help": "What the masked LM sees: 'grouped' masks some 15 percent of a text in each pass, 'single' one "
+            "word, 'none' nothing, in one pass.",
+            "choices": ["grouped", "single", "none"],
+        },
+    )
+    greedy_search: str = field(
+        default="none",
+        metadata={
+            "help": "Search the candidates at every epoch for those that raise the model's loss, or the divergence of "
+            "its prediction from that on the original, most.",
+            "choices": ["none", "loss", "divergence"],
+        },
+    )
+    replace_prob: float | None = field(
+        default=None,
+        metadata={"help": "Probability that a replaceable word is replaced; the augmenter's own by default."},
+    )
+    augment_segments: str | None = field(
+        default=None, metadata={"help": "Which text of a pair may change.", "choices": ["all", "first", "second"]}
+    )
+
+    def config(self, model: str, max_length: int, cache_dir: str | None) -> dict[str, Any]:
+        """
+        The augmenter's configuration.
+
+        Args:
+            model (`str`): The classifier's checkpoint.
+            max_length (`int`): Longest variant, in tokens.
+            cache_dir (`str`, *optional*): Where lexicons and candidates are kept.
+
+        Raises:
+            `ValueError`: if the arguments do not go together, or a file cannot be read.
+        """
+        with_model = self.augmenter in ("mlm", "embedding")
+        options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
+        if self.augmenter in NAMES:
+            options["max_length"] = max_length
+        if self.augmenter in ("mlm", "wordnet"):
+            options["cache_dir"] = cache_dir
+        if self.augmenter == "mlm":
+            options["masking"] = self.mlm_masking
+        config = augmenter_config(self.augmenter, self.augmenter_model or (model if with_model else None), **options)
+        if self.greedy_search != "none":
+            config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}
+        return config

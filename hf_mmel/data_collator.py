@@ -25,7 +25,8 @@ class VariantCollator:
             Any object with `variants(examples, num_variants, seeds)`, which takes a list of B examples and a list of B
             seeds (tuples of ints) and returns B lists of K examples with the same keys. An augmenter that has a
             `tokenizer` must have one with the same vocabulary. One that has `columns` reads the columns so named,
-            which no batch has.
+            which no batch has. One that has `precompute(dataset)` is given the training set by [`MMELTrainer`], if
+            that has a length, before its first batch.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example (K), the original not counted.
         seed (`int`, *optional*, defaults to 42):

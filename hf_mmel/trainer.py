@@ -1,5 +1,6 @@
 """`MMELTrainer`: transformers' `Trainer`, with groups of variants where it had single examples."""
 
+from collections.abc import Sized
 from typing import Any
 
 import torch
@@ -115,6 +116,8 @@ class MMELTrainer(Trainer):
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset)
         check_labels(self.train_dataset, getattr(self.model, "config", None))
+        if hasattr(collator.augmenter, "precompute") and isinstance(self.train_dataset, Sized):
+            collator.augmenter.precompute(self.train_dataset)
         self._epoch_callback.collator = collator
         self._prepare_search(collator)
         self._log_sums = None

@@ -11,9 +11,10 @@ import pytest
 import torch
 import yaml
 from datasets import ClassLabel, Dataset, Features, Value
-from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
 
 import run_glue_mmel
+from run_glue_mmel import UsageError
 
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,16 @@ def model_dir(tmp_path_factory, tokenizer):
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **dropout)
     BertModel(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def masked_lm_dir(model_dir, tmp_path_factory):
+    """The checkpoint of a small masked LM, with the tokenizer."""
+    path = tmp_path_factory.mktemp("masked_lm")
+    AutoTokenizer.from_pretrained(model_dir).save_pretrained(path)
+    torch.manual_seed(0)
+    BertForMaskedLM(BertConfig.from_pretrained(model_dir)).save_pretrained(path)
     return path
 
 
@@ -127,6 +138,33 @@ def test_own_files_are_learnt_from_and_results_are_written(run, files, tmp_path)
 @pytest.mark.parametrize("mmel_loss", ["soft", "hard", "uniform", "none"])
 def test_every_objective_trains(run, files, mmel_loss):
     assert run(*files, "--do_train", "--mmel_loss", mmel_loss)["train_loss"] > 0
+
+
+@pytest.mark.parametrize("augmenter", ["mlm", "embedding", "delete", "swap", "insert"])
+def test_a_run_is_repeated_from_its_saved_augmenter(run, files, masked_lm_dir, tmp_path, augmenter):
+    options = ["--do_train", *files, "--mmel_loss", "hard", "--model_name_or_path", masked_lm_dir]
+    metrics = run(*options, "--augmenter", augmenter)
+    saved = tmp_path / "out" / "augmenter.json"
+    assert str(tmp_path / "cache") not in saved.read_text()
+    again = run(*options, "--augmenter", saved, out="again")
+    assert again["train_loss"] == metrics["train_loss"]
+    assert (tmp_path / "again" / "augmenter.json").read_text() == saved.read_text()
+    plain = run(*options, "--augmenter", "none", out="plain")
+    assert plain["train_loss"] != metrics["train_loss"] and not (tmp_path / "plain" / "augmenter.json").exists()
+
+
+def test_greedy_search_raises_the_loss_of_the_variants(run, files, tmp_path):
+    losses = []
+    for objective in ("loss", "none"):
+        run("--do_train", *files, "--greedy_search", objective, "--logging_steps", 1, out=objective)
+        history = json.loads((tmp_path / objective / "trainer_state.json").read_text())["log_history"]
+        losses.append(history[0]["mmel/loss_variants"])
+    assert losses[0] > losses[1]
+
+
+def test_masked_lm_without_a_head_is_refused_before_training(run, files):
+    with pytest.raises(UsageError, match="head"):
+        run("--do_train", *files, "--augmenter", "mlm")
 
 
 def test_without_augmenter_it_is_plain_fine_tuning(run, files):

@@ -154,7 +154,7 @@ def test_what_the_augmenter_refuses_ends_the_command(run, monkeypatch, error):
     def refuse(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("augment.WordNetSynonyms", refuse)
+    monkeypatch.setattr("augment.Augmenter.from_dict", refuse)
     with pytest.raises(UsageError, match=str(error)):
         run("--do_train --train_file @good.csv --augmenter wordnet")
 

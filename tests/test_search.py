@@ -120,11 +120,7 @@ class Recorded(GreedySearch):
 @pytest.mark.parametrize("objective", ["loss", "divergence"])
 @pytest.mark.parametrize(
     ("label", "problem_type", "num_labels"),
-    [
-        (2, "single_label_classification", 3),
-        (0.5, "regression", 1),
-        ([1.0, 0.0, 1.0], "multi_label_classification", 3),
-    ],
+    [(2, "single_label_classification", 3), (0.5, "regression", 1), ([1.0, 0.0], "multi_label_classification", 2)],
 )
 def test_scores_are_those_of_each_row_alone(tokenizer, source, objective, label, problem_type, num_labels):
     examples = [{**row, "label": label} for row in made_examples(tokenizer, 5)]
@@ -333,6 +329,7 @@ def test_a_stream_is_refused_before_training(arguments, tokenizer, small_dataset
     for stream in streams:
         with pytest.raises(TypeError, match="a stream, which a greedy search would have to read"):
             train(arguments, tokenizer, stream, GreedySearch(source), max_steps=1)
+    for stream in (*streams, iter(small_dataset)):
         with pytest.raises(TypeError, match="a stream"):
             search_variants(trained, GreedySearch(source), stream, 2)
     train(arguments, tokenizer, streams[0], source, max_steps=1)

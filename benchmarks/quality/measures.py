@@ -64,8 +64,10 @@ def measure(
             for place, start, stop in changes.replaced:
                 word, replacement = old[place], new[start:stop]
                 shares.add("stop words", word.lower() in stop_words)
-                shares.add("same form", keeps_tag(word, replacement))
-                if stop - start == 1:
+                shares.add("phrases", len(replacement) > 1)
+                shares.add("same form", kept := keeps_tag(word, replacement))
+                if len(replacement) == 1:
+                    shares.add("not in the dictionary", kept is None)
                     shares.add("same tag in context", text_tags[place] == variant_tags[start])
                 if ending := ending_of(word):
                     shares.add(f"-{ending}", keeps_ending(word, replacement))

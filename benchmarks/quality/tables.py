@@ -13,6 +13,8 @@ TEXTS = {
     "stop words among those replaced": "stop words",
 }
 FORMS = {
+    "by phrases": "phrases",
+    "not in the dictionary": "not in the dictionary",
     "a form in common": "same form",
     "same tag in context": "same tag in context",
     "-s kept": "-s",

@@ -13,7 +13,7 @@ from augment import Augmenter, FirstOf, LexiconSubstitution, MaskedLMSubstitutio
 from augment.batch import Batch
 from augment.stopwords import STOP_WORDS
 from augment.vocabulary import keeps_inflection, word_tags
-from examples import TEXTS, examples_of
+from examples import TEXTS, examples_of, make_cased_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,18 @@ def test_candidates_are_whole_words_other_than_the_word(any_tokenizer, masking):
             for candidate in candidates:
                 assert candidate.isalpha() and len(candidate) > 1 and candidate.lower() not in STOP_WORDS
             assert math.isclose(sum(candidates.values()), 1)
+
+
+def test_article_fits_the_candidates(any_tokenizer):
+    texts = ["we saw a funny film and a story", "we saw an odd film", "the odd film", "the funny film and the story"]
+    after, after_an, odd, free = candidates_of(masked_lm(any_tokenizer, top_m=9), texts)
+    vowel = {word: word[0] in "aeiou" for words in (odd, free) for cs in words.values() for word in cs}
+    assert {*vowel.values()} == {True, False}
+    assert not any(word[0] in "aeiou" for name in ("funny", "story") for word in after.get(name, {}))
+    assert all(word[0] in "aeiou" for word in after_an.get("odd", {}))
+    assert after.keys() & {"funny", "story"} or after_an.keys() & {"odd"}
+    for words in (after, after_an):
+        assert all(math.isclose(sum(candidates.values()), 1) for candidates in words.values())
 
 
 def test_words_of_several_pieces_are_replaced_whole_or_left(any_tokenizer):
@@ -112,11 +124,12 @@ def test_draws_follow_the_probabilities(tokenizer):
 
 
 def test_names_inside_a_sentence_stay_where_case_is_kept():
-    tokenizer = make_tokenizer("bpe")
-    [words] = candidates_of(masked_lm(tokenizer), ["A Movie. Superb Film"])
-    assert "Movie" not in words and "Film" not in words
-    [words] = candidates_of(masked_lm(tokenizer), ["a movie. superb film"])
-    assert {"movie", "film"} <= words.keys()
+    augmenter = masked_lm(make_cased_tokenizer())
+    [words] = candidates_of(augmenter, ["Film the Movie. Movie the film FILM"])
+    assert words.keys() == {"Film", "Movie", "film"}  # one word in capitals has no other to become
+    assert set(words["Film"]) <= {"Movie", "Café"} and set(words["film"]) <= {"films", "movie"}
+    [words] = candidates_of(augmenter, ["the Film the Movie"])
+    assert not words
 
 
 def test_constraints_change_no_candidate(tokenizer):
@@ -151,6 +164,13 @@ def test_model_by_name_is_loaded_at_first_use(tokenizer, saved, tmp_path):
     by_name = MaskedLMSubstitution(tokenizer, saved, keep_inflection=False, top_m=4)
     texts = by_name.augment_text(SENTENCES, 3, list(range(len(SENTENCES))))
     assert texts == masked_lm(tokenizer).augment_text(SENTENCES, 3, list(range(len(SENTENCES))))
+
+
+def test_model_without_a_head_is_refused(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    make_masked_lm(tokenizer).base_model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"no weights for cls\.predictions.*trained as a masked LM"):
+        MaskedLMSubstitution(tokenizer, tmp_path).augment_text("the movie", 1, 0)
 
 
 def test_pickle_leaves_out_a_model_that_came_by_name(tokenizer, saved):

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 from conftest import SENTENCES, WORDS
+from datasets.fingerprint import Hasher
 from torch.utils.data import DataLoader
 
 from augment import GreedySearch, LexiconSubstitution
@@ -65,12 +66,24 @@ def test_running_workers_see_a_new_table(tokenizer, source, examples, num_worker
 
 def test_pickled_copies_see_a_new_table_and_carry_none(source, examples):
     augmenter = GreedySearch(source)
-    pickled = pickle.dumps(augmenter)
-    early = pickle.loads(pickled)
-    augmenter.keep(table_of(examples, 11))
-    for copy in (early, pickle.loads(pickle.dumps(augmenter))):
-        assert mark_of(copy, examples[0]) == 11
-    assert len(pickle.dumps(augmenter)) == len(pickled)
+    augmenter.keep(table_of(examples[:1], 11))
+    copy, size = pickle.loads(pickle.dumps(augmenter)), len(pickle.dumps(augmenter))
+    assert mark_of(copy, examples[0]) == 11
+    augmenter.keep(table_of(examples * 100, 12))
+    assert mark_of(copy, examples[0]) == mark_of(augmenter, examples[0]) == 12
+    assert abs(len(pickle.dumps(augmenter)) - size) < 50
+
+
+def test_caches_of_a_dataset_map_tell_one_table_from_the_next(source, examples):
+    augmenter = GreedySearch(source)
+    hashes = [Hasher.hash(augmenter), Hasher.hash(GreedySearch(source))]
+    assert hashes[0] == hashes[1]
+    for mark in (11, 12):
+        augmenter.keep(table_of(examples, mark))
+        hashes += [Hasher.hash(augmenter)]
+        augmenter.variants(examples, 2, [0] * 9)
+        assert Hasher.hash(augmenter) == hashes[-1]
+    assert len(set(hashes)) == 3
 
 
 def test_a_reader_sees_the_old_table_or_the_new_one(source, examples):

@@ -5,27 +5,17 @@ import sys
 import numpy as np
 import pytest
 from conftest import make_tokenizer
-from tokenizers import decoders, models, normalizers
 
 from augment.batch import Batch
 from augment.stopwords import STOP_WORDS
 from augment.vocabulary import TAGS, Vocabulary, capitalised, keeps_inflection, require_dictionary, word_tags
 from augment.words import WordFinder
-
-
-CASED = ["film", "Film", "FILM", "films", "iFilm", "movie", "Movie", "the", "The", "x", "shit", "shits", "Café", "##s"]
+from examples import CASED, make_cased_tokenizer
 
 
 @pytest.fixture(scope="module")
 def cased():
-    """A tokenizer that keeps case."""
-    tokenizer = make_tokenizer("wordpiece")
-    pieces = [*tokenizer.all_special_tokens, *CASED, *"abcdefghijklmnopqrstuvwxyz.", *(f"##{c}" for c in "abcdeims")]
-    backend = tokenizer.backend_tokenizer
-    backend.model = models.WordPiece({piece: i for i, piece in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]")
-    backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
-    backend.decoder = decoders.WordPiece(prefix="##")
-    return tokenizer
+    return make_cased_tokenizer()
 
 
 def words_of(tokenizer, text):

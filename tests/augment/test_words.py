@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import WORDS, make_tokenizer
+from conftest import TOKENIZER_KINDS, WORDS, make_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from augment import LexiconSubstitution
+from augment.byte_tokenizer import byte_tokenizer
 from augment.words import WordFinder
 
 
@@ -26,6 +27,18 @@ def test_words_are_runs_of_letters(any_tokenizer):
     assert spelt == ["the", "movie", "was", "awful", "and", "the", "actors", "ran", "away"]
     assert words.first.tolist() == [True] + [False] * 8
     assert not words.last.any()  # the last one has a mark after it
+
+
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+def test_a_space_alone_is_no_word(kind):
+    tokenizer = byte_tokenizer() if kind == "bpe" else make_tokenizer(kind)  # one in which each letter is a piece
+    ids = tokenizer("the  movie . 3   ( ran", add_special_tokens=False)["input_ids"]
+    words = WordFinder(tokenizer).words(np.array(ids), np.array([0]), np.array([len(ids)]))
+    assert [tokenizer.decode(list(pieces)).strip() for pieces in words.pieces(np.array(ids))] == [
+        "the",
+        "movie",
+        "ran",
+    ]
 
 
 @pytest.mark.parametrize(

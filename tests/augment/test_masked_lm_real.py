@@ -1,0 +1,87 @@
+"""Candidates of a real masked LM for real sentences, where both are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from test_masked_lm import candidates_of
+from transformers import AutoTokenizer
+
+from augment import MaskedLMSubstitution
+from augment.vocabulary import TAGS, word_tags
+
+
+SHARED = Path(__file__).parents[2] / "shared"
+GLUE = Path(os.environ.get("HF_MMEL_GLUE", SHARED / "data" / "glue"))
+MODEL = Path(os.environ.get("HF_MMEL_MASKED_LM", SHARED / "models" / "minilm-mlm"))
+ENDINGS = {"s": ("NNS",), "ed": ("VBD", "VBN"), "ing": ("VBG",)}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not GLUE.is_dir(), reason=f"no mirror of GLUE at {GLUE}; name one in HF_MMEL_GLUE"),
+    pytest.mark.skipif(not MODEL.is_dir(), reason=f"no masked LM at {MODEL}; name one in HF_MMEL_MASKED_LM"),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(MODEL)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return load_dataset(str(GLUE), "sst2", split="validation")["sentence"][:300]
+
+
+@pytest.fixture(scope="module")
+def grouped(tokenizer, texts):
+    return candidates_of(MaskedLMSubstitution(tokenizer, MODEL), texts)
+
+
+def best_of(found, size=5):
+    return {
+        (i, word): sorted(chances, key=chances.get)[-size:]
+        for i, words in enumerate(found)
+        for word, chances in words.items()
+    }
+
+
+def test_inflected_forms_stay_inflected_and_keep_their_endings(grouped):
+    for ending, tags in ENDINGS.items():
+        wanted = sum(1 << TAGS.index(tag) for tag in tags)
+        kept, chance = [], []
+        for words in grouped:
+            for word, chances in words.items():
+                if word.endswith(ending) and word_tags(word) & wanted:
+                    kept += [new.endswith(ending) and word_tags(new) & word_tags(word) > 0 for new in chances]
+                    chance += chances.values()
+        assert len(kept) > 500
+        assert np.average(kept, weights=chance) > 0.95
+
+
+def test_most_words_with_meaning_have_candidates(grouped, texts):
+    assert sum(map(len, grouped)) / sum(len(text.split()) for text in texts) > 0.3
+
+
+@pytest.mark.parametrize("masking, least", [("grouped", 0.5), ("none", 0.2)])
+def test_fewer_passes_propose_much_of_what_a_pass_for_each_word_does(tokenizer, texts, masking, least):
+    single = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, masking="single"), texts[:60]))
+    other = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, masking=masking), texts[:60]))
+    assert single.keys() == other.keys() and len(single) > 200
+    shares = [len({*words} & {*other[key]}) / len(words) for key, words in single.items()]
+    assert np.mean(shares) > least
+
+
+def test_bfloat16_proposes_the_same_words(tokenizer, texts, grouped):
+    half = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, dtype="bfloat16"), texts[:60]))
+    full = best_of(grouped[:60])
+    assert np.mean([len({*words} & {*half[key]}) / len(words) for key, words in full.items()]) > 0.9
+
+
+def test_candidates_fit_their_context(tokenizer):
+    augmenter = MaskedLMSubstitution(tokenizer, MODEL)
+    [words] = candidates_of(augmenter, ["the actors in this funny movie are wonderful ."])
+    assert {"film", "story"} & {*sorted(words["movie"], key=words["movie"].get)[-5:]}
+    assert {"characters", "performances"} & {*words["actors"]}
