@@ -63,7 +63,7 @@ class Candidates:
     def probability(self, word: np.ndarray, choice: np.ndarray) -> np.ndarray:
         """Probability that each word, if replaced, takes each choice."""
         if self.cumulative is None:
-            return 1.0 / self.count[word]
+            return 1 / self.count[word]
         place = self.first[word] + choice
         return self.cumulative[place] - np.where(choice > 0, self.cumulative[np.maximum(place - 1, 0)], 0.0)
 

@@ -9,7 +9,7 @@ from .randomness import GOLDEN, low_unit, mix, unit
 KEEP = -1  # the choice that leaves a word as it is
 
 # A row of no more variants than this times K is enumerated: draws would keep repeating themselves.
-_FEW = 8
+_FEW = 3
 # Other rows are drawn this many times for each variant wanted, and those that it does not suffice for are enumerated,
 _ATTEMPTS = 2
 # up to this number of variants, or drawn far more often.
@@ -115,12 +115,13 @@ def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarra
     Spirakis, "Weighted random sampling with a reservoir", 2006).
     """
     # A variant is a number whose digit for each word, in base count + 1, is 0 to keep it and its candidate + 1 else.
-    radix = (rows.count + 1).astype(np.int32)  # half the bits, a fraction of the time of the divisions
+    # All are small whole numbers, which floats divide exactly and in a fraction of the time of ints.
+    radix = (rows.count + 1).astype(np.float32)
     before = rows.log_radix.cumsum() - rows.log_radix
-    stride = np.rint(np.exp2(before - before[rows.first][rows.group])).astype(np.int32)
-    total = np.rint(np.exp2(rows.log_total)).astype(np.int32)
-    number = np.arange(1, total.max(), dtype=np.int32)[:, None]
-    digits = number // stride % radix
+    stride = np.rint(np.exp2(before - before[rows.first][rows.group])).astype(np.float32)
+    total = np.rint(np.exp2(rows.log_total)).astype(np.int64)
+    number = np.arange(1, total.max())[:, None]
+    digits = _digits(number, stride, radix)
 
     chances = replace_prob * rows.candidates.probability(rows.word, np.maximum(digits - 1, 0))
     probability = np.where(digits == 0, 1 - replace_prob, chances)
@@ -137,8 +138,14 @@ def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarra
     choice = np.full((num_variants, len(rows.word)), KEEP)
     taken = time.argsort(axis=0, kind="stable")[:num_variants]
     number = np.where(np.arange(len(taken))[:, None] < possible.sum(axis=0), taken + 1, 0)
-    choice[: len(taken)] = number[:, rows.group] // stride % radix - 1
+    choice[: len(taken)] = _digits(number[:, rows.group], stride, radix) - 1
     return choice
+
+
+def _digits(number: np.ndarray, stride: np.ndarray, radix: np.ndarray) -> np.ndarray:
+    """`number // stride % radix`, for numbers of no more than `_ENUMERABLE`."""
+    quotient = np.floor((number.astype(np.float32) + np.float32(0.5)) / stride)
+    return (quotient - radix * np.floor((quotient + np.float32(0.5)) / radix)).astype(np.int64)
 
 
 def _sample(

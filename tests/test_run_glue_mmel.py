@@ -163,7 +163,7 @@ def test_greedy_search_raises_the_loss_of_the_variants(run, files, tmp_path):
 
 
 def test_masked_lm_without_a_head_is_refused_before_training(run, files):
-    with pytest.raises(UsageError, match="head"):
+    with pytest.raises(UsageError, match="expected a model trained as a masked LM"):
         run("--do_train", *files, "--augmenter", "mlm")
 
 

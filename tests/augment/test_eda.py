@@ -1,5 +1,6 @@
 """Words deleted, exchanged, or put in."""
 
+import pickle
 import re
 from collections import Counter
 from itertools import chain
@@ -73,6 +74,12 @@ def test_deleted_words_are_a_share_of_all(tokenizer):
         assert deleted.min() >= 1 and abs(deleted.mean() - expected) < 4 * deleted.std() / np.sqrt(count)
 
 
+def test_one_word_of_a_pair_does_not_hold_the_other_text(any_tokenizer):
+    example = pair_of(any_tokenizer, "film", "an odd story of the actors")
+    variants = ids_of(RandomDelete(any_tokenizer).variants(example, 4, 0))
+    assert all(len(ids) < len(example["input_ids"]) for ids in variants)
+
+
 def test_each_word_is_as_likely_to_be_deleted(tokenizer):
     words = ["one", "story", "of", "an", "odd", "film", "and", "its", "music"]
     count = 2000
@@ -115,7 +122,7 @@ def test_words_without_a_space_stay_where_the_next_would_be_written_otherwise(an
 
 def test_swaps_exchange_words_and_nothing_else(any_tokenizer):
     augmenter = RandomSwap(any_tokenizer)
-    for text in SENTENCES:
+    for text in [*SENTENCES, LONG]:
         example = examples_of(any_tokenizer, [text])[0]
         for edits, ids in zip(augmenter.edits(example, 4, 0), ids_of(augmenter.variants(example, 4, 0)), strict=True):
             assert len(edits) >= 2 or ids == example["input_ids"]
@@ -161,6 +168,18 @@ def test_what_is_put_in_is_a_candidate_of_a_word_of_the_text(any_tokenizer):
             assert new.keys() <= set(offered) and bool(new) == (bool(offered) and variant != text)
 
 
+def test_what_is_put_in_has_no_capital_of_a_sentence(any_tokenizer):
+    text = "the odd plot. Movie, story and plot."
+    for variant in insert(any_tokenizer, replace_prob=1.0).augment_text(text, 20, 0):
+        assert re.findall("[A-Z]", variant) == ["M"]
+
+
+@pytest.mark.parametrize("make", [RandomDelete, insert])
+def test_words_with_a_possessive_are_left_alone(any_tokenizer, make):
+    variants = make(any_tokenizer).augment_text("the movie and the children's odd story", 20, 0)
+    assert all("children's" in variant for variant in variants)
+
+
 def test_words_around_one_put_in_are_untouched(tokenizer):
     texts = insert(tokenizer, replace_prob=1.0).augment_text("Ein naïve MOVIE", 6, 0)
     for text in texts:
@@ -175,6 +194,14 @@ def test_words_put_in_fit_in(any_tokenizer):
         variants = ids_of(insert(any_tokenizer, replace_prob=1.0, max_length=max_length).variants(example, 6, 0))
         assert max(map(len, variants)) <= max_length
         assert any(len(ids) > length for ids in variants) == (max_length > length)
+
+
+@pytest.mark.parametrize("make", ANY.values(), ids=ANY)
+def test_use_leaves_no_trace_in_a_pickle(any_tokenizer, make):
+    augmenter = make(any_tokenizer)
+    before = pickle.dumps(augmenter)
+    augmenter.variants(any_tokenizer("The movie. Tom ran. The Story"), 3, 0)
+    assert pickle.dumps(augmenter) == before
 
 
 @pytest.mark.parametrize("make", ANY.values(), ids=ANY)

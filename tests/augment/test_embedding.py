@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from conftest import SENTENCES, make_model, make_tokenizer
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -82,6 +83,26 @@ def test_neighbours_of_a_word_do_not_depend_on_the_words_beside_it(tokenizer, mo
     for word in words:
         one_by_one |= candidates_of(neighbours(tokenizer), [f"the {word}"])
     assert together == backwards == one_by_one and len(together) > 20
+
+
+def test_rounding_does_not_depend_on_the_words_beside_a_word(tokenizer):
+    """Each word has two nearest neighbours that lie equally far from it, but for rounding."""
+    whole = np.flatnonzero(Vocabulary(tokenizer).group).tolist()
+    words, pairs = whole[0::3], list(zip(whole[1::3], whole[2::3], strict=False))
+    model = make_model(tokenizer)
+    model.set_input_embeddings(torch.nn.Embedding(len(tokenizer), 384))
+    rows = model.get_input_embeddings().weight.data
+    rows.copy_(torch.from_numpy(np.random.default_rng(0).standard_normal(rows.shape)))
+    swap = torch.arange(384).reshape(-1, 2).flip(1).flatten()
+    rows[words] += rows[words][:, swap]
+    for one, other in pairs:
+        rows[other] = rows[one][swap]
+    texts = [f"the {tokenizer.decode([word])}" for word in words]
+    together = candidates_of(neighbours(tokenizer, model=model, num_neighbours=1), texts)
+    one_by_one = {}
+    for text in texts:
+        one_by_one |= candidates_of(neighbours(tokenizer, model=model, num_neighbours=1), [text])
+    assert together == one_by_one and len(together) > 10
 
 
 def test_words_seen_before_change_nothing(tokenizer):

@@ -43,6 +43,7 @@ def test_joined_swaps_are_in_order_and_apart(case):
     joined = earlier.then(batch, later)
     assert len(joined) == len(batch)
     for i, row in enumerate(batch.rows):
+        assert len(joined.of_variant(i)) <= len(earlier.of_variant(i)) + len(later.of_variant(i))
         end = 0
         for start, stop, _ in joined.of_variant(i):
             assert end <= start < stop <= len(row)
@@ -57,6 +58,12 @@ def test_joined_swaps_touch_nothing_that_both_stages_leave(case):
         touched = {j for start, stop, _ in later.of_variant(i) for j in range(start, stop)}
         left = {token for j, token in enumerate(middle) if j not in touched and token < FRESH}
         assert left.isdisjoint(j for start, stop, _ in joined.of_variant(i) for j in range(start, stop))
+
+
+def test_swaps_side_by_side_stay_two():
+    batch = Batch([[5, 6, 7]])
+    earlier, later = Swaps.of_variants([[(0, 1, [8])]]), Swaps.of_variants([[(1, 2, [9])]])
+    assert earlier.then(batch, later).of_variant(0) == [(0, 1, [8]), (1, 2, [9])]
 
 
 def test_swaps_that_undo_each_other_are_none():
