@@ -94,9 +94,9 @@ def _model_of(config: Any) -> str | None:
 
 def _load_tokenizer(name: str | None):
     if name is None:
-        from .byte_tokenizer import byte_tokenizer
+        from .byte_tokenizer import ByteTokenizer
 
-        return byte_tokenizer()
+        return ByteTokenizer()
     from transformers import AutoTokenizer
     from transformers.utils import logging
 

@@ -1,5 +1,8 @@
 """A tokenizer of bytes, for text that no model is going to read."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from .words import _BYTE_OF_CHAR
 
 
@@ -7,29 +10,52 @@ from .words import _BYTE_OF_CHAR
 _MARKS = [chr(i) for i in (*range(0xA0, 0xC0), *range(0x2000, 0x2040))]
 
 
-def byte_tokenizer():
+class ByteTokenizer:
     """
     A fast tokenizer that needs no file: byte-level BPE with GPT-2's rule for words and a piece for every byte.
 
     Common punctuation outside of ASCII has pieces of its own, since the bytes of such a mark cannot be told from those
-    of a letter. Other characters outside of ASCII are runs of bytes, so that a word that has some is one word.
+    of a letter. Other characters outside of ASCII are runs of bytes, so that a word that has some is one word. There
+    are no special tokens and there is no longest length.
 
-    Returns:
-        [`~transformers.PreTrainedTokenizerFast`]: The tokenizer, without special tokens and without a longest length.
+    It has what augmenters use of [`~transformers.PreTrainedTokenizerFast`], without the second that importing that
+    takes.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
-    vocabulary = dict(_BYTE_OF_CHAR)
-    char_of_byte = {byte: char for char, byte in vocabulary.items()}
-    merges: dict[tuple[str, str], None] = {}
-    for mark in _MARKS:
-        piece, *others = (char_of_byte[byte] for byte in mark.encode())
-        for char in others:
-            merges[piece, char] = None
-            piece += char
-            vocabulary.setdefault(piece, len(vocabulary))
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=1 << 40)
+    is_fast = True
+    model_max_length = 1 << 40
+    all_special_ids: tuple[int, ...] = ()
+    unk_token = unk_token_id = sep_token_id = eos_token_id = mask_token_id = None
+
+    def __init__(self):
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+        vocabulary = dict(_BYTE_OF_CHAR)
+        char_of_byte = {byte: char for char, byte in vocabulary.items()}
+        merges: dict[tuple[str, str], None] = {}
+        for mark in _MARKS:
+            piece, *others = (char_of_byte[byte] for byte in mark.encode())
+            for char in others:
+                merges[piece, char] = None
+                piece += char
+                vocabulary.setdefault(piece, len(vocabulary))
+        self.backend_tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))
+        self.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        self.backend_tokenizer.decoder = decoders.ByteLevel()
+        self.special_tokens_map: dict[str, str] = {}
+        self.added_tokens_decoder: dict[int, Any] = {}
+
+    def __call__(self, text: str | Sequence[str], **options) -> dict[str, list]:
+        """`input_ids` and `offset_mapping` of a text, or a list of these for a list of texts, whatever the options."""
+        encodings = self.backend_tokenizer.encode_batch([text] if isinstance(text, str) else list(text))
+        columns = {"input_ids": [row.ids for row in encodings], "offset_mapping": [row.offsets for row in encodings]}
+        return {name: rows[0] for name, rows in columns.items()} if isinstance(text, str) else columns
+
+    def __len__(self) -> int:
+        return self.backend_tokenizer.get_vocab_size()
+
+    def get_vocab(self) -> dict[str, int]:
+        return self.backend_tokenizer.get_vocab()
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.backend_tokenizer.decode(list(ids))

@@ -1,10 +1,12 @@
 """Our own side of the speed benchmark: one measurement, by name, in the manner of the runners of the peers."""
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from benchmarks.peers.common import Groups, parse_arguments, report
 
@@ -47,6 +49,63 @@ def in_calls_of(augmenter, rows_per_call: int, num_variants: int) -> Callable[[l
         return groups
 
     return make
+
+
+class FlatRows(Sequence):
+    """Rows of token ids in one array."""
+
+    def __init__(self, ids: np.ndarray, lengths: np.ndarray):
+        self.ids, self.lengths = ids, lengths
+        self.ends = lengths.cumsum()
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, place: int | slice) -> "list[int] | FlatRows":
+        if isinstance(place, slice):
+            lengths, begin = self.lengths[place], self.ends[place.start - 1] if place.start else 0
+            return FlatRows(self.ids[begin : begin + lengths.sum()], lengths)
+        return self.ids[self.ends[place] - self.lengths[place] : self.ends[place]].tolist()
+
+
+class FlatGroups(Sequence):
+    """The variants of many calls, as the calls gave them: the first variant of each row, then the second ones."""
+
+    def __init__(self, calls: list[tuple[np.ndarray, np.ndarray]]):
+        self.calls = [FlatRows(ids, lengths.ravel()) for ids, lengths in calls]
+        self.counts = [lengths.shape[1] for _, lengths in calls]
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __getitem__(self, place: int) -> list[list[int]]:
+        call = 0
+        while place >= self.counts[call]:
+            place, call = place - self.counts[call], call + 1
+        return [self.calls[call][v] for v in range(place, len(self.calls[call]), self.counts[call])]
+
+    def __iter__(self):
+        return map(self.__getitem__, range(len(self)))
+
+
+def wordnet_arrays(args: Namespace) -> None:
+    """Flat arrays in and out, in which neither a row nor a variant is a Python object."""
+    from augment import WordNetSynonyms
+
+    tokenizer = bare_tokenizer(args.tokenizer)
+    rows = [example["input_ids"] for example in examples_of(args.texts, tokenizer.backend_tokenizer)]
+    augmenter = WordNetSynonyms(tokenizer, min_sense_share=float(args.min_sense_share))
+    rows_per_call = int(args.rows_per_call)
+
+    def make(examples: FlatRows) -> Groups:
+        calls = []
+        for begin in range(0, len(examples), rows_per_call):
+            rows = examples[begin : begin + rows_per_call]
+            seeds = range(begin, begin + len(rows))
+            calls.append(augmenter.variant_arrays(rows.ids, rows.lengths, args.num_variants, seeds)[:2])
+        return FlatGroups(calls)
+
+    report(make, FlatRows(np.concatenate(rows), np.array([len(row) for row in rows])), args.repeats)
 
 
 def wordnet_ids(args: Namespace) -> None:
@@ -112,7 +171,7 @@ def masked_lm(args: Namespace) -> tuple[Any, list[dict[str, Any]]]:
 
 MEASUREMENTS = {
     measure.__name__: measure
-    for measure in (wordnet_ids, wordnet_text, wordnet_bytes, mlm_first_epoch, mlm_later_epochs)
+    for measure in (wordnet_arrays, wordnet_ids, wordnet_text, wordnet_bytes, mlm_first_epoch, mlm_later_epochs)
 }
 
 

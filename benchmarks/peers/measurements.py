@@ -56,6 +56,9 @@ _QUICK = {"repeats": 9}
 _START = {"num_sentences": 4, "repeats": 1, "runs": 3}
 
 MEASUREMENTS = {
+    "wordnet_arrays": _wordnet("wordnet_arrays", 32, **_QUICK),
+    "wordnet_arrays_one_call": _wordnet("wordnet_arrays", 1000, **_QUICK),
+    "wordnet_arrays_all_senses_one_call": _wordnet("wordnet_arrays", 1000, 0.0, **_QUICK),
     "wordnet": _wordnet("wordnet_ids", 32, **_QUICK),
     "wordnet_one_call": _wordnet("wordnet_ids", 1000, **_QUICK),
     "wordnet_all_senses": _wordnet("wordnet_ids", 32, 0.0, **_QUICK),
@@ -93,7 +96,14 @@ class Comparison:
     figure: str = "distinct_per_second"
 
 
-_WORDNET_IDS = ("wordnet", "wordnet_one_call", "wordnet_all_senses", "wordnet_all_senses_one_call")
+_WORDNET_IDS = (
+    "wordnet_arrays_one_call",
+    "wordnet_arrays_all_senses_one_call",
+    "wordnet_arrays",
+    "wordnet_one_call",
+    "wordnet_all_senses_one_call",
+    "wordnet",
+)
 _GROUPED = ("mlm_grouped_first_epoch", "mlm_grouped_first_epoch_float32")
 _UNMASKED = ("mlm_unmasked_first_epoch", "mlm_unmasked_first_epoch_float32")
 _NLPAUG_MLM = ("nlpaug_mlm", "nlpaug_mlm_by_text")

@@ -1,7 +1,7 @@
 import pytest
 
 from augment import LexiconSubstitution
-from augment.byte_tokenizer import byte_tokenizer
+from augment.byte_tokenizer import ByteTokenizer
 
 
 WORDS = {"movie": ["film"], "awful": ["terrible", "very bad"]}
@@ -9,7 +9,7 @@ WORDS = {"movie": ["film"], "awful": ["terrible", "very bad"]}
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return byte_tokenizer()
+    return ByteTokenizer()
 
 
 @pytest.fixture(scope="module")

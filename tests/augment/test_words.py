@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from augment import LexiconSubstitution
-from augment.byte_tokenizer import byte_tokenizer
+from augment.byte_tokenizer import ByteTokenizer
 from augment.words import WordFinder
 
 
@@ -31,7 +31,7 @@ def test_words_are_runs_of_letters(any_tokenizer):
 
 @pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_a_space_alone_is_no_word(kind):
-    tokenizer = byte_tokenizer() if kind == "bpe" else make_tokenizer(kind)  # one in which each letter is a piece
+    tokenizer = ByteTokenizer() if kind == "bpe" else make_tokenizer(kind)  # one in which each letter is a piece
     ids = tokenizer("the  movie . 3   ( ran", add_special_tokens=False)["input_ids"]
     words = WordFinder(tokenizer).words(np.array(ids), np.array([0]), np.array([len(ids)]))
     assert [tokenizer.decode(list(pieces)).strip() for pieces in words.pieces(np.array(ids))] == [
