@@ -5,10 +5,10 @@ import os
 import sys
 from functools import partial
 
-from . import commands
 from .by_name import NAMES
-from .formats import WRITERS
-from .tables import READERS
+from .command_line import commands
+from .command_line.formats import WRITERS
+from .command_line.tables import READERS
 
 
 def main(argv: list[str] | None = None) -> int:

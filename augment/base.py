@@ -11,7 +11,7 @@ import numpy as np
 
 from .batch import SPANS_KEY, Batch, Span, Swaps, token_level_columns
 from .edits import Edit
-from .lexicon import _has_case
+from .lexicon import has_case
 from .randomness import Seed, row_keys
 
 
@@ -216,7 +216,7 @@ class Augmenter(ABC):
         batch = Batch(encoded["input_ids"], spans)
         swaps = self._checked_swaps(batch, num_variants, seed, fit=False)
         spell = cache(lambda pieces: self.tokenizer.decode(pieces).strip())
-        recase = (lambda word, new: new) if _has_case(self.tokenizer) else _in_case_of
+        recase = (lambda word, new: new) if has_case(self.tokenizer) else _in_case_of
         return [
             [
                 _rewritten(original, offsets[i], batch.rows[i], swaps.of_variant(number), spell, recase)
@@ -264,7 +264,7 @@ class Augmenter(ABC):
             raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
 
         def build(value):
-            if isinstance(value, Mapping) and "class" in value:
+            if isinstance(value, Mapping) and isinstance(value.get("class"), str):
                 return Augmenter.from_dict(value, tokenizer)
             return [build(item) for item in value] if isinstance(value, list | tuple) else value
 

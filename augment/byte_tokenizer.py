@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .words import _BYTE_OF_CHAR
+from .words import BYTE_OF_CHAR
 
 
 # Latin-1 and general punctuation: “ ” ‘ ’ – … and others, each of two or three bytes.
@@ -30,7 +30,7 @@ class ByteTokenizer:
     def __init__(self):
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-        vocabulary = dict(_BYTE_OF_CHAR)
+        vocabulary = dict(BYTE_OF_CHAR)
         char_of_byte = {byte: char for char, byte in vocabulary.items()}
         merges: dict[tuple[str, str], None] = {}
         for mark in _MARKS:

@@ -22,7 +22,7 @@ import numpy as np
 from .batch import Batch
 from .candidates import ranges
 from .fill_mask import default_device
-from .lexicon import _keys
+from .lexicon import run_hashes
 
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def row_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
     """64-bit hash of each row of a flat array of ids, 0 for a row without tokens: `(B,)` `uint64`."""
     keys = np.zeros(len(lengths), dtype=np.uint64)
     some = lengths > 0
-    keys[some] = _keys(ids, starts[some], lengths[some])
+    keys[some] = run_hashes(ids, starts[some], lengths[some])
     return keys
 
 

@@ -30,8 +30,8 @@ class Compose(Augmenter):
 
     ```python
     >>> augmenter = Compose([WordNetSynonyms(tokenizer), Sometimes(RandomDelete(tokenizer), p=0.3)])
-    >>> augmenter.augment_text("the movie was awful and the actors ran away", num_variants=2, seed=0)
-    ['the film was awful and the actors ran away', 'the movie was terrible and the actors away']
+    >>> augmenter.augment_text("the movie was awful and the actors ran away", num_variants=2, seed=5)
+    ['the movie was terrible and the actors ran away', 'the was dreadful and the actors ran away']
     ```
     """
 

@@ -14,12 +14,12 @@ from .attempts import different_variants
 from .base import Augmenter
 from .batch import Batch, Swaps
 from .candidates import Candidates
-from .lexicon import _has_case
+from .lexicon import has_case
 from .randomness import low_unit, mix, unit
 from .sampling import draw
 from .substitution import Substitution
 from .word_augmenter import WordAugmenter
-from .words import Words, _word_marker
+from .words import Words, word_marker
 
 
 class RandomDelete(WordAugmenter):
@@ -50,9 +50,8 @@ class RandomDelete(WordAugmenter):
 
     def _delete(self, batch: Batch, keys: np.ndarray, fit: bool) -> Swaps:
         all_words = self._finder.words(batch.ids, batch.starts, batch.lengths)
-        all_words = self._spelling.with_letters(all_words, batch)
         spare = np.bincount(_texts(self, batch, all_words), minlength=2 * len(batch)) - 1
-        words = self._spelling.with_letters(self._words(batch, fit), batch)
+        words = self._words(batch, fit)
         words = words[self._spelling.spaced[batch.ids[words.start]] & ~self._spelling.possessive(words, batch)]
         words = words[spare[_texts(self, batch, words)] > 0]
         limits = np.full(len(batch), len(batch.ids) if self.max_replaced is None else self.max_replaced)
@@ -92,7 +91,7 @@ class RandomSwap(WordAugmenter):
         return different_variants(batch, num_variants, keys, lambda rows, keys: [self._exchange(rows, keys, fit)])
 
     def _exchange(self, batch: Batch, keys: np.ndarray, fit: bool) -> Swaps:
-        words = self._spelling.with_letters(self._words(batch, fit), batch)
+        words = self._words(batch, fit)
         words = words[~self._spelling.capital_of_sentence(words, batch)]
         group = 2 * _texts(self, batch, words) + self._spelling.spaced[batch.ids[words.start]]
         # In random order, the words of a group are paired as they come.
@@ -144,7 +143,7 @@ class RandomInsert(Augmenter):
 
     def _insert(self, batch: Batch, keys: np.ndarray, fit: bool) -> Swaps:
         source = self.source
-        words = self._spelling.with_letters(source._words(batch, fit), batch)
+        words = source._words(batch, fit)
         # What is put in stands after a space and inside a sentence, and so must the word that it would replace.
         inside = self._spelling.spaced[batch.ids[words.start]] & ~self._spelling.capital_of_sentence(words, batch)
         candidates = source._candidates(batch, words[inside])
@@ -185,23 +184,18 @@ class _Spelling:
     """
 
     def __init__(self, tokenizer):
-        marker, vocabulary = _word_marker(tokenizer), tokenizer.get_vocab()
+        marker, vocabulary = word_marker(tokenizer), tokenizer.get_vocab()
         self.spaced = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=bool)
         self._apostrophe = self.spaced.copy()
         for token, index in vocabulary.items():
             self.spaced[index] = marker == "##" or token.startswith(marker)
             self._apostrophe[index] = token.startswith(("'", "’"))
-        self._marker = vocabulary.get(marker, -1)
         self._tokenizer = tokenizer
-        self._keeps_case = _has_case(tokenizer)
+        self._keeps_case = has_case(tokenizer)
         self._capitalised: dict[tuple[int, ...], bool] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_capitalised": {}}  # else use would change the hash by which `datasets` knows a `map`
-
-    def with_letters(self, words: Words, batch: Batch) -> Words:
-        """Those of the words that are more than the mark of a space."""
-        return words[(words.length > 1) | (batch.ids[words.start] != self._marker)]
 
     def possessive(self, words: Words, batch: Batch) -> np.ndarray:
         """Whether an apostrophe follows each word, `(W,)`."""

@@ -62,7 +62,7 @@ class Lexicon:
         entries = self.one_piece[ids[starts]]
         longer = np.flatnonzero(lengths > 1)
         if len(longer) and len(self.keys):
-            keys = _keys(ids, starts[longer], lengths[longer])
+            keys = run_hashes(ids, starts[longer], lengths[longer])
             found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
             entries[longer] = np.where(self.keys[found] == keys, found, -1)
         return entries
@@ -107,9 +107,9 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     """
     texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})
     entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
-    for case in (str.lower, str.capitalize, str.upper) if _has_case(tokenizer) else (str.lower,):
+    for case in (str.lower, str.capitalize, str.upper) if has_case(tokenizer) else (str.lower,):
         for before in _contexts(tokenizer):
-            spelt = dict(zip(texts, _encode(tokenizer, [case(text) for text in texts], before), strict=True))
+            spelt = dict(zip(texts, encode_after(tokenizer, [case(text) for text in texts], before), strict=True))
             for word, candidates in words.items():
                 pieces = spelt[word]
                 # Where two forms have the same pieces (any case, to an uncased tokenizer) the first one stands.
@@ -124,7 +124,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
                 if options:
                     entries[pieces] = list(options), len(same), case is str.capitalize
 
-    keys = _keys(*_flat(entries))
+    keys = run_hashes(*_flat(entries))
     order = np.argsort(keys)
     pieces_of_entry = list(entries)
     rows = [entries[pieces_of_entry[i]] for i in order]
@@ -158,7 +158,7 @@ def tokenizer_fingerprint(tokenizer) -> str:
     return hashlib.sha256(json.dumps([_FORMAT, state], sort_keys=True).encode()).hexdigest()
 
 
-def _keys(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """64-bit hash of each run `ids[start : start + length]`, the sum of those of its tokens in their places."""
     if not len(starts):
         return np.zeros(0, dtype=np.uint64)
@@ -167,7 +167,7 @@ def _keys(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarra
     return np.add.reduceat(mix((places << 32 | tokens).astype(np.uint64)), np.cumsum(lengths) - lengths)
 
 
-def _encode(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
+def encode_after(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
     """Ids of each text right after `before`, none where they hold an unknown token or begin within a piece."""
     backend = tokenizer.backend_tokenizer
     # A call of the tokenizer leaves its own settings here, which the next call replaces.
@@ -184,14 +184,14 @@ def _encode(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
     ]
 
 
-def _has_case(tokenizer) -> bool:
+def has_case(tokenizer) -> bool:
     normalizer = tokenizer.backend_tokenizer.normalizer
     return normalizer is None or normalizer.normalize_str("A") != normalizer.normalize_str("a")
 
 
 def _contexts(tokenizer) -> list[str]:
     """What may stand before a word, as far as it changes the word's pieces: a space, nothing, a mark."""
-    contexts = {_encode(tokenizer, ["a"], before)[0]: before for before in ("(", "", "a ")}
+    contexts = {encode_after(tokenizer, ["a"], before)[0]: before for before in ("(", "", "a ")}
     return list(contexts.values())[::-1]
 
 

@@ -6,10 +6,10 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from .inflection import BASE_TAGS, inflections
-from .lexicon import _encode
-from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
-from .words import Words, _piece_text, _special_ids, _word_marker
+from .english.inflection import BASE_TAGS, inflections
+from .english.stopwords import OFFENSIVE_WORDS, STOP_WORDS
+from .lexicon import encode_after
+from .words import Words, piece_text, special_ids, word_marker
 
 
 TAGS = ("NN", "NNS", "VB", "VBZ", "VBG", "VBD", "VBN", "JJ", "JJR", "JJS", "RB", "RBR", "RBS")
@@ -119,7 +119,7 @@ class Vocabulary:
                 if self._spaced[piece] == spaced and self._group[piece] and text in spaced_texts
             ]
             texts = [self._texts[piece] for piece in pieces]
-            for piece, text, found in zip(pieces, texts, _encode(self._tokenizer, texts, before), strict=True):
+            for piece, text, found in zip(pieces, texts, encode_after(self._tokenizer, texts, before), strict=True):
                 whole[piece] = found == (piece,) and not _is_offensive(text.lower())
         return whole
 
@@ -197,14 +197,14 @@ _INFLECTION = _inflection_table()
 
 def _beginnings(tokenizer) -> tuple[dict[int, str], np.ndarray]:
     """Text of the pieces that may begin a word and are of letters only, and whether each id is one after a space."""
-    marker, special, vocabulary = _word_marker(tokenizer), _special_ids(tokenizer), tokenizer.get_vocab()
+    marker, special, vocabulary = word_marker(tokenizer), special_ids(tokenizer), tokenizer.get_vocab()
     texts: dict[int, str] = {}
     spaced = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=bool)
     for token, piece in vocabulary.items():
         marked = token.startswith(marker)
         if piece in special or (marked and marker == "##"):
             continue
-        text = _piece_text(token[len(marker) :] if marked else token, marker)
+        text = piece_text(token[len(marker) :] if marked else token, marker)
         spaced[piece] = marked or marker == "##"
         if text.isalpha():
             texts[piece] = text

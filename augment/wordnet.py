@@ -67,8 +67,8 @@ class WordNetSynonyms(FromLexicon):
         path = cache_folder(self.cache_dir) / f"wordnet-{fingerprint[:16]}.npz"
         lexicon = Lexicon.load(path, fingerprint)
         if lexicon is None:
-            from .synonyms import build_synonyms
-            from .wordnet_data import load_wordnet
+            from .english.synonyms import build_synonyms
+            from .english.wordnet_data import load_wordnet
 
             logger.warning("Building the WordNet lexicon of this tokenizer, once; it takes some ten seconds.")
             words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)

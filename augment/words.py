@@ -89,9 +89,9 @@ class WordFinder:
                 f"{type(tokenizer).__name__} is a slow tokenizer; expected a fast one, whose pieces tell where words "
                 "start. Load it with AutoTokenizer.from_pretrained(...), or convert it to a PreTrainedTokenizerFast."
             )
-        marker = _word_marker(tokenizer)
+        marker = word_marker(tokenizer)
         vocabulary = tokenizer.get_vocab()
-        special = _special_ids(tokenizer)
+        special = special_ids(tokenizer)
         self._flags = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=np.uint16)
         for token, index in vocabulary.items():
             self._flags[index] = _SPECIAL | _BEGINS | _ENDS if index in special else _piece_flags(token, marker)
@@ -166,7 +166,7 @@ class WordFinder:
         return np.minimum(separators[words.start] - separators[row_starts[words.row]], 1)
 
 
-def _word_marker(tokenizer) -> str:
+def word_marker(tokenizer) -> str:
     """`"##"`, `"Ġ"` or `"▁"`, read off the tokenizer's decoder."""
     decoder = json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder") or {}
     decoders = decoder.get("decoders", [decoder])
@@ -183,7 +183,7 @@ def _word_marker(tokenizer) -> str:
     )
 
 
-def _special_ids(tokenizer) -> set[int]:
+def special_ids(tokenizer) -> set[int]:
     """Ids of the tokens that stand for no text. The unknown token does stand for some."""
     named = tokenizer.special_tokens_map
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
@@ -195,7 +195,7 @@ def _special_ids(tokenizer) -> set[int]:
 
 def _piece_flags(token: str, marker: str) -> int:
     marked = token.startswith(marker)
-    text = _piece_text(token[len(marker) :] if marked else token, marker)
+    text = piece_text(token[len(marker) :] if marked else token, marker)
     spaced = marked and marker != "##"
     letters = all(char.isalpha() or unicodedata.category(char)[0] == "M" for char in text) and bool(text or spaced)
     if marker == "##":
@@ -213,12 +213,12 @@ def _piece_flags(token: str, marker: str) -> int:
     return flags
 
 
-def _piece_text(piece: str, marker: str) -> str:
+def piece_text(piece: str, marker: str) -> str:
     """What a piece stands for. Pieces of byte-level BPE spell bytes; cut characters come out as a letter."""
     if marker != "Ġ":
         return piece
     try:
-        return bytes(_BYTE_OF_CHAR[char] for char in piece).decode("utf-8", errors="strict")
+        return bytes(BYTE_OF_CHAR[char] for char in piece).decode("utf-8", errors="strict")
     except KeyError:  # an added token, written as it is
         return piece
     except UnicodeDecodeError:
@@ -233,4 +233,4 @@ def _byte_of_char() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-_BYTE_OF_CHAR = _byte_of_char()
+BYTE_OF_CHAR = _byte_of_char()

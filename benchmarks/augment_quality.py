@@ -18,7 +18,7 @@ from typing import Any
 
 from transformers.utils import logging
 
-from augment.stopwords import STOP_WORDS
+from augment.english.stopwords import STOP_WORDS
 
 from .quality.measures import fluency, measure, perplexity
 from .quality.ours import make_augmenters, tokenised_again

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from augment.stopwords import STOP_WORDS
+from augment.english.stopwords import STOP_WORDS
 
 from .peers.measurements import COMPARISONS, ENVIRONMENTS, MEASUREMENTS, Measurement
 

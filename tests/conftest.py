@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from mini_wordnet import write_mini_wordnet
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from augment import LexiconSubstitution, WordNetSynonyms
-from augment.synonyms import build_synonyms
-from augment.wordnet_data import load_wordnet
+from augment.english.synonyms import build_synonyms
+from augment.english.wordnet_data import load_wordnet
 from hf_mmel import MMELTrainingArguments
 
 
@@ -152,8 +153,6 @@ def augmenter(tokenizer) -> LexiconSubstitution:
 @pytest.fixture(scope="session")
 def nltk_data(tmp_path_factory) -> Path:
     """A folder for NLTK with a small WordNet in it."""
-    from mini_wordnet import write_mini_wordnet  # beside the augmenters' tests
-
     root = tmp_path_factory.mktemp("nltk_data")
     root.chmod(0o755)
     write_mini_wordnet(root / "corpora" / "wordnet")

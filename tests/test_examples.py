@@ -34,8 +34,8 @@ def test_a_review_of_the_demo_is_labelled_by_its_majority():
 
 @pytest.mark.slow
 def test_three_in_four_held_out_words_are_wordnet_synonyms_of_training_words():
-    from augment.synonyms import build_synonyms
-    from augment.wordnet_data import load_wordnet
+    from augment.english.synonyms import build_synonyms
+    from augment.english.wordnet_data import load_wordnet
 
     table = build_synonyms(load_wordnet())
     for kind, words in demo.HELD_OUT_WORDS.items():

@@ -47,8 +47,8 @@ def masked_lm_dir(model_dir, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def synonyms(monkeypatch):
     """The WordNet augmenter over a handful of words."""
-    monkeypatch.setattr("augment.wordnet_data.load_wordnet", lambda: None)
-    monkeypatch.setattr("augment.synonyms.build_synonyms", lambda wordnet, **options: SYNONYMS)
+    monkeypatch.setattr("augment.english.wordnet_data.load_wordnet", lambda: None)
+    monkeypatch.setattr("augment.english.synonyms.build_synonyms", lambda wordnet, **options: SYNONYMS)
 
 
 @pytest.fixture
@@ -335,9 +335,9 @@ def test_accumulation_steps_change_nothing_without_variants(run, files):
 
 
 LAUNCHER = f"""\
-import sys, torch.distributed, augment.synonyms, augment.wordnet_data, run_glue_mmel
-augment.wordnet_data.load_wordnet = lambda: None
-augment.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}
+import sys, torch.distributed, augment.english.synonyms, augment.english.wordnet_data, run_glue_mmel
+augment.english.wordnet_data.load_wordnet = lambda: None
+augment.english.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}
 run_glue_mmel.main(sys.argv[1:])
 assert not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 2
 """

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from augment.wordnet_data import LEXNAMES
+from augment.english.wordnet_data import LEXNAMES
 
 
 # One synset a line: its lexicographer file, then its members as name(marker)~usage:count. A head behind "&" makes a

@@ -64,7 +64,6 @@ def test_parts_are_described_within_the_whole(tokenizer):
     assert again.augmenters[1].augmenter.tokenizer is tokenizer and again.augmenters[1].p == 0.2
 
 
-@pytest.mark.xfail(strict=True, reason="from_dict takes every mapping with the key class for an augmenter")
 def test_lexicon_may_have_the_word_class(tokenizer):
     augmenter = LexiconSubstitution(tokenizer, {"class": ["school"], "movie": ["film"]})
     assert Augmenter.from_dict(augmenter.to_dict(), tokenizer).words == augmenter.words

@@ -11,7 +11,7 @@ from conftest import SENTENCES, make_tokenizer
 
 from augment import Augmenter, FirstOf, LexiconSubstitution, MaskedLMSubstitution
 from augment.batch import Batch
-from augment.stopwords import STOP_WORDS
+from augment.english.stopwords import STOP_WORDS
 from augment.vocabulary import keeps_inflection, word_tags
 from examples import TEXTS, examples_of, make_cased_tokenizer
 

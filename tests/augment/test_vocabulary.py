@@ -7,7 +7,7 @@ import pytest
 from conftest import make_tokenizer
 
 from augment.batch import Batch
-from augment.stopwords import STOP_WORDS
+from augment.english.stopwords import STOP_WORDS
 from augment.vocabulary import TAGS, Vocabulary, capitalised, keeps_inflection, require_dictionary, word_tags
 from augment.words import WordFinder
 from examples import CASED, make_cased_tokenizer

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from augment import WordNetSynonyms, wordnet_data
+from augment import WordNetSynonyms
+from augment.english import wordnet_data
 
 
 ROOT = Path(__file__).parents[2]

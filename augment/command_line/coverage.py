@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .base import Augmenter
-from .batch import Batch
-from .randomness import Seed, row_keys
-from .substitution import Substitution
-from .words import WordFinder
+from ..base import Augmenter
+from ..batch import Batch
+from ..randomness import Seed, row_keys
+from ..substitution import Substitution
+from ..words import WordFinder
 
 
 @dataclass

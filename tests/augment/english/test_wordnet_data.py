@@ -8,9 +8,9 @@ import nltk
 import pytest
 from mini_wordnet import write_mini_wordnet
 
-from augment import wordnet_data
 from augment.__main__ import main
-from augment.wordnet_data import ensure_wordnet, find_wordnet, load_wordnet
+from augment.english import wordnet_data
+from augment.english.wordnet_data import ensure_wordnet, find_wordnet, load_wordnet
 
 
 @pytest.fixture(autouse=True)
@@ -162,8 +162,9 @@ def test_command_prints_the_place_or_an_error(no_wordnet, debian_folder, monkeyp
 
 
 def test_import_reads_no_wordnet_and_needs_no_nltk():
-    code = "import sys, augment.wordnet_data, augment.synonyms; print(*{'nltk', 'lemminflect'} & set(sys.modules))"
-    root = Path(__file__).parents[2]
+    code = "import sys, augment.english.wordnet_data, augment.english.synonyms as _; "
+    code += "print(*{'nltk', 'lemminflect'} & set(sys.modules))"
+    root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

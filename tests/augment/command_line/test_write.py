@@ -10,9 +10,10 @@ from conftest import SENTENCES, WORDS
 from files import write_rows
 from pyarrow import parquet
 
-from augment import LexiconSubstitution, commands
+from augment import LexiconSubstitution
 from augment.__main__ import main
-from augment.tables import Table
+from augment.command_line import commands
+from augment.command_line.tables import Table
 
 
 ROWS = [{"text": text, "label": str(i % 2), "note": "NA"} for i, text in enumerate(SENTENCES)]
@@ -132,7 +133,7 @@ def test_interrupted_writing_goes_on_where_it_stopped(suffix, monkeypatch, capsy
 def test_parts_of_another_making_are_refused_and_kept(change, difference, monkeypatch, capsys):
     write_rows(Path("a.csv"), ROWS)
     with monkeypatch.context() as patch:
-        patch.setattr("augment.parts.Parts.join", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("augment.command_line.parts.Parts.join", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         assert write("a.csv", "b.csv") == 130
     parts = sorted(Path("b.csv.parts").iterdir())
     if change == "input":

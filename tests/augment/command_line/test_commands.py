@@ -10,12 +10,13 @@ from conftest import SENTENCES, WORDS
 from files import write_rows
 from transformers import BertConfig, BertForMaskedLM
 
-from augment import MaskedLMSubstitution, commands
+from augment import MaskedLMSubstitution
 from augment.__main__ import main
-from augment.marking import marked
+from augment.command_line import commands
+from augment.command_line.marking import marked
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MOVIE = "The movie was awful, said the children."
 
 

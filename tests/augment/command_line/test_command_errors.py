@@ -83,7 +83,9 @@ def test_columns_that_write_adds_must_not_be_there(column, capsys):
 
 def test_row_without_text_is_found_before_any_work(capsys, monkeypatch):
     write_rows(Path("b.jsonl"), [{"text": "a"}] * 5000 + [{"text": 7}])
-    monkeypatch.setattr("augment.commands.load_augmenter", lambda *args, **kwargs: pytest.fail("too early"))
+    monkeypatch.setattr(
+        "augment.command_line.commands.load_augmenter", lambda *args, **kwargs: pytest.fail("too early")
+    )
     assert "b.jsonl, column 'text', row 5000 (from 0) is 7" in fails(capsys, "write", "b.jsonl", "c.jsonl")
 
 

@@ -4,11 +4,11 @@ import nltk.data
 import pytest
 from mini_wordnet import write_mini_wordnet
 
-from augment.inflection import inflections
-from augment.senses import read_synsets
-from augment.stopwords import OFFENSIVE_WORDS, STOP_WORDS
-from augment.synonyms import build_synonyms
-from augment.wordnet_data import find_wordnet, load_wordnet
+from augment.english.inflection import inflections
+from augment.english.senses import read_synsets
+from augment.english.stopwords import OFFENSIVE_WORDS, STOP_WORDS
+from augment.english.synonyms import build_synonyms
+from augment.english.wordnet_data import find_wordnet, load_wordnet
 
 
 INSTALLED = list(nltk.data.path)

@@ -1,7 +1,7 @@
 import pytest
 from files import write_rows
 
-from augment.tables import Table
+from augment.command_line.tables import Table
 
 
 ROWS = [

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .base import Augmenter
-from .by_name import augmenter_config, load_augmenter
+from ..base import Augmenter
+from ..by_name import augmenter_config, load_augmenter
+from ..lexicon import tokenizer_fingerprint
 from .formats import WRITERS
-from .lexicon import tokenizer_fingerprint
 from .marking import marked
 from .tables import Row, Table
 
@@ -104,7 +104,7 @@ def stats(args: Namespace) -> Iterator[str]:
 
 def download(args: Namespace) -> Iterator[str]:
     """Makes WordNet available to NLTK."""
-    from .wordnet_data import ensure_wordnet
+    from ..english.wordnet_data import ensure_wordnet
 
     yield ensure_wordnet(args.target)
 

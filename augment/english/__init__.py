@@ -1,0 +1,1 @@
+"""English: WordNet and its synonyms, inflected forms, stop words."""
