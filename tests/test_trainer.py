@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from augmenters import masked_lm
 from conftest import make_model
 from datasets import Dataset
 from scripts.train_groups import train
 from trainer_runs import run, weights_of
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
+from augment import MaskedLMSubstitution
 from hf_mmel import MMELTrainer, VariantCollator
 
 
@@ -97,6 +99,27 @@ def test_spans_to_keep_reach_the_augmenter_and_not_the_model(
     assert "keep_spans" not in batch and (batch["input_ids"][:, :, 2] == rows[0]["input_ids"][2]).all()
     assert batch["variant_mask"][:, 1].all()
     trainer.train()
+
+
+def test_a_masked_lm_is_asked_once_about_the_training_set(arguments, tokenizer, dataset, tmp_path, monkeypatch):
+    asked, propose = [], MaskedLMSubstitution._propose
+
+    def counted(self, batch, fill_mask):
+        asked.append(len(batch))
+        return propose(self, batch, fill_mask)
+
+    monkeypatch.setattr(MaskedLMSubstitution, "_propose", counted)
+    augmenter = masked_lm(tokenizer, cache_dir=tmp_path)
+    run(MMELTrainer, arguments(num_train_epochs=3, mmel_loss="hard"), tokenizer, dataset, augmenter=augmenter)
+    assert asked == [len(dataset)]
+
+
+def test_a_stream_gets_masked_lm_candidates_as_it_comes(arguments, tokenizer, dataset, tmp_path):
+    augmenter, stream = masked_lm(tokenizer, cache_dir=tmp_path / "cache"), dataset.to_iterable_dataset()
+    args = arguments(max_steps=3, mmel_loss="hard", logging_steps=1, per_device_train_batch_size=4)
+    trainer, _ = run(MMELTrainer, args, tokenizer, stream, augmenter=augmenter)
+    assert trainer.state.log_history[0]["mmel/effective_num_variants"] > 1.1
+    assert not (tmp_path / "cache").exists()
 
 
 # Logging

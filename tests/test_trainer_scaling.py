@@ -57,12 +57,14 @@ def test_stock_trainer_is_off_by_the_number_of_accumulation_steps(arguments, tok
     assert norms[4] == pytest.approx(4 * norms[1], rel=1e-4)
 
 
-@pytest.mark.parametrize(("size", "accumulation"), [(4, 1), (2, 2)])
-def test_two_processes_equal_one(tmp_path, size, accumulation):
-    reference = train(str(tmp_path), 8, mmel_loss="hard", per_device_train_batch_size=8)
+@pytest.mark.parametrize(("size", "accumulation", "augmenter"), [(4, 1, "masked_lm"), (2, 2, "lexicon")])
+def test_two_processes_equal_one(tmp_path, size, accumulation, augmenter):
+    (tmp_path / "one").mkdir()
+    reference = train(str(tmp_path / "one"), 8, augmenter, mmel_loss="hard", per_device_train_batch_size=8)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT)]
     options = {
         "num_examples": 8,
+        "augmenter": augmenter,
         "mmel_loss": "hard",
         "per_device_train_batch_size": size,
         "gradient_accumulation_steps": accumulation,

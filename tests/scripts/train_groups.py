@@ -7,16 +7,18 @@ from pathlib import Path
 import torch
 
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "augment"), str(TESTS.parent)]
 
+from augmenters import masked_lm  # noqa: E402
 from conftest import SENTENCES, WORDS, make_model, make_tokenizer  # noqa: E402
 from datasets import Dataset  # noqa: E402
 
-from augment import LexiconSubstitution  # noqa: E402
+from augment import LexiconSubstitution, candidate_table  # noqa: E402
 from hf_mmel import MMELTrainer, MMELTrainingArguments  # noqa: E402
 
 
-def train(output_dir: str, num_examples: int = 8, **arguments) -> MMELTrainer:
+def train(output_dir: str, num_examples: int = 8, augmenter: str = "lexicon", **arguments) -> MMELTrainer:
     """The trainer after its training on the first examples, in their order, without dropout."""
     tokenizer = make_tokenizer("wordpiece")
     texts = (SENTENCES * 2)[:num_examples]
@@ -38,12 +40,16 @@ def train(output_dir: str, num_examples: int = 8, **arguments) -> MMELTrainer:
         "disable_tqdm": True,
         "use_cpu": True,
     }
+    if augmenter == "lexicon":
+        source = LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5)
+    else:
+        source = masked_lm(tokenizer, cache_dir=str(Path(output_dir) / "cache"))
     trainer = MMELTrainer(
         make_model(tokenizer),
         MMELTrainingArguments(output_dir, **{**defaults, **arguments}),
         train_dataset=dataset,
         processing_class=tokenizer,
-        augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5),
+        augmenter=source,
     )
     trainer.train()
     return trainer
@@ -56,7 +62,9 @@ if __name__ == "__main__":
     parser.add_argument("--per_device_train_batch_size", type=int)
     parser.add_argument("--gradient_accumulation_steps", type=int)
     parser.add_argument("--mmel_loss")
+    parser.add_argument("--augmenter", default="lexicon")
     options = vars(parser.parse_args())
+    candidate_table.PART_ROWS = 3  # so that every process has parts of the table to make
     trained = train(**options)
     if trained.is_world_process_zero():
         state = {"weights": trained.model.state_dict(), "logs": trained.state.log_history}
