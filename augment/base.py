@@ -75,27 +75,29 @@ class Augmenter(ABC):
         batch = Batch.of(example)
         swaps = self._checked_swaps(batch, num_variants, seed)
         rows, lengths, source = swaps.apply(batch)
-        rows, counts, ends = rows.tolist(), swaps.counts.tolist(), lengths.cumsum().tolist()
+        ends = lengths.cumsum()
+        rows, counts, begins, ends = (array.tolist() for array in (rows, swaps.counts, ends - lengths, ends))
         groups: list[list[dict[str, Any]]] = []
         for i, original in enumerate(example):
-            length = len(batch.rows[i])
-            original = {**original, "input_ids": batch.rows[i]}
-            constant, varying = token_level_columns(original, length)
-            group = []
-            for number in range(i, len(ends), len(batch)):
+            row = batch.rows[i]
+            original = {**original, "input_ids": row}
+            constant, varying = token_level_columns(original, len(row))
+            group, own = [], slice(i, None, len(batch))  # the numbers of its variants
+            for count, begin, end in zip(counts[own], begins[own], ends[own], strict=True):
                 variant = original.copy()
-                if counts[number]:
-                    begin, end = ends[number - 1] if number else 0, ends[number]
-                    variant["input_ids"] = rows[begin:end]
-                    if end - begin != length:
-                        for name, value in constant:
-                            variant[name] = value * (end - begin)
-                    for name, values in varying:
-                        places = source[begin:end] - batch.starts[i]
-                        variant[name] = [values[place] for place in places.tolist()]
-                    if SPANS_KEY in original:
-                        variant[SPANS_KEY] = swaps.shift(batch.spans[i], number)
                 group.append(variant)
+                if not count:
+                    continue
+                variant["input_ids"] = rows[begin:end]
+                if end - begin != len(row):
+                    for name, value in constant:
+                        variant[name] = value * (end - begin)
+                for name, values in varying:
+                    places = source[begin:end] - batch.starts[i]
+                    variant[name] = [values[place] for place in places.tolist()]
+            if SPANS_KEY in original:
+                for k, variant in enumerate(group):
+                    variant[SPANS_KEY] = swaps.shift(batch.spans[i], k * len(batch) + i)
             groups.append(group)
         return groups
 
