@@ -98,4 +98,5 @@ def _shows_colour() -> bool:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are not for those who augment a file
     sys.exit(main())

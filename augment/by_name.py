@@ -98,10 +98,7 @@ def _load_tokenizer(name: str | None):
 
         return ByteTokenizer()
     from transformers import AutoTokenizer
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     with _loading(f"The tokenizer {name!r}", Exception):  # damaged files raise all kinds
         return AutoTokenizer.from_pretrained(name)
 

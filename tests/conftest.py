@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from mini_wordnet import write_mini_wordnet
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -153,6 +152,8 @@ def augmenter(tokenizer) -> LexiconSubstitution:
 @pytest.fixture(scope="session")
 def nltk_data(tmp_path_factory) -> Path:
     """A folder for NLTK with a small WordNet in it."""
+    from mini_wordnet import write_mini_wordnet  # beside the augmenters' tests, which scripts do not see
+
     root = tmp_path_factory.mktemp("nltk_data")
     root.chmod(0o755)
     write_mini_wordnet(root / "corpora" / "wordnet")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from augmenters import make_masked_lm
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 
@@ -38,12 +39,23 @@ def test_the_diff_from_trainer_trains(wordnet_of_the_fixtures, tokenizer, tmp_pa
 
 
 def test_the_augmenter_snippet_gives_what_its_comments_say(wordnet_of_the_fixtures, tokenizer):
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     names = {"tokenizer": tokenizer}
     exec(code, names)
     augmenter = names["augmenter"]
     variants = augmenter.variants(tokenizer("A wonderful movie."), num_variants=4, seed=0)
     assert len(variants) == 4 and all(set(variant) == set(tokenizer("a")) for variant in variants)
+
+
+def test_the_masked_lm_snippet_makes_the_candidates_of_the_data_set(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
+    make_masked_lm(tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    _, code = blocks("python")
+    rows = Dataset.from_list([dict(tokenizer(text)) for text in SENTENCES])
+    names = {"tokenizer": tokenizer, "train_dataset": rows}
+    exec(code.replace("google-bert/bert-base-uncased", str(tmp_path)), names)
+    assert len(names["augmenter"]._table) == len(SENTENCES)
 
 
 def test_the_table_of_arguments_is_that_of_the_class():
