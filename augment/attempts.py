@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .batch import Batch, Swaps
-from .candidate_table import row_hashes
 from .candidates import ranges
+from .hashing import row_hashes
 from .randomness import GOLDEN, mix
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from .batch import Batch
 from .candidates import ranges
 from .fill_mask import default_device
-from .lexicon import run_hashes
+from .hashing import row_hashes
 
 
 logger = logging.getLogger(__name__)
@@ -101,14 +101,6 @@ class Rows:
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.keys.tobytes()).hexdigest()
-
-
-def row_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """64-bit hash of each row of a flat array of ids, 0 for a row without tokens: `(B,)` `uint64`."""
-    keys = np.zeros(len(lengths), dtype=np.uint64)
-    some = lengths > 0
-    keys[some] = run_hashes(ids, starts[some], lengths[some])
-    return keys
 
 
 def make_table(

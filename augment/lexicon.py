@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .candidates import ranges
-from .randomness import mix
+from .hashing import run_hashes
 
 
 _FORMAT = 2  # of the file; raise it when the meaning of an array changes
@@ -156,15 +155,6 @@ def tokenizer_fingerprint(tokenizer) -> str:
     state.pop("padding", None)
     state.pop("truncation", None)
     return hashlib.sha256(json.dumps([_FORMAT, state], sort_keys=True).encode()).hexdigest()
-
-
-def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """64-bit hash of each run `ids[start : start + length]`, the sum of those of its tokens in their places."""
-    if not len(starts):
-        return np.zeros(0, dtype=np.uint64)
-    places = ranges(np.zeros_like(lengths), lengths)
-    tokens = ids[np.repeat(starts, lengths) + places]
-    return np.add.reduceat(mix((places << 32 | tokens).astype(np.uint64)), np.cumsum(lengths) - lengths)
 
 
 def encode_after(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
