@@ -124,6 +124,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         predict(trainer, tests, data_args.task_name or "custom", names)
     if training_args.push_to_hub:
         trainer.push_to_hub(tasks="text-classification", dataset=data_args.task_name or data_args.dataset_name)
+    trainer.accelerator.end_training()  # threads of gloo that outlive the interpreter abort the process
     return metrics
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from conftest import SENTENCES, WORDS, make_model, make_tokenizer  # noqa: E402
 from datasets import Dataset  # noqa: E402
+from scripts.train_groups import DEFAULTS  # noqa: E402
 
 from augment import GreedySearch, LexiconSubstitution  # noqa: E402
 from hf_mmel import GreedySearchCallback, MMELTrainer, MMELTrainingArguments  # noqa: E402
@@ -21,22 +23,7 @@ def train(output_dir: str, num_processes: int = 1, callbacks: tuple = (), **argu
     tokenizer = make_tokenizer("wordpiece")
     texts = [*SENTENCES[:7], SENTENCES[0]]
     dataset = Dataset.from_list([{**tokenizer(text), "label": i % 3 % 2} for i, text in enumerate(texts)])
-    defaults = {
-        "mmel_loss": "hard",
-        "num_variants": 3,
-        "per_device_train_batch_size": 8 // num_processes,
-        "num_train_epochs": 2,
-        "learning_rate": 1e-2,
-        "optim": "sgd",
-        "lr_scheduler_type": "constant",
-        "max_grad_norm": 0.0,
-        "logging_steps": 1,
-        "train_sampling_strategy": "sequential",
-        "report_to": "none",
-        "save_strategy": "no",
-        "disable_tqdm": True,
-        "use_cpu": True,
-    }
+    defaults = {**DEFAULTS, "per_device_train_batch_size": 8 // num_processes, "num_train_epochs": 2}
     trainer = MMELTrainer(
         make_model(tokenizer),
         MMELTrainingArguments(output_dir, **{**defaults, **arguments}),
@@ -62,3 +49,4 @@ if __name__ == "__main__":
     trained = train(output_dir, num_processes=2)
     state = {"weights": trained.model.state_dict(), "variants": variants_of(trained)}
     torch.save(state, Path(output_dir) / f"state{trained.args.process_index}.pt")
+    trained.accelerator.end_training()  # gloo threads that outlive the interpreter abort the process

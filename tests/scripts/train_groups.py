@@ -18,28 +18,29 @@ from augment import LexiconSubstitution, candidate_table  # noqa: E402
 from hf_mmel import MMELTrainer, MMELTrainingArguments  # noqa: E402
 
 
+# Steps that show in the weights what they were made of: plain descent, in the order of the examples, and quiet.
+DEFAULTS = {
+    "mmel_loss": "hard",
+    "num_variants": 3,
+    "learning_rate": 1e-2,
+    "optim": "sgd",
+    "lr_scheduler_type": "constant",
+    "max_grad_norm": 0.0,
+    "logging_steps": 1,
+    "train_sampling_strategy": "sequential",
+    "report_to": "none",
+    "save_strategy": "no",
+    "disable_tqdm": True,
+    "use_cpu": True,
+}
+
+
 def train(output_dir: str, num_examples: int = 8, augmenter: str = "lexicon", **arguments) -> MMELTrainer:
     """The trainer after its training on the first examples, in their order, without dropout."""
     tokenizer = make_tokenizer("wordpiece")
     texts = (SENTENCES * 2)[:num_examples]
     dataset = Dataset.from_list([{**tokenizer(text), "label": i % 3 % 2} for i, text in enumerate(texts)])
-    defaults = {
-        "mmel_loss": "hard",
-        "num_variants": 3,
-        "lambda_p": 0.1,
-        "per_device_train_batch_size": 8,
-        "max_steps": 2,
-        "learning_rate": 1e-2,
-        "optim": "sgd",
-        "lr_scheduler_type": "constant",
-        "max_grad_norm": 0.0,
-        "logging_steps": 1,
-        "train_sampling_strategy": "sequential",
-        "report_to": "none",
-        "save_strategy": "no",
-        "disable_tqdm": True,
-        "use_cpu": True,
-    }
+    defaults = {**DEFAULTS, "lambda_p": 0.1, "per_device_train_batch_size": 8, "max_steps": 2}
     if augmenter == "lexicon":
         source = LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5)
     else:
