@@ -69,8 +69,9 @@ def test_most_words_with_meaning_have_candidates(grouped, texts):
 def test_fewer_passes_propose_much_of_what_a_pass_for_each_word_does(tokenizer, texts, masking, least):
     single = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, masking="single"), texts[:60]))
     other = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, masking=masking), texts[:60]))
-    assert single.keys() == other.keys() and len(single) > 200
-    shares = [len({*words} & {*other[key]}) / len(words) for key, words in single.items()]
+    common = single.keys() & other.keys()  # after an article, one may have no candidate that fits where the other has
+    assert 200 < len(single) < 1.02 * len(common) and len(other) < 1.02 * len(common)
+    shares = [len({*single[key]} & {*other[key]}) / len(single[key]) for key in common]
     assert np.mean(shares) > least
 
 
