@@ -13,7 +13,7 @@ from augment import MaskedLMSubstitution
 from augment.vocabulary import TAGS, word_tags
 
 
-SHARED = Path(__file__).parents[2] / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 GLUE = Path(os.environ.get("HF_MMEL_GLUE", SHARED / "data" / "glue"))
 MODEL = Path(os.environ.get("HF_MMEL_MASKED_LM", SHARED / "models" / "minilm-mlm"))
 ENDINGS = {"s": ("NNS",), "ed": ("VBD", "VBN"), "ing": ("VBG",)}
