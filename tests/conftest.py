@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -15,6 +16,10 @@ from augment.english.synonyms import build_synonyms
 from augment.english.wordnet_data import load_wordnet
 from hf_mmel import MMELTrainingArguments
 
+
+# The same texts at every run; `pytest --hypothesis-profile default` looks for new ones.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
 
 torch.set_num_threads(1)  # more cost tiny models time, and far more where several processes share the cores
 

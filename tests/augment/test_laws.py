@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from augmenters import AUGMENTERS
 from conftest import SENTENCES
+from datasets import Dataset
 from datasets.fingerprint import Hasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -190,6 +191,26 @@ def test_use_does_not_change_the_hash_of_a_dataset_map(build, tokenizer):
     augmenter.variants(examples_of(tokenizer), 2, list(range(len(TEXTS))))
     augmenter.augment_text("the movie was awful", 2, 0)
     assert Hasher.hash(augmenter) == fingerprint == Hasher.hash(again)
+
+
+def variants_of_rows(rows, indices, augmenter):
+    groups = augmenter.variants([{"input_ids": ids} for ids in rows["input_ids"]], 2, indices)
+    return {"variants": [ids_of(group) for group in groups]}
+
+
+def test_variants_of_a_data_set_are_mapped_once(build, tokenizer):
+    """`Dataset.map` knows an augmenter that is built again, and another one, by its hash."""
+    rows = Dataset.from_list([{"input_ids": tokenizer(text)["input_ids"]} for text in SENTENCES])
+
+    def mapped(**options):
+        augmenter = build(tokenizer, **options)
+        return rows.map(variants_of_rows, batched=True, with_indices=True, fn_kwargs={"augmenter": augmenter})
+
+    first = mapped()
+    assert mapped()._fingerprint == first._fingerprint != mapped(keep_words=["movie"])._fingerprint
+    augmenter = build(tokenizer)
+    for i, row in enumerate(first):
+        assert row["variants"] == ids_of(augmenter.variants({"input_ids": row["input_ids"]}, 2, i))
 
 
 def test_pairs_keep_their_parts(build, any_tokenizer):
