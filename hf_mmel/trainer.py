@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import IterableDataset
 from transformers import Trainer, TrainerCallback
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
@@ -116,7 +117,8 @@ class MMELTrainer(Trainer):
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset)
         check_labels(self.train_dataset, getattr(self.model, "config", None))
-        if hasattr(collator.augmenter, "precompute") and isinstance(self.train_dataset, Sized):
+        is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
+        if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
         self._epoch_callback.collator = collator
         self._prepare_search(collator)

@@ -114,8 +114,22 @@ def test_a_masked_lm_is_asked_once_about_the_training_set(arguments, tokenizer, 
     assert asked == [len(dataset)]
 
 
-def test_a_stream_gets_masked_lm_candidates_as_it_comes(arguments, tokenizer, dataset, tmp_path):
-    augmenter, stream = masked_lm(tokenizer, cache_dir=tmp_path / "cache"), dataset.to_iterable_dataset()
+class SizedStream(torch.utils.data.IterableDataset):
+    """A stream that knows its length and has no numbers for its rows."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+    def __len__(self):
+        return len(self.rows)
+
+
+@pytest.mark.parametrize("stream_of", [Dataset.to_iterable_dataset, SizedStream])
+def test_a_stream_gets_masked_lm_candidates_as_it_comes(arguments, tokenizer, dataset, tmp_path, stream_of):
+    augmenter, stream = masked_lm(tokenizer, cache_dir=tmp_path / "cache"), stream_of(dataset)
     args = arguments(max_steps=3, mmel_loss="hard", logging_steps=1, per_device_train_batch_size=4)
     trainer, _ = run(MMELTrainer, args, tokenizer, stream, augmenter=augmenter)
     assert trainer.state.log_history[0]["mmel/effective_num_variants"] > 1.1
