@@ -1,21 +1,22 @@
 """The augmenter: tokenised examples in, K variants of each out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from inspect import Parameter, signature
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from .batch import SPANS_KEY, Batch, Span, Swaps, token_level_columns
+from .config import Configurable
 from .edits import Edit
 from .lexicon import has_case
 from .randomness import Seed, row_keys
+from .text import in_case_of, rewritten, token_spans
 
 
-class Augmenter(ABC):
+class Augmenter(Configurable, ABC):
     """
     Makes variants of tokenised examples by edits of their words.
 
@@ -214,14 +215,14 @@ class Augmenter(ABC):
         offsets = encoded["offset_mapping"]
         spans = None
         if keep_spans is not None:
-            spans = [_token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
+            spans = [token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
         batch = Batch(encoded["input_ids"], spans)
         swaps = self._checked_swaps(batch, num_variants, seed, fit=False)
         spell = cache(lambda pieces: self.tokenizer.decode(pieces).strip())
-        recase = (lambda word, new: new) if has_case(self.tokenizer) else _in_case_of
+        recase = (lambda word, new: new) if has_case(self.tokenizer) else in_case_of
         return [
             [
-                _rewritten(original, offsets[i], batch.rows[i], swaps.of_variant(number), spell, recase)
+                rewritten(original, offsets[i], batch.rows[i], swaps.of_variant(number), spell, recase)
                 for number in range(i, len(swaps), len(texts))
             ]
             for i, original in enumerate(texts)
@@ -239,119 +240,6 @@ class Augmenter(ABC):
             )
         return self._swaps(batch, num_variants, row_keys(seeds), fit)
 
-    def to_dict(self) -> dict[str, Any]:
-        """
-        The augmenter's class and arguments as plain data, from which [`from_dict`] builds it again. The tokenizer and
-        the folder of caches are not among them.
-        """
-        arguments = {name: _plain(value) for name, value in self._arguments().items() if name != "cache_dir"}
-        return {"class": type(self).__name__, **arguments}
-
-    @staticmethod
-    def from_dict(config: Mapping[str, Any], tokenizer) -> "Augmenter":
-        """
-        Builds the augmenter that [`to_dict`] describes.
-
-        Raises:
-            `ValueError`: if the class or one of its arguments is not known.
-        """
-        arguments = dict(config)
-        name = arguments.pop("class", None)
-        known = _subclasses(Augmenter)
-        if name not in known:
-            raise ValueError(f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}.")
-        cls = known[name]
-        accepted = cls._parameters()
-        if unknown := sorted(arguments.keys() - accepted.keys()):
-            raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
-
-        def build(value):
-            if isinstance(value, Mapping) and isinstance(value.get("class"), str):
-                return Augmenter.from_dict(value, tokenizer)
-            return [build(item) for item in value] if isinstance(value, list | tuple) else value
-
-        first = [tokenizer] if "tokenizer" in signature(cls.__init__).parameters else []
-        return cls(*first, **{name: build(value) for name, value in arguments.items()})
-
     def __getstate__(self) -> dict[str, Any]:
         # Without caches, the hash by which `datasets` knows a `map` does not change with use.
         return {name: value for name, value in vars(self).items() if name not in self._caches}
-
-    @classmethod
-    def _parameters(cls) -> dict[str, Any]:
-        """Name and default of what the constructor takes besides the tokenizer, and what it hands on to its base."""
-        parameters: dict[str, Any] = {}
-        for base in cls.__mro__:
-            if "__init__" not in vars(base):
-                continue
-            found = signature(base.__init__).parameters.values()
-            named = [p for p in found if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
-            parameters = {p.name: p.default for p in named if p.name not in ("self", "tokenizer")} | parameters
-            if all(p.kind != Parameter.VAR_KEYWORD for p in found):
-                break
-        return parameters
-
-    def _arguments(self) -> dict[str, Any]:
-        """The arguments that the augmenter was built with, each kept under its own name."""
-        return {name: getattr(self, name) for name in self._parameters()}
-
-    def __repr__(self) -> str:
-        defaults = self._parameters()
-        shown = {name: value for name, value in self._arguments().items() if value is not defaults[name]}
-        shown = {name: value for name, value in shown.items() if value != defaults[name]}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r:.200}' for name, value in shown.items())})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Augmenter):
-        return value.to_dict()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-
-def _subclasses(cls: type) -> dict[str, type]:
-    """All classes below one, by name."""
-    found = {}
-    for child in cls.__subclasses__():
-        found |= {child.__name__: child, **_subclasses(child)}
-    return found
-
-
-def _token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
-    """The tokens, each a span of its own, that lie in spans of the text or overlap them."""
-    kept = [any(begin < stop and start < end for start, stop in spans) and begin < end for begin, end in offsets]
-    return [(i, i + 1) for i, keep in enumerate(kept) if keep]
-
-
-def _rewritten(
-    text: str,
-    offsets: Sequence[Span],
-    row: list[int],
-    swaps: Iterable[tuple[int, int, list[int]]],
-    spell: Callable[[tuple[int, ...]], str],
-    recase: Callable[[str, str], str],
-) -> str:
-    """The text with swaps of its tokens made, each token lying in `text[offset[0] : offset[1]]`."""
-    parts, position = [], 0
-    for start, stop, new in swaps:
-        begin, end = offsets[start][0], offsets[stop - 1][1]
-        word = text[begin:end].lstrip()  # some tokenizers take the space for a part of the word
-        before, position = text[position : end - len(word)], end
-        if new:
-            spelt, old = spell(tuple(new)), spell(tuple(row[start:stop]))
-            put_after = spelt.startswith(f"{old} ")
-            parts += [before, word + recase(word, spelt[len(old) :]) if put_after else recase(word, spelt)]
-        else:
-            kept = before.rstrip()
-            if kept == before or not (kept or any(parts)):  # no space before, or nothing but space: the one after goes
-                kept, position = before, len(text) - len(text[end:].lstrip())
-            parts.append(kept)
-    return "".join([*parts, text[position:]])
-
-
-def _in_case_of(word: str, replacement: str) -> str:
-    """The replacement in capitals, or with a first capital, where the word is so written."""
-    if word.isupper() and len(word) > 1:
-        return replacement.upper()
-    return replacement[:1].upper() + replacement[1:] if word[:1].isupper() else replacement

@@ -59,6 +59,7 @@ def test_error_is_one_line_that_says_what_is_wrong(argv, message, capsys, tmp_pa
     [
         ([1], "expected an object with a class"),
         ({"class": "Synonyms"}, "The augmenter's class is 'Synonyms'; expected one of "),
+        ({"class": "Substitution"}, "The augmenter's class is 'Substitution'; expected one of "),
         ({"class": "LexiconSubstitution", "words": {}, "k": 3}, "LexiconSubstitution has no k"),
         ({"class": "LexiconSubstitution", "words": {}, "replace_prob": 2}, "replace_prob is 2"),
         ({"class": "LexiconSubstitution"}, "words"),
