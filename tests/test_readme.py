@@ -58,6 +58,32 @@ def test_the_masked_lm_snippet_makes_the_candidates_of_the_data_set(tokenizer, t
     assert len(names["augmenter"]._table) == len(SENTENCES)
 
 
+def test_the_snippets_of_the_guide_to_augmenters_run(wordnet_of_the_fixtures, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
+    model = make_masked_lm(tokenizer)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    examples = [dict(tokenizer(text)) for text in SENTENCES]
+    names = {
+        "tokenizer": tokenizer,
+        "list_of_examples": examples,
+        "list_of_seeds": list(range(len(examples))),
+        "flat_ids": [token for example in examples for token in example["input_ids"]],
+        "lengths": [len(example["input_ids"]) for example in examples],
+        "wordnet": augment.LexiconSubstitution(tokenizer, WORDS),
+        "masked_lm": augment.MaskedLMSubstitution(tokenizer, model, keep_inflection=False),
+        "model": str(tmp_path),
+        "dataset": Dataset.from_list(examples),
+        "train_dataset": Dataset.from_list(examples),
+    }
+    guide = (ROOT / "docs" / "augment.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    assert len(snippets) >= 6
+    for code in snippets:
+        exec(code.replace("google-bert/bert-base-uncased", str(tmp_path)), names)
+    assert len(names["dataset"][0]["variants"]) == 4 and len(names["augmenter"]._table) == len(examples)
+
+
 def test_the_table_of_arguments_is_that_of_the_class():
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", README, flags=re.MULTILINE))
     own = list(MMELTrainingArguments.__annotations__)
