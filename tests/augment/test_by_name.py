@@ -1,0 +1,29 @@
+"""Augmenters by name."""
+
+import pytest
+from augmenters import make_masked_lm
+
+from augment import Augmenter
+from augment.by_name import NAMES, augmenter_config
+
+
+def test_insertion_hands_the_constraints_to_its_source():
+    assert augmenter_config("insert", replace_prob=0.2, max_length=9, segments=None) == {
+        "class": "RandomInsert",
+        "source": {"class": "WordNetSynonyms", "max_length": 9},
+        "replace_prob": 0.2,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
+    make_masked_lm(tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = str(tmp_path) if name in ("mlm", "embedding") else None
+    config = augmenter_config(name, model, replace_prob=0.2, max_length=9, segments="first")
+    augmenter = Augmenter.from_dict(config, tokenizer)
+    assert augmenter.replace_prob == 0.2
+    assert augmenter_config(name, model)["class"] == config["class"] == type(augmenter).__name__
+    limits = augmenter.source if name == "insert" else augmenter
+    assert (limits.max_length, limits.segments) == (9, "first")
