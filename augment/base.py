@@ -124,7 +124,10 @@ class Augmenter(Configurable, ABC):
         Raises:
             `ValueError`: as in [`variants`], or if the lengths are not those of rows that fill `ids`.
         """
-        ids, lengths = np.asarray(ids, dtype=np.int64), np.asarray(lengths, dtype=np.int64)
+        ids, lengths = np.asarray(ids), np.asarray(lengths)
+        if not all(array.dtype.kind in "iu" or not array.size for array in (ids, lengths)):
+            raise ValueError(f"ids and lengths are of {ids.dtype} and {lengths.dtype}; expected whole numbers.")
+        ids, lengths = ids.astype(np.int64), lengths.astype(np.int64)
         if ids.ndim != 1 or lengths.ndim != 1 or lengths.sum() != len(ids) or (lengths < 0).any():
             raise ValueError(
                 f"Received ids of shape {ids.shape} and lengths of shape {lengths.shape} with sum {lengths.sum()}; "

@@ -61,7 +61,7 @@ class Batch:
         rows = _input_ids(examples)
         if not any(SPANS_KEY in example for example in examples):
             return cls(rows)
-        batch = cls(rows, [_spans(example.get(SPANS_KEY) or ()) for example in examples])
+        batch = cls(rows, [_spans(example.get(SPANS_KEY)) for example in examples])
         for row, spans in zip(batch.rows, batch.spans, strict=True):
             if any(not 0 <= start <= stop <= len(row) for start, stop in spans):
                 raise ValueError(
@@ -269,7 +269,7 @@ def _input_ids(examples: Sequence[Mapping[str, Any]]) -> list[Sequence[int]]:
 
 def _spans(value: Any) -> list[Span]:
     try:
-        return [(int(start), int(stop)) for start, stop in value]
+        return [(int(start), int(stop)) for start, stop in (() if value is None else value)]
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{SPANS_KEY} of an example are {value!r:.100}; expected a list of pairs (start, stop) of places in its "
@@ -286,7 +286,7 @@ def token_level_columns(
     """
     constant, varying = [], []
     for name in TOKEN_LEVEL_KEYS:
-        if name in example and len(values := example[name]) == length > 0:
+        if (values := example.get(name)) is not None and len(values) == length > 0:
             if type(values) is not list:
                 example[name] = values = np.asarray(values).tolist()
             if values.count(values[0]) == length:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .base import Augmenter
+from .config import parameters_of
 
 
 _CLASSES = {
@@ -48,6 +49,22 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
         own = {option: options.pop(option) for option in ("replace_prob",) if option in options}
         return {**config, "source": {**config["source"], **options}, **own}
     return {**config, **options}
+
+
+def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:
+    """The configuration with no variant longer than this, in any of its parts."""
+
+    def limit(value: Any) -> Any:
+        if isinstance(value, list):
+            return [limit(item) for item in value]
+        return (
+            limited(value, max_length) if isinstance(value, Mapping) and isinstance(value.get("class"), str) else value
+        )
+
+    own = {name: limit(value) for name, value in config.items()}
+    if "max_length" in parameters_of(config["class"]):
+        own["max_length"] = min(own.get("max_length") or max_length, max_length)
+    return own
 
 
 def load_augmenter(config: Mapping[str, Any], tokenizer: str | None = None) -> Augmenter:

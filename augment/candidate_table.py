@@ -57,6 +57,10 @@ class CandidateTable:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def is_of(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether the table was made of this."""
+        return json.loads((self.folder / "manifest.json").read_text()) == json.loads(json.dumps(manifest))
+
     def __reduce__(self):
         return CandidateTable, (self.folder,)
 
@@ -249,6 +253,8 @@ def _whole_file(path: Path) -> Iterator:
 def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
     """The rows of token ids of a data set, a block at a time."""
     plain = dataset.with_format(None) if hasattr(dataset, "with_format") else None
+    if plain is not None and dataset.format["type"] == "custom":
+        plain = None  # a transform makes the rows
     for begin in range(0, len(dataset), _BLOCK_ROWS):
         end = min(begin + _BLOCK_ROWS, len(dataset))
         try:

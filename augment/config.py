@@ -31,12 +31,15 @@ class Configurable:
         arguments = dict(config)
         name = arguments.pop("class", None)
         known = _subclasses(Configurable)
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise ValueError(f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}.")
         cls = known[name]
         accepted = cls._parameters()
         if unknown := sorted(arguments.keys() - accepted.keys()):
             raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
+        needed = [argument for argument, default in accepted.items() if default is Parameter.empty]
+        if missing := [argument for argument in needed if argument not in arguments]:
+            raise ValueError(f"{name} needs {', '.join(missing)}; found {', '.join(arguments) or 'no argument'}.")
 
         def build(value):
             if isinstance(value, Mapping) and isinstance(value.get("class"), str):
@@ -71,12 +74,20 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r:.200}' for name, value in shown.items())})"
 
 
+def parameters_of(name: str) -> dict[str, Any]:
+    """Name and default of the arguments of a class, by its name; none where it is not known."""
+    known = _subclasses(Configurable)
+    return known[name]._parameters() if name in known else {}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Configurable):
         return value.to_dict()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.item() if hasattr(value, "item") else value  # NumPy's numbers
 
 
 def _subclasses(cls: type) -> dict[str, type]:

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -135,10 +136,13 @@ def load(name: str):
 
 
 def fingerprint(model) -> str:
-    """A digest of the weights, the same in any process and on any device."""
+    """A digest of all that decides what the model says, the same in any process and on any device."""
     import torch
 
-    digest = hashlib.sha256(model.config.model_type.encode())
+    config = model.config.to_diff_dict()
+    for name in ("_name_or_path", "dtype", "transformers_version", "architectures"):
+        config.pop(name, None)
+    digest = hashlib.sha256(json.dumps([model.config.model_type, config], sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

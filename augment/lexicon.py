@@ -193,4 +193,4 @@ def _flat(rows: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _starts_with_vowel(text: str) -> bool:
-    return text[0] in "aeiou"
+    return text[0].lower() in "aeiou"

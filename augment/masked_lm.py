@@ -12,7 +12,7 @@ import numpy as np
 from .batch import Batch
 from .cache import cache_folder
 from .candidate_table import CandidateTable, Proposals, Rows, entry_type, make_table
-from .candidates import Candidates
+from .candidates import Candidates, ranges
 from .fill_mask import FillMask, default_device, fast_dtype, fingerprint, load
 from .lexicon import tokenizer_fingerprint
 from .passes import MASKINGS, plan
@@ -25,7 +25,7 @@ MULTI_PIECE = ("refill", "leave")
 DTYPES = ("float32", "bfloat16", "float16")
 
 _MOST_PADDING = 1024  # rows of embeddings beyond the vocabulary
-_FORMAT = 1  # of the candidates; raise it when they would come out differently
+_FORMAT = 2  # of the candidates; raise it when they would come out differently
 
 
 class MaskedLMSubstitution(Substitution):
@@ -60,7 +60,8 @@ class MaskedLMSubstitution(Substitution):
         device (`str`, *optional*): Where the model runs. Defaults to the GPU where there is one.
         dtype (`str`, *optional*):
             In what the model computes. By default in `"bfloat16"` for a table where the device is made for it, else in
-            `"float32"`. In 16 bits, candidates without a table depend a little on the batch.
+            `"float32"`. Without a table, rounding may give a row of another batch another candidate: in one of some
+            thousand variants in `"float32"`, more often in 16 bits.
         batch_tokens (`int`, *optional*): Tokens that the model gets at once. Defaults to 2,048 on a CPU, else 32,768.
         cache_dir (`str` or `Path`, *optional*):
             Where tables are kept. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
@@ -152,6 +153,8 @@ class MaskedLMSubstitution(Substitution):
         """
         rows = Rows(dataset)
         model = load(self.model) if isinstance(self.model, str) else self.model
+        device = self.device or default_device()
+        dtype = self.dtype or fast_dtype(device)
         manifest = {
             "format": _FORMAT,
             "data": rows.fingerprint(),
@@ -159,14 +162,16 @@ class MaskedLMSubstitution(Substitution):
             "words": self._vocabulary.fingerprint(self.keep_inflection),
             "model": fingerprint(model),
             "options": {
-                name: getattr(self, name) for name in ("top_m", "masking", "multi_piece", "keep_inflection", "dtype")
+                "dtype": dtype,
+                **{name: getattr(self, name) for name in ("top_m", "masking", "multi_piece", "keep_inflection")},
             },
         }
+        if path is None and self._table is not None and self._table.is_of(manifest):
+            return self  # it was made beforehand, in a folder of its own maybe
         if path is None:
             digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
             path = cache_folder(self.cache_dir) / f"masked-lm-{digest[:16]}"
-        device = self.device or default_device()
-        fill_mask = cache(lambda: FillMask(model, device, self.dtype or fast_dtype(device), self.batch_tokens))
+        fill_mask = cache(lambda: FillMask(model, device, dtype, self.batch_tokens))
         self._table = make_table(Path(path), rows, manifest, lambda batch: self._propose(batch, fill_mask()))
         return self
 
@@ -223,8 +228,9 @@ class MaskedLMSubstitution(Substitution):
         device = self.device or default_device()
         if not device.startswith("cpu") and get_worker_info() is not None:
             raise RuntimeError(
-                f"A masked LM on {device} is needed in a worker process of a data loader, which cannot share it. Call "
-                "precompute(dataset) before training, or set dataloader_num_workers=0."
+                f"A masked LM on {device} is needed in a worker process of a data loader, which cannot share it. Set "
+                "dataloader_num_workers=0, or, where it sees the examples of a data set as they are, call "
+                "precompute(dataset) before training."
             )
         model = load(self.model) if isinstance(self.model, str) else self.model
         return FillMask(model, device, self.dtype or "float32", self.batch_tokens)
@@ -283,15 +289,29 @@ class MaskedLMSubstitution(Substitution):
 
     def _propose(self, batch: Batch, fill_mask: FillMask) -> Proposals:
         """What the model proposes for a batch."""
+        batch, num_left_out = self._without_padding(batch)
         words, kinds = self._fillable(batch)
         entries = np.zeros(len(words), dtype=entry_type(self.top_m))
         if len(words):
             passes = plan(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.limit)
             old = np.where(words.length == 1, batch.ids[words.start], -1)
-            entries["start"] = words.start - batch.starts[words.row]
+            entries["start"] = words.start - batch.starts[words.row] + num_left_out[words.row]
             entries["ids"], entries["scores"] = fill_mask.best(passes, old, kinds, self._choices, self.top_m)
         some = entries["ids"][:, 0] >= 0
         return np.bincount(words.row[some], minlength=len(batch)), entries[some]
+
+    def _without_padding(self, batch: Batch) -> tuple[Batch, np.ndarray]:
+        """The rows without the padding at their ends, which the model would read as text, and how much of it led."""
+        padding = batch.ids == self.tokenizer.pad_token_id
+        if self.tokenizer.pad_token_id is None or not padding.any():
+            return batch, np.zeros(len(batch), dtype=np.int64)
+        row = np.repeat(np.arange(len(batch)), batch.lengths)
+        place = (np.arange(len(row)) - batch.starts[row])[~padding]
+        first, last = batch.lengths.copy(), np.zeros_like(batch.lengths)
+        np.minimum.at(first, row[~padding], place)
+        np.maximum.at(last, row[~padding], place + 1)
+        lengths = np.maximum(last - first, 0)
+        return Batch.of_arrays(batch.ids[ranges(batch.starts + first, lengths)], lengths), first
 
     def _fillable(self, batch: Batch) -> tuple[Words, np.ndarray]:
         """The words that may have candidates, and the kind of each, which decides among which ids these are."""

@@ -15,6 +15,8 @@ _ATTEMPTS = 2
 # up to this number of variants, or drawn far more often.
 _ENUMERABLE = 4096
 _MANY_ATTEMPTS = 16
+# Words of variants that are listed at once: some arrays of this size are a hundred megabytes.
+_MOST_LISTED = 1 << 21
 
 
 def draw(
@@ -108,6 +110,22 @@ class _Rows:
 
 
 def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarray:
+    """
+    [`_enumerate_block`] of blocks of rows that bound the memory of their lists.
+    """
+    num_rows = max(int(_MOST_LISTED / (np.exp2(rows.log_total.max()) * rows.size.max())), 1)
+    if num_rows >= len(rows.first):
+        return _enumerate_block(rows, num_variants, replace_prob)
+    choice = np.full((num_variants, len(rows.word)), KEEP)
+    for begin in range(0, len(rows.first), num_rows):
+        chosen = np.zeros(len(rows.first), dtype=bool)
+        chosen[begin : begin + num_rows] = True
+        for block in rows.split(chosen):
+            choice[:, chosen[rows.group]] = _enumerate_block(block, num_variants, replace_prob)
+    return choice
+
+
+def _enumerate_block(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarray:
     """
     Draws the variants, `(K, W)`, without replacement from a list of all that each row has.
 

@@ -102,10 +102,13 @@ class LexiconSubstitution(FromLexicon):
 
     def __init__(self, tokenizer, words: Mapping[str, Sequence[str]], **options):
         super().__init__(tokenizer, **options)
+        if not isinstance(words, Mapping):
+            raise TypeError(f"words is {words!r:.100}; expected a dict of words, each with a list of candidates.")
         for word, candidates in words.items():
             if not (word.isalpha() and word == word.lower()):
                 raise ValueError(f"The lexicon has the word {word!r}; expected lower-case letters only.")
-            if isinstance(candidates, str) or not all(candidates) or word in candidates:
+            texts = not isinstance(candidates, str) and all(isinstance(text, str) and text for text in candidates)
+            if not texts or word in candidates:
                 raise ValueError(f"The lexicon offers {candidates!r} for {word!r}; expected a list of other words.")
         self.words = dict(words)
         self._lexicon = build_lexicon(tokenizer, words)

@@ -106,6 +106,13 @@ class SharedTable:
         # Without a table nothing is shared yet, and all are alike to caches that know objects by their pickles.
         return (_reopened, (self._folder, _version(os.stat(self._path)))) if self._path.exists() else (SharedTable, ())
 
+    def __deepcopy__(self, memo: dict) -> "SharedTable":
+        """A copy that goes its own way, from the table of now on."""
+        copy = SharedTable()
+        if (table := self.read()) is not None:
+            copy.write(table)
+        return copy
+
     def write(self, table: VariantTable) -> None:
         """Puts a table in the place of the one before. A reader sees the one or the other."""
         if not self._folder.exists():

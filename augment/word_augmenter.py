@@ -31,7 +31,8 @@ class WordAugmenter(Augmenter):
         keep_words (`Iterable[str]`, *optional*):
             Words that stay, in any case.
         keep_pattern (`str`, *optional*):
-            Words that this regular expression matches as a whole stay.
+            Words that this regular expression matches as a whole stay. It sees a word as the tokenizer has it,
+            which may be in lower case and without accents.
         max_replaced (`int`, *optional*):
             Most words that one variant replaces.
 
@@ -54,7 +55,10 @@ class WordAugmenter(Augmenter):
             raise ValueError(f"max_length is {max_length}; expected a number of tokens >= 1.")
         if segments not in SEGMENTS:
             raise ValueError(f"segments is {segments!r}; expected one of {', '.join(map(repr, SEGMENTS))}.")
-        if isinstance(keep_words, str) or not all(isinstance(word, str) for word in keep_words):
+        if isinstance(keep_words, str) or not isinstance(keep_words, Iterable):
+            raise ValueError(f"keep_words is {keep_words!r:.100}; expected a list of words.")
+        keep_words = tuple(sorted(keep_words) if isinstance(keep_words, set | frozenset) else keep_words)
+        if not all(isinstance(word, str) for word in keep_words):
             raise ValueError(f"keep_words is {keep_words!r:.100}; expected a list of words.")
         try:
             pattern = None if keep_pattern is None else re.compile(keep_pattern)
@@ -67,10 +71,12 @@ class WordAugmenter(Augmenter):
             raise ValueError(f"segments is {segments!r}, but the tokenizer has no token that separates texts.")
         self.max_length = max_length
         self.segments = segments
-        self.keep_words = tuple(keep_words)
+        self.keep_words = keep_words
         self.keep_pattern = keep_pattern
         self.max_replaced = max_replaced
-        self._kept = frozenset(word.casefold() for word in self.keep_words)
+        normalizer = tokenizer.backend_tokenizer.normalizer  # which may take away accents
+        spell = normalizer.normalize_str if normalizer is not None else str
+        self._kept = dict.fromkeys(spell(word).strip().casefold() for word in keep_words)  # no set, whose order varies
         self._pattern = pattern
 
     _caches = ("_stays",)

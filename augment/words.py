@@ -148,7 +148,7 @@ class WordFinder:
         keep = np.flatnonzero(~joined)
         starts, ends, before, after = starts[keep], ends[keep], before[keep], after[keep]
         # Some vocabularies spell an article in pieces: its marker apart, or the n of "an".
-        n = (before & _LETTER_N != 0) & (flags[starts - 2] & _ARTICLE != 0)
+        n = (before & _LETTER_N != 0) & ~row_begins[starts - 1] & (flags[starts - 2] & _ARTICLE != 0)
         head = starts - 1 - n
         article = (n | (before & _ARTICLE != 0)) & (begins[head] | (flags[head - 1] & _MARKER != 0))
         return Words(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from augment.by_name import NAMES, augmenter_config
+from augment.by_name import NAMES, augmenter_config, limited
 
 
 class Task(NamedTuple):
@@ -208,13 +208,12 @@ class AugmenterArguments:
         """
         with_model = self.augmenter in ("mlm", "embedding")
         options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
-        if self.augmenter in NAMES:
-            options["max_length"] = max_length
         if self.augmenter in ("mlm", "wordnet"):
             options["cache_dir"] = cache_dir
         if self.augmenter == "mlm":
             options["masking"] = self.mlm_masking
         config = augmenter_config(self.augmenter, self.augmenter_model or (model if with_model else None), **options)
+        config = limited(config, max_length)
         if self.greedy_search != "none":
             config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}
         return config

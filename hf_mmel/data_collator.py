@@ -123,8 +123,10 @@ class VariantCollator:
 
 
 def _plain(value: Any) -> Any:
-    """A list for the tensor or array that a formatted data set gives, so that all rows are of one kind."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    """A list for the tuple, tensor or array that a formatted data set gives, so that all rows are of one kind."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _fingerprint(input_ids: list[int]) -> int:

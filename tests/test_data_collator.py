@@ -128,3 +128,8 @@ def test_what_does_not_fit_is_refused(tokenizer, augmenter):
         VariantCollator(tokenizer, LexiconSubstitution(make_tokenizer("bpe"), {}))
     with pytest.raises(ValueError, match="expected input_ids among them"):
         VariantCollator(tokenizer, augmenter)([{"text": "a movie", "label": 0}])
+
+
+def test_copies_of_a_tuple_are_absent_too(tokenizer, augmenter):
+    row = {"input_ids": tuple(tokenizer("we left early")["input_ids"]), "label": 1}
+    assert VariantCollator(tokenizer, augmenter, 2)([row])["variant_mask"].tolist() == [[True, False, False]]

@@ -42,7 +42,7 @@ class CsvWriter(JsonlWriter):
 
     def write(self, path: Path, rows: Sequence[Row], first: bool) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.writer(file, lineterminator="\r\n")  # with "\n", a lone "\r" would stand unquoted
             if first:
                 writer.writerow(self.columns)
             writer.writerows([_cell(row.get(name)) for name in self.columns] for row in rows)

@@ -42,7 +42,9 @@ class Parts:
 
     def add(self, rows: Sequence[Row], counts: Mapping[str, int]) -> None:
         """Adds one more part, with what there is to count in it."""
-        self.folder.mkdir(exist_ok=True)
+        if self.num_parts == 0:
+            self.folder.mkdir(exist_ok=True)
+            self._save_manifest()  # so that a folder that an interruption leaves is known for what it is
         self._writer.write(self._part(self.num_parts), rows, first=self.num_parts == 0)
         self.num_parts += 1
         for name, count in counts.items():
@@ -78,6 +80,10 @@ class Parts:
                 f"{self.folder} is in the way, and holds no parts of {self.path.name} that could be used. Remove it, "
                 "or give the file another name."
             ) from error
+        missing = any(not self._part(number).is_file() for number in range(self.num_parts))
+        if self.num_parts == 0 or (missing and making == self.making):
+            self.num_parts, self.counts = 0, {}  # nothing is lost by beginning anew
+            return
         if making != self.making:
             names = [name for name in {**making, **self.making} if making.get(name) != self.making.get(name)]
             raise ValueError(

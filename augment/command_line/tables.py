@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 Row = dict[str, Any]
 
 # Numbers that are the same when read and written again, but for zeros at the end.
-_NUMBERS = {int: re.compile(r"-?(0|[1-9]\d{0,17})"), float: re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")}
+_NUMBERS = {int: re.compile(r"0|-?[1-9]\d{0,17}"), float: re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")}
 
 
 class Survey(NamedTuple):

@@ -4,7 +4,7 @@ import pytest
 from augmenters import make_masked_lm
 
 from augment import Augmenter
-from augment.by_name import NAMES, augmenter_config
+from augment.by_name import NAMES, augmenter_config, limited
 
 
 def test_insertion_hands_the_constraints_to_its_source():
@@ -27,3 +27,11 @@ def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_c
     assert augmenter_config(name, model)["class"] == config["class"] == type(augmenter).__name__
     limits = augmenter.source if name == "insert" else augmenter
     assert (limits.max_length, limits.segments) == (9, "first")
+
+
+def test_limit_of_the_length_reaches_every_part():
+    lexicon = {"class": "LexiconSubstitution", "words": {"class": ["film"]}}
+    parts = [{**lexicon, "max_length": 5}, {"class": "Sometimes", "augmenter": lexicon}]
+    short, other = limited({"class": "Compose", "augmenters": parts}, 9)["augmenters"]
+    assert short == {**lexicon, "max_length": 5}
+    assert other["augmenter"] == {**lexicon, "max_length": 9} and "max_length" not in lexicon

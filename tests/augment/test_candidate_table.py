@@ -10,6 +10,7 @@ from augmenters import make_masked_lm, masked_lm
 from conftest import SENTENCES, make_tokenizer
 from datasets import Dataset
 
+from augment import MaskedLMSubstitution
 from augment.fill_mask import FillMask
 from examples import TEXTS, examples_of
 
@@ -228,3 +229,23 @@ def test_bfloat16_table_is_the_truth_for_its_rows(tokenizer, examples, tmp_path)
     augmenter = masked_lm(tokenizer, dtype="bfloat16").precompute(examples, tmp_path)
     together = draws(augmenter, examples)
     assert together == [augmenter.variants(example, 4, i) for i, example in enumerate(examples)]
+
+
+def test_table_in_a_folder_of_its_own_is_kept(tokenizer, examples, tmp_path, made):
+    augmenter = masked_lm(tokenizer, cache_dir=tmp_path / "cache").precompute(examples, tmp_path / "own")
+    num_made = len(made)
+    augmenter.precompute(examples)
+    assert augmenter._table.folder == tmp_path / "own" and len(made) == num_made
+    assert not (tmp_path / "cache").exists()
+
+
+def test_tables_of_other_numbers_or_settings_are_others(tokenizer, examples, tmp_path):
+    folders = set()
+    for dtype, heads in (("float32", 2), ("bfloat16", 2), ("float32", 4)):
+        model = make_masked_lm(tokenizer)
+        model.config.num_attention_heads = heads
+        augmenter = MaskedLMSubstitution(
+            tokenizer, model, keep_inflection=False, dtype=dtype, cache_dir=tmp_path
+        ).precompute(examples)
+        folders.add(augmenter._table.folder)
+    assert len(folders) == 3

@@ -1,7 +1,12 @@
 """What an augmenter of any kind may not change."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from augmenters import AUGMENTERS
 from conftest import SENTENCES
@@ -126,3 +131,36 @@ def test_spans_are_pairs_of_places_in_the_example(tokenizer, spans):
 def test_constraint_that_makes_no_sense_is_refused(build, tokenizer, options, message):
     with pytest.raises(ValueError, match=message):
         build(tokenizer, **options)
+
+
+HASH = """
+import sys
+sys.path[:0] = {path}
+from conftest import make_tokenizer
+from datasets.fingerprint import Hasher
+from augment import RandomDelete
+words = ["movie", "film", "story", "plot"]
+print(*(Hasher.hash(RandomDelete(make_tokenizer("wordpiece"), keep_words=kind(words))) for kind in (list, set, iter)))
+"""
+
+
+def test_words_to_keep_of_any_kind_have_one_order_in_every_interpreter(tokenizer):
+    root = Path(__file__).parents[2]
+    code = HASH.format(path=[str(root), str(root / "tests")])
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert len(printed[0]) == 3 and printed[0] == printed[1] and printed[0][0] == printed[0][2]
+    assert RandomDelete(tokenizer, keep_words=(word for word in ["movie"])).keep_words == ("movie",)
+
+
+def test_spans_may_be_an_array(tokenizer):
+    example = {**tokenizer("the movie was awful"), "keep_spans": np.array([[1, 2], [3, 4]])}
+    as_list = {**example, "keep_spans": [(1, 2), (3, 4)]}
+    assert (
+        RandomDelete(tokenizer).variants(example, 2, 0)[0]["input_ids"]
+        == (RandomDelete(tokenizer).variants(as_list, 2, 0)[0]["input_ids"])
+    )

@@ -64,6 +64,21 @@ def test_article_fits_the_candidates(any_tokenizer):
         assert all(math.isclose(sum(candidates.values()), 1) for candidates in words.values())
 
 
+def test_padding_of_a_row_changes_no_candidate(any_tokenizer):
+    texts = SENTENCES[:4]
+    plain = any_tokenizer(texts)["input_ids"]
+    padded = any_tokenizer(texts, padding="max_length", max_length=60)["input_ids"]
+    left = [[any_tokenizer.pad_token_id] * 3 + ids for ids in plain]
+    augmenter = masked_lm(any_tokenizer)
+    expected = augmenter._proposals(Batch(plain))
+    for rows, shift in ((padded, 0), (left, 3)):
+        count, entries = augmenter._proposals(Batch(rows))
+        assert np.array_equal(count, expected[0]) and np.array_equal(entries["ids"], expected[1]["ids"])
+        assert np.array_equal(entries["start"], expected[1]["start"] + shift)
+    nothing = Batch([[any_tokenizer.pad_token_id] * 3])
+    assert augmenter._proposals(nothing)[0].tolist() == [0]
+
+
 def test_words_of_several_pieces_are_replaced_whole_or_left(any_tokenizer):
     example = examples_of(any_tokenizer, ["the marvelous film"])[0]
     long = [len(any_tokenizer.encode(" " + word, add_special_tokens=False)) > 1 for word in ("marvelous", "film")]
@@ -234,5 +249,5 @@ def test_options_out_of_range_are_refused(tokenizer, option):
 def test_gpu_in_a_worker_process_is_refused_with_the_way_out(tokenizer, monkeypatch):
     monkeypatch.setattr("torch.utils.data.get_worker_info", lambda: SimpleNamespace(id=0))
     assert masked_lm(tokenizer, device="cpu").augment_text("the movie", 1, 0) != ["the movie"]
-    with pytest.raises(RuntimeError, match=r"precompute\(dataset\).*dataloader_num_workers=0"):
+    with pytest.raises(RuntimeError, match=r"dataloader_num_workers=0.*precompute\(dataset\)"):
         masked_lm(tokenizer, device="cuda").augment_text("the movie", 1, 0)

@@ -64,10 +64,13 @@ def test_case_is_kept(any_tokenizer, text, variant):
         ("the odd film", {"the unusual film", "the strange film"}),
         ("a funny film", {"a comic film"}),
         ("so a funny film", {"so a comic film"}),
+        ("a dull film", set()),
     ],
 )
 def test_article_fits_the_replacement(any_tokenizer, text, variants):
-    augmenter = LexiconSubstitution(any_tokenizer, {word: WORDS[word] for word in ("odd", "funny")})
+    augmenter = LexiconSubstitution(
+        any_tokenizer, {word: WORDS[word] for word in ("odd", "funny")} | {"dull": ["Awful"]}
+    )
     assert set(augmenter.augment_text(text, 4, 0)) - {text} == variants
 
 

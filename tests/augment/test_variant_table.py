@@ -1,5 +1,6 @@
 """Tables of variants, and who sees them."""
 
+import copy
 import gc
 import multiprocessing
 import pickle
@@ -131,3 +132,12 @@ def drop(augmenters):
     """Ends a forked process as one that has let go of its copy."""
     augmenters[0]._shared = None
     gc.collect()
+
+
+def test_deep_copy_goes_its_own_way(source, examples):
+    augmenter = GreedySearch(source)
+    augmenter.keep(table_of(examples, 11))
+    other = copy.deepcopy(augmenter)
+    assert mark_of(other, examples[0]) == 11
+    other.keep(table_of(examples, 12))
+    assert (mark_of(augmenter, examples[0]), mark_of(other, examples[0])) == (11, 12)

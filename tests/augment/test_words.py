@@ -167,3 +167,8 @@ def test_unknown_way_to_mark_words_is_refused():
     bare = Tokenizer(models.WordLevel({"[UNK]": 0, "film": 1}, unk_token="[UNK]"))
     with pytest.raises(ValueError, match="start of a word cannot be told"):
         WordFinder(PreTrainedTokenizerFast(tokenizer_object=bare))
+
+
+def test_the_row_before_is_no_part_of_a_row():
+    augmenter = LexiconSubstitution(ByteTokenizer(), {"film": ["oddity"]})
+    assert augmenter.augment_text(["I got a", "n film"], 1, [0, 1]) == [["I got a"], ["n oddity"]]

@@ -200,3 +200,31 @@ def test_progress_shows_on_terminals_only(monkeypatch, capsys):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
         assert write("a.csv", "b.csv") == 0
         assert ("rows" in capsys.readouterr().err) == terminal
+
+
+def test_line_ends_and_quotation_marks_within_a_cell_survive_csv():
+    texts = ["the movie\rran", "a film\nran", 'the "movie", a film', "a\r\nfilm"]
+    write_rows(Path("a.jsonl"), [{"text": text} for text in texts])
+    assert write("a.jsonl", "b.csv", "--keep_original", "--num_variants", "1") == 0
+    assert [row["text"] for row in Table("b.csv", ["text"]) if row["variant"] == "0"] == texts
+
+
+def test_a_failure_in_the_first_part_is_not_in_the_way(monkeypatch):
+    write_rows(Path("a.jsonl"), ROWS)
+    with monkeypatch.context() as patch:
+        patch.setattr("augment.command_line.formats.JsonlWriter.write", lambda *args, **kwargs: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write("a.jsonl", "b.jsonl")
+    write_rows(Path("a.jsonl"), ROWS[:3])
+    assert write("a.jsonl", "b.jsonl") == 0
+
+
+def test_lost_parts_are_made_again(monkeypatch):
+    write_rows(Path("a.jsonl"), ROWS)
+    with monkeypatch.context() as patch:
+        patch.setattr("augment.command_line.parts.Parts.join", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert write("a.jsonl", "b.jsonl") == 130
+    next(Path("b.jsonl.parts").glob("000000*")).unlink()
+    assert write("a.jsonl", "b.jsonl") == 0
+    expected = Path("b.jsonl").read_bytes()
+    assert write("a.jsonl", "c.jsonl") == 0 and Path("c.jsonl").read_bytes() == expected
