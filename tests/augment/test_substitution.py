@@ -105,3 +105,10 @@ def test_needs_of_a_fast_tokenizer_only_its_backend(tokenizer):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     expected = LexiconSubstitution(tokenizer, WORDS).variants(example, 3, 0)
     assert result.stdout == f"{expected}\n", result.stderr
+
+
+def test_lists_in_blocks_give_the_same_variants(make, any_tokenizer, monkeypatch):
+    augmenter, examples = make(any_tokenizer), examples_of(any_tokenizer)
+    expected = augmenter.variants(examples, 9, list(range(len(examples))))
+    monkeypatch.setattr("augment.sampling._MOST_LISTED", 40)
+    assert augmenter.variants(examples, 9, list(range(len(examples)))) == expected
