@@ -64,7 +64,8 @@ class Augmenter(Configurable, ABC):
 
         Returns:
             `list[dict]` of length K, or B such lists: the same whether made one by one or at once. The variants of an
-            example differ from each other and from it; where that is not possible, the rest are copies.
+            example differ from each other and from it; where a bounded number of draws finds no more, the rest are
+            copies, which share their lists with the example.
 
         Raises:
             `TypeError`: if K, a seed or an example is not of the type above.

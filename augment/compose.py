@@ -17,7 +17,8 @@ class Compose(Augmenter):
     """
     Applies augmenters one after the other, each to what the one before it made.
 
-    The constraints of each part hold for its own changes: a part makes no variant longer than its own `max_length`.
+    The constraints of each part hold for its own changes: a part makes no variant longer than its own `max_length`. A
+    row that an earlier part has made shorter than that is not full to a later one, which may change its last word.
 
     Args:
         augmenters (`Sequence[Augmenter]`): The parts, in the order of their use, with one vocabulary.
@@ -58,7 +59,8 @@ class OneOf(Augmenter):
     """
     Makes each variant by one of several augmenters, chosen at random.
 
-    Where that one cannot change the example, or makes a variant that the example has already, another draw follows.
+    Where that one cannot change the example, or makes a variant that the example has already, other draws follow, nine
+    for each variant at most: with a part that can seldom change anything and a high probability, copies remain.
 
     Args:
         augmenters (`Sequence[Augmenter]`): The N augmenters, with one vocabulary.
