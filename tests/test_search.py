@@ -335,6 +335,12 @@ def test_a_stream_is_refused_before_training(arguments, tokenizer, small_dataset
     train(arguments, tokenizer, streams[0], source, max_steps=1)
 
 
+def test_a_sharded_model_is_refused_before_training(arguments, tokenizer, small_dataset, source, monkeypatch):
+    monkeypatch.setattr("hf_mmel.trainer.is_deepspeed_zero3_enabled", lambda: True)
+    with pytest.raises(ValueError, match="needs the whole model in every process"):
+        train(arguments, tokenizer, small_dataset, GreedySearch(source), max_steps=1)
+
+
 def test_what_does_not_go_together_is_refused(arguments, tokenizer, small_dataset, trained, source):
     examples = small_dataset.to_list()
     with pytest.raises(TypeError, match="expected a GreedySearch"):
