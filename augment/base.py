@@ -2,18 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from .batch import SPANS_KEY, Batch, Span, Swaps, token_level_columns
+from .batch import ALIGNMENT_KEY, IGNORE_INDEX, SPANS_KEY, Batch, Span, Swaps, first_piece_columns, token_level_columns
 from .config import Configurable
 from .edits import Edit
 from .lexicon import has_case
 from .randomness import Seed, row_keys
 from .text import in_case_of, rewritten, token_spans
+from .words import special_ids
 
 
 class Augmenter(Configurable, ABC):
@@ -26,16 +27,22 @@ class Augmenter(Configurable, ABC):
     An example may have a column `keep_spans`, pairs `(start, stop)` of places in its `input_ids`: the tokens from
     `start` to `stop - 1` stay as they are, and variants have the pairs moved to where the tokens went.
 
+    Where `labels` are those of tokens, one for each of `input_ids`, the label of a replaced word goes to the first
+    piece of its replacement, and the other pieces get -100. So with a column `alignment`, the numbers of the tokens
+    from 0 to L - 1, which in a variant tell for each token the one that it stands for.
+
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
 
     Attributes:
         columns (`tuple[str, ...]`): Columns that are read besides those of the tokenizer; models do not know them.
+        moves_words (`bool`): Whether words change places.
     """
 
-    columns = (SPANS_KEY,)
+    columns = (SPANS_KEY, ALIGNMENT_KEY)
+    moves_words = False  # else a word's label stays where another word has come
 
-    _caches: tuple[str, ...] = ()  # attributes that use fills, each made anew where it is absent
+    _caches: tuple[str, ...] = ("_special",)  # attributes that use fills, each made anew where it is absent
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
@@ -58,7 +65,8 @@ class Augmenter(Configurable, ABC):
             example (`Mapping` or a sequence of them):
                 A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other keys. Those with a value
                 per token (`attention_mask`, `token_type_ids`, `special_tokens_mask`) are fitted to the variant, a
-                replacement taking the value of the word's first piece; all others are passed on as they are.
+                replacement taking the value of the word's first piece, and so are labels of tokens, see above; all
+                others are passed on as they are.
             num_variants (`int`): K, at least 1.
             seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
 
@@ -70,7 +78,8 @@ class Augmenter(Configurable, ABC):
         Raises:
             `TypeError`: if K, a seed or an example is not of the type above.
             `ValueError`: if K is below 1, `input_ids` are missing or not of the tokenizer's vocabulary, `keep_spans`
-                are not within them, or the number of seeds is not that of the examples.
+                are not within them, the number of seeds is not that of the examples, or the augmenter moves words
+                away from their labels.
         """
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
@@ -84,6 +93,12 @@ class Augmenter(Configurable, ABC):
             row = batch.rows[i]
             original = {**original, "input_ids": row}
             constant, varying = token_level_columns(original, len(row))
+            of_first_pieces = first_piece_columns(original, row, self._special)
+            if of_first_pieces and self._moves():
+                raise ValueError(
+                    f"{self!r:.200} moves words, whose labels would stay behind; for labels of tokens take augmenters "
+                    "that replace words, such as WordNetSynonyms."
+                )
             group, own = [], slice(i, None, len(batch))  # the numbers of its variants
             for count, begin, end in zip(counts[own], begins[own], ends[own], strict=True):
                 variant = original.copy()
@@ -94,9 +109,16 @@ class Augmenter(Configurable, ABC):
                 if end - begin != len(row):
                     for name, value in constant:
                         variant[name] = value * (end - begin)
+                if not varying and not of_first_pieces:
+                    continue
+                places = (source[begin:end] - batch.starts[i]).tolist()
                 for name, values in varying:
-                    places = source[begin:end] - batch.starts[i]
-                    variant[name] = [values[place] for place in places.tolist()]
+                    variant[name] = [values[place] for place in places]
+                for name, values in of_first_pieces:
+                    variant[name] = [
+                        values[place] if place != before else IGNORE_INDEX
+                        for before, place in zip([None, *places], places, strict=False)
+                    ]
             if SPANS_KEY in original:
                 for k, variant in enumerate(group):
                     variant[SPANS_KEY] = swaps.shift(batch.spans[i], k * len(batch) + i)
@@ -157,6 +179,15 @@ class Augmenter(Configurable, ABC):
     def precomputes(self) -> bool:
         """Whether [`precompute`] does anything."""
         return any(part.precomputes for part in self._parts())
+
+    @cached_property
+    def _special(self) -> set[int]:
+        """Ids of special tokens, which have no label."""
+        return special_ids(self.tokenizer)
+
+    def _moves(self) -> bool:
+        """Whether this augmenter, or one that it is made of, moves words."""
+        return self.moves_words or any(part._moves() for part in Augmenter._parts(self))
 
     def _parts(self) -> list["Augmenter"]:
         """The augmenters that this one is made of and that see the examples."""

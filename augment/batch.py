@@ -1,7 +1,7 @@
 """Rows of a batch, and the replacements drawn for them, as flat arrays."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -14,6 +14,9 @@ from .sampling import KEEP
 
 TOKEN_LEVEL_KEYS = ("attention_mask", "token_type_ids", "special_tokens_mask")
 SPANS_KEY = "keep_spans"
+LABELS_KEY = "labels"
+ALIGNMENT_KEY = "alignment"
+IGNORE_INDEX = -100  # the label of a token that has none, as torch's cross entropy leaves it out
 
 Span = tuple[int, int]
 Swap = tuple[int, int, list[int]]  # start and stop of the tokens replaced, and the ids that take their place
@@ -294,3 +297,30 @@ def token_level_columns(
             else:
                 varying.append((name, values))
     return constant, varying
+
+
+def first_piece_columns(example: dict[str, Any], row: list[int], special: Set[int]) -> list[tuple[str, list[int]]]:
+    """
+    Name and values of the columns whose value for a word stands at its first piece: `alignment`, and `labels` where
+    they are those of tokens. They are lists in the example, too, afterwards.
+    """
+    columns = []
+    for name in (LABELS_KEY, ALIGNMENT_KEY):
+        values = example.get(name)
+        if not hasattr(values, "__len__") or isinstance(values, str) or len(values) != len(row):
+            continue
+        values = values if type(values) is list else np.asarray(values).tolist()
+        if name == ALIGNMENT_KEY or are_of_tokens(values, row, special):
+            example[name] = values
+            columns.append((name, values))
+    return columns
+
+
+def are_of_tokens(labels: Any, row: list[int], special: Set[int]) -> bool:
+    """
+    Whether the labels of an example are those of its tokens: whole numbers, one for each of them, with -100 for
+    special tokens. Several labels of a text as a whole, 0 or 1 each, may happen to be as many as its tokens.
+    """
+    if not isinstance(labels, list) or len(labels) != len(row) or not all(isinstance(x, int) for x in labels):
+        return False
+    return IGNORE_INDEX in labels or special.isdisjoint(row)

@@ -251,7 +251,7 @@ def _whole_file(path: Path) -> Iterator:
 
 
 def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
-    """The rows of token ids of a data set, a block at a time."""
+    """The rows of token ids of a data set, a block at a time. The choices of multiple choice are rows of their own."""
     plain = dataset.with_format(None) if hasattr(dataset, "with_format") else None
     if plain is not None and dataset.format["type"] == "custom":
         plain = None  # a transform makes the rows
@@ -259,9 +259,11 @@ def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
         end = min(begin + _BLOCK_ROWS, len(dataset))
         try:
             if plain is not None:
-                yield plain.select_columns("input_ids")[begin:end]["input_ids"]
+                rows = plain.select_columns("input_ids")[begin:end]["input_ids"]
             else:
-                yield [dataset[i]["input_ids"] for i in range(begin, end)]
+                rows = [dataset[i]["input_ids"] for i in range(begin, end)]
+            nested = len(rows) > 0 and len(rows[0]) > 0 and hasattr(rows[0][0], "__len__")
+            yield [choice for row in rows for choice in row] if nested else rows
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("The data set has rows without input_ids; expected those of a tokenizer.") from error
 

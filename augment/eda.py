@@ -80,6 +80,8 @@ class RandomSwap(WordAugmenter):
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
     """
 
+    moves_words = True
+
     def __init__(self, tokenizer, *, replace_prob: float = 0.1, **constraints):
         super().__init__(tokenizer, **constraints)
         if self.max_replaced == 1:

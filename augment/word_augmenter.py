@@ -79,7 +79,7 @@ class WordAugmenter(Augmenter):
         self._kept = dict.fromkeys(spell(word).strip().casefold() for word in keep_words)  # no set, whose order varies
         self._pattern = pattern
 
-    _caches = ("_stays",)
+    _caches = (*Augmenter._caches, "_stays")
 
     @cached_property
     def _stays(self) -> dict[tuple[int, ...], bool]:

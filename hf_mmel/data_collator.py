@@ -8,6 +8,14 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from augment.batch import are_of_tokens
+from augment.words import special_ids
+
+from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS, VARIANT_MASK
+
+
+_SPANS = "keep_spans"  # the column in which an augmenter finds what is to stay
+
 
 class VariantCollator:
     """
@@ -38,11 +46,24 @@ class VariantCollator:
             [`~transformers.DataCollatorWithPadding`] with `tokenizer` and `pad_to_multiple_of`.
 
     Returns a dict: each model input of shape `(B, V, L)`, `labels` of shape `(B, ...)` (they belong to the example),
-    and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original.
+    and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original. Examples say by
+    their columns what they are for:
+
+    - token classification, `labels` with one label per token: they are fitted to the variants, `(B, V, L)`, see
+      [`~augment.Augmenter`], and `alignment` of shape `(B, V, L)` tells for each token of the original its place in
+      the variant, -1 where it has none;
+    - question answering, `start_positions` and `end_positions`: the tokens from start to end stay, the positions
+      follow them, `(B, V)`, and there is `alignment`, too;
+    - multiple choice, `input_ids` with one row of ids per choice: each choice has variants of its own, and variant v
+      of the example has variant v of each choice, `(B, V, C, L)`.
+
+    The first two need an augmenter whose `columns` name `alignment` and `keep_spans`, as all of `augment` do, and the
+    data collator that transformers has for the task.
 
     Raises:
+        `TypeError`: if the augmenter is none, or cannot tell where tokens went.
         `ValueError`: if `num_variants` is below 1, if the augmenter's tokenizer has another vocabulary, or if an
-        example has no `input_ids`.
+        example has no `input_ids` or an answer outside them.
 
     Example:
 
@@ -84,6 +105,7 @@ class VariantCollator:
         self.num_variants = num_variants
         self.seed = seed
         self.data_collator = data_collator or DataCollatorWithPadding(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
+        self._special = special_ids(tokenizer)
         # Shared memory, because worker processes that outlive an epoch hold a copy of everything else.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -99,27 +121,72 @@ class VariantCollator:
                     f"An example has the keys {sorted(example)}; expected input_ids among them. "
                     "Tokenise the data set first: dataset.map(lambda row: tokenizer(row['text']))."
                 )
+        nested = bool(examples[0]["input_ids"]) and isinstance(examples[0]["input_ids"][0], list)
+        rows = [row for example in examples for row in (_choices(example) if nested else [self._marked(example)])]
         epoch = int(self._epoch)
-        seeds = [(self.seed, epoch, _fingerprint(example["input_ids"])) for example in examples]
-        groups = self.augmenter.variants(examples, self.num_variants, seeds)
+        seeds = [(self.seed, epoch, _fingerprint(row["input_ids"])) for row in rows]
+        variants = self.augmenter.variants(rows, self.num_variants, seeds)
+        groups = [[row, *group] for row, group in zip(rows, variants, strict=True)]
+        if nested:
+            groups = _regrouped(examples, groups)
+        return self._collate(groups)
 
-        columns = getattr(self.augmenter, "columns", ())
+    def _marked(self, example: dict[str, Any]) -> dict[str, Any]:
+        """The example with what an augmenter is to keep, and to tell, of its tokens."""
+        length = len(example["input_ids"])
+        has_answer = POSITIONS[0] in example
+        if not has_answer and not are_of_tokens(example.get(LABELS), example["input_ids"], self._special):
+            return example
+        missing = {ALIGNMENT, _SPANS}.difference(getattr(self.augmenter, "columns", ()))
+        if missing:
+            raise TypeError(
+                f"The examples have {' and '.join(POSITIONS) if has_answer else 'a label per token'}, but the columns "
+                f"of the augmenter, a {type(self.augmenter).__name__}, do not name {' and '.join(sorted(missing))}; "
+                "expected one that tells where tokens went, such as those of augment."
+            )
+        example = {**example, ALIGNMENT: list(range(length))}
+        if has_answer:
+            start, end = (example[name] for name in POSITIONS)
+            if not 0 <= start <= end < length:
+                raise ValueError(
+                    f"An example of {length} tokens has its answer from {start} to {end}; expected 0 <= start <= end "
+                    f"< {length}. Where the text does not hold the answer, have both point to the first token."
+                )
+            example[_SPANS] = [*(example.get(_SPANS) or ()), (start, end + 1)]
+        return example
+
+    def _collate(self, groups: list[list[dict[str, Any]]]) -> dict[str, torch.Tensor]:
+        """Tensors of groups of V examples."""
+        left_out = {*getattr(self.augmenter, "columns", ()), ALIGNMENT}
         rows = [
-            {name: value for name, value in row.items() if name not in columns}
-            for example, variants in zip(examples, groups, strict=True)
-            for row in (example, *variants)
+            {name: value for name, value in _with_positions(row).items() if name not in left_out}
+            for group in groups
+            for row in group
         ]
-        shape = (len(examples), self.num_variants + 1)
-        batch = {name: tensor.view(*shape, *tensor.shape[1:]) for name, tensor in self.data_collator(rows).items()}
-        if "labels" in batch:
-            batch["labels"] = batch["labels"][:, 0].contiguous()
-        batch["variant_mask"] = torch.tensor(
-            [
-                [True, *(variant["input_ids"] != example["input_ids"] for variant in variants)]
-                for example, variants in zip(examples, groups, strict=True)
-            ]
+        shape = (len(groups), self.num_variants + 1)
+        collated = self.data_collator(rows)
+        batch = {name: tensor.view(*shape, *tensor.shape[1:]) for name, tensor in collated.items()}
+        if ALIGNMENT in groups[0][0]:
+            batch[ALIGNMENT] = self._alignment(groups, batch["input_ids"].shape[-1])
+        if LABELS in batch and (ALIGNMENT not in batch or POSITIONS[0] in batch):
+            batch[LABELS] = batch[LABELS][:, 0].contiguous()
+        batch[VARIANT_MASK] = torch.tensor(
+            [[True, *(row["input_ids"] != group[0]["input_ids"] for row in group[1:])] for group in groups]
         )
         return batch
+
+    def _alignment(self, groups: list[list[dict[str, Any]]], length: int) -> torch.Tensor:
+        """Of each token of the originals its place in each variant, or -1, as the rows are padded, `(B, V, L)`."""
+        on_the_left = self.tokenizer.padding_side == "left"
+        alignment = np.full((len(groups), self.num_variants + 1, length), -1)
+        for i, group in enumerate(groups):
+            shift = length - len(group[0]["input_ids"]) if on_the_left else 0
+            for k, row in enumerate(group):
+                stands_for = np.array(row[ALIGNMENT])
+                places = (stands_for != IGNORE_INDEX).nonzero()[0]
+                own_shift = length - len(stands_for) if on_the_left else 0
+                alignment[i, k, stands_for[places] + shift] = places + own_shift
+        return torch.from_numpy(alignment)
 
 
 def _plain(value: Any) -> Any:
@@ -133,3 +200,29 @@ def _fingerprint(input_ids: list[int]) -> int:
     """64 bits that identify an example by its content, the same in every process and interpreter."""
     digest = hashlib.blake2b(np.asarray(input_ids, dtype=np.int64).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _with_positions(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, its answer where the last one of the spans to keep has gone."""
+    if POSITIONS[0] not in row:
+        return row
+    start, stop = row[_SPANS][-1]
+    return {**row, POSITIONS[0]: start, POSITIONS[1]: stop - 1}
+
+
+def _choices(example: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices of an example of multiple choice as rows of their own."""
+    count = len(example["input_ids"])
+    nested = {name: value for name, value in example.items() if isinstance(value, list) and len(value) == count}
+    return [{name: value[i] for name, value in nested.items()} for i in range(count)]
+
+
+def _regrouped(examples: list[dict[str, Any]], choices: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """Groups of examples of multiple choice from the groups of their choices."""
+    groups, following = [], iter(choices)
+    for example in examples:
+        own = [next(following) for _ in example["input_ids"]]
+        groups.append(
+            [{**example, **{name: [row[name] for row in rows] for name in rows[0]}} for rows in zip(*own, strict=True)]
+        )
+    return groups

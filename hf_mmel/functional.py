@@ -103,10 +103,26 @@ def mmel_hard_loss(
         [2.0, 1.5752, 1.0]
     """
     weights = mmel_weights(losses, lambda_p, variant_mask)
-    if variant_mask is not None:
-        losses = losses.masked_fill(~variant_mask, 0.0)  # 0 * NaN is NaN: a zero weight alone does not keep it out
-    loss = (weights * losses).sum(dim=1)
+    loss = expectation(weights, losses, variant_mask)
     return (loss, weights) if return_weights else loss
+
+
+def expectation(weights: Tensor, values: Tensor, variant_mask: Tensor | None = None) -> Tensor:
+    """
+    Expected value of each example under the weights of its variants, `Σ_v w_iv x_iv`.
+
+    Args:
+        weights (`torch.Tensor` of shape `(B, V)`): As from [`mmel_weights`].
+        values (`torch.Tensor` of shape `(B, V)`): What is averaged.
+        variant_mask (`torch.Tensor` of shape `(B, V)` and dtype `bool`, *optional*): Which variants are present. The
+            others enter neither value nor gradient, NaN and inf included.
+
+    Returns:
+        `torch.Tensor` of shape `(B,)`.
+    """
+    if variant_mask is not None:
+        values = values.masked_fill(~variant_mask, 0.0)  # 0 * NaN is NaN: a zero weight alone does not keep it out
+    return (weights * values).sum(dim=1)
 
 
 def mmel_soft_loss(

@@ -19,6 +19,7 @@ from augment.variant_table import VariantTable, example_keys
 
 from .data_collator import VariantCollator, _plain
 from .functional import divergence, per_variant_loss
+from .groups import IGNORE_INDEX, LABELS, POSITIONS
 from .heads import logits_of, problem_type_of
 
 
@@ -144,7 +145,7 @@ class GreedySearchCallback(TrainerCallback):
 
 def check_searchable(examples: Any) -> None:
     """
-    Raises a `TypeError` if examples cannot be read by their number.
+    Raises a `TypeError` if examples cannot be read by their number, or are not those of a sequence classifier.
     """
     indexed = hasattr(examples, "__len__") and hasattr(examples, "__getitem__")
     if isinstance(examples, IterableDataset) or not indexed:
@@ -152,6 +153,15 @@ def check_searchable(examples: Any) -> None:
             f"The examples are a {type(examples).__name__}, a stream, which a greedy search would have to read before "
             "the training does; expected a data set with a length, whose examples have numbers. Load it as a whole, "
             "or train with the candidates of the GreedySearch as the augmenter."
+        )
+    example = examples[0] if len(examples) else {"input_ids": []}
+    ids, labels = example["input_ids"], example.get(LABELS)
+    of_tokens = isinstance(labels, list) and IGNORE_INDEX in labels
+    if of_tokens or POSITIONS[0] in example or (len(ids) and hasattr(ids[0], "__len__")):
+        raise TypeError(
+            f"The examples have the columns {sorted(example)}, for question answering, multiple choice or labels of "
+            "tokens; a greedy search scores the variants of whole texts. Train with the candidates of the "
+            "GreedySearch as the augmenter."
         )
 
 

@@ -1,23 +1,26 @@
 """`MMELTrainer`: transformers' `Trainer`, with groups of variants where it had single examples."""
 
-from collections.abc import Sized
+import math
+from collections.abc import Callable, Sized
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import IterableDataset
-from transformers import Trainer, TrainerCallback
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import DataCollator, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
 from augment import GreedySearch
 
+from .class_weights import class_weights_of
 from .data_collator import VariantCollator
-from .functional import divergence, mmel_hard_loss, mmel_soft_loss, per_variant_loss, uniform_loss
-from .heads import logits_of, problem_type_of
+from .functional import expectation, mmel_weights
+from .groups import VARIANT_MASK, Groups, as_groups, num_items, originals
+from .heads import Head
 from .search import GreedySearchCallback, check_searchable
 from .training_args import MMELTrainingArguments
-from .validation import IGNORE_INDEX, check_labels, check_train_dataset, check_vocabulary
+from .validation import check_labels, check_train_dataset, check_vocabulary
 
 
 class MMELTrainer(Trainer):
@@ -46,9 +49,9 @@ class MMELTrainer(Trainer):
             Makes the variants of the training examples, see [`VariantCollator`]; needs `processing_class`, the
             tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`. The variants of
             a [`~augment.GreedySearch`] are searched at the beginning of every epoch, see [`GreedySearchCallback`].
-        args_and_kwargs:
-            All the rest as in [`~transformers.Trainer`]. A [`VariantCollator`] may be given as `data_collator`
-            instead of an augmenter: it serves training, and the collator inside it evaluation.
+        data_collator (*optional*):
+            As in [`~transformers.Trainer`], or a [`VariantCollator`] instead of an augmenter: it serves training, and
+            the collator inside it evaluation. All other arguments are those of [`~transformers.Trainer`].
 
     Raises:
         `TypeError` and `ValueError`: for what does not go together, before training starts.
@@ -56,16 +59,45 @@ class MMELTrainer(Trainer):
     Source: Yi et al., ICLR 2021, arXiv 2103.08933, equations 6 to 9.
     """
 
-    def __init__(self, model=None, args=None, data_collator=None, *args_and_kwargs, augmenter: Any = None, **kwargs):
-        if args is None:
-            args = MMELTrainingArguments(output_dir="tmp_trainer")
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: DataCollator | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        model_init: Callable[..., PreTrainedModel] | None = None,
+        compute_loss_func: Callable | None = None,
+        compute_metrics: Callable[[EvalPrediction], dict] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        *,
+        augmenter: Any = None,
+    ):
         variant_collator = None
         if isinstance(data_collator, VariantCollator):
             variant_collator, data_collator = data_collator, data_collator.data_collator
-        super().__init__(model, args, data_collator, *args_and_kwargs, **kwargs)
-
+        super().__init__(
+            model,
+            MMELTrainingArguments(output_dir="tmp_trainer") if args is None else args,
+            data_collator,
+            train_dataset,
+            eval_dataset,
+            processing_class,
+            model_init,
+            compute_loss_func,
+            compute_metrics,
+            callbacks,
+            optimizers,
+            optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics,
+        )
         self.augmenter = augmenter
         self._variant_collator = variant_collator
+        self._class_weights = None
         self._log_sums = None
         if augmenter is None and variant_collator is None:
             return
@@ -110,13 +142,14 @@ class MMELTrainer(Trainer):
             data_collator=self.data_collator,
         )
 
-    def get_train_dataloader(self) -> torch.utils.data.DataLoader:
+    def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, collating groups of variants where there is an augmenter."""
+        self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset)
-        check_labels(self.train_dataset, getattr(self.model, "config", None))
+        check_labels(self.train_dataset, getattr(self.model, "config", None), self.args.label_smoothing_factor)
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
@@ -156,12 +189,14 @@ class MMELTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
         """Examples in all micro-batches of an update and in all processes: what their losses are divided by."""
-        if not batch_samples or "variant_mask" not in batch_samples[0]:
+        in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._class_weights is not None)
+        if not in_groups:
             return super()._get_num_items_in_batch(batch_samples, device)
-        num_examples = sum(_num_examples(batch) for batch in batch_samples)
+        batches = (batch if VARIANT_MASK in batch else as_groups(batch) for batch in batch_samples)
+        count = sum(num_items(batch) for batch in batches)
         if self.accelerator.num_processes > 1:
-            num_examples = self.accelerator.reduce(torch.as_tensor(num_examples, device=device), reduction="sum")
-        return num_examples
+            count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
+        return count
 
     def compute_loss(
         self,
@@ -178,74 +213,81 @@ class MMELTrainer(Trainer):
             inputs (`dict`): Groups as described in [`MMELTrainer`], or the stock inputs.
             return_outputs (`bool`): Whether to return the model's outputs on the N present variants, too.
             num_items_in_batch (`torch.Tensor` or `int`, *optional*):
-                Examples in the whole update. The mean over this batch is returned where it is not given.
+                Examples (labelled words, for token classification) in the whole update. The mean over this batch is
+                returned where it is not given.
 
         Raises:
-            `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits are not `(N, C)`.
+            `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits are not the head's.
         """
-        if "variant_mask" in inputs and model.training:
+        if VARIANT_MASK in inputs and model.training:
             self._check_objective()
-        if "variant_mask" in inputs and (not model.training or self.args.mmel_loss == "none"):
-            inputs = {k: v if k == "labels" else v[:, 0] for k, v in inputs.items() if k != "variant_mask"}
-        if "variant_mask" not in inputs:
+        if VARIANT_MASK in inputs and (not model.training or self.args.mmel_loss == "none"):
+            inputs = originals(inputs)
+        if VARIANT_MASK not in inputs and model.training and self._class_weights is not None:
+            inputs = as_groups(inputs)
+        if VARIANT_MASK not in inputs:
             self.loss_is_scaled_for_ga = type(self).loss_is_scaled_for_ga
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
-        rows, present, labels, variant_mask = _present_variants(inputs)
-        outputs = model(**rows)
-        logits = logits_of(outputs, len(present), type(self.model).__name__)
-        # Absent variants stay zero here, and the objective leaves them out.
-        grouped = logits.new_zeros(variant_mask.numel(), logits.shape[1]).index_copy(0, present, logits)
-        losses, weights, example_losses = self._objective(grouped.view(*variant_mask.shape, -1), labels, variant_mask)
-        self._add_to_log(losses.detach(), weights, variant_mask)
+        groups = Groups.of(inputs)
+        if self._class_weights is None and not groups.variant_mask[:, 1:].any():
+            # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
+            mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
+            self._add_to_log(mean_loss.detach().expand(groups.variant_mask.shape), groups.variant_mask)
+        else:
+            outputs, total_loss = self._group_loss(model, groups)
+            mean_loss = total_loss / num_items(inputs)
 
-        # A sum over examples, divided by the examples of the whole update, is exact for any cut into micro-batches
-        # and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer believe that the
-        # model has divided by the item count already, yet the classification heads of BERT and others return a plain
-        # mean, so that loss and gradient grow with the number of accumulation steps (transformers issue 47688).
+        # The mean over this batch, by the share that it has in the examples of the whole update, is exact for any cut
+        # into micro-batches and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer
+        # believe that the model has divided by the item count already, yet the classification heads of BERT and others
+        # return a plain mean, so that loss and gradient grow with the number of accumulation steps (transformers issue
+        # 47688). Data-parallel training averages the gradients of the processes, where their sum is wanted.
         self.loss_is_scaled_for_ga = num_items_in_batch is not None
-        if num_items_in_batch is None:
-            loss = example_losses.sum() / _num_examples({"labels": labels})
-        else:  # data-parallel training averages the gradients of the processes, where their sum is wanted
-            loss = example_losses.sum() * (self.accelerator.num_processes / num_items_in_batch)
+        loss = mean_loss
+        if num_items_in_batch is not None:
+            loss = mean_loss * (num_items(inputs) * self.accelerator.num_processes / num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
-    def _objective(
-        self, logits: torch.Tensor, labels: torch.Tensor, variant_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Losses `(B, V)`, weights `(B, V)` and the objective `(B,)` from logits `(B, V, C)`."""
-        args, num_variants = self.args, variant_mask.shape[1]
+    def _group_loss(self, model: nn.Module, groups: Groups) -> tuple[Any, torch.Tensor]:
+        """The model's outputs on the N present variants, and the objective's sum over the items of the batch."""
         config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
-        problem_type = problem_type_of(config, logits.shape[-1], labels)
-        # Smoothing is off for several labels, as in `Trainer`, which warns of it and has no smoother then.
-        smoothing = self.label_smoother.epsilon if self.label_smoother is not None else 0.0
-        losses = per_variant_loss(
-            logits.flatten(0, 1), labels.repeat_interleave(num_variants, dim=0), problem_type, smoothing
-        ).view(variant_mask.shape)
+        smoothing = 0.0 if self.label_smoother is None else self.label_smoother.epsilon
+        head = Head.of(groups, config, smoothing, self._class_weights)
+        outputs = model(**groups.rows)
+        logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.model).__name__))
+        losses, weights, example_losses = self._objective(head, logits, groups)
+        self._add_to_log(losses.detach(), groups.variant_mask, weights)
+        return outputs, example_losses.sum()
 
-        if args.mmel_loss != "soft":
-            mask = variant_mask
-            if args.reweight_original is False:  # an original without any variant stands for itself
-                mask = torch.cat([~variant_mask[:, 1:].any(dim=1, keepdim=True), variant_mask[:, 1:]], dim=1)
-            if args.mmel_loss == "hard":
-                example_losses, weights = mmel_hard_loss(losses, args.lambda_p, mask, return_weights=True)
-            else:
-                example_losses, weights = uniform_loss(losses, mask, return_weights=True)
-            return losses, weights, example_losses
+    def _objective(
+        self, head: Head, logits: torch.Tensor, groups: Groups
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Losses `(B, V)`, weights `(B, V)` and the sum over each example's items of its objective `(B,)`."""
+        args, mask = self.args, groups.variant_mask
+        items = head.losses(logits, groups)
+        losses, totals = items.mean(), items.per_example()
+        if args.mmel_loss == "soft":
+            soft_labels = logits[:, :1] if args.soft_label_gradient else logits[:, :1].detach()
+            divergences = head.divergences(logits, soft_labels, groups)
+            if not args.reweight_original:
+                mask = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
+            weights = mmel_weights(divergences, args.lambda_p, mask)
+            expected = items.sizes[:, 0] * expectation(weights, divergences, mask)
+            return losses, weights, totals[:, 0] + args.lambda_t * expected
 
-        soft_labels = logits[:, :1] if args.soft_label_gradient else logits[:, :1].detach()
-        divergences = divergence(logits, soft_labels, problem_type)
-        mask = variant_mask
-        if not args.reweight_original:
-            mask = torch.cat([torch.zeros_like(variant_mask[:, :1]), variant_mask[:, 1:]], dim=1)
-        example_losses, weights = mmel_soft_loss(
-            losses[:, 0], divergences, args.lambda_p, args.lambda_t, mask, return_weights=True
-        )
-        return losses, weights, example_losses
+        if args.reweight_original is False:  # an original without any variant stands for itself
+            mask = torch.cat([~mask[:, 1:].any(dim=1, keepdim=True), mask[:, 1:]], dim=1)
+        weights = mmel_weights(losses, args.lambda_p if args.mmel_loss == "hard" else math.inf, mask)
+        return losses, weights, expectation(weights, totals, mask)
 
-    def _add_to_log(self, losses: torch.Tensor, weights: torch.Tensor, variant_mask: torch.Tensor) -> None:
+    def _add_to_log(
+        self, losses: torch.Tensor, variant_mask: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> None:
         """Adds a batch to the sums of the logging window, on the device, so that no step waits for the figures."""
         variants = variant_mask[:, 1:]
+        if weights is None:
+            weights = torch.zeros_like(losses)
         has_variants = variants.any(dim=1)
         entropies = -torch.xlogy(weights, weights).sum(dim=1)
         sums = torch.stack(
@@ -287,37 +329,3 @@ class _EpochCallback(TrainerCallback):
         if self.collator is not None:
             self.collator.set_epoch(self.next_epoch)
         self.next_epoch += 1
-
-
-def _present_variants(
-    inputs: dict[str, torch.Tensor],
-) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor]:
-    """
-    Takes a batch of groups apart: the model's inputs for the N present variants `(N, ...)`, their places among all
-    B * V `(N,)`, `labels` `(B, ...)` and `variant_mask` `(B, V)`. For a variant that is only a copy of its original
-    nothing is computed.
-    """
-    inputs = dict(inputs)
-    variant_mask = inputs.pop("variant_mask").bool()
-    labels = inputs.pop("labels", None)
-    if labels is None or len(labels) != len(variant_mask):
-        raise ValueError(
-            f"A batch of groups has variant_mask of shape {tuple(variant_mask.shape)} and "
-            f"{'no labels' if labels is None else f'labels of shape {tuple(labels.shape)}'}; expected labels of shape "
-            f"({len(variant_mask)}, ...), one for each example."
-        )
-    for name, tensor in inputs.items():
-        if tensor.shape[:2] != variant_mask.shape:
-            raise ValueError(
-                f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)} and whatever "
-                "follows: every tensor of a batch of groups but labels carries the variant axis after the batch axis."
-            )
-    present = variant_mask.flatten().nonzero().squeeze(1)
-    rows = {name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()}
-    return rows, present, labels, variant_mask
-
-
-def _num_examples(batch: dict[str, torch.Tensor]) -> torch.Tensor | int:
-    """Examples of a batch with a label; -100 means none, as it does to torch's cross entropy."""
-    labels = batch["labels"]
-    return len(labels) if labels.dim() > 1 or labels.is_floating_point() else labels.ne(IGNORE_INDEX).sum()

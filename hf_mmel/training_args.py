@@ -32,6 +32,11 @@ class MMELTrainingArguments(TrainingArguments):
         soft_label_gradient (`bool`, *optional*, defaults to `False`):
             Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
 
+        class_weights (`str` or `list[float]`, *optional*):
+            Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
+            `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the
+            variants of one, and hold for `"none"`, too. The evaluation loss goes without them.
+
     Raises:
         `ValueError`: if one of these fields is outside its range.
     """
@@ -65,6 +70,14 @@ class MMELTrainingArguments(TrainingArguments):
         metadata={"help": "Let the gradient of the soft loss flow through the prediction on the original, too."},
     )
 
+    class_weights: list[float] | str | None = field(
+        default=None,
+        metadata={
+            "help": "Factor of the loss of each class: numbers separated by commas, one per class, or 'balanced' for "
+            "the inverse of each class's share in the training set."
+        },
+    )
+
     def __post_init__(self):
         if self.mmel_loss not in MMEL_LOSSES:
             raise ValueError(f"mmel_loss is {self.mmel_loss!r}; expected one of {', '.join(map(repr, MMEL_LOSSES))}.")
@@ -77,4 +90,18 @@ class MMELTrainingArguments(TrainingArguments):
                 f"num_variants is {self.num_variants}; expected a whole number >= 1. "
                 "To train without variants set mmel_loss='none'."
             )
+        if self.class_weights is not None and self.class_weights != "balanced":
+            self.class_weights = _numbers("class_weights", self.class_weights)
         super().__post_init__()
+
+
+def _numbers(name: str, value: list[float] | str) -> list[float]:
+    """Numbers from a list, or from text as the command line has it."""
+    parts = value.strip("[] ").split(",") if isinstance(value, str) else value
+    try:
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if not numbers or not all(0 <= number < math.inf for number in numbers):
+        raise ValueError(f"{name} is {value!r}; expected 'balanced' or finite numbers >= 0, one for each class.")
+    return numbers

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from .groups import IGNORE_INDEX, POSITIONS
+
 
 LABEL_COLUMNS = ("labels", "label", "label_ids")
-IGNORE_INDEX = -100  # the label that torch's cross entropy leaves out
 
 
 def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -41,19 +42,29 @@ def check_train_dataset(dataset: Any) -> None:
         )
 
 
-def check_labels(dataset: Any, config: PretrainedConfig | None) -> None:
+def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing: float = 0.0) -> None:
     """
     Raises a `ValueError` that names the first row of a `datasets.Dataset` whose label is missing, not finite, or not
-    below `config.num_labels`. Other kinds of data sets are not read ahead.
+    one of the classes: below `config.num_labels`, or below the number of choices in multiple choice. Answers of
+    question answering are to lie in the row. Other kinds of data sets are not read ahead.
     """
     if not isinstance(dataset, datasets.Dataset):
+        return
+    if all(name in dataset.column_names for name in POSITIONS):
+        _check_answers(dataset)
+        if label_smoothing:
+            raise ValueError(
+                f"label_smoothing_factor is {label_smoothing}, which the places of answers have no use for; set it "
+                "to 0."
+            )
         return
     name = next((name for name in LABEL_COLUMNS if name in dataset.column_names), None)
     if name is None:
         raise ValueError(
             f"train_dataset has the columns {dataset.column_names}; expected one named {' or '.join(LABEL_COLUMNS)}."
         )
-    labels = dataset.select_columns([name]).with_format("arrow")[:][name]
+    arrow = dataset.select_columns([name, "input_ids"]).with_format("arrow")[:]
+    labels, ids = arrow[name], arrow["input_ids"]
     if labels.null_count:
         row = pc.index(pc.is_null(labels), True).as_py()
         raise ValueError(f"Row {row} of train_dataset has no {name}; remove the row or give it one.")
@@ -62,13 +73,43 @@ def check_labels(dataset: Any, config: PretrainedConfig | None) -> None:
         if pc.any(not_finite).as_py():
             row = pc.index(not_finite, True).as_py()
             raise ValueError(f"Row {row} of train_dataset has the {name} {labels[row]}; expected a finite number.")
-    num_labels = getattr(config, "num_labels", 1)
+    num_labels, classes = getattr(config, "num_labels", 1), "num_labels"
+    rows = None
+    if _is_list(labels.type) and pa.types.is_integer(labels.type.value_type):
+        if getattr(config, "problem_type", None) == "multi_label_classification":
+            return
+        rows, labels = pc.list_parent_indices(labels), pc.list_flatten(labels)
+    elif _is_list(ids.type) and _is_list(ids.type.value_type) and len(ids):
+        num_labels, classes = len(ids[0]), "choices"
     if pa.types.is_integer(labels.type) and num_labels > 1:
         in_range = pc.and_(pc.greater_equal(labels, 0), pc.less(labels, num_labels))
         allowed = pc.or_(in_range, pc.equal(labels, IGNORE_INDEX))
         if not pc.all(allowed).as_py():
-            row = pc.index(allowed, False).as_py()
+            place = pc.index(allowed, False).as_py()
+            row = place if rows is None else rows[place]
             raise ValueError(
-                f"Row {row} of train_dataset has the {name} {labels[row]}; the model has num_labels={num_labels}, "
+                f"Row {row} of train_dataset has the {name} {labels[place]}; there are {num_labels} {classes}, "
                 f"so expected 0 to {num_labels - 1}. Correct the label, or load the model with more labels."
             )
+
+
+def _check_answers(dataset: datasets.Dataset) -> None:
+    arrow = dataset.select_columns([*POSITIONS, "input_ids"]).with_format("arrow")[:]
+    start, end = (arrow[name] for name in POSITIONS)
+    in_row = pc.and_(pc.less_equal(0, start), pc.and_(pc.less_equal(start, end), pc.less(end, _lengths(arrow))))
+    fits = pc.fill_null(in_row, False)
+    if not pc.all(fits).as_py():
+        row = pc.index(fits, False).as_py()
+        raise ValueError(
+            f"Row {row} of train_dataset has {_lengths(arrow)[row]} tokens and an answer from {start[row]} to "
+            f"{end[row]}; expected start_positions <= end_positions, both places in its input_ids. Where the text "
+            "does not hold the answer, have both point to the first token."
+        )
+
+
+def _lengths(arrow: pa.Table) -> pa.ChunkedArray:
+    return pc.list_value_length(arrow["input_ids"])
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

@@ -50,5 +50,5 @@ def test_the_command_line_reads_every_field(tmp_path):
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 6
+    assert len(own) == 7
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)

@@ -1,0 +1,111 @@
+"""
+Batches of groups: what `VariantCollator` makes and `MMELTrainer` takes apart.
+
+`variant_mask` `(B, V)` marks such a batch. Its other tensors carry the variant axis after the batch axis, except
+labels that are those of the example as a whole, `(B, ...)`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+
+
+VARIANT_MASK = "variant_mask"
+ALIGNMENT = "alignment"  # of each token of the original, its place in the variant, or -1: (B, V, L)
+LABELS = "labels"
+POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
+IGNORE_INDEX = -100  # the label that torch's cross entropy leaves out
+
+_TARGETS = (LABELS, *POSITIONS)
+
+
+class Groups(NamedTuple):
+    """
+    A batch of groups, taken apart.
+
+    Attributes:
+        rows (`dict`): The model's inputs for the N variants that are present, `(N, ...)`.
+        present (`torch.Tensor` of shape `(N,)`): Their places among all B * V.
+        targets (`dict`): `labels`, or `start_positions` and `end_positions`.
+        variant_mask (`torch.Tensor` of shape `(B, V)`): Which variants are present.
+        alignment (`torch.Tensor` of shape `(B, V, L)`, *optional*): Where the original's tokens are in the variants.
+        num_choices (`int`, *optional*): Rows of ids that an example of multiple choice has.
+    """
+
+    rows: dict[str, torch.Tensor]
+    present: torch.Tensor
+    targets: dict[str, torch.Tensor]
+    variant_mask: torch.Tensor
+    alignment: torch.Tensor | None
+    num_choices: int | None
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, torch.Tensor]) -> "Groups":
+        """
+        Takes a batch apart.
+
+        Raises:
+            `ValueError`: if it has no targets, or a tensor lacks the variant axis.
+        """
+        inputs = dict(inputs)
+        variant_mask = inputs.pop(VARIANT_MASK).bool()
+        alignment = inputs.pop(ALIGNMENT, None)
+        targets = {name: inputs.pop(name) for name in _TARGETS if name in inputs}
+        if not targets or any(len(target) != len(variant_mask) for target in targets.values()):
+            shapes = ", ".join(f"{name} of shape {tuple(target.shape)}" for name, target in targets.items())
+            raise ValueError(
+                f"A batch of groups has variant_mask of shape {tuple(variant_mask.shape)} and "
+                f"{shapes or 'no labels'}; expected labels of shape ({len(variant_mask)}, ...), one for each example."
+            )
+        axes = {**inputs, **{name: targets[name] for name in POSITIONS if name in targets}}
+        if LABELS in targets and targets[LABELS].dim() == 3:
+            axes[LABELS] = targets[LABELS]
+        for name, tensor in axes.items():
+            if tensor.shape[:2] != variant_mask.shape:
+                raise ValueError(
+                    f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)} and whatever "
+                    "follows: every tensor of a batch of groups but labels carries the variant axis after the batch "
+                    "axis."
+                )
+        ids = inputs.get("input_ids")
+        present = variant_mask.flatten().nonzero().squeeze(1)
+        return cls(
+            rows={name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()},
+            present=present,
+            targets=targets,
+            variant_mask=variant_mask,
+            alignment=alignment,
+            num_choices=ids.shape[2] if ids is not None and ids.dim() == 4 else None,
+        )
+
+    def grouped(self, values: torch.Tensor) -> torch.Tensor:
+        """Values `(N, ...)` of the present variants as `(B, V, ...)`, with zeros for the absent ones."""
+        whole = values.new_zeros(self.variant_mask.numel(), *values.shape[1:]).index_copy(0, self.present, values)
+        return whole.view(*self.variant_mask.shape, *values.shape[1:])
+
+
+def originals(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The batch of the original examples of a batch of groups."""
+    return {
+        name: tensor if name == LABELS and tensor.dim() < 3 else tensor[:, 0].contiguous()
+        for name, tensor in inputs.items()
+        if name not in (VARIANT_MASK, ALIGNMENT)
+    }
+
+
+def as_groups(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch of examples as groups of the original alone."""
+    labels, ids = inputs.get(LABELS), inputs.get("input_ids")
+    of_tokens = labels is not None and ids is not None and labels.shape == ids.shape
+    groups = {name: x if name == LABELS and not of_tokens else x[:, None] for name, x in inputs.items()}
+    first = next(iter(inputs.values()))
+    return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
+
+
+def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+    """What the loss of a batch of groups is averaged over: labelled examples, or labelled words of the originals."""
+    labels = batch.get(LABELS)
+    if labels is None or labels.is_floating_point() or labels.dim() == 2:
+        return len(batch[VARIANT_MASK])
+    return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).sum()
