@@ -1,0 +1,178 @@
+"""Every task head under `MMELTrainer`: equal to the stock trainer without variants, and learning with them."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import WORDS
+from datasets import Dataset
+from task_heads import TASK_HEADS
+from trainer_runs import RecordGradients, weights_of
+from transformers import Trainer, TrainingArguments
+
+from augment import LexiconSubstitution
+from hf_mmel import MMELTrainer, MMELTrainingArguments
+
+
+METHODS = ["hard", "soft", "uniform"]
+
+
+@pytest.fixture(params=TASK_HEADS.values(), ids=TASK_HEADS)
+def head(request):
+    return request.param
+
+
+@pytest.fixture
+def train(arguments, tokenizer):
+    """Trains a head's model on its rows: `train(cls, head, dropout, **fields of the arguments)`."""
+
+    def run(cls, head, dropout=0.0, rows=None, **fields):
+        augmenter = fields.pop("augmenter", None)
+        kwargs = {} if augmenter is None else {"augmenter": augmenter}
+        padding = fields.pop("padding", {})
+        dataset = Dataset.from_list(head.rows(tokenizer) if rows is None else rows)
+        recorder = RecordGradients()
+        defaults = {"per_device_train_batch_size": 4, "logging_steps": 1, "num_variants": 3}
+        defaults = defaults if cls is MMELTrainer else {k: v for k, v in defaults.items() if k != "num_variants"}
+        trainer = cls(
+            head.model(tokenizer, dropout),
+            arguments(MMELTrainingArguments if cls is MMELTrainer else TrainingArguments, **{**defaults, **fields}),
+            data_collator=head.collator(tokenizer, **padding),
+            train_dataset=dataset,
+            eval_dataset=dataset,
+            processing_class=tokenizer,
+            callbacks=[recorder],
+            **kwargs,
+        )
+        trainer.train()
+        trainer.gradients = torch.stack(recorder.gradients)
+        return trainer
+
+    return run
+
+
+def arrays(predictions) -> list[np.ndarray]:
+    return list(predictions) if isinstance(predictions, tuple) else [predictions]
+
+
+@pytest.mark.parametrize(
+    ("head", "mmel_loss"),
+    [
+        *((TASK_HEADS["single_label"], method) for method in METHODS),
+        *((head, "soft") for name, head in TASK_HEADS.items() if name != "single_label"),
+    ],
+    ids=lambda x: getattr(x, "name", x),
+)
+def test_an_original_without_variants_trains_as_under_the_stock_trainer_bit_for_bit(
+    train, head, tokenizer, tmp_path, mmel_loss
+):
+    fields = {"max_steps": 20, "dropout": 0.1, "save_strategy": "steps", "save_steps": 20}
+    stock = train(Trainer, head, **fields)
+    checkpoint = tmp_path / "out" / "checkpoint-20"
+    expected = {path.name: path.read_bytes() for path in checkpoint.glob("*") if path.suffix != ".json"}
+    ours = train(MMELTrainer, head, mmel_loss=mmel_loss, augmenter=LexiconSubstitution(tokenizer, {}), **fields)
+
+    assert stock.gradients.norm() > 0
+    assert torch.equal(stock.gradients, ours.gradients) and torch.equal(weights_of(stock), weights_of(ours))
+    names = ("loss", "grad_norm", "learning_rate", "epoch")
+    histories = [[[entry.get(name) for name in names] for entry in t.state.log_history[:-1]] for t in (stock, ours)]
+    assert histories[0] == histories[1] and len(histories[0]) == 20
+    assert stock.evaluate()["eval_loss"] == ours.evaluate()["eval_loss"]
+    predictions = [arrays(t.predict(t.eval_dataset).predictions) for t in (stock, ours)]
+    assert all(np.array_equal(a, b) for a, b in zip(*predictions, strict=True))
+    found = {path.name: path.read_bytes() for path in checkpoint.glob("*") if path.suffix != ".json"}
+    assert expected.keys() == found.keys() and {"model.safetensors", "optimizer.pt", "rng_state.pth"} <= found.keys()
+    assert all(expected[name] == found[name] for name in expected if name != "training_args.bin")
+
+
+@pytest.mark.parametrize("mmel_loss", METHODS)
+def test_variants_equal_to_the_original_change_nothing(train, head, tokenizer, mmel_loss):
+    """Though they are computed and weighed: the objective itself is that of the stock trainer then."""
+    trainer = train(MMELTrainer, head, max_steps=1, mmel_loss=mmel_loss, augmenter=LexiconSubstitution(tokenizer, {}))
+    batch = next(iter(trainer.get_train_dataloader()))
+    model = trainer.model.train()
+    gradients, losses = [], []
+    for present in (False, True):
+        batch["variant_mask"][:, 1:] = present
+        model.zero_grad()
+        loss = trainer.compute_loss(model, dict(batch))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert gradients[0].norm() > 0 and torch.allclose(*gradients, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mmel_loss", METHODS)
+def test_a_tiny_model_learns(train, head, augmenter, mmel_loss):
+    fields = {"learning_rate": 5e-3, "lr_scheduler_type": "constant", "lambda_p": 0.1, "augmenter": augmenter}
+    trainer = train(MMELTrainer, head, max_steps=80, mmel_loss=mmel_loss, **fields)
+    before = train(MMELTrainer, head, max_steps=1, mmel_loss="none", learning_rate=0.0).evaluate()["eval_loss"]
+    logs = [entry for entry in trainer.state.log_history if "mmel/loss_variants" in entry]
+    assert len(logs) >= 60 and all(np.isfinite(entry["mmel/loss_variants"]) for entry in logs)
+    ratio = trainer.evaluate()["eval_loss"] / before
+    assert ratio < 0.7
+
+
+@pytest.mark.parametrize("mmel_loss", METHODS)
+def test_accumulation_changes_nothing(train, head, tokenizer, mmel_loss):
+    """Rows are padded to one length, since a model for question answering sees its padding."""
+    augmenter = LexiconSubstitution(tokenizer, {word: [new[0]] for word, new in WORDS.items()}, replace_prob=0.5)
+    fields = {"max_steps": 2, "mmel_loss": mmel_loss, "optim": "sgd", "learning_rate": 0.1, "augmenter": augmenter}
+    fields |= {"lambda_p": 0.1, "max_grad_norm": 0.0, "train_sampling_strategy": "sequential"}
+    fields["padding"] = {"padding": "max_length", "max_length": 40}
+    rows = head.rows(tokenizer)[:8]
+    whole = train(MMELTrainer, head, rows=rows, per_device_train_batch_size=8, **fields)
+    parts = train(MMELTrainer, head, rows=rows, per_device_train_batch_size=2, gradient_accumulation_steps=4, **fields)
+    assert whole.gradients.norm() > 0
+    assert torch.allclose(whole.gradients, parts.gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_evaluation_on_groups_looks_at_the_originals(train, head, augmenter):
+    trainer = train(MMELTrainer, head, max_steps=1, augmenter=augmenter)
+    batch = next(iter(trainer.get_train_dataloader()))
+    trainer.model.eval()
+    with torch.no_grad():
+        loss = trainer.compute_loss(trainer.model, dict(batch))
+        plain = {
+            name: x if name == "labels" and x.dim() < 3 else x[:, 0].contiguous()
+            for name, x in batch.items()
+            if name not in ("variant_mask", "alignment")
+        }
+        expected = trainer.model(**plain).loss
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["single_label", "tokens"])
+@pytest.mark.parametrize("mmel_loss", [*METHODS, "none"])
+def test_class_weights_of_one_change_nothing_and_those_of_zero_leave_a_class_out(
+    train, tokenizer, augmenter, name, mmel_loss
+):
+    fields = {"max_steps": 3, "mmel_loss": mmel_loss, "optim": "sgd", "learning_rate": 0.1, "augmenter": augmenter}
+    plain, ones, half = (
+        train(MMELTrainer, TASK_HEADS[name], class_weights=weights, **fields)
+        for weights in (None, [1.0, 1.0], [0.0, 1.0])
+    )
+    assert torch.allclose(plain.gradients, ones.gradients, atol=1e-6, rtol=1e-4)
+    assert (plain.gradients - half.gradients).norm() > 1e-3
+    # Without the examples of class 0 the same sum of losses, over fewer items.
+    trainer = half
+    batch = next(iter(trainer.get_train_dataloader()))
+    whole = trainer.compute_loss(trainer.model.train(), dict(batch))
+    batch["labels"] = batch["labels"].masked_fill(batch["labels"] == 0, -100)
+    of_class_1 = trainer.compute_loss(trainer.model.train(), dict(batch))
+    labels = batch["labels"][:, 0] if batch["labels"].dim() == 3 else batch["labels"]
+    share = (labels == 1).sum() / ((labels == 1).sum() + (labels == -100).sum())
+    if name == "single_label":
+        assert whole.item() == pytest.approx((of_class_1 * share).item(), abs=1e-6)
+
+
+def test_class_weights_leave_the_weights_within_a_group_alone(train, augmenter):
+    fields = {"max_steps": 1, "mmel_loss": "hard", "lambda_p": 0.02, "augmenter": augmenter}
+    plain, weighted = (
+        train(MMELTrainer, TASK_HEADS["single_label"], class_weights=weights, **fields)
+        for weights in (None, [0.3, 5.0])
+    )
+    for name in ("mmel/max_weight", "mmel/effective_num_variants"):
+        a, b = (t.state.log_history[0][name] for t in (plain, weighted))
+        assert a == pytest.approx(b, abs=1e-5) and a > 0.3
+    assert plain.state.log_history[0]["loss"] != pytest.approx(weighted.state.log_history[0]["loss"], rel=1e-2)
