@@ -198,6 +198,19 @@ class MMELTrainer(Trainer):
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
         return count
 
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """The stock step, after which `loss_is_scaled_for_ga` is again what the user made it."""
+        loss_is_scaled_for_ga = self.loss_is_scaled_for_ga
+        try:
+            return super().training_step(model, inputs, num_items_in_batch)
+        finally:
+            self.loss_is_scaled_for_ga = loss_is_scaled_for_ga
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -226,8 +239,9 @@ class MMELTrainer(Trainer):
         if VARIANT_MASK not in inputs and model.training and self._class_weights is not None:
             inputs = as_groups(inputs)
         if VARIANT_MASK not in inputs:
-            self.loss_is_scaled_for_ga = type(self).loss_is_scaled_for_ga
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return super().compute_loss(
+                model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
+            )
 
         groups = Groups.of(inputs)
         if self._class_weights is None and not groups.variant_mask[:, 1:].any():
