@@ -43,9 +43,7 @@ def run_suite(checkout: Path, trainer: str, arguments: list[str]) -> dict[str, s
 def compare(stock: dict[str, str], ours: dict[str, str]) -> int:
     """Prints the tests that end differently; the exit status."""
     if not stock or not ours:
-        print(
-            "No test ran; expected the root of a checkout of transformers, and pytest arguments that name its tests."
-        )
+        print("No test ran; expected the root of a checkout of transformers, and arguments that name its tests.")
         return 2
     lost = 0
     for name in sorted({**stock, **ours}):
