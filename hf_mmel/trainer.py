@@ -59,6 +59,9 @@ class MMELTrainer(Trainer):
     Source: Yi et al., ICLR 2021, arXiv 2103.08933, equations 6 to 9.
     """
 
+    _class_weights: torch.Tensor | None = None  # both made by a training
+    _log_sums: torch.Tensor | None = None
+
     def __init__(
         self,
         model: PreTrainedModel | nn.Module | None = None,
@@ -84,21 +87,19 @@ class MMELTrainer(Trainer):
             model,
             MMELTrainingArguments(output_dir="tmp_trainer") if args is None else args,
             data_collator,
-            train_dataset,
-            eval_dataset,
-            processing_class,
-            model_init,
-            compute_loss_func,
-            compute_metrics,
-            callbacks,
-            optimizers,
-            optimizer_cls_and_kwargs,
-            preprocess_logits_for_metrics,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            model_init=model_init,
+            compute_loss_func=compute_loss_func,
+            compute_metrics=compute_metrics,
+            callbacks=callbacks,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
         self.augmenter = augmenter
         self._variant_collator = variant_collator
-        self._class_weights = None
-        self._log_sums = None
         if augmenter is None and variant_collator is None:
             return
         if augmenter is not None and variant_collator is not None:
@@ -192,24 +193,13 @@ class MMELTrainer(Trainer):
         in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._class_weights is not None)
         if not in_groups:
             return super()._get_num_items_in_batch(batch_samples, device)
-        batches = (batch if VARIANT_MASK in batch else as_groups(batch) for batch in batch_samples)
+        batches = [batch if VARIANT_MASK in batch else as_groups(batch) for batch in batch_samples]
         count = sum(num_items(batch) for batch in batches)
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
-        return count
-
-    def training_step(
-        self,
-        model: nn.Module,
-        inputs: dict[str, torch.Tensor | Any],
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> torch.Tensor:
-        """The stock step, after which `loss_is_scaled_for_ga` is again what the user made it."""
-        loss_is_scaled_for_ga = self.loss_is_scaled_for_ga
-        try:
-            return super().training_step(model, inputs, num_items_in_batch)
-        finally:
-            self.loss_is_scaled_for_ga = loss_is_scaled_for_ga
+        # `Trainer` divides a loss by the number of micro-batches where it does not believe it to be scaled already.
+        is_scaled = self.loss_is_scaled_for_ga
+        return count if (self.model_accepts_loss_kwargs if is_scaled is None else is_scaled) else count / len(batches)
 
     def compute_loss(
         self,
@@ -257,7 +247,6 @@ class MMELTrainer(Trainer):
         # believe that the model has divided by the item count already, yet the classification heads of BERT and others
         # return a plain mean, so that loss and gradient grow with the number of accumulation steps (transformers issue
         # 47688). Data-parallel training averages the gradients of the processes, where their sum is wanted.
-        self.loss_is_scaled_for_ga = num_items_in_batch is not None
         loss = mean_loss
         if num_items_in_batch is not None:
             loss = mean_loss * (num_items(inputs) * self.accelerator.num_processes / num_items_in_batch)
