@@ -233,14 +233,14 @@ class MMELTrainer(Trainer):
                 model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
             )
 
-        groups = Groups.of(inputs)
-        if self._class_weights is None and not groups.variant_mask[:, 1:].any():
+        groups, num_here = Groups.of(inputs), num_items(inputs)
+        if self._class_weights is None and num_here and not groups.variant_mask[:, 1:].any():
             # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             self._add_to_log(mean_loss.detach().expand(groups.variant_mask.shape), groups.variant_mask)
         else:
             outputs, total_loss = self._group_loss(model, groups)
-            mean_loss = total_loss / num_items(inputs)
+            mean_loss = total_loss / (num_here or 1)  # without a label the total is 0, and 0 / 0 would not do
 
         # The mean over this batch, by the share that it has in the examples of the whole update, is exact for any cut
         # into micro-batches and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer
@@ -249,7 +249,7 @@ class MMELTrainer(Trainer):
         # 47688). Data-parallel training averages the gradients of the processes, where their sum is wanted.
         loss = mean_loss
         if num_items_in_batch is not None:
-            loss = mean_loss * (num_items(inputs) * self.accelerator.num_processes / num_items_in_batch)
+            loss = mean_loss * (num_here * self.accelerator.num_processes / num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
     def _group_loss(self, model: nn.Module, groups: Groups) -> tuple[Any, torch.Tensor]:

@@ -1,18 +1,11 @@
 """The loss of an update is the mean over its examples, however they are cut into batches and processes."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from conftest import make_model, make_tokenizer
 from scripts.train_groups import train
 from trainer_runs import run, weights_of
 from transformers import Trainer, TrainingArguments
-
-
-SCRIPT = Path(__file__).parent / "scripts" / "train_groups.py"
 
 
 @pytest.mark.parametrize("num_examples", [8, 11])
@@ -55,26 +48,3 @@ def test_stock_trainer_is_off_by_the_number_of_accumulation_steps(arguments, tok
         _, gradients = run(Trainer, args, tokenizer, dataset.select(range(8)), dropout=0.0)
         norms[accumulation] = gradients.norm().item()
     assert norms[4] == pytest.approx(4 * norms[1], rel=1e-4)
-
-
-@pytest.mark.parametrize(("size", "accumulation", "augmenter"), [(4, 1, "masked_lm"), (2, 2, "lexicon")])
-def test_two_processes_equal_one(tmp_path, size, accumulation, augmenter):
-    (tmp_path / "one").mkdir()
-    reference = train(str(tmp_path / "one"), 8, augmenter, mmel_loss="hard", per_device_train_batch_size=8)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT)]
-    options = {
-        "num_examples": 8,
-        "augmenter": augmenter,
-        "mmel_loss": "hard",
-        "per_device_train_batch_size": size,
-        "gradient_accumulation_steps": accumulation,
-    }
-    command += [str(tmp_path), *(str(x) for name, value in options.items() for x in (f"--{name}", value))]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
-    state = torch.load(tmp_path / "state.pt", weights_only=False)
-    for name, weight in reference.model.state_dict().items():
-        assert torch.allclose(weight, state["weights"][name], atol=1e-6, rtol=0), name
-    for a, b in zip(reference.state.log_history[:2], state["logs"][:2], strict=True):
-        for name in ("loss", "mmel/loss_original", "mmel/loss_variants", "mmel/max_weight"):
-            assert a[name] == pytest.approx(b[name], abs=1e-5), name

@@ -1,7 +1,10 @@
-"""Trains a tiny model on groups of variants and writes its weights; launched on one process or on several."""
+"""Trains tiny models on groups of variants, one after the other; launched on one process or on several."""
 
 import argparse
+import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,8 +16,9 @@ sys.path[:0] = [str(TESTS), str(TESTS / "augment"), str(TESTS.parent)]
 from augmenters import masked_lm  # noqa: E402
 from conftest import SENTENCES, WORDS, make_model, make_tokenizer  # noqa: E402
 from datasets import Dataset  # noqa: E402
+from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 
-from augment import LexiconSubstitution, candidate_table  # noqa: E402
+from augment import GreedySearch, LexiconSubstitution, candidate_table  # noqa: E402
 from hf_mmel import MMELTrainer, MMELTrainingArguments  # noqa: E402
 
 
@@ -35,39 +39,66 @@ DEFAULTS = {
 }
 
 
-def train(output_dir: str, num_examples: int = 8, augmenter: str = "lexicon", **arguments) -> MMELTrainer:
-    """The trainer after its training on the first examples, in their order, without dropout."""
+class FailsInOneProcess(LexiconSubstitution):
+    """Makes no variants in the second process."""
+
+    def variants(self, *args, **kwargs):
+        if os.environ["RANK"] == "1":
+            raise RuntimeError("The variants of this process are out of reach.")
+        return super().variants(*args, **kwargs)
+
+
+def make_augmenter(kind: str, tokenizer, output_dir: str):
+    if kind == "masked_lm":
+        return masked_lm(tokenizer, cache_dir=str(Path(output_dir) / "cache"))
+    cls = FailsInOneProcess if kind == "failing" else LexiconSubstitution
+    lexicon = cls(tokenizer, WORDS, replace_prob=0.5)
+    return GreedySearch(lexicon) if kind == "greedy" else lexicon
+
+
+def train(
+    output_dir: str,
+    num_examples: int = 8,
+    augmenter: str = "lexicon",
+    rows: Sequence[int] | None = None,
+    labels: Sequence[int] = (0, 1, 0),
+    stream: bool = False,
+    dropout: float = 0.0,
+    resume_from_checkpoint: str | None = None,
+    **arguments,
+) -> MMELTrainer:
+    """The trainer after its training on the first examples, or on those with the numbers `rows`, in their order."""
     tokenizer = make_tokenizer("wordpiece")
-    texts = (SENTENCES * 2)[:num_examples]
-    dataset = Dataset.from_list([{**tokenizer(text), "label": i % 3 % 2} for i, text in enumerate(texts)])
+    rows = range(num_examples) if rows is None else rows
+    texts = SENTENCES * 2
+    dataset = Dataset.from_list([{**tokenizer(texts[i]), "label": labels[i % len(labels)]} for i in rows])
     defaults = {**DEFAULTS, "lambda_p": 0.1, "per_device_train_batch_size": 8, "max_steps": 2}
-    if augmenter == "lexicon":
-        source = LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5)
-    else:
-        source = masked_lm(tokenizer, cache_dir=str(Path(output_dir) / "cache"))
     trainer = MMELTrainer(
-        make_model(tokenizer),
+        make_model(tokenizer, dropout),
         MMELTrainingArguments(output_dir, **{**defaults, **arguments}),
-        train_dataset=dataset,
+        train_dataset=dataset.to_iterable_dataset() if stream else dataset,
+        eval_dataset=dataset,
         processing_class=tokenizer,
-        augmenter=source,
+        augmenter=make_augmenter(augmenter, tokenizer, output_dir),
     )
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume_from_checkpoint)
     return trainer
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("output_dir")
-    parser.add_argument("--num_examples", type=int)
-    parser.add_argument("--per_device_train_batch_size", type=int)
-    parser.add_argument("--gradient_accumulation_steps", type=int)
-    parser.add_argument("--mmel_loss")
-    parser.add_argument("--augmenter", default="lexicon")
-    options = vars(parser.parse_args())
+    parser.add_argument("output_dir", type=Path)
+    parser.add_argument("cases", type=json.loads, help="name -> arguments of train")
+    options = parser.parse_args()
+    shard_on_cpu()
     candidate_table.PART_ROWS = 3  # so that every process has parts of the table to make
-    trained = train(**options)
-    if trained.is_world_process_zero():
-        state = {"weights": trained.model.state_dict(), "logs": trained.state.log_history}
-        torch.save(state, Path(options["output_dir"]) / "state.pt")
+    results = {}
+    for name, case in options.cases.items():
+        trained = train(str(options.output_dir / name), **case)
+        results[name] = {
+            "weights": trained.accelerator.get_state_dict(trained.model_wrapped),
+            "logs": trained.state.log_history,
+            "num_local_weights": sum(getattr(p, "_local_tensor", p).numel() for p in trained.model.parameters()),
+        }
+    torch.save(results, options.output_dir / f"results{trained.args.process_index}.pt")
     trained.accelerator.end_training()  # gloo threads that outlive the interpreter abort the process
