@@ -123,6 +123,7 @@ class MMELTrainer(Trainer):
                 f"args is a {type(self.args).__name__}, which says nothing of the objective; to train on variants "
                 "pass hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
             )
+        self.args.check_objective()
         if self.compute_loss_func is not None:
             raise ValueError(
                 "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave "
@@ -145,6 +146,8 @@ class MMELTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, collating groups of variants where there is an augmenter."""
+        if self.augmenter is not None or self._variant_collator is not None:
+            self._check_objective()  # again, for the arguments may have been changed since
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
