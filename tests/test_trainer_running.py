@@ -28,7 +28,8 @@ def numbers_of(batches, dataset):
     numbers = []
     for batch in batches:
         original = {name: batch[name][:, 0] if batch[name].dim() == 3 else batch[name] for name in batch}
-        ids = [row[mask.bool()].tolist() for row, mask in zip(original["input_ids"], original["attention_mask"])]
+        pairs = zip(original["input_ids"], original["attention_mask"], strict=True)
+        ids = [row[mask.bool()].tolist() for row, mask in pairs]
         numbers.append(sorted(rows.index(row) for row in ids))
     return numbers
 
@@ -56,7 +57,7 @@ def test_batches_hold_the_examples_that_the_stock_sampler_puts_together(
     assert batches[1][0]["input_ids"].shape[:2] == batches[1][0]["variant_mask"].shape
     numbers = numbers_of(batches[1], texts)
     assert numbers == numbers_of(batches[0], texts)
-    assert sorted(sum(numbers, [])) == list(range(24))
+    assert sorted(i for batch in numbers for i in batch) == list(range(24))
     spread = np.mean([np.ptp([lengths[i] for i in batch]) for batch in numbers])
     assert (spread < 4) == (strategy in ("group_by_length", "batch_rebalance"))
 
