@@ -237,8 +237,9 @@ class MMELTrainer(Trainer):
             )
 
         groups = Groups.of(inputs)
-        if self._class_weights is None and not groups.variant_mask[:, 1:].any():
+        if self._class_weights is None and self.args.n_gpu <= 1 and not groups.variant_mask[:, 1:].any():
             # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
+            # Except with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples.
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             self._add_to_log(mean_loss.detach().expand(groups.variant_mask.shape), groups.variant_mask)
         else:
