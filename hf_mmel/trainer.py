@@ -112,8 +112,9 @@ class MMELTrainer(Trainer):
         check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
         self._epoch_callback = _EpochCallback()
         self.add_callback(self._epoch_callback)
-        collator = self._build_variant_collator()  # what does not fit shows here, before any work is done
-        if collator is not None and isinstance(collator.augmenter, GreedySearch) and not self._search_callbacks():
+        self._build_variant_collator()  # what does not fit shows here, before any work is done
+        source = augmenter if variant_collator is None else variant_collator.augmenter
+        if isinstance(source, GreedySearch) and not self._search_callbacks():
             self.add_callback(GreedySearchCallback())
 
     def _check_objective(self) -> None:
@@ -151,6 +152,8 @@ class MMELTrainer(Trainer):
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
+            for callback in self._search_callbacks():
+                callback.collator = None  # that of an earlier training, with variants
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset)
         check_labels(self.train_dataset, getattr(self.model, "config", None), self.args.label_smoothing_factor)
