@@ -160,9 +160,8 @@ class MMELTrainer(Trainer):
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
-        self._epoch_callback.collator = collator
+        self._epoch_callback.newest_collator = collator
         self._prepare_search(collator)
-        self._log_sums = None
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
         # So with the columns that the augmenter reads, which the model's forward does not name.
         self._set_signature_columns_if_needed()
@@ -178,6 +177,11 @@ class MMELTrainer(Trainer):
             return super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
+
+    def set_initial_training_values(self, *args, **kwargs) -> tuple:
+        """The stock numbers of steps and epochs; the figures of the variants begin anew with the training."""
+        self._log_sums = None
+        return super().set_initial_training_values(*args, **kwargs)
 
     def _search_callbacks(self) -> list[GreedySearchCallback]:
         return [callback for callback in self.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)]
@@ -330,9 +334,10 @@ class MMELTrainer(Trainer):
 class _EpochCallback(TrainerCallback):
     """Tells the collator which epoch begins; `Trainer` tells samplers and data sets only."""
 
-    collator: VariantCollator | None = None
+    newest_collator: VariantCollator | None = None  # of the last data loader made, which a callback may ask for, too
 
     def on_train_begin(self, args, state, control, **kwargs):
+        self.collator = self.newest_collator
         self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
 
     def on_epoch_begin(self, args, state, control, **kwargs):
