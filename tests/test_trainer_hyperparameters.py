@@ -7,6 +7,7 @@ from conftest import make_model
 from trainer_runs import run, weights_of
 from transformers import Trainer, TrainingArguments
 
+from augment import GreedySearch
 from hf_mmel import MMELTrainer
 
 
@@ -120,3 +121,13 @@ def test_whole_numbers_given_do_not_round_those_proposed(search):
     trials = [{"lambda_p": 0.3, "lambda_t": 0.7, "mmel_loss": "soft"}]
     trainer, _ = search(trials, fields={"lambda_p": 1, "lambda_t": 1})
     assert (trainer.args.lambda_p, trainer.args.lambda_t) == (0.3, 0.7)
+
+
+def test_a_trial_with_variants_has_them_searched_and_one_without_does_not(search, augmenter, monkeypatch):
+    searches = []
+    monkeypatch.setattr("hf_mmel.search.search_variants", lambda *args, **kwargs: searches.append(args[3]) or 0)
+    for names, number in ((["none"], 0), (["none", "hard"], 1), (["hard", "none"], 1)):
+        searches.clear()
+        trials = [{"mmel_loss": name, "num_variants": 2} for name in names]
+        search(trials, augmenter=GreedySearch(augmenter), fields={"mmel_loss": names[0]})
+        assert searches == [2] * number

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SENTENCES, make_model
+from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from trainer_runs import run, weights_of
 from transformers import Trainer, TrainingArguments
 
+from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
 
 
@@ -200,24 +201,28 @@ class TwoReplicas(torch.nn.DataParallel):
         TwoReplicas.num_calls += 1
         halves = zip(*(tensor.chunk(2) for tensor in inputs.values()), strict=True)
         outputs = [self.module(**dict(zip(inputs, half, strict=True))) for half in halves]
-        return type(outputs[0])({name: torch.cat([output[name] for output in outputs]) for name in outputs[0]})
+        joined = {name: [output[name] for output in outputs] for name in outputs[0]}
+        return type(outputs[0])({name: torch.cat([torch.atleast_1d(x) for x in xs]) for name, xs in joined.items()})
 
 
 @LOSSES
 @pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("words", [WORDS, {"zebra": ["film"]}], ids=["variants", "no variants"])
 def test_data_parallel_devices_give_the_updates_of_one_device(
-    arguments, tokenizer, texts, augmenter, mmel_loss, accumulation, monkeypatch
+    arguments, tokenizer, texts, mmel_loss, accumulation, words, monkeypatch
 ):
-    """Present variants are flattened before the model and grouped after it, so that any cut of the rows will do."""
+    """Present variants are rows before the model and groups after it, so that any cut of the rows will do."""
     monkeypatch.setattr(torch.nn, "DataParallel", TwoReplicas)
     monkeypatch.setattr(TwoReplicas, "num_calls", 0)
+    given = {"dropout": 0.0, "augmenter": LexiconSubstitution(tokenizer, words)}
+    texts = texts.select(range(23))  # the last batch cannot be halved
     fields = {**SGD, "mmel_loss": mmel_loss, "logging_steps": 1, "gradient_accumulation_steps": accumulation}
     one_args = arguments(**fields, per_device_train_batch_size=6)
-    one, gradients = run(MMELTrainer, one_args, tokenizer, texts, dropout=0.0, augmenter=augmenter)
+    one, gradients = run(MMELTrainer, one_args, tokenizer, texts, **given)
     assert TwoReplicas.num_calls == 0 and gradients.norm() > 1e-2
     args = arguments(**fields, per_device_train_batch_size=3)
     args._n_gpu = 2
-    two, _ = run(MMELTrainer, args, tokenizer, texts, dropout=0.0, augmenter=augmenter)
+    two, _ = run(MMELTrainer, args, tokenizer, texts, **given)
     assert TwoReplicas.num_calls == 12
     assert torch.allclose(weights_of(one), weights_of(two), atol=1e-6, rtol=0)
     for a, b in zip(one.state.log_history, two.state.log_history, strict=True):
