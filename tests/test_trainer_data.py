@@ -4,7 +4,6 @@ from itertools import chain
 
 import pytest
 import torch
-from conftest import make_model
 from datasets import Dataset
 from test_trainer_resuming import Stream
 from trainer_runs import run, weights_of
@@ -103,23 +102,3 @@ def test_columns_of_text_change_nothing_removed_or_not(arguments, tokenizer, dat
         )
         assert same_batches(plain.batches, trainer.batches)
         assert torch.equal(weights_of(plain), weights_of(trainer))
-
-
-def test_the_columns_of_a_stream_reach_evaluation_as_they_are(arguments, tokenizer, dataset, augmenter):
-    """The collator of the groups, and what it keeps for the augmenter, serve training alone."""
-    spans = dataset.add_column("keep_spans", [[[1, 2]]] * 9).add_column("text", ["film"] * 9)
-    losses = []
-    for data in (dataset, spans.to_iterable_dataset()):
-        trainer = MMELTrainer(
-            make_model(tokenizer),
-            arguments(**FIELDS, max_steps=2),
-            train_dataset=data,
-            eval_dataset=data,
-            processing_class=tokenizer,
-            augmenter=augmenter,
-        )
-        losses.append(trainer.evaluate()["eval_loss"])
-        trainer.train()
-        trained = trainer.evaluate()["eval_loss"]
-        assert trained != losses[-1]
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
