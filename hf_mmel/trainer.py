@@ -7,7 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import DataCollator, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    DataCollator,
+    EvalPrediction,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
@@ -59,8 +67,9 @@ class MMELTrainer(Trainer):
     Source: Yi et al., ICLR 2021, arXiv 2103.08933, equations 6 to 9.
     """
 
-    _class_weights: torch.Tensor | None = None  # both made by a training
-    _log_sums: torch.Tensor | None = None
+    # Made by a training. The sums of the figures go with the state of the training that they belong to.
+    _class_weights: torch.Tensor | None = None
+    _log_sums: tuple[TrainerState, torch.Tensor] | None = None
 
     def __init__(
         self,
@@ -112,8 +121,9 @@ class MMELTrainer(Trainer):
         check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
         self._epoch_callback = _EpochCallback()
         self.add_callback(self._epoch_callback)
-        collator = self._build_variant_collator()  # what does not fit shows here, before any work is done
-        if collator is not None and isinstance(collator.augmenter, GreedySearch) and not self._search_callbacks():
+        self._build_variant_collator()  # what does not fit shows here, before any work is done
+        source = augmenter if variant_collator is None else variant_collator.augmenter
+        if isinstance(source, GreedySearch) and not self._search_callbacks():
             self.add_callback(GreedySearchCallback())
 
     def _check_objective(self) -> None:
@@ -123,6 +133,7 @@ class MMELTrainer(Trainer):
                 f"args is a {type(self.args).__name__}, which says nothing of the objective; to train on variants "
                 "pass hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
             )
+        self.args.check_objective()
         if self.compute_loss_func is not None:
             raise ValueError(
                 "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave "
@@ -145,18 +156,21 @@ class MMELTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, collating groups of variants where there is an augmenter."""
+        if self.augmenter is not None or self._variant_collator is not None:
+            self._check_objective()  # again, for the arguments may have been changed since
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
+            for callback in self._search_callbacks():
+                callback.collator = None  # that of an earlier training, with variants
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset)
         check_labels(self.train_dataset, getattr(self.model, "config", None), self.args.label_smoothing_factor)
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
-        self._epoch_callback.collator = collator
+        self._epoch_callback.newest_collator = collator
         self._prepare_search(collator)
-        self._log_sums = None
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
         # So with the columns that the augmenter reads, which the model's forward does not name.
         self._set_signature_columns_if_needed()
@@ -234,8 +248,10 @@ class MMELTrainer(Trainer):
             )
 
         groups, num_here = Groups.of(inputs), num_items(inputs)
-        if self._class_weights is None and num_here and not groups.variant_mask[:, 1:].any():
+        has_variants = bool(groups.variant_mask[:, 1:].any())
+        if num_here and not has_variants and self._class_weights is None and self.args.n_gpu <= 1:
             # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
+            # Except with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples.
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             self._add_to_log(mean_loss.detach().expand(groups.variant_mask.shape), groups.variant_mask)
         else:
@@ -304,12 +320,14 @@ class MMELTrainer(Trainer):
                 entropies.exp().masked_fill(~has_variants, 0).sum(),
             ]
         )
-        self._log_sums = sums if self._log_sums is None else self._log_sums + sums
+        if self._log_sums is not None and self._log_sums[0] is self.state:  # else left over from an earlier training
+            sums = self._log_sums[1] + sums
+        self._log_sums = self.state, sums
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the figures of the variants to a training loss that is logged."""
-        if "loss" in logs and self._log_sums is not None:
-            sums = self.accelerator.reduce(self._log_sums, reduction="sum").tolist()
+        if "loss" in logs and self._log_sums is not None and self._log_sums[0] is self.state:
+            sums = self.accelerator.reduce(self._log_sums[1], reduction="sum").tolist()
             self._log_sums = None
             examples, loss_original, variants, loss_variants, groups, max_weight, effective = sums
             logs["mmel/loss_original"] = loss_original / examples
@@ -323,9 +341,10 @@ class MMELTrainer(Trainer):
 class _EpochCallback(TrainerCallback):
     """Tells the collator which epoch begins; `Trainer` tells samplers and data sets only."""
 
-    collator: VariantCollator | None = None
+    newest_collator: VariantCollator | None = None  # of the last data loader made, which a callback may ask for, too
 
     def on_train_begin(self, args, state, control, **kwargs):
+        self.collator = self.newest_collator
         self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
 
     def on_epoch_begin(self, args, state, control, **kwargs):

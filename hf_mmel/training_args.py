@@ -79,6 +79,19 @@ class MMELTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self):
+        self.check_objective()
+        # A hyperparameter search casts what it proposes to the type that it finds: 1 would make 0 of 0.5.
+        self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
+        self.num_variants = int(self.num_variants)
+        if self.class_weights is not None and self.class_weights != "balanced":
+            self.class_weights = _numbers("class_weights", self.class_weights)
+        super().__post_init__()
+
+    def check_objective(self) -> None:
+        """
+        Raises the `ValueError`s named above. [`MMELTrainer`] asks once more where a training begins, since a
+        hyperparameter search sets the fields of finished arguments.
+        """
         if self.mmel_loss not in MMEL_LOSSES:
             raise ValueError(f"mmel_loss is {self.mmel_loss!r}; expected one of {', '.join(map(repr, MMEL_LOSSES))}.")
         if not self.lambda_p >= 0:  # NaN fails this comparison, too
@@ -90,9 +103,6 @@ class MMELTrainingArguments(TrainingArguments):
                 f"num_variants is {self.num_variants}; expected a whole number >= 1. "
                 "To train without variants set mmel_loss='none'."
             )
-        if self.class_weights is not None and self.class_weights != "balanced":
-            self.class_weights = _numbers("class_weights", self.class_weights)
-        super().__post_init__()
 
 
 def _numbers(name: str, value: list[float] | str) -> list[float]:

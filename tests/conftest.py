@@ -1,5 +1,6 @@
 """Tiny tokenizers and models, made in seconds and without a network."""
 
+import gc
 import re
 import string
 from pathlib import Path
@@ -22,6 +23,15 @@ settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
 torch.set_num_threads(1)  # more cost tiny models time, and far more where several processes share the cores
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collect_no_libraries():
+    """`Trainer` collects garbage wherever a training begins, and would go through all that is imported each time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
 
 SENTENCES = [
     "the movie was awful and the actors ran away",
