@@ -15,22 +15,17 @@ import csv
 import json
 import random
 import statistics
-import sys
 import time
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from _tiny import METHODS, make_tokenizer
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, set_seed
+
+import run_glue_mmel
+from augment import WordNetSynonyms
 
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import run_glue_mmel  # noqa: E402
-from augment import WordNetSynonyms  # noqa: E402
-
-
-METHODS = {"none": "no augmentation", "uniform": "uniform augmentation", "hard": "MMEL-H", "soft": "MMEL-S"}
 NUM_TRAIN, NUM_VALIDATION = 200, 1000
 ASPECTS = ["plot", "music", "ending", "cast", "humor", "pace", "dialogue", "photography"]
 OPENINGS = ["", "i think", "honestly ,", "to me", "as expected ,", "this time"]
@@ -74,21 +69,11 @@ def write_data(folder: Path) -> None:
 
 def write_model(folder: Path) -> PreTrainedTokenizerFast:
     """A BERT of two layers with random weights, and a tokenizer with all letters and the words of both lists."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    words = {word for words in (TRAINING_WORDS, HELD_OUT_WORDS) for group in words.values() for word in group}
-    words |= {word for text in [*ASPECTS, *OPENINGS, "the is and . ,"] for word in text.split()} | set(letters)
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = [*special, *sorted(words), *(f"##{letter}" for letter in letters)]
-    backend = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    backend.decoder = decoders.WordPiece()
-    names = dict(zip(["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"], special, strict=True))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64, **names)
+    words = [word for words in (TRAINING_WORDS, HELD_OUT_WORDS) for group in words.values() for word in group]
+    tokenizer = make_tokenizer([*words, *ASPECTS, *OPENINGS, "the is and . ,"])
     tokenizer.save_pretrained(folder)
     config = BertConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(tokenizer),
         hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
