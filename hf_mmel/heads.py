@@ -127,6 +127,7 @@ class SequenceClassificationHead(Head):
         return divergence(logits, soft_labels, self._problem_type(logits, groups.targets[LABELS]))
 
 
+@dataclass  # else its __post_init__ is not called
 class MultipleChoiceHead(SequenceClassificationHead):
     """One of the choices of each example, whose number stands for a class."""
 
@@ -161,6 +162,7 @@ class TokenClassificationHead(Head):
         return Losses((per_word * weights).sum(dim=-1), weights.sum(dim=-1)).mean()
 
 
+@dataclass  # else its __post_init__ is not called
 class QuestionAnsweringHead(Head):
     """
     First and last token of an answer. The loss is the mean of both cross entropies over the tokens, and the divergence
