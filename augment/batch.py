@@ -321,6 +321,10 @@ def are_of_tokens(labels: Any, row: list[int], special: Set[int]) -> bool:
     Whether the labels of an example are those of its tokens: whole numbers, one for each of them, with -100 for
     special tokens. Several labels of a text as a whole, 0 or 1 each, may happen to be as many as its tokens.
     """
-    if not isinstance(labels, list) or len(labels) != len(row) or not all(isinstance(x, int) for x in labels):
+    if (
+        not isinstance(labels, list)
+        or len(labels) != len(row)
+        or not all(isinstance(x, (int, np.integer)) for x in labels)
+    ):
         return False
     return IGNORE_INDEX in labels or special.isdisjoint(row)
