@@ -191,9 +191,10 @@ class VariantCollator:
 
 def _plain(value: Any) -> Any:
     """A list for the tuple, tensor or array that a formatted data set gives, so that all rows are of one kind."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return list(value) if isinstance(value, tuple) else value
+    value = value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
+    if isinstance(value, list) and value and (hasattr(value[0], "tolist") or isinstance(value[0], tuple)):
+        return [_plain(part) for part in value]  # choices of different lengths
+    return value
 
 
 def _fingerprint(input_ids: list[int]) -> int:
