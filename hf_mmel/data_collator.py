@@ -164,7 +164,9 @@ class VariantCollator:
             for row in group
         ]
         shape = (len(groups), self.num_variants + 1)
-        collated = self.data_collator(rows)
+        collated = dict(self.data_collator(rows))
+        if POSITIONS[0] in collated and self.tokenizer.padding_side == "left":
+            collated.update(_moved_by_padding(rows, collated))
         batch = {name: tensor.view(*shape, *tensor.shape[1:]) for name, tensor in collated.items()}
         if ALIGNMENT in groups[0][0]:
             batch[ALIGNMENT] = self._alignment(groups, batch["input_ids"].shape[-1])
@@ -209,6 +211,13 @@ def _with_positions(row: dict[str, Any]) -> dict[str, Any]:
         return row
     start, stop = row[_SPANS][-1]
     return {**row, POSITIONS[0]: start, POSITIONS[1]: stop - 1}
+
+
+def _moved_by_padding(rows: list[dict[str, Any]], collated: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The answers of rows that were padded on the left, moved by the padding, unless the data collator has done it."""
+    padding = collated["input_ids"].shape[-1] - torch.tensor([len(row["input_ids"]) for row in rows])
+    given = {name: torch.tensor([row[name] for row in rows]) for name in POSITIONS}
+    return {name: places + padding for name, places in given.items() if places.equal(collated[name])}
 
 
 def _choices(example: dict[str, Any]) -> list[dict[str, Any]]:

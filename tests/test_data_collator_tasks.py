@@ -159,7 +159,7 @@ def test_the_answer_is_untouched_and_the_positions_point_to_it(sided, padding, a
             places = batch["alignment"][i, k, start + offset : end + offset + 1].tolist()
             assert places == list(range(first, last + 1))
             moved += first != batch["start_positions"][i, 0]
-    assert moved or answer is None
+    assert moved or answer is None or sided.padding_side == "left"
 
 
 def test_spans_to_keep_besides_the_answer_stay(sided, padding):
