@@ -123,6 +123,8 @@ class VariantCollator:
                 )
         nested = bool(examples[0]["input_ids"]) and isinstance(examples[0]["input_ids"][0], list)
         rows = [row for example in examples for row in (_choices(example) if nested else [self._marked(example)])]
+        if any(ALIGNMENT in row for row in rows):
+            _check_labels(rows)
         epoch = int(self._epoch)
         seeds = [(self.seed, epoch, _fingerprint(row["input_ids"])) for row in rows]
         variants = self.augmenter.variants(rows, self.num_variants, seeds)
@@ -197,6 +199,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list) and value and (hasattr(value[0], "tolist") or isinstance(value[0], tuple)):
         return [_plain(part) for part in value]  # choices of different lengths
     return value
+
+
+def _check_labels(rows: list[dict[str, Any]]) -> None:
+    """Refuses a batch in which some rows have a label per token, or an answer, and others not."""
+    for row in rows:
+        if ALIGNMENT not in row:
+            raise ValueError(
+                f"An example of {len(row['input_ids'])} tokens has the labels {row.get(LABELS)!r:.80}, where others "
+                "of its batch have one for each token, or an answer; expected so of all of them, with -100 for "
+                "special tokens."
+            )
 
 
 def _fingerprint(input_ids: list[int]) -> int:

@@ -78,6 +78,7 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
     if _is_list(labels.type) and pa.types.is_integer(labels.type.value_type):
         if getattr(config, "problem_type", None) == "multi_label_classification":
             return
+        _check_lengths(labels, ids, name)
         rows, labels = pc.list_parent_indices(labels), pc.list_flatten(labels)
     elif _is_list(ids.type) and _is_list(ids.type.value_type) and len(ids):
         num_labels, classes = len(ids[0]), "choices"
@@ -91,6 +92,24 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
                 f"Row {row} of train_dataset has the {name} {labels[place]}; there are {num_labels} {classes}, "
                 f"so expected 0 to {num_labels - 1}. Correct the label, or load the model with more labels."
             )
+
+
+def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str) -> None:
+    """Refuses labels of tokens that are not as many as the tokens, or that lack one."""
+    num_labels, num_tokens = pc.list_value_length(labels), pc.list_value_length(ids)
+    if pc.all(pc.equal(num_labels, 1)).as_py():  # one for each text, though in a list
+        return
+    fits = pc.equal(num_labels, num_tokens)
+    if not pc.all(fits).as_py():
+        row = pc.index(fits, False).as_py()
+        raise ValueError(
+            f"Row {row} of train_dataset has {num_labels[row]} {name} for {num_tokens[row]} tokens; expected one for "
+            "each of its input_ids, with -100 for special tokens and for the pieces of a word after its first."
+        )
+    missing = pc.is_null(pc.list_flatten(labels))
+    if pc.any(missing).as_py():
+        row = pc.list_parent_indices(labels)[pc.index(missing, True).as_py()]
+        raise ValueError(f"Row {row} of train_dataset has {name} without a value; give each token one, or -100.")
 
 
 def _check_answers(dataset: datasets.Dataset) -> None:
