@@ -262,7 +262,7 @@ def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
                 rows = plain.select_columns("input_ids")[begin:end]["input_ids"]
             else:
                 rows = [dataset[i]["input_ids"] for i in range(begin, end)]
-            nested = len(rows) > 0 and len(rows[0]) > 0 and hasattr(rows[0][0], "__len__")
+            nested = len(rows) > 0 and len(rows[0]) > 0 and np.ndim(rows[0][0]) > 0
             yield [choice for row in rows for choice in row] if nested else rows
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("The data set has rows without input_ids; expected those of a tokenizer.") from error

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from augmenters import AUGMENTERS, lexicon, masked_lm
 from conftest import SENTENCES, WORDS
 from datasets import Dataset
@@ -270,22 +271,30 @@ def choices_of(tokenizer) -> list[dict]:
     return rows
 
 
-@pytest.mark.parametrize("kind", ["list", "dataset", "torch", "transform"])
+ROWS = {
+    "list": lambda rows: rows,
+    "arrays": lambda rows: [{"input_ids": as_arrays(row["input_ids"], np.array)} for row in rows],
+    "tensors": lambda rows: [{"input_ids": as_arrays(row["input_ids"], torch.tensor)} for row in rows],
+    "dataset": Dataset.from_list,
+    "torch": lambda rows: Dataset.from_list(rows).with_format("torch"),
+    "transform": lambda rows: Dataset.from_list(rows).with_transform(lambda rows: rows),
+}
+
+
+def as_arrays(ids, kind):
+    return [kind(choice) for choice in ids] if isinstance(ids[0], list) else kind(ids)
+
+
+@pytest.mark.parametrize("kind", ROWS)
 def test_a_table_of_choices_is_that_of_their_rows(tokenizer, tmp_path, kind):
     nested = choices_of(tokenizer)
     flat = [{"input_ids": ids} for row in nested for ids in row["input_ids"]]
-    dataset = Dataset.from_list(nested)
-    given = {
-        "list": nested,
-        "dataset": dataset,
-        "torch": dataset.with_format("torch"),
-        "transform": dataset.with_transform(lambda rows: rows),
-    }[kind]
     expected = masked_lm(tokenizer).precompute(flat, tmp_path / "flat")._table
-    table = masked_lm(tokenizer).precompute(given, tmp_path / "nested")._table
-    assert len(table) == len(expected) == len({tuple(row["input_ids"]) for row in flat}) > 9
-    for name in ("keys.npy", "first.npy", "entries.npy"):
-        assert (table.folder / name).read_bytes() == (expected.folder / name).read_bytes()
+    assert len(expected) == len({tuple(row["input_ids"]) for row in flat}) > 9
+    for name, rows in (("nested", nested), ("rows", flat)):
+        table = masked_lm(tokenizer).precompute(ROWS[kind](rows), tmp_path / name)._table
+        for file in ("keys.npy", "first.npy", "entries.npy"):
+            assert (table.folder / file).read_bytes() == (expected.folder / file).read_bytes()
 
 
 def test_pairs_keep_their_parts_and_their_labels(build, any_tokenizer):
