@@ -155,9 +155,9 @@ def check_searchable(examples: Any) -> None:
             "or train with the candidates of the GreedySearch as the augmenter."
         )
     example = examples[0] if len(examples) else {"input_ids": []}
-    ids, labels = example["input_ids"], example.get(LABELS)
+    ids, labels = _plain(example["input_ids"]), _plain(example.get(LABELS))
     of_tokens = isinstance(labels, list) and IGNORE_INDEX in labels
-    if of_tokens or POSITIONS[0] in example or (len(ids) and hasattr(ids[0], "__len__")):
+    if of_tokens or POSITIONS[0] in example or (len(ids) and isinstance(ids[0], list)):
         raise TypeError(
             f"The examples have the columns {sorted(example)}, for question answering, multiple choice or labels of "
             "tokens; a greedy search scores the variants of whole texts. Train with the candidates of the "

@@ -10,12 +10,14 @@ import torch
 from conftest import make_model
 from datasets import Dataset
 from scripts import search_groups
+from task_heads import TASK_HEADS
 from trainer_runs import weights_of
-from transformers import DataCollatorWithPadding, TrainerCallback
+from transformers import BertForSequenceClassification, DataCollatorWithPadding, TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
 from hf_mmel import GreedySearchCallback, MMELTrainer, VariantCollator, search_variants
 from hf_mmel.functional import divergence, per_variant_loss
+from hf_mmel.search import check_searchable
 
 
 SCRIPT = Path(search_groups.__file__)
@@ -353,3 +355,18 @@ def test_what_does_not_go_together_is_refused(arguments, tokenizer, small_datase
     for name in ("refresh_epochs", "max_examples", "batch_size"):
         with pytest.raises(ValueError, match=f"{name} is 0"):
             GreedySearchCallback(**{name: 0})
+
+
+@pytest.mark.parametrize("kind", [None, "torch", "numpy"])
+@pytest.mark.parametrize("name", TASK_HEADS)
+def test_heads_other_than_those_of_texts_are_not_searched(tokenizer, name, kind):
+    head = TASK_HEADS[name]
+    dataset = Dataset.from_list(head.rows(tokenizer)).with_format(kind)
+    if head.model_class is BertForSequenceClassification:
+        check_searchable(dataset)
+        check_searchable(dataset.select([]))
+        return
+    with pytest.raises(TypeError, match="a greedy search scores the variants of whole texts"):
+        check_searchable(dataset)
+    with pytest.raises(TypeError, match="for question answering, multiple choice or labels of tokens"):
+        check_searchable([dataset[0]])
