@@ -83,8 +83,9 @@ class MMELTrainingArguments(TrainingArguments):
         # A hyperparameter search casts what it proposes to the type that it finds: 1 would make 0 of 0.5.
         self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
         self.num_variants = int(self.num_variants)
-        if self.class_weights is not None and self.class_weights != "balanced":
-            self.class_weights = _numbers("class_weights", self.class_weights)
+        weights = self.class_weights
+        if weights is not None and not (isinstance(weights, str) and weights == "balanced"):  # an array compares apart
+            self.class_weights = _numbers("class_weights", weights)
         super().__post_init__()
 
     def check_objective(self) -> None:

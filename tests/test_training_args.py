@@ -1,8 +1,12 @@
 """The fields of the objective, refused early when they make no sense."""
 
+import json
 import math
+import re
 
+import numpy as np
 import pytest
+import torch
 from transformers import HfArgumentParser, TrainingArguments
 
 from hf_mmel import MMELTrainingArguments
@@ -46,6 +50,29 @@ def test_the_command_line_reads_every_field(tmp_path):
     )
     assert (args.mmel_loss, args.lambda_p, args.lambda_t, args.num_variants) == ("hard", math.inf, 0.5, 8)
     assert args.reweight_original is False and args.soft_label_gradient is True
+
+
+@pytest.mark.parametrize("text", ["0.5,2", "[0.5, 2.0]", "0.5, 2"])
+def test_class_weights_are_numbers_however_they_come(tmp_path, text):
+    for value in (text, [0.5, 2], (0.5, 2.0), np.array([0.5, 2.0]), torch.tensor([0.5, 2.0])):
+        args = MMELTrainingArguments(str(tmp_path), class_weights=value)
+        assert args.class_weights == [0.5, 2.0] and {type(number) for number in args.class_weights} == {float}
+        assert json.loads(args.to_json_string())["class_weights"] == [0.5, 2.0]
+    for value, expected in ((text, [0.5, 2.0]), ("balanced", "balanced")):
+        line = ["--output_dir", str(tmp_path), "--class_weights", value]
+        (args,) = HfArgumentParser(MMELTrainingArguments).parse_args_into_dataclasses(line)
+        assert args.class_weights == expected
+    (args,) = HfArgumentParser(MMELTrainingArguments).parse_dict({"output_dir": str(tmp_path), "class_weights": text})
+    assert args.class_weights == [0.5, 2.0]
+    assert MMELTrainingArguments(str(tmp_path)).class_weights is None
+
+
+@pytest.mark.parametrize(
+    "value", ["Balanced", "", "a,b", "1,,2", [], [-1.0], [math.nan], [math.inf], ["a"], 2.0, {}, [[1]]]
+)
+def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    with pytest.raises(ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced' or finite"):
+        MMELTrainingArguments(str(tmp_path), class_weights=value)
 
 
 def test_every_field_has_a_help_text():
