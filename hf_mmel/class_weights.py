@@ -1,11 +1,14 @@
 """Weights of classes, for data in which some are rare."""
 
+import math
 from typing import Any
 
 import datasets
 import torch
+from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, TrainingArguments
 
+from .data_collator import _plain
 from .groups import IGNORE_INDEX, POSITIONS
 from .validation import LABEL_COLUMNS
 
@@ -14,9 +17,9 @@ def class_weights_of(args: TrainingArguments, dataset: Any, config: PretrainedCo
     """
     The factor of the loss of each class that `args.class_weights` asks for.
 
-    `"balanced"` gives class c the factor `n / (C n_c)`, with n_c of the n labels of the training set its own: each
-    class has the same share in the sum of the losses, and the mean factor is 1 (King and Zeng, *Logistic regression in
-    rare events data*, 2001). A class without examples has 0.
+    `"balanced"` gives class c the factor `n / (C n_c)`, with n_c of the n labels of the training set its own and C the
+    classes among them: each has the same share in the sum of the losses, and the mean factor is 1 (King and Zeng,
+    *Logistic regression in rare events data*, 2001). A class without examples has 0.
 
     Args:
         args (`TrainingArguments`): With `class_weights`, or without.
@@ -28,7 +31,7 @@ def class_weights_of(args: TrainingArguments, dataset: Any, config: PretrainedCo
 
     Raises:
         `ValueError`: if the labels are not those of one class per example or word, the weights are not as many as the
-            classes, or labels of a stream are to be counted.
+            classes, labels of a stream are to be counted, or one of them is missing or no class.
     """
     asked = getattr(args, "class_weights", None)
     if asked is None:
@@ -39,14 +42,22 @@ def class_weights_of(args: TrainingArguments, dataset: Any, config: PretrainedCo
         if num_labels is not None and len(asked) != num_labels:
             raise ValueError(f"class_weights are {len(asked)} numbers; expected {num_labels}, one for each class.")
         return torch.tensor(asked)
-    if not hasattr(dataset, "__len__"):
+    if _is_stream(dataset):
         raise ValueError(
             "class_weights='balanced' counts the labels of the training set, but that is a stream; give the weights "
             "as a list of numbers, one for each class."
         )
-    labels = torch.tensor(_labels(dataset))
-    counts = torch.bincount(labels[labels != IGNORE_INDEX], minlength=num_labels or 0)
-    return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), 0.0)
+    labels = torch.tensor(_labels(dataset), dtype=torch.long)
+    labels = labels[labels != IGNORE_INDEX]
+    outside = labels[(labels < 0) | (labels >= (num_labels or math.inf))]
+    if len(outside):
+        raise ValueError(
+            f"train_dataset has the label {outside[0]}; there are {num_labels} classes, so expected 0 to "
+            f"{(num_labels or math.inf) - 1}. Correct the label, or load the model with more labels."
+        )
+    counts = torch.bincount(labels, minlength=num_labels or 0)
+    present = counts > 0
+    return torch.where(present, counts.sum() / (present.sum() * counts.clamp(min=1)), 0.0)
 
 
 def _check_classes(dataset: Any, config: PretrainedConfig | None) -> None:
@@ -68,17 +79,29 @@ def _check_classes(dataset: Any, config: PretrainedConfig | None) -> None:
     raise ValueError(f"class_weights are given, but {found}; they are for classes of texts or words. Leave them out.")
 
 
+def _is_stream(dataset: Any) -> bool:
+    return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__")
+
+
 def _first_row(dataset: Any) -> dict[str, Any]:
-    row = dataset[0] if hasattr(dataset, "__len__") and len(dataset) else {}
-    return {name: x.tolist() if hasattr(x, "tolist") else x for name, x in row.items()}
+    row = {} if _is_stream(dataset) or not len(dataset) else dataset[0]
+    return {name: _plain(value) for name, value in row.items()}
 
 
 def _labels(dataset: Any) -> list[int]:
     """All labels of a data set, those of its words one after the other."""
-    if isinstance(dataset, datasets.Dataset):
-        name = next(name for name in LABEL_COLUMNS if name in dataset.column_names)
-        labels = dataset.with_format(None)[name]
+    if isinstance(dataset, datasets.Dataset):  # only what is needed, in blocks
+        names = [name for name in LABEL_COLUMNS if name in dataset.column_names]
+        rows = dataset.select_columns(names or dataset.column_names).with_format(None)
     else:
-        labels = [next(row[name] for name in LABEL_COLUMNS if name in row) for row in map(dict, dataset)]
-    labels = [label.tolist() if hasattr(label, "tolist") else label for label in labels]
-    return [x for label in labels for x in (label if isinstance(label, list) else [label])]
+        rows = map(dataset.__getitem__, range(len(dataset)))
+    labels = []
+    for i, row in enumerate(rows):
+        label = _plain(next((row[name] for name in LABEL_COLUMNS if name in row), None))
+        label = label if isinstance(label, list) else [label]
+        if None in label:
+            raise ValueError(
+                f"Row {i} of train_dataset has no label; expected one named {' or '.join(LABEL_COLUMNS)}, to count it."
+            )
+        labels += label
+    return labels
