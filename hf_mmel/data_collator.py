@@ -227,10 +227,10 @@ def _with_positions(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moved_by_padding(rows: list[dict[str, Any]], collated: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The answers of rows that were padded on the left, moved by the padding, unless the data collator has done it."""
+    """The answers of rows that were padded on the left, moved by the padding."""
     padding = collated["input_ids"].shape[-1] - torch.tensor([len(row["input_ids"]) for row in rows])
     given = {name: torch.tensor([row[name] for row in rows]) for name in POSITIONS}
-    return {name: places + padding for name, places in given.items() if places.equal(collated[name])}
+    return {name: places + padding for name, places in given.items()}
 
 
 def _choices(example: dict[str, Any]) -> list[dict[str, Any]]:

@@ -86,6 +86,11 @@ def test_ignored_examples_are_no_items():
     assert num_items(batch) == 2
 
 
+def test_several_labels_of_a_text_are_one_item():
+    _, batch = batch_of("multi_label")
+    assert num_items(batch) == num_items({**batch, "labels": batch["labels"].long()}) == 2
+
+
 def test_lost_and_new_words_of_variants_are_no_items():
     _, batch = batch_of("tokens")
     count = num_items(batch)
