@@ -55,7 +55,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast, **fields) -> BertConfig:
 
 
 def make_arguments(method: str, seed: int, **fields) -> MMELTrainingArguments:
-    """Training arguments of one run, which leaves no files."""
+    """Training arguments of one run, which saves nothing."""
     return MMELTrainingArguments(
         "outputs/examples",
         mmel_loss=method,

@@ -39,7 +39,7 @@ OPENINGS = ["hello ,", "please help :", "again ,", "dear team ,"]
 
 
 def ticket(rng: random.Random) -> tuple[str, list[float]]:
-    """A text on one to three topics, and 1.0 for each of its topics."""
+    """A text on one or two topics, and for each topic whether it is one of them, as 1.0 or 0.0."""
     topics = rng.sample(list(TOPICS), rng.randint(1, 2))
     clauses = [f"the {rng.choice(TOPICS[topic])} {rng.choice(PROBLEMS)}" for topic in topics]
     return f"{rng.choice(OPENINGS)} {' and '.join(clauses)} .", [float(topic in topics) for topic in TOPICS]

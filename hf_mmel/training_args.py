@@ -31,7 +31,6 @@ class MMELTrainingArguments(TrainingArguments):
             `"uniform"`, and is not for `"soft"`.
         soft_label_gradient (`bool`, *optional*, defaults to `False`):
             Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
-
         class_weights (`str` or `list[float]`, *optional*):
             Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
             `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the
@@ -69,7 +68,6 @@ class MMELTrainingArguments(TrainingArguments):
         default=False,
         metadata={"help": "Let the gradient of the soft loss flow through the prediction on the original, too."},
     )
-
     class_weights: list[float] | str | None = field(
         default=None,
         metadata={
