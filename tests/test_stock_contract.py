@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import make_model
 from torch import nn
-from trainer_runs import run, weights_of
+from trainer_runs import Stream, run, weights_of
 from transformers import DefaultDataCollator, Trainer, TrainerCallback, TrainingArguments
 
 from hf_mmel import MMELTrainer
@@ -26,14 +26,6 @@ class PlainModel(nn.Module):
     def forward(self, input_ids, labels=None):
         logits = self.scores(input_ids).mean(dim=1)
         return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
-
-
-class Stream(torch.utils.data.IterableDataset):
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __iter__(self):
-        return iter(self.rows)
 
 
 def sum_over_the_update(outputs, labels, num_items_in_batch=None):

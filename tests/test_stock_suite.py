@@ -32,6 +32,7 @@ def test_of_a_file_that_breaks():
 }
 
 
+@pytest.mark.slow  # two interpreters, which import all of transformers
 def test_the_command_names_the_tests_that_end_differently(tmp_path, capfd):
     folder = tmp_path / "tests" / "trainer"
     folder.mkdir(parents=True)

@@ -9,7 +9,7 @@ from task_heads import TASK_HEADS
 from trainer_runs import RecordGradients, weights_of
 from transformers import Trainer, TrainingArguments
 
-from augment import LexiconSubstitution
+from augment import Compose, LexiconSubstitution, RandomDelete
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 
 
@@ -154,16 +154,64 @@ def test_class_weights_of_one_change_nothing_and_those_of_zero_leave_a_class_out
     )
     assert torch.allclose(plain.gradients, ones.gradients, atol=1e-6, rtol=1e-4)
     assert (plain.gradients - half.gradients).norm() > 1e-3
-    # Without the examples of class 0 the same sum of losses, over fewer items.
-    trainer = half
+    # Without the items of class 0 the same sum of losses, over fewer items.
+    batch = next(iter(half.get_train_dataloader()))
+    labels = batch["labels"]
+    of_originals = labels[:, 0] if labels.dim() == 3 else labels
+    share = (of_originals == 1).sum() / (of_originals >= 0).sum()
+    whole = half.compute_loss(half.model.train(), dict(batch))
+    of_class_1 = half.compute_loss(half.model, {**batch, "labels": labels.masked_fill(labels == 0, -100)})
+    assert 0 < share < 1 and whole.item() == pytest.approx((of_class_1 * share).item(), abs=1e-6)
+
+
+def one_at_a_time(trainer, batch, class_weights):
+    """The loss of a batch of groups of sentences, word by word from the definitions in docs/design.md."""
+    args, items, total = trainer.args, 0, 0.0
+    for i, mask in enumerate(batch["variant_mask"]):
+        present = mask.nonzero().flatten().tolist()
+        ids, attention = batch["input_ids"][i, present], batch["attention_mask"][i, present]
+        log_p = trainer.model(input_ids=ids, attention_mask=attention).logits.log_softmax(-1)
+        losses, divergences, original = [], [], batch["labels"][i, 0]
+        for row, variant in zip(log_p, present, strict=True):
+            labels = batch["labels"][i, variant]
+            words = [place for place, label in enumerate(labels) if label >= 0]
+            counted = sum(class_weights[labels[place]] for place in words)
+            losses.append(sum(-class_weights[labels[place]] * row[place, labels[place]] for place in words) / counted)
+            pairs = [(place, batch["alignment"][i, variant, place]) for place in (original >= 0).nonzero().flatten()]
+            pairs = [(place, other) for place, other in pairs if other >= 0]
+            counted = sum(class_weights[original[place]] for place, _ in pairs)
+            kl = [(log_p[0, a].exp() * (log_p[0, a] - row[b])).sum() * class_weights[original[a]] for a, b in pairs]
+            divergences.append(sum(kl) / counted)
+        losses, divergences = torch.stack(losses), torch.stack(divergences)
+        if args.mmel_loss == "soft":
+            weights = torch.softmax(divergences[1:] / args.lambda_p, dim=0)
+            loss = losses[0] + args.lambda_t * (weights * divergences[1:]).sum()
+        else:
+            weights = torch.softmax(losses / (args.lambda_p if args.mmel_loss == "hard" else 1e9), dim=0)
+            loss = (weights * losses).sum()
+        words = original[original >= 0]
+        total += loss * sum(class_weights[label] for label in words)
+        items += len(words)
+    return total / items
+
+
+@pytest.mark.parametrize("class_weights", [None, [0.3, 2.0]], ids=["plain", "weighted"])
+@pytest.mark.parametrize("mmel_loss", METHODS)
+def test_sentences_whose_words_grow_and_vanish_have_the_loss_of_the_definitions(
+    train, tokenizer, mmel_loss, class_weights
+):
+    lost_and_grown = Compose([LexiconSubstitution(tokenizer, WORDS), RandomDelete(tokenizer, replace_prob=0.3)])
+    fields = {"mmel_loss": mmel_loss, "lambda_p": 0.05, "lambda_t": 0.7, "class_weights": class_weights}
+    trainer = train(
+        MMELTrainer, TASK_HEADS["tokens"], max_steps=10, learning_rate=1e-2, augmenter=lost_and_grown, **fields
+    )
     batch = next(iter(trainer.get_train_dataloader()))
-    whole = trainer.compute_loss(trainer.model.train(), dict(batch))
-    batch["labels"] = batch["labels"].masked_fill(batch["labels"] == 0, -100)
-    of_class_1 = trainer.compute_loss(trainer.model.train(), dict(batch))
-    labels = batch["labels"][:, 0] if batch["labels"].dim() == 3 else batch["labels"]
-    share = (labels == 1).sum() / ((labels == 1).sum() + (labels == -100).sum())
-    if name == "single_label":
-        assert whole.item() == pytest.approx((of_class_1 * share).item(), abs=1e-6)
+    words = (batch["labels"] >= 0).sum(dim=-1)
+    assert (words[:, 1:] < words[:, :1]).any() and batch["variant_mask"][:, 1:].any(dim=1).all()
+    loss = trainer.compute_loss(trainer.model.train(), dict(batch))
+    with torch.no_grad():
+        expected = one_at_a_time(trainer, batch, class_weights or [1.0, 1.0])
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_class_weights_leave_the_weights_within_a_group_alone(train, augmenter):

@@ -1,7 +1,5 @@
 """MMELTrainer where transformers' Trainer was: runs, evaluation, columns, workers, resuming, logging."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from augmenters import masked_lm
 from conftest import make_model
 from datasets import Dataset
 from scripts.train_groups import train
-from trainer_runs import run, weights_of
+from trainer_runs import Stream, run, weights_of
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from augment import MaskedLMSubstitution
@@ -114,14 +112,8 @@ def test_a_masked_lm_is_asked_once_about_the_training_set(arguments, tokenizer, 
     assert asked == [len(dataset)]
 
 
-class SizedStream(torch.utils.data.IterableDataset):
+class SizedStream(Stream):
     """A stream that knows its length and has no numbers for its rows."""
-
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __iter__(self):
-        return iter(self.rows)
 
     def __len__(self):
         return len(self.rows)
@@ -151,39 +143,6 @@ def test_the_figures_of_the_variants_are_means_over_the_logging_window(tmp_path)
     for entry in steps:
         assert set(names) <= set(entry)
         assert 1 / 4 <= entry["mmel/max_weight"] <= 1 <= entry["mmel/effective_num_variants"] <= 4
-
-
-# Variants over a run
-
-
-def test_a_run_resumed_in_mid_epoch_ends_with_the_weights_of_an_uninterrupted_one(
-    arguments, tokenizer, dataset, augmenter
-):
-    fields = {"num_train_epochs": 3, "per_device_train_batch_size": 2, "save_strategy": "steps", "save_steps": 7}
-    whole, _ = run(MMELTrainer, arguments(**fields), tokenizer, dataset, augmenter=augmenter)
-    resumed = MMELTrainer(
-        make_model(tokenizer, dropout=0.1),
-        arguments(**fields),
-        train_dataset=dataset,
-        processing_class=tokenizer,
-        augmenter=augmenter,
-    )
-    resumed.train(resume_from_checkpoint=str(Path(resumed.args.output_dir) / "checkpoint-7"))
-    assert whole.state.global_step == resumed.state.global_step == 15
-    assert torch.equal(weights_of(whole), weights_of(resumed))
-
-
-def test_workers_change_nothing(tmp_path):
-    alone = train(str(tmp_path), 9, per_device_train_batch_size=2, max_steps=12)
-    helped = train(
-        str(tmp_path),
-        9,
-        per_device_train_batch_size=2,
-        max_steps=12,
-        dataloader_num_workers=2,
-        dataloader_persistent_workers=True,
-    )
-    assert torch.equal(weights_of(alone), weights_of(helped))
 
 
 def test_every_epoch_trains_on_new_variants(tmp_path):

@@ -5,14 +5,12 @@ from itertools import chain
 import pytest
 import torch
 from datasets import Dataset
-from test_trainer_resuming import Stream
-from trainer_runs import run, weights_of
+from trainer_runs import LOSSES, Stream, run, weights_of
 from transformers import DataCollatorWithPadding
 
 from hf_mmel import MMELTrainer
 
 
-LOSSES = pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
 FIELDS = {"per_device_train_batch_size": 2, "learning_rate": 1e-2, "train_sampling_strategy": "sequential"}
 
 

@@ -4,18 +4,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_model
-from trainer_runs import run, weights_of
+from trainer_runs import LOSSES, run, training_logs, weights_of
 from transformers import BertForSequenceClassification, EarlyStoppingCallback, Trainer, TrainerCallback
 
 from hf_mmel import MMELTrainer, VariantCollator
 
 
-LOSSES = pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
 FIGURES = ("mmel/loss_original", "mmel/loss_variants", "mmel/max_weight", "mmel/effective_num_variants")
-
-
-def training_logs(trainer):
-    return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
 class BetweenSteps(TrainerCallback):

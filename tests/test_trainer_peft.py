@@ -6,13 +6,12 @@ import pytest
 import torch
 from conftest import make_model
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from trainer_runs import weights_of
+from trainer_runs import LOSSES, training_logs, weights_of
 from transformers import Trainer
 
 from hf_mmel import MMELTrainer
 
 
-LOSSES = pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
 FIELDS = {"max_steps": 6, "per_device_train_batch_size": 3, "learning_rate": 1e-2, "logging_steps": 1}
 
 
@@ -42,8 +41,7 @@ def test_adapters_and_head_alone_are_trained_on_groups(train, tokenizer, mmel_lo
     for name, weight in trainer.model.named_parameters():
         trained = "lora_" in name or "modules_to_save" in name
         assert weight.requires_grad == trained and torch.equal(weight, before[name]) != trained, name
-    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
-    assert max(entry.get("mmel/effective_num_variants", 0) for entry in logs) > 1.1
+    assert max(entry.get("mmel/effective_num_variants", 0) for entry in training_logs(trainer)) > 1.1
 
 
 @LOSSES
@@ -74,7 +72,7 @@ def test_a_regression_head_is_known_through_the_wrapper(arguments, tokenizer, da
         model, arguments(**{**FIELDS, "max_steps": 30}), None, rows, None, tokenizer, augmenter=augmenter
     )
     trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    losses = [entry["loss"] for entry in training_logs(trainer)]
     assert model.config.problem_type == "regression"
     assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
 
@@ -108,5 +106,4 @@ def test_a_resumed_adapter_ends_with_the_weights_of_an_uninterrupted_run(train, 
     assert (Path(whole.args.output_dir) / "checkpoint-4" / "adapter_model.safetensors").exists()
     resumed = train(checkpoint=4, **fields)
     assert torch.equal(weights_of(whole), weights_of(resumed))
-    logs = [[entry for entry in t.state.log_history if "loss" in entry] for t in (whole, resumed)]
-    assert logs[0] == logs[1]
+    assert training_logs(whole) == training_logs(resumed)

@@ -152,15 +152,12 @@ def test_the_stock_evaluation_loss_is_off_by_the_number_of_processes(results):
     assert doubled == pytest.approx([2 * loss for loss in right], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "message"),
     [
         ({"augmenter": "failing", **HALVES}, "The variants of this process are out of reach."),
-        pytest.param(
-            {"stream": True, **HALVES},
-            "You can't use batches of different size with `dispatch_batches=True`",
-            marks=pytest.mark.slow,
-        ),
+        ({"stream": True, **HALVES}, "You can't use batches of different size with `dispatch_batches=True`"),
     ],
     ids=["the second, in its augmenter", "the first, dispatching a stream"],
 )

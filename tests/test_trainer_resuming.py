@@ -6,19 +6,11 @@ import pytest
 import torch
 from conftest import SENTENCES, make_model
 from datasets import Dataset
-from trainer_runs import weights_of
+from trainer_runs import Stream, training_logs, weights_of
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from hf_mmel import MMELTrainer
-
-
-class Stream(torch.utils.data.IterableDataset):
-    def __init__(self, rows):
-        self.rows = list(rows)
-
-    def __iter__(self):
-        return iter(self.rows)
 
 
 # As a function of the rows. The streams are so long that none is read twice: `Trainer`, which does not know their
@@ -62,10 +54,6 @@ def optimizer_state(trainer):
     """The optimizer's state in one tensor."""
     states = trainer.optimizer.state_dict()["state"].values()
     return torch.cat([value.flatten().float() for state in states for value in state.values()])
-
-
-def training_logs(trainer):
-    return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ import pytest
 import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
-from trainer_runs import run, weights_of
+from trainer_runs import LOSSES, run, weights_of
 from transformers import Trainer, TrainingArguments
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
 
 
-LOSSES = pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
 SGD = {"optim": "sgd", "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_grad_norm": 0.0, "lambda_p": 0.1}
 
 

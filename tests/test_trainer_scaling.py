@@ -28,13 +28,6 @@ def test_accumulation_changes_nothing(tmp_path, kind, num_examples):
             assert all(a[name] == pytest.approx(b[name], abs=1e-5) for name in a if name != "epoch")
 
 
-def test_the_last_update_of_an_epoch_is_the_mean_over_its_examples(tmp_path):
-    """Eleven examples as 8 + 3: the second update is that of a batch of the last three."""
-    whole = train(str(tmp_path), 11, per_device_train_batch_size=8)
-    uneven = train(str(tmp_path), 11, per_device_train_batch_size=2, gradient_accumulation_steps=4)  # 2 2 2 2, 2 1
-    assert torch.allclose(weights_of(whole), weights_of(uneven), atol=1e-6, rtol=0)
-
-
 def test_stock_trainer_is_off_by_the_number_of_accumulation_steps(arguments, tokenizer, dataset):
     """
     The fault that ours does not have (transformers issue 47688): BERT's head ignores `num_items_in_batch`.

@@ -1,8 +1,22 @@
 """Short runs of trainers, and what they leave."""
 
+import pytest
 import torch
 from conftest import make_model
 from transformers import TrainerCallback
+
+
+LOSSES = pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Rows one after the other, without a length."""
+
+    def __init__(self, rows):
+        self.rows = list(rows)
+
+    def __iter__(self):
+        return iter(self.rows)
 
 
 class RecordGradients(TrainerCallback):
@@ -22,6 +36,11 @@ def run(cls, args, tokenizer, dataset, dropout=0.1, **kwargs):
     trainer = cls(model, args, train_dataset=dataset, processing_class=tokenizer, callbacks=[recorder], **kwargs)
     trainer.train()
     return trainer, torch.stack(recorder.gradients)
+
+
+def training_logs(trainer):
+    """What was logged of training losses."""
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
 def weights_of(trainer) -> torch.Tensor:
