@@ -143,6 +143,21 @@ def test_reweight_original_takes_the_original_in_or_out_of_the_group(arguments, 
     }
 
 
+@pytest.mark.parametrize("kind", ["hard", "uniform"])
+def test_an_original_without_variants_counts_though_originals_are_not_weighted(
+    arguments, tokenizer, dataset, augmenter, kind
+):
+    """Sentences 0 and 1 have variants, 5 and 7 none: the loss of all four is the mean of those of the two halves."""
+    collator = VariantCollator(tokenizer, augmenter, num_variants=2)
+    args = arguments(mmel_loss=kind, reweight_original=False)
+    trainer = MMELTrainer(make_model(tokenizer), args, processing_class=tokenizer, augmenter=augmenter)
+    trainer.model.train()
+    batches = [collator([dataset[i] for i in numbers]) for numbers in ([0, 1], [5, 7], [0, 1, 5, 7])]
+    assert [batch["variant_mask"][:, 1:].any(dim=1).sum() for batch in batches] == [2, 0, 2]
+    with_variants, without, all_four = (trainer.compute_loss(trainer.model, batch).item() for batch in batches)
+    assert all_four == pytest.approx((with_variants + without) / 2, abs=1e-6)
+
+
 def test_soft_label_carries_gradient_only_when_asked(arguments, tokenizer, dataset, augmenter):
     batch = VariantCollator(tokenizer, augmenter)([dataset[0], dataset[1]])
     gradients = []
