@@ -103,6 +103,66 @@ def as_groups(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
 
 
+def take(inputs: Mapping[str, torch.Tensor], examples: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The batch of some of the examples of a batch of groups."""
+    return {name: tensor[examples] for name, tensor in inputs.items()}
+
+
+def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """
+    The batch of groups without the tokens at the end that are padding in all variants that are present. Padding on the
+    left stays, since places count from there; so does all padding in question answering, where models see it, and that
+    of tokens that are compared with those of an original which is not there.
+    """
+    mask = inputs.get("attention_mask")
+    if mask is None or POSITIONS[0] in inputs or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
+        return dict(inputs)
+    used = mask[inputs[VARIANT_MASK]].bool().flatten(0, -2).any(dim=0)
+    length = int(used.nonzero().max()) + 1 if used.any() else 1
+    return {name: x[..., :length] if x.shape == mask.shape else x for name, x in inputs.items()}
+
+
+def in_passes(
+    inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None, whole: bool = False
+) -> list[torch.Tensor]:
+    """
+    Cuts variants into passes over the model: groups of like length together, the longest first.
+
+    Args:
+        inputs (`dict`): The batch.
+        used (`torch.Tensor` of shape `(B, V)`): Which variants are to be computed.
+        most (`int`, *optional*): Most rows of a pass. One pass has them all if not given.
+        whole (`bool`, *optional*, defaults to `False`):
+            Whether a group stays together though it has more rows. Else it is cut, and has passes of its own.
+
+    Returns:
+        `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
+    """
+    counts = used.sum(dim=1).tolist()
+    if most is None or sum(counts) <= most:
+        return [used]
+    order = range(len(counts))
+    if (mask := inputs.get("attention_mask")) is not None:
+        lengths = mask.sum(dim=-1).flatten(1).amax(dim=1).tolist()
+        order = sorted(order, key=lambda i: -lengths[i])
+    passes, rows = [], most
+    for i in order:
+        if not counts[i]:
+            continue
+        if counts[i] > most and not whole:
+            for columns in used[i].nonzero().squeeze(1).split(most):
+                passes.append(torch.zeros_like(used))
+                passes[-1][i, columns] = True
+            rows = most
+            continue
+        if rows + counts[i] > most:
+            passes.append(torch.zeros_like(used))
+            rows = 0
+        passes[-1][i] = used[i]
+        rows += counts[i]
+    return passes
+
+
 def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
     """What the loss of a batch of groups is averaged over: labelled examples, or labelled words of the originals."""
     labels = batch.get(LABELS)

@@ -251,5 +251,8 @@ def _aligned(logits: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
             "VariantCollator, or an mmel_loss that compares no tokens: 'hard' or 'uniform'."
         )
     found = groups.alignment >= 0
-    places = groups.alignment.clamp(min=0)[..., None].expand(*groups.alignment.shape, logits.shape[-1])
+    # Absent variants, of which nothing counts, may be longer than those that are there.
+    places = groups.alignment.clamp(0, logits.shape[2] - 1)[..., None].expand(
+        *groups.alignment.shape, logits.shape[-1]
+    )
     return logits.gather(2, places), found

@@ -77,7 +77,7 @@ def search_variants(
     seed = seed if isinstance(seed, tuple) else (seed,)
     numbers = _shard(_drawn(len(examples), max_examples, seed))
     tables = []
-    with _evaluating(model):
+    with evaluating(model):
         for start in range(0, len(numbers), batch_size):
             chosen = [examples[i] for i in numbers[start : start + batch_size].tolist()]
             rows = [{name: _plain(value) for name, value in row.items()} for row in chosen]
@@ -207,7 +207,7 @@ class _Scorer:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards each module is in its own mode again."""
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -1,6 +1,5 @@
 """`MMELTrainer`: transformers' `Trainer`, with groups of variants where it had single examples."""
 
-import math
 from collections.abc import Callable, Sized
 from typing import Any
 
@@ -23,9 +22,9 @@ from augment import GreedySearch
 
 from .class_weights import class_weights_of
 from .data_collator import VariantCollator
-from .functional import expectation, mmel_weights
-from .groups import VARIANT_MASK, Groups, as_groups, num_items, originals
-from .heads import Head
+from .figures import GroupFigures
+from .group_step import GroupStep
+from .groups import VARIANT_MASK, as_groups, num_items, originals
 from .search import GreedySearchCallback, check_searchable
 from .training_args import MMELTrainingArguments
 from .validation import check_labels, check_train_dataset, check_vocabulary
@@ -67,9 +66,10 @@ class MMELTrainer(Trainer):
     Source: Yi et al., ICLR 2021, arXiv 2103.08933, equations 6 to 9.
     """
 
-    # Made by a training. The sums of the figures go with the state of the training that they belong to.
+    # Made by a training.
     _class_weights: torch.Tensor | None = None
-    _log_sums: tuple[TrainerState, torch.Tensor] | None = None
+    current_gradient_accumulation_steps = 1  # until a training says otherwise
+    _figures_of: tuple[TrainerState | None, GroupFigures] = (None, GroupFigures())
 
     def __init__(
         self,
@@ -169,19 +169,19 @@ class MMELTrainer(Trainer):
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
+        if self.args.variant_chunk_size is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            raise ValueError(
+                "variant_chunk_size is given, but under FSDP and DeepSpeed all processes have to make the same number "
+                "of passes; leave it out, and take smaller batches with gradient accumulation instead."
+            )
         self._epoch_callback.newest_collator = collator
         self._prepare_search(collator)
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
         # So with the columns that the augmenter reads, which the model's forward does not name.
         self._set_signature_columns_if_needed()
         eval_collator, self.data_collator = self.data_collator, collator
-        eval_columns, self._signature_columns = (
-            self._signature_columns,
-            [
-                *self._signature_columns,
-                *getattr(collator.augmenter, "columns", ()),
-            ],
-        )
+        eval_columns = self._signature_columns
+        self._signature_columns = [*eval_columns, *getattr(collator.augmenter, "columns", ())]
         try:
             return super().get_train_dataloader()
         finally:
@@ -211,9 +211,13 @@ class MMELTrainer(Trainer):
         count = sum(num_items(batch) for batch in batches)
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
-        # `Trainer` divides a loss by the number of micro-batches where it does not believe it to be scaled already.
-        is_scaled = self.loss_is_scaled_for_ga
-        return count if (self.model_accepts_loss_kwargs if is_scaled is None else is_scaled) else count / len(batches)
+        return count if self._is_scaled(count) else count / len(batches)
+
+    def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
+        """Whether `Trainer` believes a loss to be scaled already; else it divides by the number of micro-batches."""
+        if self.loss_is_scaled_for_ga is not None:
+            return self.loss_is_scaled_for_ga
+        return self.model_accepts_loss_kwargs and num_items_in_batch is not None
 
     def compute_loss(
         self,
@@ -247,94 +251,60 @@ class MMELTrainer(Trainer):
                 model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
             )
 
-        groups, num_here = Groups.of(inputs), num_items(inputs)
-        has_variants = bool(groups.variant_mask[:, 1:].any())
-        if num_here and not has_variants and self._class_weights is None and self.args.n_gpu <= 1:
-            # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
-            # Except with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples.
-            mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
-            self._add_to_log(mean_loss.detach().expand(groups.variant_mask.shape), groups.variant_mask)
-        else:
-            outputs, total_loss = self._group_loss(model, groups)
-            mean_loss = total_loss / (num_here or 1)  # without a label the total is 0, and 0 / 0 would not do
-
+        num_here, mask = num_items(inputs), inputs[VARIANT_MASK].bool()
         # The mean over this batch, by the share that it has in the examples of the whole update, is exact for any cut
         # into micro-batches and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer
         # believe that the model has divided by the item count already, yet the classification heads of BERT and others
         # return a plain mean, so that loss and gradient grow with the number of accumulation steps (transformers issue
         # 47688). Data-parallel training averages the gradients of the processes, where their sum is wanted.
-        loss = mean_loss
-        if num_items_in_batch is not None:
-            loss = mean_loss * (num_here * self.accelerator.num_processes / num_items_in_batch)
+        share = 1 if num_items_in_batch is None else num_here * self.accelerator.num_processes / num_items_in_batch
+        if num_here and not mask[:, 1:].any() and self._class_weights is None and self.args.n_gpu <= 1:
+            # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
+            # Except with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples.
+            mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
+            self._figures.add(mean_loss.detach().expand(mask.shape), mask)
+            loss = mean_loss * share
+        else:  # without a label the total is 0, and 0 / 0 would not do
+            batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
+            scale = share / (num_here or 1)
+            loss, outputs = self._group_loss(model, {**inputs, VARIANT_MASK: mask}, scale, batches)
         return (loss, outputs) if return_outputs else loss
 
-    def _group_loss(self, model: nn.Module, groups: Groups) -> tuple[Any, torch.Tensor]:
-        """The model's outputs on the N present variants, and the objective's sum over the items of the batch."""
-        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
-        smoothing = 0.0 if self.label_smoother is None else self.label_smoother.epsilon
-        head = Head.of(groups, config, smoothing, self._class_weights)
-        outputs = model(**groups.rows)
-        logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.model).__name__))
-        losses, weights, example_losses = self._objective(head, logits, groups)
-        self._add_to_log(losses.detach(), groups.variant_mask, weights)
-        return outputs, example_losses.sum()
+    def _group_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], scale: torch.Tensor | float, batches: int
+    ) -> tuple[torch.Tensor, Any]:
+        """The objective, summed over the batch's items, times `scale`; the model's outputs in the last pass."""
+        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
 
-    def _objective(
-        self, head: Head, logits: torch.Tensor, groups: Groups
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Losses `(B, V)`, weights `(B, V)` and the sum over each example's items of its objective `(B,)`."""
-        args, mask = self.args, groups.variant_mask
-        items = head.losses(logits, groups)
-        losses, totals = items.mean(), items.per_example()
-        if args.mmel_loss == "soft":
-            soft_labels = logits[:, :1] if args.soft_label_gradient else logits[:, :1].detach()
-            divergences = head.divergences(logits, soft_labels, groups)
-            if not args.reweight_original:
-                mask = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
-            weights = mmel_weights(divergences, args.lambda_p, mask)
-            expected = items.sizes[:, 0] * expectation(weights, divergences, mask)
-            return losses, weights, totals[:, 0] + args.lambda_t * expected
+        def backward(loss: torch.Tensor) -> None:
+            self.accelerator.backward(loss / batches)
 
-        if args.reweight_original is False:  # an original without any variant stands for itself
-            mask = torch.cat([~mask[:, 1:].any(dim=1, keepdim=True), mask[:, 1:]], dim=1)
-        weights = mmel_weights(losses, args.lambda_p if args.mmel_loss == "hard" else math.inf, mask)
-        return losses, weights, expectation(weights, totals, mask)
-
-    def _add_to_log(
-        self, losses: torch.Tensor, variant_mask: torch.Tensor, weights: torch.Tensor | None = None
-    ) -> None:
-        """Adds a batch to the sums of the logging window, on the device, so that no step waits for the figures."""
-        variants = variant_mask[:, 1:]
-        if weights is None:
-            weights = torch.zeros_like(losses)
-        has_variants = variants.any(dim=1)
-        entropies = -torch.xlogy(weights, weights).sum(dim=1)
-        sums = torch.stack(
-            [
-                torch.as_tensor(len(losses), device=losses.device, dtype=losses.dtype),
-                losses[:, 0].sum(),
-                variants.sum(),
-                losses[:, 1:].masked_fill(~variants, 0).sum(),
-                has_variants.sum(),
-                weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
-                entropies.exp().masked_fill(~has_variants, 0).sum(),
-            ]
+        step = GroupStep(
+            model,
+            # A wrapper for data-parallel training would have all processes wait for each other at each pass.
+            scorer=model if is_sharded else self.model,
+            args=self.args,
+            config=getattr(self.accelerator.unwrap_model(self.model), "config", None),
+            label_smoothing=0.0 if self.label_smoother is None else self.label_smoother.epsilon,
+            class_weights=self._class_weights,
+            backward=backward,
+            no_sync=lambda: self.accelerator.no_sync(model),
         )
-        if self._log_sums is not None and self._log_sums[0] is self.state:  # else left over from an earlier training
-            sums = self._log_sums[1] + sums
-        self._log_sums = self.state, sums
+        loss, outputs, losses, weights = step(inputs, scale)
+        self._figures.add(losses, inputs[VARIANT_MASK], weights)
+        return loss, outputs
+
+    @property
+    def _figures(self) -> GroupFigures:
+        """The figures of this training; what an earlier one left is not mixed with them."""
+        if self._figures_of[0] is not self.state:
+            self._figures_of = self.state, GroupFigures()
+        return self._figures_of[1]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the figures of the variants to a training loss that is logged."""
-        if "loss" in logs and self._log_sums is not None and self._log_sums[0] is self.state:
-            sums = self.accelerator.reduce(self._log_sums[1], reduction="sum").tolist()
-            self._log_sums = None
-            examples, loss_original, variants, loss_variants, groups, max_weight, effective = sums
-            logs["mmel/loss_original"] = loss_original / examples
-            if groups:
-                logs["mmel/loss_variants"] = loss_variants / variants
-                logs["mmel/max_weight"] = max_weight / groups
-                logs["mmel/effective_num_variants"] = effective / groups
+        if "loss" in logs:
+            logs |= self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
         super().log(logs, start_time)
 
 

@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 
 
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
+VARIANT_BACKWARD = ("full", "top", "sample")
 
 
 @dataclass
@@ -31,6 +32,21 @@ class MMELTrainingArguments(TrainingArguments):
             `"uniform"`, and is not for `"soft"`.
         soft_label_gradient (`bool`, *optional*, defaults to `False`):
             Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
+        variant_backward (`str`, *optional*, defaults to `"full"`):
+            Which variants are trained on. `"full"` is the objective itself. `"top"` and `"sample"` score all variants
+            without a graph, weigh them, and train on few: those of the largest weights, which are scaled to their sum,
+            or those drawn with the weights as probabilities, an unbiased estimate of the whole gradient. MMEL-S trains
+            on the original besides.
+        variant_backward_count (`int`, *optional*, defaults to 1):
+            Variants of each example that `"top"` keeps, or draws of `"sample"`.
+        variant_chunk_size (`int`, *optional*):
+            Cuts a batch of B examples into passes of at most B times so many variants, each of which is taken back
+            through the model before the next: memory is that of one pass, and the gradient is the same. A group that
+            does not fit into a pass is scored first. By default there is one pass.
+        scoring_dropout (`bool`, *optional*, defaults to `False`):
+            Whether variants are scored with dropout, from the random state with which training goes on.
+        scoring_bf16 (`bool`, *optional*):
+            Whether variants are scored in bfloat16. By default where the device computes in it.
         class_weights (`str` or `list[float]`, *optional*):
             Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
             `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the
@@ -68,6 +84,31 @@ class MMELTrainingArguments(TrainingArguments):
         default=False,
         metadata={"help": "Let the gradient of the soft loss flow through the prediction on the original, too."},
     )
+    variant_backward: str = field(
+        default="full",
+        metadata={
+            "help": "Which variants are trained on: 'full' (all), 'top' (those of the largest weights) or 'sample' "
+            "(drawn by their weights). But for 'full', all are scored first, without a graph.",
+            "choices": list(VARIANT_BACKWARD),
+        },
+    )
+    variant_backward_count: int = field(
+        default=1, metadata={"help": "Variants of each example that 'top' keeps, or draws of 'sample'."}
+    )
+    variant_chunk_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Variants per example that are in memory at once: a batch is cut into passes of at most so many "
+            "rows for each of its examples. Changes no gradient. Default: one pass."
+        },
+    )
+    scoring_dropout: bool = field(
+        default=False,
+        metadata={"help": "Score variants with dropout, from the random state with which training goes on."},
+    )
+    scoring_bf16: bool | None = field(
+        default=None, metadata={"help": "Score variants in bfloat16. Default: where the device computes in it."}
+    )
     class_weights: list[float] | str | None = field(
         default=None,
         metadata={
@@ -97,11 +138,27 @@ class MMELTrainingArguments(TrainingArguments):
             raise ValueError(f"lambda_p is {self.lambda_p}; expected a number in [0, inf].")
         if not 0 <= self.lambda_t < math.inf:
             raise ValueError(f"lambda_t is {self.lambda_t}; expected a finite number >= 0.")
-        if isinstance(self.num_variants, bool) or self.num_variants != int(self.num_variants) or self.num_variants < 1:
+        if not _is_count(self.num_variants):
             raise ValueError(
                 f"num_variants is {self.num_variants}; expected a whole number >= 1. "
                 "To train without variants set mmel_loss='none'."
             )
+        if self.variant_backward not in VARIANT_BACKWARD:
+            expected = ", ".join(map(repr, VARIANT_BACKWARD))
+            raise ValueError(f"variant_backward is {self.variant_backward!r}; expected one of {expected}.")
+        if self.variant_backward == "top" and self.mmel_loss == "uniform":
+            raise ValueError(
+                "variant_backward is 'top', but mmel_loss='uniform' has no largest weights; expected 'full' or "
+                "'sample'."
+            )
+        for name in ("variant_backward_count", "variant_chunk_size"):
+            value = getattr(self, name)
+            if not (_is_count(value) or (value is None and name == "variant_chunk_size")):
+                raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+
+
+def _is_count(value: float | None) -> bool:
+    return value is not None and not isinstance(value, bool) and value == int(value) and value >= 1
 
 
 def _numbers(name: str, value: list[float] | str) -> list[float]:

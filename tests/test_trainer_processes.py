@@ -66,6 +66,18 @@ CASES = {
         {"per_device_train_batch_size": 2},
         {"per_device_train_batch_size": 4},
     ),
+    "in passes": ({}, {**HALVES, "variant_chunk_size": 1}, {}),
+    "in passes that cut groups": ({}, {**QUARTERS, "variant_chunk_size": 1, "scoring_bf16": False}, {}),
+    "in passes that cut groups, soft": (
+        {"mmel_loss": "soft"},
+        {**QUARTERS, "variant_chunk_size": 1, "scoring_bf16": False},
+        {},
+    ),
+    "the two largest": (
+        {"variant_backward": "top", "variant_backward_count": 2, "scoring_bf16": False},
+        {**QUARTERS, "variant_chunk_size": 1},
+        {},
+    ),
     "split_batches": ({}, accelerator(split_batches=True), {}),
     "split and dispatched": ({}, accelerator(split_batches=True, dispatch_batches=True), {}),
     "stream, split": ({"stream": True}, accelerator(split_batches=True), {}),

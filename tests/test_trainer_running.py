@@ -10,6 +10,7 @@ from transformers import Trainer, TrainingArguments
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
+from hf_mmel.group_step import GroupStep
 
 
 SGD = {"optim": "sgd", "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_grad_norm": 0.0, "lambda_p": 0.1}
@@ -132,23 +133,23 @@ def test_checkpointed_activations_change_no_gradient(arguments, tokenizer, texts
 # Precision
 
 
-class RecordObjective(MMELTrainer):
-    """Keeps what the objective returns: losses `(B, V)`, weights `(B, V)` and the objective `(B,)`."""
-
-    def _objective(self, *args):
-        self.objectives = [*getattr(self, "objectives", []), super()._objective(*args)]
-        return self.objectives[-1]
-
-
 @LOSSES
 def test_bfloat16_keeps_losses_and_weights_in_float32_near_those_of_float32(
-    arguments, tokenizer, texts, augmenter, mmel_loss
+    arguments, tokenizer, texts, augmenter, mmel_loss, monkeypatch
 ):
-    runs, dtypes = {}, set()
+    runs, dtypes, step = {}, set(), GroupStep.__call__
+
+    def recorded(self, *args):
+        loss, outputs, losses, weights = step(self, *args)
+        objectives.append((losses, weights, loss))
+        return loss, outputs, losses, weights
+
+    monkeypatch.setattr(GroupStep, "__call__", recorded)
     for bf16 in (False, True):
         args = arguments(**{**SGD, "lambda_p": 0.01}, mmel_loss=mmel_loss, max_steps=12, bf16=bf16, num_variants=3)
         model = make_model(tokenizer)
-        trainer = RecordObjective(model, args, None, texts, None, tokenizer, augmenter=augmenter)
+        trainer = MMELTrainer(model, args, None, texts, None, tokenizer, augmenter=augmenter)
+        trainer.objectives = objectives = []
         if bf16:
             model.bert.pooler.dense.register_forward_hook(lambda module, inputs, output: dtypes.add(output.dtype))
         trainer.train()

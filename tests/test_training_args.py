@@ -25,11 +25,20 @@ from hf_mmel import MMELTrainingArguments
         ("num_variants", -3),
         ("num_variants", 1.5),
         ("num_variants", True),
+        ("variant_backward", "worst"),
+        ("variant_backward_count", 0),
+        ("variant_chunk_size", 0),
+        ("variant_chunk_size", 1.5),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
     with pytest.raises(ValueError, match=f"{field} is '?{value}'?; expected"):
         MMELTrainingArguments(str(tmp_path), **{field: value})
+
+
+def test_even_weights_have_no_largest(tmp_path):
+    with pytest.raises(ValueError, match="no largest weights; expected 'full' or 'sample'"):
+        MMELTrainingArguments(str(tmp_path), mmel_loss="uniform", variant_backward="top")
 
 
 @pytest.mark.parametrize("lambda_p", [0, 1e-6, 3, math.inf])
@@ -77,5 +86,5 @@ def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 7
+    assert len(own) == 12
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)

@@ -1,0 +1,154 @@
+"""From a batch of groups to the loss that is trained on, in one pass over the variants or in several."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from augment.fill_mask import fast_dtype
+
+from .groups import VARIANT_MASK, Groups, in_passes, take, trimmed
+from .heads import Head, Losses
+from .objective import Judged, select
+from .search import evaluating
+from .training_args import MMELTrainingArguments
+
+
+@dataclass
+class GroupStep:
+    """
+    Makes the loss of batches of groups.
+
+    With `args.variant_backward="full"` variants are computed once, with a graph, and weighed by what they lose in it,
+    unless the group of an example does not fit into one pass. Otherwise all variants are scored without a graph,
+    weighed, and only those that are to be trained on are computed again. `args.variant_chunk_size` cuts either into
+    passes, each of which is taken back through the model before the next one begins: what is in memory at once are
+    the activations of one pass.
+
+    Args:
+        model (`nn.Module`): The model as it is trained, wrapped for parallel training or not.
+        scorer (`nn.Module`): The model that scores.
+        args ([`MMELTrainingArguments`]): The objective, and what of it is trained on.
+        config, label_smoothing, class_weights: Of the [`Head`].
+        backward (`Callable`): Takes a part of the loss back through the model.
+        no_sync (`Callable`): Context in which processes do not wait for each other.
+    """
+
+    model: nn.Module
+    scorer: nn.Module
+    args: MMELTrainingArguments
+    config: PretrainedConfig | None
+    label_smoothing: float
+    class_weights: Tensor | None
+    backward: Callable[[Tensor], None]
+    no_sync: Callable[[], AbstractContextManager]
+
+    def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Any, Tensor, Tensor]:
+        """
+        The loss of a batch.
+
+        Args:
+            inputs (`dict`): Groups, with a `variant_mask` of dtype `bool`.
+            scale (`torch.Tensor` or `float`): Factor of the loss.
+
+        Returns:
+            The objective summed over the items of the batch, times `scale`, of whose passes but the last the gradient
+            has been taken already; the model's outputs in the last pass; losses and weights of all variants `(B, V)`.
+        """
+        args, mask = self.args, inputs[VARIANT_MASK]
+        most = None if args.variant_chunk_size is None else args.variant_chunk_size * len(mask)
+        if args.variant_backward == "full" and (most is None or int(mask.sum(dim=1).max()) <= most):
+            return self._whole_groups(inputs, in_passes(inputs, mask, most), scale)
+
+        judged, soft_labels = self._score(inputs, most)
+        weights = judged.weights(mask, args)
+        factors = judged.factors(select(weights, args.variant_backward, args.variant_backward_count), args)
+        passes = in_passes(inputs, mask & factors.used(), most)
+
+        if args.soft_label_gradient and not all(part[part.any(dim=1), 0].all() for part in passes):
+            raise ValueError(
+                f"variant_chunk_size is {args.variant_chunk_size}, too few rows for a group, whose soft label would "
+                "have its gradient from several passes; take a larger one, or soft_label_gradient=False."
+            )
+
+        def part_of_loss(chosen: Tensor, part: Tensor, head: Head, logits: Tensor, groups: Groups) -> Tensor:
+            reference = None if soft_labels is None or part[:, 0].all() else soft_labels[chosen]
+            return Judged.of(head, logits, groups, args, reference).total(factors.take(chosen), part) * scale
+
+        loss, outputs = self._in_turn(inputs, passes, part_of_loss)
+        return loss, outputs, judged.losses.mean(), weights
+
+    def _whole_groups(
+        self, inputs: dict[str, Tensor], passes: list[Tensor], scale: Tensor | float
+    ) -> tuple[Tensor, Any, Tensor, Tensor]:
+        """The loss in passes that hold groups as a whole, each with its weights."""
+        order, losses, weights = [], [], []
+
+        def part_of_loss(chosen: Tensor, part: Tensor, head: Head, logits: Tensor, groups: Groups) -> Tensor:
+            judged = Judged.of(head, logits, groups, self.args)
+            order.append(chosen)
+            weights.append(judged.weights(part, self.args))
+            losses.append(judged.losses.mean().detach())
+            return judged.total(judged.factors(weights[-1], self.args), part) * scale
+
+        loss, outputs = self._in_turn(inputs, passes, part_of_loss)
+        back = torch.cat(order).argsort()
+        return loss, outputs, torch.cat(losses)[back], torch.cat(weights)[back]
+
+    def _in_turn(self, inputs: dict[str, Tensor], passes: list[Tensor], part_of_loss: Callable) -> tuple[Tensor, Any]:
+        """The sum of the parts, all but the last taken back through the model; outputs of the last."""
+        done = torch.zeros((), device=inputs[VARIANT_MASK].device)
+        for number, part in enumerate(passes, start=1):
+            with nullcontext() if number == len(passes) else self.no_sync():
+                chosen, head, groups, logits, outputs = self._forward(self.model, inputs, part)
+                loss = part_of_loss(chosen, part[chosen], head, logits, groups)
+                if number < len(passes):
+                    if loss.requires_grad:
+                        self.backward(loss)
+                    done += loss.detach()
+        return loss + done, outputs
+
+    def _forward(
+        self, model: nn.Module, inputs: dict[str, Tensor], part: Tensor
+    ) -> tuple[Tensor, Head, Groups, Tensor, Any]:
+        """A pass over a part of the variants `(B, V)`: examples, head, groups, logits `(b, V, ..., C)`, outputs."""
+        chosen = part.any(dim=1).nonzero().squeeze(1)
+        groups = Groups.of(trimmed({**take(inputs, chosen), VARIANT_MASK: part[chosen]}))
+        head = Head.of(groups, self.config, self.label_smoothing, self.class_weights)
+        outputs = model(**groups.rows)
+        logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.scorer).__name__))
+        return chosen, head, groups, logits, outputs
+
+    def _score(self, inputs: dict[str, Tensor], most: int | None) -> tuple[Judged, Tensor | None]:
+        """All variants judged without a graph, and for MMEL-S the logits of the originals `(B, 1, ..., C)`."""
+        args, mask = self.args, inputs[VARIANT_MASK]
+        in_bf16 = args.scoring_bf16
+        if in_bf16 is None:
+            in_bf16 = fast_dtype(str(mask.device)) == "bfloat16"
+        order, parts, soft_labels = [], [], []
+        with (
+            torch.no_grad(),
+            # Training goes on from the random state that scoring began with.
+            torch.random.fork_rng(enabled=args.scoring_dropout, devices=[mask.device] if mask.is_cuda else []),
+            nullcontext() if args.scoring_dropout else evaluating(self.scorer),
+            torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
+        ):
+            for part in in_passes(inputs, mask, most, whole=True):
+                chosen, head, groups, logits, _ = self._forward(self.scorer, inputs, part)
+                logits = logits.float()
+                order.append(chosen)
+                parts.append(Judged.of(head, logits, groups, args))
+                if logits.dim() == 4:  # of tokens, whose rows have been trimmed
+                    logits = F.pad(logits, (0, 0, 0, inputs["input_ids"].shape[-1] - logits.shape[2]))
+                soft_labels.append(logits[:, :1])
+        back = torch.cat(order).argsort()
+        losses = Losses(*(torch.cat(column)[back] for column in zip(*(part.losses for part in parts), strict=True)))
+        if args.mmel_loss != "soft":
+            return Judged(losses, None), None
+        divergences = torch.cat([part.divergences for part in parts])[back]
+        return Judged(losses, divergences), torch.cat(soft_labels)[back]
