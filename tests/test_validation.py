@@ -85,6 +85,8 @@ def test_an_answer_lies_in_its_row(tokenizer, start, end):
         check_labels(dataset, CONFIG)
     with pytest.raises(ValueError, match="Row 2 of"):
         check_labels(concatenate_datasets([dataset, dataset]).select(range(4, 9)), CONFIG)
+    with pytest.raises(ValueError, match=f"an answer from 0 to {length}"):
+        check_labels(changed(TASK_HEADS["answers"], tokenizer, 6, start_positions=0, end_positions=length), CONFIG)
     check_labels(changed(TASK_HEADS["answers"], tokenizer, 6, start_positions=0, end_positions=0), CONFIG)
     last = {"start_positions": length - 1, "end_positions": length - 1}
     check_labels(changed(TASK_HEADS["answers"], tokenizer, 6, **last), CONFIG)
