@@ -8,13 +8,10 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from augment.batch import are_of_tokens
+from augment.batch import SPANS_KEY, are_of_tokens
 from augment.words import special_ids
 
 from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS, VARIANT_MASK
-
-
-_SPANS = "keep_spans"  # the column in which an augmenter finds what is to stay
 
 
 class VariantCollator:
@@ -139,7 +136,7 @@ class VariantCollator:
         has_answer = POSITIONS[0] in example
         if not has_answer and not are_of_tokens(example.get(LABELS), example["input_ids"], self._special):
             return example
-        missing = {ALIGNMENT, _SPANS}.difference(getattr(self.augmenter, "columns", ()))
+        missing = {ALIGNMENT, SPANS_KEY}.difference(getattr(self.augmenter, "columns", ()))
         if missing:
             raise TypeError(
                 f"The examples have {' and '.join(POSITIONS) if has_answer else 'a label per token'}, but the columns "
@@ -154,7 +151,7 @@ class VariantCollator:
                     f"An example of {length} tokens has its answer from {start} to {end}; expected 0 <= start <= end "
                     f"< {length}. Where the text does not hold the answer, have both point to the first token."
                 )
-            example[_SPANS] = [*(example.get(_SPANS) or ()), (start, end + 1)]
+            example[SPANS_KEY] = [*(example.get(SPANS_KEY) or ()), (start, end + 1)]
         return example
 
     def _collate(self, groups: list[list[dict[str, Any]]]) -> dict[str, torch.Tensor]:
@@ -222,7 +219,7 @@ def _with_positions(row: dict[str, Any]) -> dict[str, Any]:
     """The row, its answer where the last one of the spans to keep has gone."""
     if POSITIONS[0] not in row:
         return row
-    start, stop = row[_SPANS][-1]
+    start, stop = row[SPANS_KEY][-1]
     return {**row, POSITIONS[0]: start, POSITIONS[1]: stop - 1}
 
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import torch
 
+from augment.batch import ALIGNMENT_KEY as ALIGNMENT  # in a batch: of each token of the original, its place, or -1
+from augment.batch import IGNORE_INDEX
+from augment.batch import LABELS_KEY as LABELS
+
 
 VARIANT_MASK = "variant_mask"
-ALIGNMENT = "alignment"  # of each token of the original, its place in the variant, or -1: (B, V, L)
-LABELS = "labels"
 POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
-IGNORE_INDEX = -100  # the label that torch's cross entropy leaves out
 
 _TARGETS = (LABELS, *POSITIONS)
 

@@ -99,6 +99,22 @@ def test_spans_to_keep_reach_the_augmenter_and_not_the_model(
     trainer.train()
 
 
+def test_evaluation_does_not_see_the_columns_of_the_augmenter(arguments, tokenizer, augmenter):
+    rows = [{**tokenizer("the movie was awful"), "keep_spans": [[2, 3]], "label": i % 2} for i in range(8)]
+    dataset = Dataset.from_list(rows)
+    trainer = MMELTrainer(
+        make_model(tokenizer),
+        arguments(),
+        train_dataset=dataset,
+        eval_dataset=dataset,
+        processing_class=tokenizer,
+        augmenter=augmenter,
+    )
+    trainer.get_train_dataloader()
+    assert "keep_spans" not in trainer.get_eval_dataloader().dataset.column_names
+    assert trainer.evaluate()["eval_loss"] > 0
+
+
 def test_a_masked_lm_is_asked_once_about_the_training_set(arguments, tokenizer, dataset, tmp_path, monkeypatch):
     asked, propose = [], MaskedLMSubstitution._propose
 
