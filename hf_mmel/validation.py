@@ -31,11 +31,16 @@ def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> No
         )
 
 
+def _is_stored(dataset: Any) -> bool:
+    """Whether the columns of a data set are those of its rows: a transform makes others as they are read."""
+    return isinstance(dataset, datasets.Dataset) and dataset.format["type"] != "custom"
+
+
 def check_train_dataset(dataset: Any) -> None:
     """
-    Raises a `ValueError` if a `datasets.Dataset` is not tokenised.
+    Raises a `ValueError` if a `datasets.Dataset` is not tokenised, nor transformed as its rows are read.
     """
-    if isinstance(dataset, datasets.Dataset) and "input_ids" not in dataset.column_names:
+    if _is_stored(dataset) and "input_ids" not in dataset.column_names:
         raise ValueError(
             f"train_dataset has the columns {dataset.column_names}; expected input_ids among them. "
             "Tokenise it first: dataset.map(lambda row: tokenizer(row['text'], truncation=True), batched=True)."
@@ -46,9 +51,10 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
     """
     Raises a `ValueError` that names the first row of a `datasets.Dataset` whose label is missing, not finite, or not
     one of the classes: below `config.num_labels`, or below the number of choices in multiple choice. Answers of
-    question answering are to lie in the row. Other kinds of data sets are not read ahead.
+    question answering are to lie in the row. Other kinds of data sets, and rows that a transform makes, are not read
+    ahead.
     """
-    if not isinstance(dataset, datasets.Dataset):
+    if not _is_stored(dataset):
         return
     if all(name in dataset.column_names for name in POSITIONS):
         _check_answers(dataset)

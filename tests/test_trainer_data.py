@@ -4,6 +4,7 @@ from itertools import chain
 
 import pytest
 import torch
+from conftest import SENTENCES
 from datasets import Dataset
 from trainer_runs import LOSSES, Stream, run, weights_of
 from transformers import DataCollatorWithPadding
@@ -100,3 +101,18 @@ def test_columns_of_text_change_nothing_removed_or_not(arguments, tokenizer, dat
         )
         assert same_batches(plain.batches, trainer.batches)
         assert torch.equal(weights_of(plain), weights_of(trainer))
+
+
+def test_rows_tokenised_by_a_transform_equal_tokenised_rows(arguments, tokenizer, dataset, augmenter):
+    """Its columns are not those of the rows, so that nothing of it is checked ahead."""
+    raw = Dataset.from_dict({"text": SENTENCES, "stars": [i % 2 + 4 for i in range(len(SENTENCES))]})
+
+    def tokenised(batch):
+        return {**tokenizer(batch["text"]), "label": [stars - 4 for stars in batch["stars"]]}
+
+    fields = {**FIELDS, "max_steps": 10, "remove_unused_columns": False}
+    stored = dataset.remove_columns(set(dataset.column_names) - {*tokenised(raw[:1])})
+    plain, _ = run(RecordBatches, arguments(**fields), tokenizer, stored, augmenter=augmenter)
+    read, _ = run(RecordBatches, arguments(**fields), tokenizer, raw.with_transform(tokenised), augmenter=augmenter)
+    assert same_batches(plain.batches, read.batches)
+    assert torch.equal(weights_of(plain), weights_of(read))
