@@ -59,8 +59,8 @@ class VariantCollator:
 
     Raises:
         `TypeError`: if the augmenter is none, or cannot tell where tokens went.
-        `ValueError`: if `num_variants` is below 1, if the augmenter's tokenizer has another vocabulary, or if an
-        example has no `input_ids` or an answer outside them.
+        `ValueError`: if `num_variants` is below 1, if the augmenter's tokenizer has another vocabulary, if the
+        augmenter makes another number of variants, or if an example has no `input_ids` or an answer outside them.
 
     Example:
 
@@ -125,6 +125,13 @@ class VariantCollator:
         epoch = int(self._epoch)
         seeds = [(self.seed, epoch, _fingerprint(row["input_ids"])) for row in rows]
         variants = self.augmenter.variants(rows, self.num_variants, seeds)
+        counts = [len(group) for group in variants]
+        if counts != [self.num_variants] * len(rows):
+            raise ValueError(
+                f"The augmenter, a {type(self.augmenter).__name__}, gave lists of {counts} variants; expected "
+                f"{len(rows)} lists of {self.num_variants} variants. Where there are fewer, it has to fill up with "
+                "copies of the example."
+            )
         groups = [[row, *group] for row, group in zip(rows, variants, strict=True)]
         if nested:
             groups = _regrouped(examples, groups)

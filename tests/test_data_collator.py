@@ -133,3 +133,13 @@ def test_what_does_not_fit_is_refused(tokenizer, augmenter):
 def test_copies_of_a_tuple_are_absent_too(tokenizer, augmenter):
     row = {"input_ids": tuple(tokenizer("we left early")["input_ids"]), "label": 1}
     assert VariantCollator(tokenizer, augmenter, 2)([row])["variant_mask"].tolist() == [[True, False, False]]
+
+
+@pytest.mark.parametrize(("rows", "variants"), [(slice(None), 2), (slice(1, None), 3), (slice(None), 4)])
+def test_variants_of_another_number_than_asked_for_are_refused(tokenizer, examples, rows, variants):
+    class Wrong:
+        def variants(self, examples, num_variants, seeds):
+            return [[dict(example) for _ in range(variants)] for example in examples[rows]]
+
+    with pytest.raises(ValueError, match=r"a Wrong, gave .* expected 9 lists of 3 variants"):
+        VariantCollator(tokenizer, Wrong(), num_variants=3)(examples)
