@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
 from augment.batch import SPANS_KEY, are_of_tokens
 from augment.words import special_ids
@@ -40,7 +40,9 @@ class VariantCollator:
             Pads to a multiple of this length instead of to the longest row.
         data_collator (`Callable`, *optional*):
             Collates the B x V rows before they are folded into groups, and evaluation batches as they are. Defaults to
-            [`~transformers.DataCollatorWithPadding`] with `tokenizer` and `pad_to_multiple_of`.
+            [`~transformers.DataCollatorWithPadding`] with `tokenizer` and `pad_to_multiple_of`. With
+            [`~transformers.default_data_collator`], for rows that come padded to one length at their end, variants get
+            that length, too; one that would be longer stays a copy.
 
     Returns a dict: each model input of shape `(B, V, L)`, `labels` of shape `(B, ...)` (they belong to the example),
     and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original. Examples say by
@@ -120,8 +122,7 @@ class VariantCollator:
                 )
         nested = bool(examples[0]["input_ids"]) and isinstance(examples[0]["input_ids"][0], list)
         rows = [row for example in examples for row in (_choices(example) if nested else [self._marked(example)])]
-        if any(ALIGNMENT in row for row in rows):
-            _check_labels(rows)
+        _check_labels(rows)
         epoch = int(self._epoch)
         seeds = [(self.seed, epoch, _fingerprint(row["input_ids"])) for row in rows]
         variants = self.augmenter.variants(rows, self.num_variants, seeds)
@@ -132,6 +133,10 @@ class VariantCollator:
                 f"{len(rows)} lists of {self.num_variants} variants. Where there are fewer, it has to fill up with "
                 "copies of the example."
             )
+        if self.data_collator is default_data_collator:  # which pads nothing: rows come padded to one length
+            variants = [
+                [self._of_length(row, variant) for variant in group] for row, group in zip(rows, variants, strict=True)
+            ]
         groups = [[row, *group] for row, group in zip(rows, variants, strict=True)]
         if nested:
             groups = _regrouped(examples, groups)
@@ -150,7 +155,8 @@ class VariantCollator:
                 f"of the augmenter, a {type(self.augmenter).__name__}, do not name {' and '.join(sorted(missing))}; "
                 "expected one that tells where tokens went, such as those of augment."
             )
-        example = {**example, ALIGNMENT: list(range(length))}
+        attended = example.get("attention_mask", [1] * length)  # rows may come padded
+        example = {**example, ALIGNMENT: [i if seen else IGNORE_INDEX for i, seen in enumerate(attended)]}
         if has_answer:
             start, end = (example[name] for name in POSITIONS)
             if not 0 <= start <= end < length:
@@ -160,6 +166,27 @@ class VariantCollator:
                 )
             example[SPANS_KEY] = [*(example.get(SPANS_KEY) or ()), (start, end + 1)]
         return example
+
+    def _of_length(self, row: dict[str, Any], variant: dict[str, Any]) -> dict[str, Any]:
+        """The variant with as much padding at its end as makes it as long as its row; the row where it has no room."""
+        length, ids = len(row["input_ids"]), variant["input_ids"]
+        if len(ids) == length:
+            return variant
+        attended = variant.get("attention_mask", [token != self.tokenizer.pad_token_id for token in ids])
+        if any(attended[length:]):
+            return row
+        padding = {
+            "input_ids": self.tokenizer.pad_token_id,
+            "attention_mask": 0,
+            "token_type_ids": self.tokenizer.pad_token_type_id,
+            "special_tokens_mask": 1,
+            ALIGNMENT: IGNORE_INDEX,
+        }
+        if ALIGNMENT in row and POSITIONS[0] not in row:
+            padding[LABELS] = IGNORE_INDEX
+        missing = length - len(ids)
+        fitted = {name: (variant[name] + [x] * missing)[:length] for name, x in padding.items() if name in variant}
+        return {**variant, **fitted}
 
     def _collate(self, groups: list[list[dict[str, Any]]]) -> dict[str, torch.Tensor]:
         """Tensors of groups of V examples."""
@@ -207,8 +234,12 @@ def _plain(value: Any) -> Any:
 
 def _check_labels(rows: list[dict[str, Any]]) -> None:
     """Refuses a batch in which some rows have a label per token, or an answer, and others not."""
+    of_tokens = any(ALIGNMENT in row for row in rows)
+    if not of_tokens:  # as many labels as tokens, now more and now less, are those of tokens, without their -100
+        sizes = {(len(row["input_ids"]), len(x)) for row in rows if isinstance(x := row.get(LABELS), list)}
+        of_tokens = len(sizes) > 1 and all(tokens == labels for tokens, labels in sizes)
     for row in rows:
-        if ALIGNMENT not in row:
+        if of_tokens and ALIGNMENT not in row:
             raise ValueError(
                 f"An example of {len(row['input_ids'])} tokens has the labels {row.get(LABELS)!r:.80}, where others "
                 "of its batch have one for each token, or an answer; expected so of all of them, with -100 for "

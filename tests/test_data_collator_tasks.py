@@ -7,7 +7,7 @@ import torch
 from conftest import SENTENCES, WORDS
 from datasets import Dataset
 from task_heads import TASK_HEADS
-from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding
+from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding, default_data_collator
 
 from augment import Compose, LexiconSubstitution, RandomDelete, RandomInsert, RandomSwap
 from hf_mmel import VariantCollator
@@ -119,7 +119,7 @@ def test_alignment_leads_from_the_original_to_the_same_tokens(sided, padding):
     assert same[found].float().mean() > 0.8 and (found & ~same).any()
     assert found[:, 0].equal(alignment[:, 0] == torch.arange(ids.shape[2]))
     for row, one in zip(rows, found.tolist(), strict=True):
-        assert sum(one[0]) == len(row["input_ids"])
+        assert sum(one[0]) == sum(row["attention_mask"])
     # Tokens that nothing stands for are new, whatever stands for a token stands for no other.
     for places in alignment.flatten(0, 1).tolist():
         places = [place for place in places if place >= 0]
@@ -340,3 +340,45 @@ def test_labels_that_are_not_as_many_as_the_tokens_are_refused(tokenizer, augmen
     collate = DataCollatorForTokenClassification(tokenizer)
     with pytest.raises(ValueError, match=r"An example of \d+ tokens has the labels \[.*others of its batch have one"):
         VariantCollator(tokenizer, augmenter, data_collator=collate)([good, bad][::order])
+
+
+@pytest.mark.parametrize("head", TASK_HEADS.values(), ids=TASK_HEADS)
+def test_rows_that_come_padded_need_no_collator_that_pads(tokenizer, head):
+    """Their variants are those of rows without padding, in the length of their row."""
+    rows, longest = head.rows(tokenizer)[:6], 40
+    fillers = {"input_ids": tokenizer.pad_token_id, "token_type_ids": 0, "attention_mask": 0, "labels": -100}
+
+    def filled(name, values):
+        if isinstance(values[0], list):
+            return [filled(name, choice) for choice in values]
+        return values + [fillers[name]] * (longest - len(values))
+
+    def is_of_tokens(name, row):
+        return name in fillers and (name != "labels" or len(row[name]) == len(row["input_ids"]))
+
+    padded = [{n: filled(n, x) if is_of_tokens(n, row) else x for n, x in row.items()} for row in rows]
+    every_word = {word: [new[1] if word == "movie" else new[0]] for word, new in WORDS.items()}
+    augmenter = LexiconSubstitution(tokenizer, every_word, replace_prob=1.0)  # the same whatever the seed
+    plain, batch = (
+        VariantCollator(tokenizer, augmenter, 1, data_collator=collate)(examples)
+        for examples, collate in (
+            (rows, head.collator(tokenizer, padding="max_length", max_length=longest)),
+            (padded, default_data_collator),
+        )
+    )
+    assert plain.keys() == batch.keys() and batch["variant_mask"][:, 1:].any()
+    assert all(torch.equal(plain[name], batch[name]) for name in plain)
+
+
+def test_a_variant_longer_than_its_padded_row_stays_a_copy(tokenizer):
+    augmenter = LexiconSubstitution(tokenizer, {"movie": ["motion picture"]}, replace_prob=1.0)
+    rows = [dict(tokenizer("a movie", padding="max_length", max_length=length)) for length in (4, 5, 6)]
+    collate = VariantCollator(tokenizer, augmenter, 1, data_collator=default_data_collator)
+    assert [collate([row])["variant_mask"][0, 1].item() for row in rows] == [False, True, True]
+
+
+def test_labels_of_tokens_without_the_special_ones_left_out_are_refused(tokenizer, augmenter):
+    rows = [{**tokenizer(text), "labels": [0] * len(tokenizer(text)["input_ids"])} for text in SENTENCES[:3]]
+    collate = VariantCollator(tokenizer, augmenter, data_collator=DataCollatorForTokenClassification(tokenizer))
+    with pytest.raises(ValueError, match="with -100 for special tokens"):
+        collate(rows)
