@@ -36,11 +36,11 @@ class Augmenter(Configurable, ABC):
 
     Attributes:
         columns (`tuple[str, ...]`): Columns that are read besides those of the tokenizer; models do not know them.
-        moves_words (`bool`): Whether words change places.
+        moves_words, inserts_words, deletes_words (`bool`): Whether words change places, come in, or go.
     """
 
     columns = (SPANS_KEY, ALIGNMENT_KEY)
-    moves_words = False  # else a word's label stays where another word has come
+    moves_words = inserts_words = deletes_words = False
 
     _caches: tuple[str, ...] = ("_special",)  # attributes that use fills, each made anew where it is absent
 
@@ -94,10 +94,11 @@ class Augmenter(Configurable, ABC):
             original = {**original, "input_ids": row}
             constant, varying = token_level_columns(original, len(row))
             of_first_pieces = first_piece_columns(original, row, self._special)
-            if of_first_pieces and self._moves():
+            if of_first_pieces and self._does("moves_words"):
                 raise ValueError(
-                    f"{self!r:.200} moves words, whose labels would stay behind; for labels of tokens take augmenters "
-                    "that replace words, such as WordNetSynonyms."
+                    f"A {type(self).__name__} moves words, whose labels would stay behind, and so would the places of "
+                    f"an answer's tokens; for both take augmenters that replace words, such as WordNetSynonyms. It is "
+                    f"{self!r:.200}."
                 )
             group, own = [], slice(i, None, len(batch))  # the numbers of its variants
             for count, begin, end in zip(counts[own], begins[own], ends[own], strict=True):
@@ -185,9 +186,9 @@ class Augmenter(Configurable, ABC):
         """Ids of special tokens, which have no label."""
         return special_ids(self.tokenizer)
 
-    def _moves(self) -> bool:
-        """Whether this augmenter, or one that it is made of, moves words."""
-        return self.moves_words or any(part._moves() for part in Augmenter._parts(self))
+    def _does(self, what: str) -> bool:
+        """Whether this augmenter, or one that it is made of, does what an attribute of its class tells."""
+        return getattr(self, what) or any(part._does(what) for part in Augmenter._parts(self))
 
     def _parts(self) -> list["Augmenter"]:
         """The augmenters that this one is made of and that see the examples."""

@@ -54,6 +54,13 @@ class Compose(Augmenter):
     def _parts(self) -> list[Augmenter]:
         return self.augmenters[:1]  # the others see what it made
 
+    def _does(self, what: str) -> bool:
+        if what == "moves_words":  # a new word takes the place of the one before it, if that is deleted afterwards
+            inserting = [part._does("inserts_words") for part in self.augmenters]
+            if any(part._does("deletes_words") and any(inserting[:i]) for i, part in enumerate(self.augmenters)):
+                return True
+        return super()._does(what)
+
 
 class OneOf(Augmenter):
     """

@@ -39,6 +39,8 @@ class RandomDelete(WordAugmenter):
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
     """
 
+    deletes_words = True
+
     def __init__(self, tokenizer, *, replace_prob: float = 0.1, **constraints):
         super().__init__(tokenizer, **constraints)
         self.replace_prob = _probability(replace_prob)
@@ -131,6 +133,8 @@ class RandomInsert(Augmenter):
         `TypeError`: if the source is no substitution.
         `ValueError`: if `replace_prob` is out of range.
     """
+
+    inserts_words = True
 
     def __init__(self, source: Substitution, *, replace_prob: float = 0.1):
         if not isinstance(source, Substitution):

@@ -213,6 +213,7 @@ def test_an_inserted_word_has_no_label(tokenizer):
         lambda t: Compose([RandomSwap(t), lexicon(t)]),
         lambda t: Compose([lexicon(t), Sometimes(RandomSwap(t), p=0.0)]),
         lambda t: Compose([lexicon(t), OneOf([RandomDelete(t), Compose([lexicon(t), RandomSwap(t)])])]),
+        lambda t: Compose([RandomInsert(lexicon(t)), lexicon(t), RandomDelete(t)]),
     ],
 )
 def test_words_that_move_are_refused_where_tokens_have_labels(tokenizer, make, column):
