@@ -1,0 +1,89 @@
+"""What is measured against what, and what is aimed at."""
+
+from dataclasses import dataclass
+
+
+ALL_NUM_VARIANTS = (1, 2, 4, 8, 16, 32)  # of the picture
+TIME, MEMORY = "time", "memory"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    A way to train on groups of `num_variants` + 1 sequences.
+
+    `method` is an `mmel_loss`, or `"stock"`: `Trainer` itself, for which each sequence is an example. The other fields
+    are those of `MMELTrainingArguments`; `scoring_bf16` is `None` where nothing is scored.
+    """
+
+    method: str = "stock"
+    num_variants: int = 0
+    variant_backward: str = "full"
+    variant_chunk_size: int | None = None
+    scoring_bf16: bool | None = None
+
+    @property
+    def name(self) -> str:
+        if self == PLAIN:
+            return "plain"
+        parts = [self.method, self.variant_backward if self.method != "stock" else "", f"K={self.num_variants}"]
+        parts += [] if self.variant_chunk_size is None else [f"chunks of {self.variant_chunk_size}"]
+        parts += [] if self.scoring_bf16 is None else ["bfloat16" if self.scoring_bf16 else "float32"]
+        return " ".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ratio of a quantity in two configurations, and the largest that is aimed at."""
+
+    quantity: str
+    ours: Configuration
+    baseline: Configuration
+    target: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.quantity}: {self.ours.name} / {self.baseline.name}"
+
+
+PLAIN = Configuration()
+
+
+def full(method: str, num_variants: int) -> Configuration:
+    return Configuration(method, num_variants)
+
+
+def top(method: str, num_variants: int, scoring_bf16: bool) -> Configuration:
+    return Configuration(method, num_variants, "top", scoring_bf16=scoring_bf16)
+
+
+def chunked(method: str, num_variants: int, scoring_bf16: bool) -> Configuration:
+    return Configuration(method, num_variants, variant_chunk_size=2, scoring_bf16=scoring_bf16)
+
+
+def aims() -> list[Comparison]:
+    """All comparisons that have a target."""
+    found = []
+    for method in ("hard", "soft"):
+        for num_variants in (4, 8):
+            stock = Configuration("stock", num_variants)
+            found.append(Comparison(TIME, full(method, num_variants), stock, 1.05))
+        for in_bf16 in (True, False):
+            found += [
+                Comparison(TIME, top(method, 8, in_bf16), full(method, 8), 0.50),
+                Comparison(TIME, top(method, 16, in_bf16), full(method, 16), 0.42),
+                Comparison(TIME, top(method, 4, in_bf16), PLAIN, 2.8),
+                Comparison(TIME, chunked(method, 32, in_bf16), full(method, 32), 1.10),
+            ]
+        found.append(Comparison(MEMORY, chunked(method, 32, True), full(method, 1), 1.25))
+    return found
+
+
+def picture() -> list[Comparison]:
+    """What is drawn: MMEL-H against a step on the originals, for all numbers of variants."""
+    drawn = []
+    for k in ALL_NUM_VARIANTS:
+        in_both = (full("hard", k), top("hard", k, True), chunked("hard", k, True))
+        drawn += [Comparison(quantity, ours, PLAIN) for ours in in_both for quantity in (TIME, MEMORY)]
+        drawn.append(Comparison(TIME, top("hard", k, False), PLAIN))
+    return drawn
