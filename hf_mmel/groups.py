@@ -5,6 +5,7 @@ Batches of groups: what `VariantCollator` makes and `MMELTrainer` takes apart.
 labels that are those of the example as a whole, `(B, ...)`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -151,7 +152,8 @@ def in_passes(
         if not counts[i]:
             continue
         if counts[i] > most and not whole:
-            for columns in used[i].nonzero().squeeze(1).split(most):
+            # Of about the same size: memory is that of the largest.
+            for columns in used[i].nonzero().squeeze(1).tensor_split(math.ceil(counts[i] / most)):
                 passes.append(torch.zeros_like(used))
                 passes[-1][i, columns] = True
             rows = most
