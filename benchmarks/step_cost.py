@@ -24,7 +24,18 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from .steps.comparisons import ALL_NUM_VARIANTS, MEMORY, PLAIN, TIME, Comparison, aims, chunked, full, picture, top
+from .steps.comparisons import (
+    ALL_NUM_VARIANTS,
+    MEMORY,
+    PLAIN,
+    TIME,
+    Comparison,
+    Configuration,
+    chunked,
+    comparisons,
+    full,
+    top,
+)
 from .steps.measuring import Bench, Setting
 from .steps.picture import draw
 
@@ -39,8 +50,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch_size", type=int, default=8, help="Examples, each with its variants.")
     parser.add_argument("--length", type=int, default=64, help="Tokens of each row; the most, with --data.")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--seconds", type=float, default=10, help=f"For each ratio, beyond {LEAST_PAIRS} pairs of steps.")
-    parser.add_argument("--only", nargs="+", metavar="TEXT", help="Only comparisons in whose name one of these occurs.")
+    parser.add_argument("--seconds", type=float, default=10, help=f"For each ratio, but {LEAST_PAIRS} pairs at least.")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="Only comparisons whose name has one of these.")
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/step_cost"))
     parser.add_argument("--fresh", action="store_true", help="Measure again what was measured before.")
     parser.add_argument("--picture", type=Path, help="SVG file for time and memory against K.")
@@ -84,9 +95,14 @@ def time_pairs(bench: Bench, comparison: Comparison, seconds: float) -> dict[str
     }
 
 
-def peak_memory(setting: Setting, configuration) -> dict[str, Any]:
+def peak_memory(setting: Setting, configuration: Configuration) -> dict[str, Any]:
     """Bytes of a fresh process, on one thread."""
-    command = [sys.executable, "-m", "benchmarks.steps.measuring", json.dumps([asdict(setting), asdict(configuration)])]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.steps.measuring",
+        json.dumps([asdict(setting), asdict(configuration)]),
+    ]
     # glibc is to give back what is freed at once: what it keeps is up to 150 MB more or less, by the order of sizes.
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1000000"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
@@ -107,9 +123,8 @@ def measure(comparisons: list[Comparison], setting: Setting, measured: Measured,
         bench = Bench(setting, [PLAIN, *{side: None for c in timed for side in (c.ours, c.baseline)}])
         bench.step(PLAIN)  # begins the optimizer's state
     for comparison in sorted(timed, key=lambda comparison: comparison.ours.num_variants):  # the quick ones first
-        if comparison.name not in measured.figures:  # named twice, with a target and for the picture
-            measured.add(comparison.name, time_pairs(bench, comparison, seconds))
-            print(comparison.name, measured.figures[comparison.name], file=sys.stderr)
+        measured.add(comparison.name, time_pairs(bench, comparison, seconds))
+        print(comparison.name, measured.figures[comparison.name], file=sys.stderr)
 
 
 def ratio_of(comparison: Comparison, figures: dict[str, dict[str, Any]]) -> float | None:
@@ -169,12 +184,12 @@ def main() -> int:
     args.work_dir.mkdir(parents=True, exist_ok=True)
     model = str(Path(args.model).absolute()) if args.model and Path(args.model).is_dir() else args.model
     setting = Setting(model, args.batch_size, args.length, args.device, args.data)
-    comparisons = [*aims(), *(picture() if args.picture else [])]
+    wanted = comparisons(for_picture=args.picture is not None)
     if args.only:
-        comparisons = [c for c in comparisons if any(text in c.name for text in args.only)]
+        wanted = [comparison for comparison in wanted if any(text in comparison.name for text in args.only)]
     measured = Measured(args.work_dir / "results.jsonl", setting, args.fresh)
-    measure(comparisons, setting, measured, args.seconds)
-    print_table(comparisons, measured.figures, args.device)
+    measure(wanted, setting, measured, args.seconds)
+    print_table(wanted, measured.figures, args.device)
     if args.picture:
         panels = {
             "Time of a step, originals alone = 1": lines(TIME, measured.figures),

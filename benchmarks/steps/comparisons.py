@@ -61,6 +61,14 @@ def chunked(method: str, num_variants: int, scoring_bf16: bool) -> Configuration
     return Configuration(method, num_variants, variant_chunk_size=2, scoring_bf16=scoring_bf16)
 
 
+def comparisons(for_picture: bool) -> list[Comparison]:
+    """What has a target, and what else is drawn."""
+    found = {comparison.name: comparison for comparison in aims()}
+    for comparison in picture() if for_picture else []:
+        found.setdefault(comparison.name, comparison)
+    return list(found.values())
+
+
 def aims() -> list[Comparison]:
     """All comparisons that have a target."""
     found = []

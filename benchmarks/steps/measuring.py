@@ -176,5 +176,6 @@ def as_examples(groups: dict[str, Tensor]) -> dict[str, Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    setting, configuration = (kind(**fields) for kind, fields in zip((Setting, Configuration), json.loads(sys.argv[1])))
-    print(Bench(setting, [configuration]).peak_memory(configuration))
+    of_setting, of_configuration = json.loads(sys.argv[1])
+    configuration = Configuration(**of_configuration)
+    print(Bench(Setting(**of_setting), [configuration]).peak_memory(configuration))
