@@ -68,7 +68,10 @@ class GroupStep:
         judged, soft_labels = self._score(inputs, most)
         weights = judged.weights(mask, args)
         factors = judged.factors(select(weights, args.variant_backward, args.variant_backward_count), args)
-        passes = in_passes(inputs, mask & factors.used(), most)
+        used = mask & factors.used()
+        if not used.any():  # nothing is labelled, and a pass is due all the same, for other processes wait for it
+            used = mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
+        passes = in_passes(inputs, used, most)
 
         if args.soft_label_gradient and not all(part[part.any(dim=1), 0].all() for part in passes):
             raise ValueError(

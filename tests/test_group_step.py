@@ -133,6 +133,18 @@ def test_scoring_leaves_the_random_state_and_the_mode_of_the_model(step, scoring
     assert torch.equal(scoring, before) != scoring_dropout
 
 
+@pytest.mark.parametrize("mmel_loss", METHODS)
+@pytest.mark.parametrize("fields", [{"variant_backward": "sample"}, {"variant_chunk_size": 1}])
+def test_a_batch_without_any_label_has_no_gradient(step, mmel_loss, fields):
+    """But it has one to add, of zeros: other processes wait for it."""
+    step(TASK_HEADS["single_label"], mmel_loss=mmel_loss, lambda_p=1.0, **fields)
+    model, batch = step.trainer.model, {**step.batch, "labels": torch.full_like(step.batch["labels"], -100)}
+    model.zero_grad()
+    loss = step.trainer.compute_loss(model, batch)
+    loss.backward()
+    assert loss == 0 and all((p.grad == 0).all() for p in model.parameters())
+
+
 def test_padding_at_the_end_of_all_variants_is_cut_off(step):
     step(TASK_HEADS["tokens"], mmel_loss="soft")
     batch = {**step.batch, "variant_mask": step.batch["variant_mask"].clone()}
