@@ -164,3 +164,9 @@ def test_passes_hold_every_variant_once():
         passes = in_passes({"attention_mask": mask}, used, most)
         assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
         assert all(0 < part.sum() <= (most or 35) for part in passes)
+
+
+def test_a_group_is_cut_into_passes_of_like_size():
+    """Memory is that of the largest."""
+    used = torch.ones(1, 33, dtype=torch.bool)
+    assert [int(part.sum()) for part in in_passes({}, used, 16)] == [11, 11, 11]
