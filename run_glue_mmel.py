@@ -38,6 +38,7 @@ import hf_mmel
 from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
+from hf_mmel.distributed import end_training
 from hf_mmel.glue_data import encode_splits, find_label_names, find_text_columns, load_splits
 
 
@@ -124,7 +125,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         predict(trainer, tests, data_args.task_name or "custom", names)
     if training_args.push_to_hub:
         trainer.push_to_hub(tasks="text-classification", dataset=data_args.task_name or data_args.dataset_name)
-    trainer.accelerator.end_training()  # threads of gloo that outlive the interpreter abort the process
+    end_training(trainer)
     return metrics
 
 

@@ -16,6 +16,7 @@ from scripts.train_groups import DEFAULTS  # noqa: E402
 
 from augment import GreedySearch, LexiconSubstitution  # noqa: E402
 from hf_mmel import GreedySearchCallback, MMELTrainer, MMELTrainingArguments  # noqa: E402
+from hf_mmel.distributed import end_training  # noqa: E402
 
 
 def train(output_dir: str, num_processes: int = 1, callbacks: tuple = (), **arguments) -> MMELTrainer:
@@ -49,4 +50,4 @@ if __name__ == "__main__":
     trained = train(output_dir, num_processes=2)
     state = {"weights": trained.model.state_dict(), "variants": variants_of(trained)}
     torch.save(state, Path(output_dir) / f"state{trained.args.process_index}.pt")
-    trained.accelerator.end_training()  # gloo threads that outlive the interpreter abort the process
+    end_training(trained)

@@ -20,6 +20,7 @@ from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 
 from augment import GreedySearch, LexiconSubstitution, candidate_table  # noqa: E402
 from hf_mmel import MMELTrainer, MMELTrainingArguments  # noqa: E402
+from hf_mmel.distributed import end_training  # noqa: E402
 
 
 # Steps that show in the weights what they were made of: plain descent, in the order of the examples, and quiet.
@@ -101,4 +102,4 @@ if __name__ == "__main__":
             "num_local_weights": sum(getattr(p, "_local_tensor", p).numel() for p in trained.model.parameters()),
         }
     torch.save(results, options.output_dir / f"results{trained.args.process_index}.pt")
-    trained.accelerator.end_training()  # gloo threads that outlive the interpreter abort the process
+    end_training(trained)
