@@ -40,6 +40,11 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 def make_config(tokenizer: PreTrainedTokenizerFast, **fields) -> BertConfig:
     """The configuration of a BERT of two layers and 64 units."""
+    defaults = {
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "initializer_range": 0.1,  # BERT's 0.02 suits hundreds of units, and would have these learn slowly
+    }
     return BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
@@ -47,10 +52,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast, **fields) -> BertConfig:
         num_attention_heads=2,
         intermediate_size=128,
         max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.1,  # BERT's 0.02 suits hundreds of units, and would have these learn slowly
-        **fields,
+        **{**defaults, **fields},
     )
 
 

@@ -18,8 +18,8 @@ import statistics
 import time
 from pathlib import Path
 
-from _tiny import METHODS, make_tokenizer
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, set_seed
+from _tiny import METHODS, make_config, make_tokenizer
+from transformers import BertForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
 import run_glue_mmel
 from augment import WordNetSynonyms
@@ -72,14 +72,8 @@ def write_model(folder: Path) -> PreTrainedTokenizerFast:
     words = [word for words in (TRAINING_WORDS, HELD_OUT_WORDS) for group in words.values() for word in group]
     tokenizer = make_tokenizer([*words, *ASPECTS, *OPENINGS, "the is and . ,"])
     tokenizer.save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=128,
-        max_position_embeddings=64,
-    )
+    usual = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02}
+    config = make_config(tokenizer, **usual)
     set_seed(0)
     BertForSequenceClassification(config).save_pretrained(folder)
     return tokenizer

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, TrainingArguments
 
-from .data_collator import _plain
+from .data_collator import plain
 from .groups import IGNORE_INDEX, POSITIONS
 from .validation import LABEL_COLUMNS
 
@@ -85,7 +85,7 @@ def _is_stream(dataset: Any) -> bool:
 
 def _first_row(dataset: Any) -> dict[str, Any]:
     row = {} if _is_stream(dataset) or not len(dataset) else dataset[0]
-    return {name: _plain(value) for name, value in row.items()}
+    return {name: plain(value) for name, value in row.items()}
 
 
 def _labels(dataset: Any) -> list[int]:
@@ -97,7 +97,7 @@ def _labels(dataset: Any) -> list[int]:
         rows = map(dataset.__getitem__, range(len(dataset)))
     labels = []
     for i, row in enumerate(rows):
-        label = _plain(next((row[name] for name in LABEL_COLUMNS if name in row), None))
+        label = plain(next((row[name] for name in LABEL_COLUMNS if name in row), None))
         label = label if isinstance(label, list) else [label]
         if None in label:
             raise ValueError(

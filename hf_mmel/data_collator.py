@@ -113,7 +113,7 @@ class VariantCollator:
         self._epoch.fill_(epoch)
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        examples = [{name: _plain(value) for name, value in example.items()} for example in examples]
+        examples = [{name: plain(value) for name, value in example.items()} for example in examples]
         for example in examples:
             if "input_ids" not in example:
                 raise ValueError(
@@ -224,11 +224,11 @@ class VariantCollator:
         return torch.from_numpy(alignment)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A list for the tuple, tensor or array that a formatted data set gives, so that all rows are of one kind."""
     value = value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
     if isinstance(value, list) and value and (hasattr(value[0], "tolist") or isinstance(value[0], tuple)):
-        return [_plain(part) for part in value]  # choices of different lengths
+        return [plain(part) for part in value]  # choices of different lengths
     return value
 
 

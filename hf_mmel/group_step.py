@@ -14,8 +14,8 @@ from augment.fill_mask import fast_dtype
 
 from .groups import VARIANT_MASK, Groups, in_passes, take, trimmed
 from .heads import Head, Losses
+from .modes import evaluating
 from .objective import Judged, select
-from .search import evaluating
 from .training_args import MMELTrainingArguments
 
 

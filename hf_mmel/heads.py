@@ -38,12 +38,12 @@ class Losses(NamedTuple):
         """The loss of each variant, 0 for one without items, `(B, V)`."""
         return self.totals / torch.where(self.sizes > 0, self.sizes, 1.0)
 
-    def per_example(self) -> Tensor:
+    def item_ratio(self) -> Tensor:
         """
-        The totals as if each variant had as many items as its original, `(B, V)`: a variant that lost words is not to
-        count less. Where none are lost these are the totals, bit for bit.
+        How many items the original has for one of each variant, `(B, V)`. By this factor a variant that lost words
+        does not count less. Where none are lost it is 1, and it is 0 for a variant without items.
         """
-        return self.totals * torch.where(self.sizes > 0, self.sizes[:, :1] / self.sizes, 0.0)
+        return torch.where(self.sizes > 0, self.sizes[:, :1] / self.sizes, 0.0)
 
 
 @dataclass
@@ -133,7 +133,7 @@ class MultipleChoiceHead(SequenceClassificationHead):
 
     def __post_init__(self):
         if self.class_weights is not None:
-            raise ValueError("class_weights are given, but the choices of multiple choice are no classes; leave out.")
+            raise ValueError("class_weights are given, but choices of multiple choice are no classes; leave them out.")
 
     def _problem_type(self, logits: Tensor, labels: Tensor) -> str:
         return _SINGLE_LABEL
@@ -198,7 +198,8 @@ class QuestionAnsweringHead(Head):
     def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
         aligned, found = _aligned(logits, groups)
         out = ~found[..., None]  # probabilities are those among the tokens that both have
-        over_tokens = [torch.where(out, _FAR_BELOW, x.float()).transpose(-1, -2) for x in (aligned, soft_labels)]
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        over_tokens = [torch.where(out, _FAR_BELOW, x.to(dtype)).transpose(-1, -2) for x in (aligned, soft_labels)]
         return divergence(*over_tokens, _SINGLE_LABEL).mean(dim=-1)
 
 

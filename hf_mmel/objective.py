@@ -60,13 +60,11 @@ class Judged(NamedTuple):
 
     def factors(self, weights: Tensor, args: MMELTrainingArguments) -> "Factors":
         """What each variant counts under these weights."""
-        sizes = self.losses.sizes.detach()
         if self.divergences is None:
-            # A variant that lost words does not count less. Where none are lost the ratio is 1.
-            return Factors(weights * torch.where(sizes > 0, sizes[:, :1] / sizes, 0.0), None)
+            return Factors(weights * self.losses.item_ratio(), None)
         original = torch.zeros_like(weights)
         original[:, 0] = 1.0
-        return Factors(original, args.lambda_t * sizes[:, :1] * weights)
+        return Factors(original, args.lambda_t * self.losses.sizes[:, :1] * weights)
 
     def total(self, factors: "Factors", variant_mask: Tensor) -> Tensor:
         """The objective, summed over the variants that are present and their items."""

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ from augment.batch import SPANS_KEY, Batch
 from augment.randomness import Seed, mix, row_keys
 from augment.variant_table import VariantTable, example_keys
 
-from .data_collator import VariantCollator, _plain
+from .data_collator import VariantCollator, plain
 from .functional import divergence, per_variant_loss
 from .groups import IGNORE_INDEX, LABELS, POSITIONS
 from .heads import logits_of, problem_type_of
+from .modes import evaluating
 
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def search_variants(
     with evaluating(model):
         for start in range(0, len(numbers), batch_size):
             chosen = [examples[i] for i in numbers[start : start + batch_size].tolist()]
-            rows = [{name: _plain(value) for name, value in row.items()} for row in chosen]
+            rows = [{name: plain(value) for name, value in row.items()} for row in chosen]
             seeds = [(*seed, key) for key in example_keys(Batch.of(rows)).tolist()]
             tables.append(augmenter.search(rows, scorer.on(rows), num_variants, seeds))
     table = VariantTable.joined(_gathered(VariantTable.joined(tables)))
@@ -155,7 +155,7 @@ def check_searchable(examples: Any) -> None:
             "or train with the candidates of the GreedySearch as the augmenter."
         )
     example = examples[0] if len(examples) else {"input_ids": []}
-    ids, labels = _plain(example["input_ids"]), _plain(example.get(LABELS))
+    ids, labels = plain(example["input_ids"]), plain(example.get(LABELS))
     of_tokens = isinstance(labels, list) and IGNORE_INDEX in labels
     if of_tokens or POSITIONS[0] in example or (len(ids) and isinstance(ids[0], list)):
         raise TypeError(
@@ -204,19 +204,6 @@ class _Scorer:
             batch = {name: tensor.to(self.device) for name, tensor in self.collate(chosen).items() if name != "labels"}
             parts.append(logits_of(self.model(**batch), len(chosen), type(self.model).__name__))
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self.device)]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards each module is in its own mode again."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _drawn(num_examples: int, max_examples: int | None, seed: tuple[int, ...]) -> np.ndarray:

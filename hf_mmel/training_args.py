@@ -41,8 +41,9 @@ class MMELTrainingArguments(TrainingArguments):
             Variants of each example that `"top"` keeps, or draws of `"sample"`.
         variant_chunk_size (`int`, *optional*):
             Cuts a batch of B examples into passes of at most B times so many variants, each of which is taken back
-            through the model before the next: memory is that of one pass, and the gradient is the same. A group that
-            does not fit into a pass is scored first. By default there is one pass.
+            through the model before the next: memory is that of one pass. Groups that fit into a pass have the
+            gradient that they have in one. A larger one is cut, and its weights are those of a scoring beforehand:
+            the same with `scoring_bf16=False` and a model without dropout. By default there is one pass.
         scoring_dropout (`bool`, *optional*, defaults to `False`):
             Whether variants are scored with dropout, from the random state with which training goes on.
         scoring_bf16 (`bool`, *optional*):
@@ -99,7 +100,7 @@ class MMELTrainingArguments(TrainingArguments):
         default=None,
         metadata={
             "help": "Variants per example that are in memory at once: a batch is cut into passes of at most so many "
-            "rows for each of its examples. Changes no gradient. Default: one pass."
+            "rows for each of its examples, whose gradients add up. Default: one pass."
         },
     )
     scoring_dropout: bool = field(

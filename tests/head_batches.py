@@ -152,3 +152,8 @@ def reference(name, logits, batch, smoothing=0.0, class_weights=None):
         result[1, b, v] = sum(weight for weight, _ in items)
         result[2, b, v] = divergence_of(name, logits, batch, b, v, factors)
     return result
+
+
+def evened(losses: Losses) -> torch.Tensor:
+    """The totals as if each variant had as many items as its original, `(B, V)`."""
+    return losses.totals * losses.item_ratio()

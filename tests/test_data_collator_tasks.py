@@ -7,9 +7,9 @@ import torch
 from conftest import SENTENCES, WORDS
 from datasets import Dataset
 from task_heads import TASK_HEADS
-from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding, default_data_collator
+from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding
 
-from augment import Compose, LexiconSubstitution, RandomDelete, RandomInsert, RandomSwap
+from augment import Compose, LexiconSubstitution, RandomDelete, RandomInsert
 from hf_mmel import VariantCollator
 from hf_mmel.groups import IGNORE_INDEX, POSITIONS
 
@@ -295,90 +295,3 @@ def test_variant_0_is_what_the_data_collator_makes_of_the_examples(collator, tas
     for name, tensor in plain.items():
         own = batch[name] if name == "labels" and tensor.dim() == 1 else batch[name][:, 0]
         assert own.equal(tensor)
-
-
-# --- what does not fit ------------------------------------------------------------------------------
-
-
-class Untold:
-    """An augmenter that does not tell where tokens went."""
-
-    def variants(self, examples, num_variants, seeds):
-        return [[dict(example) for _ in range(num_variants)] for example in examples]
-
-
-@pytest.mark.parametrize("name", ["tokens", "answers"])
-def test_an_augmenter_that_does_not_tell_where_tokens_went_is_refused(tokenizer, name):
-    head = TASK_HEADS[name]
-    with pytest.raises(TypeError, match="of the augmenter, a Untold, do not name alignment and keep_spans"):
-        VariantCollator(tokenizer, Untold(), 2, data_collator=head.collator(tokenizer))(head.rows(tokenizer))
-    choices = TASK_HEADS["choices"]
-    collate = choices.collator(tokenizer)
-    assert changed(VariantCollator(tokenizer, Untold(), 2, data_collator=collate)(choices.rows(tokenizer))) == 0
-
-
-@pytest.mark.parametrize("name", ["tokens", "answers"])
-def test_an_augmenter_that_moves_words_is_refused(tokenizer, name):
-    head = TASK_HEADS[name]
-    with pytest.raises(ValueError, match="moves words"):
-        VariantCollator(tokenizer, RandomSwap(tokenizer), 2, data_collator=head.collator(tokenizer))(
-            head.rows(tokenizer)
-        )
-
-
-@pytest.mark.parametrize(("start", "end"), [(-1, 2), (3, 2), (2, 99), (99, 99)])
-def test_an_answer_that_is_not_in_its_row_is_refused(tokenizer, augmenter, start, end):
-    row = {**answer_rows(tokenizer, None)[0], "start_positions": start, "end_positions": end}
-    with pytest.raises(ValueError, match=f"has its answer from {start} to {end}; expected 0 <= start <= end"):
-        VariantCollator(tokenizer, augmenter)([row])
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_labels_that_are_not_as_many_as_the_tokens_are_refused(tokenizer, augmenter, order):
-    good, bad = word_rows(tokenizer)[:2]
-    bad["labels"] = bad["labels"][:-1]
-    collate = DataCollatorForTokenClassification(tokenizer)
-    with pytest.raises(ValueError, match=r"An example of \d+ tokens has the labels \[.*others of its batch have one"):
-        VariantCollator(tokenizer, augmenter, data_collator=collate)([good, bad][::order])
-
-
-@pytest.mark.parametrize("head", TASK_HEADS.values(), ids=TASK_HEADS)
-def test_rows_that_come_padded_need_no_collator_that_pads(tokenizer, head):
-    """Their variants are those of rows without padding, in the length of their row."""
-    rows, longest = head.rows(tokenizer)[:6], 40
-    fillers = {"input_ids": tokenizer.pad_token_id, "token_type_ids": 0, "attention_mask": 0, "labels": -100}
-
-    def filled(name, values):
-        if isinstance(values[0], list):
-            return [filled(name, choice) for choice in values]
-        return values + [fillers[name]] * (longest - len(values))
-
-    def is_of_tokens(name, row):
-        return name in fillers and (name != "labels" or len(row[name]) == len(row["input_ids"]))
-
-    padded = [{n: filled(n, x) if is_of_tokens(n, row) else x for n, x in row.items()} for row in rows]
-    every_word = {word: [new[1] if word == "movie" else new[0]] for word, new in WORDS.items()}
-    augmenter = LexiconSubstitution(tokenizer, every_word, replace_prob=1.0)  # the same whatever the seed
-    plain, batch = (
-        VariantCollator(tokenizer, augmenter, 1, data_collator=collate)(examples)
-        for examples, collate in (
-            (rows, head.collator(tokenizer, padding="max_length", max_length=longest)),
-            (padded, default_data_collator),
-        )
-    )
-    assert plain.keys() == batch.keys() and batch["variant_mask"][:, 1:].any()
-    assert all(torch.equal(plain[name], batch[name]) for name in plain)
-
-
-def test_a_variant_longer_than_its_padded_row_stays_a_copy(tokenizer):
-    augmenter = LexiconSubstitution(tokenizer, {"movie": ["motion picture"]}, replace_prob=1.0)
-    rows = [dict(tokenizer("a movie", padding="max_length", max_length=length)) for length in (4, 5, 6)]
-    collate = VariantCollator(tokenizer, augmenter, 1, data_collator=default_data_collator)
-    assert [collate([row])["variant_mask"][0, 1].item() for row in rows] == [False, True, True]
-
-
-def test_labels_of_tokens_without_the_special_ones_left_out_are_refused(tokenizer, augmenter):
-    rows = [{**tokenizer(text), "labels": [0] * len(tokenizer(text)["input_ids"])} for text in SENTENCES[:3]]
-    collate = VariantCollator(tokenizer, augmenter, data_collator=DataCollatorForTokenClassification(tokenizer))
-    with pytest.raises(ValueError, match="with -100 for special tokens"):
-        collate(rows)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from head_batches import FEATURES, HEADS, TOKENS, batch_of, judge, normal, reference
+from head_batches import FEATURES, HEADS, TOKENS, batch_of, evened, judge, normal, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,7 +112,7 @@ def test_an_example_does_not_depend_on_the_others_of_the_batch(name):
             name, logits[b : b + 1], {k: x[b : b + 1] for k, x in batch.items()}, class_weights=weights
         )
         torch.testing.assert_close(alone.totals, losses.totals[b : b + 1])
-        torch.testing.assert_close(alone.per_example(), losses.per_example()[b : b + 1])
+        torch.testing.assert_close(evened(alone), evened(losses)[b : b + 1])
         torch.testing.assert_close(alone_divergences, divergences[b : b + 1])
 
 
@@ -124,7 +124,7 @@ def test_variants_in_another_order_have_their_losses_and_divergences_in_that_ord
     losses, divergences = judge(name, logits, batch)
     moved_losses, moved_divergences = judge(name, logits[:, order], moved)
     torch.testing.assert_close(moved_losses.totals, losses.totals[:, order])
-    torch.testing.assert_close(moved_losses.per_example(), losses.per_example()[:, order])
+    torch.testing.assert_close(evened(moved_losses), evened(losses)[:, order])
     torch.testing.assert_close(moved_divergences, divergences[:, order])
     assert not torch.allclose(losses.totals, losses.totals[:, order])
 
@@ -136,7 +136,7 @@ def test_variants_in_another_order_have_their_losses_and_divergences_in_that_ord
 def test_gradients_are_those_of_the_losses_and_divergences(name):
     logits, batch = batch_of(name)
     logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: judge(name, x, batch)[0].per_example(), logits)
+    assert torch.autograd.gradcheck(lambda x: evened(judge(name, x, batch)[0]), logits)
     logits, batch = batch_of(name, dtype=torch.float32)
     logits.requires_grad_()
     _, divergences = judge(name, logits, batch)
@@ -151,7 +151,7 @@ def test_tokens_without_a_label_have_no_gradient():
     logits, batch = batch_of("tokens")
     logits.requires_grad_()
     losses, divergences = judge("tokens", logits, batch)
-    (gradient,) = torch.autograd.grad(losses.per_example().sum(), logits, retain_graph=True)
+    (gradient,) = torch.autograd.grad(evened(losses).sum(), logits, retain_graph=True)
     unlabelled = batch["labels"] == IGNORE_INDEX
     assert not gradient[unlabelled].any() and (gradient[~unlabelled].abs().sum(-1) > 0).all()
     (gradient,) = torch.autograd.grad(divergences.sum(), logits)
@@ -175,7 +175,7 @@ def test_extreme_logits_stay_finite(name, dtype):
     logits = (logits.sign() * 3e3).to(dtype)  # whose squares' gradients half precision can hold
     logits.requires_grad_()
     losses, divergences = judge(name, logits, batch)
-    total = losses.per_example().sum() + divergences.sum()
+    total = evened(losses).sum() + divergences.sum()
     (gradient,) = torch.autograd.grad(total, logits)
     assert divergences.max() > 1e3 and losses.totals.max() > 1e3
     assert total.isfinite() and gradient.isfinite().all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from head_batches import CLASSES, FEATURES, HEADS, TOKENS, batch_of, judge, reference
+from head_batches import CLASSES, FEATURES, HEADS, TOKENS, batch_of, evened, judge, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from task_heads import TASK_HEADS
@@ -82,11 +82,11 @@ def test_a_variant_that_lost_words_counts_as_much_as_its_original():
     losses, _ = judge("tokens", logits, batch)
     kept = losses.sizes > 0
     assert (losses.sizes[:, 1:] < losses.sizes[:, :1]).any() and kept.all()
-    torch.testing.assert_close(losses.per_example(), losses.mean() * losses.sizes[:, :1])
-    assert torch.equal(losses.per_example()[:, 0], losses.totals[:, 0])
+    torch.testing.assert_close(evened(losses), losses.mean() * losses.sizes[:, :1])
+    assert torch.equal(evened(losses)[:, 0], losses.totals[:, 0])
     batch["labels"][:, 1] = IGNORE_INDEX
     without, _ = judge("tokens", logits, batch)
-    assert (without.per_example()[:, 1] == 0).all() and (without.mean()[:, 1] == 0).all()
+    assert (evened(without)[:, 1] == 0).all() and (without.mean()[:, 1] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["single_label", "tokens"])
@@ -121,7 +121,7 @@ def test_a_class_with_weight_zero_and_an_ignored_label_have_neither_loss_nor_siz
     logits.requires_grad_()
     losses, _ = judge("single_label", logits, batch, class_weights=torch.tensor([1.0, 0.0, 1.0]))
     assert not losses.totals.any() and not losses.sizes.any() and not losses.mean().any()
-    losses.per_example().sum().backward()
+    evened(losses).sum().backward()
     assert not logits.grad.any()
 
 

@@ -10,14 +10,12 @@ import torch
 from conftest import make_model
 from datasets import Dataset
 from scripts import search_groups
-from task_heads import TASK_HEADS
-from trainer_runs import weights_of
-from transformers import BertForSequenceClassification, DataCollatorWithPadding, TrainerCallback
+from trainer_runs import Stream, weights_of
+from transformers import DataCollatorWithPadding, TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
 from hf_mmel import GreedySearchCallback, MMELTrainer, VariantCollator, search_variants
 from hf_mmel.functional import divergence, per_variant_loss
-from hf_mmel.search import check_searchable
 
 
 SCRIPT = Path(search_groups.__file__)
@@ -318,14 +316,6 @@ def test_two_processes_equal_one(tmp_path):
 # Refusals
 
 
-class Stream(torch.utils.data.IterableDataset):
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __iter__(self):
-        return iter(self.rows)
-
-
 def test_a_stream_is_refused_before_training(arguments, tokenizer, small_dataset, trained, source):
     streams = [Stream(small_dataset.to_list()), small_dataset.to_iterable_dataset()]
     for stream in streams:
@@ -355,18 +345,3 @@ def test_what_does_not_go_together_is_refused(arguments, tokenizer, small_datase
     for name in ("refresh_epochs", "max_examples", "batch_size"):
         with pytest.raises(ValueError, match=f"{name} is 0"):
             GreedySearchCallback(**{name: 0})
-
-
-@pytest.mark.parametrize("kind", [None, "torch", "numpy"])
-@pytest.mark.parametrize("name", TASK_HEADS)
-def test_heads_other_than_those_of_texts_are_not_searched(tokenizer, name, kind):
-    head = TASK_HEADS[name]
-    dataset = Dataset.from_list(head.rows(tokenizer)).with_format(kind)
-    if head.model_class is BertForSequenceClassification:
-        check_searchable(dataset)
-        check_searchable(dataset.select([]))
-        return
-    with pytest.raises(TypeError, match="a greedy search scores the variants of whole texts"):
-        check_searchable(dataset)
-    with pytest.raises(TypeError, match="for question answering, multiple choice or labels of tokens"):
-        check_searchable([dataset[0]])

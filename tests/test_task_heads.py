@@ -7,10 +7,11 @@ from conftest import WORDS
 from datasets import Dataset
 from task_heads import TASK_HEADS
 from trainer_runs import RecordGradients, weights_of
-from transformers import Trainer, TrainingArguments
+from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
 from augment import Compose, LexiconSubstitution, RandomDelete
 from hf_mmel import MMELTrainer, MMELTrainingArguments
+from hf_mmel.search import check_searchable
 
 
 METHODS = ["hard", "soft", "uniform"]
@@ -224,3 +225,18 @@ def test_class_weights_leave_the_weights_within_a_group_alone(train, augmenter):
         a, b = (t.state.log_history[0][name] for t in (plain, weighted))
         assert a == pytest.approx(b, abs=1e-5) and a > 0.3
     assert plain.state.log_history[0]["loss"] != pytest.approx(weighted.state.log_history[0]["loss"], rel=1e-2)
+
+
+@pytest.mark.parametrize("kind", [None, "torch", "numpy"])
+@pytest.mark.parametrize("name", TASK_HEADS)
+def test_heads_other_than_those_of_texts_are_not_searched(tokenizer, name, kind):
+    head = TASK_HEADS[name]
+    dataset = Dataset.from_list(head.rows(tokenizer)).with_format(kind)
+    if head.model_class is BertForSequenceClassification:
+        check_searchable(dataset)
+        check_searchable(dataset.select([]))
+        return
+    with pytest.raises(TypeError, match="a greedy search scores the variants of whole texts"):
+        check_searchable(dataset)
+    with pytest.raises(TypeError, match="for question answering, multiple choice or labels of tokens"):
+        check_searchable([dataset[0]])
