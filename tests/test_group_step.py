@@ -24,7 +24,7 @@ def head(request):
 def step(arguments, tokenizer):
     """
     Loss and gradient of one batch of a head: `step(head, **fields)`. `passes` has the rows of each forward pass with a
-    graph, and of each without.
+    graph, and of each without, `figures` the losses and weights that are logged.
     """
 
     def run(head, dropout=0.0, size=6, strength=1.0, **fields):
@@ -42,7 +42,12 @@ def step(arguments, tokenizer):
         with torch.no_grad():
             for weight in trainer.model.parameters():
                 weight.mul_(strength if weight.dim() > 1 else 1.0)
-        model, run.passes = trainer.model.train(), {True: [], False: []}
+        model, run.passes, run.figures = trainer.model.train(), {True: [], False: []}, None
+
+        def kept(losses, mask, weights):
+            run.figures = torch.stack([losses.masked_fill(~mask, 0), weights])
+
+        trainer._figures.add = kept
 
         def count(module, args, kwargs):
             run.passes[torch.is_grad_enabled()].append(len(kwargs["input_ids"]))
@@ -58,23 +63,27 @@ def step(arguments, tokenizer):
 
 
 @pytest.mark.parametrize("mmel_loss", METHODS)
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_passes_have_the_gradient_of_the_whole(step, head, mmel_loss, size):
-    """Of one variant per example, groups are cut; of five, each pass has groups as a whole."""
-    loss, gradient = step(head, mmel_loss=mmel_loss)
-    (rows,), _ = step.passes[True], step.passes[False]
-    parts_loss, parts = step(head, mmel_loss=mmel_loss, variant_chunk_size=size, size=6, scoring_bf16=False)
-    assert max(step.passes[True]) <= 6 * size and sum(step.passes[True]) >= rows
+@pytest.mark.parametrize(
+    ("size", "chunk", "cut"), [(6, 1, False), (6, 2, False), (6, 5, False), (3, 1, True), (1, 2, True)]
+)
+def test_passes_have_loss_gradient_and_figures_of_the_whole(step, head, mmel_loss, size, chunk, cut):
+    """Where a pass has fewer rows than a group, that is five, groups are scored first and cut."""
+    loss, gradient = step(head, mmel_loss=mmel_loss, size=size)
+    whole, (rows,) = step.figures, step.passes[True]
+    parts_loss, parts = step(head, mmel_loss=mmel_loss, size=size, variant_chunk_size=chunk, scoring_bf16=False)
+    assert max(step.passes[True]) <= size * chunk and sum(step.passes[True]) == rows
+    assert sum(step.passes[False]) == (rows if cut else 0)
     assert gradient.norm() > 0 and torch.allclose(gradient, parts, atol=1e-6, rtol=1e-4)
     assert loss == pytest.approx(parts_loss, abs=1e-6)
+    assert torch.allclose(whole, step.figures, atol=1e-5)
 
 
-@pytest.mark.parametrize("mmel_loss", METHODS)
-def test_a_group_too_large_for_a_pass_is_cut(step, head, mmel_loss):
-    whole = step(head, size=1, mmel_loss=mmel_loss)
-    parts = step(head, size=1, mmel_loss=mmel_loss, variant_chunk_size=2, scoring_bf16=False)
-    assert len(step.passes[True]) == 3 and max(step.passes[True]) == 2  # five variants
-    assert torch.allclose(whole[1], parts[1], atol=1e-6, rtol=1e-4) and whole[0] == pytest.approx(parts[0], abs=1e-6)
+def test_a_soft_label_with_a_gradient_is_in_one_pass(step):
+    fields = {"mmel_loss": "soft", "soft_label_gradient": True, "scoring_bf16": False}
+    whole, parts = (step(TASK_HEADS["tokens"], variant_chunk_size=chunk, **fields)[1] for chunk in (None, 1))
+    assert torch.allclose(whole, parts, atol=1e-6, rtol=1e-4)
+    with pytest.raises(ValueError, match="variant_chunk_size is 2, too few rows for a group"):
+        step(TASK_HEADS["tokens"], size=1, variant_chunk_size=2, **fields)
 
 
 @pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
@@ -117,20 +126,18 @@ def test_the_largest_weights_are_scaled_to_their_sum():
 
 @pytest.mark.parametrize("scoring_dropout", [False, True])
 def test_scoring_leaves_the_random_state_and_the_mode_of_the_model(step, scoring_dropout):
-    head = TASK_HEADS["single_label"]
-    fields = {"mmel_loss": "hard", "lambda_p": 0.0, "dropout": 0.1, "variant_backward": "top"}
-    step(head, scoring_dropout=scoring_dropout, scoring_bf16=False, **fields)
+    fields = {"mmel_loss": "hard", "lambda_p": 0.0, "dropout": 0.1, "variant_backward": "top", "scoring_bf16": False}
+    step(TASK_HEADS["single_label"], scoring_dropout=scoring_dropout, **fields)
     model, batch, trainer = step.trainer.model, step.batch, step.trainer
     assert all(module.training for module in model.modules())
-    seen: list[torch.Tensor] = []
-    model.dropout.register_forward_hook(lambda module, args, out: seen.append(torch.get_rng_state()))
-    torch.manual_seed(1)
+    before, after = [], []
+    model.register_forward_pre_hook(lambda module, args: before.append(torch.get_rng_state()))
+    model.register_forward_hook(lambda module, args, out: after.append(torch.get_rng_state()))
     trainer.compute_loss(model, batch)
-    scoring, training = seen
-    assert torch.equal(scoring, training) == (scoring_dropout and step.passes[True][-1] == step.passes[False][-1])
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    assert torch.equal(scoring, before) != scoring_dropout
+    scoring, training = before
+    assert torch.equal(scoring, training)
+    assert torch.equal(scoring, after[0]) != scoring_dropout  # scoring did draw, if it was to
+    assert not torch.equal(training, after[1])
 
 
 @pytest.mark.parametrize("mmel_loss", METHODS)
