@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from conftest import WORDS
+from conftest import WORDS, make_model
 from datasets import Dataset
 from task_heads import TASK_HEADS
+from trainer_runs import RecordGradients
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
@@ -177,3 +178,31 @@ def test_a_group_is_cut_into_passes_of_like_size():
     """Memory is that of the largest."""
     used = torch.ones(1, 33, dtype=torch.bool)
     assert [int(part.sum()) for part in in_passes({}, used, 16)] == [11, 11, 11]
+
+
+def test_groups_of_like_length_share_a_pass_the_longest_first():
+    lengths = torch.tensor([3, 9, 4, 8])
+    mask = (torch.arange(9) < lengths[:, None, None].expand(4, 5, 1)).long()
+    passes = in_passes({"attention_mask": mask}, torch.ones(4, 5, dtype=torch.bool), 10)
+    assert [part.any(dim=1).nonzero().flatten().tolist() for part in passes] == [[1, 3], [0, 2]]
+
+
+@pytest.mark.parametrize("accepts_loss_kwargs", [True, False])
+def test_passes_of_micro_batches_have_the_gradient_of_whole_ones(arguments, tokenizer, dataset, accepts_loss_kwargs):
+    """Whether or not `Trainer` divides the loss by the number of micro-batches."""
+    gradients = []
+    for chunk in (None, 1):
+        fields = {"max_steps": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+        recorder, model = RecordGradients(), make_model(tokenizer)
+        trainer = MMELTrainer(
+            model,
+            arguments(mmel_loss="hard", num_variants=2, variant_chunk_size=chunk, **fields),
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5),
+            callbacks=[recorder],
+        )
+        trainer.model_accepts_loss_kwargs = accepts_loss_kwargs
+        trainer.train()
+        gradients.append(torch.stack(recorder.gradients))
+    assert gradients[0].norm() > 0 and torch.allclose(*gradients, atol=1e-6, rtol=1e-4)

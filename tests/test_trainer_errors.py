@@ -72,3 +72,17 @@ def test_batches_that_are_no_groups_are_named(arguments, tokenizer, dataset):
     with pytest.raises(ValueError, match=r"token_type_ids has the shape \(2, 5\)"):
         inputs = {**group, "token_type_ids": torch.zeros(2, 5, dtype=torch.long)}
         trainer.compute_loss(trainer.model, {**inputs, "labels": torch.zeros(2), "variant_mask": mask})
+
+
+@pytest.mark.parametrize("sharded", ["is_fsdp_enabled", "is_deepspeed_enabled"])
+def test_passes_of_a_sharded_model_are_refused_before_training(arguments, tokenizer, dataset, augmenter, sharded):
+    trainer = MMELTrainer(
+        make_model(tokenizer),
+        arguments(variant_chunk_size=1),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        augmenter=augmenter,
+    )
+    setattr(trainer, sharded, True)
+    with pytest.raises(ValueError, match="variant_chunk_size is given, but under FSDP and DeepSpeed"):
+        trainer.train()

@@ -35,9 +35,13 @@ def test_the_loss_of_a_batch_is_the_equation_of_the_paper(arguments, tokenizer, 
     trainer = MMELTrainer(
         make_model(tokenizer), args, train_dataset=dataset, processing_class=tokenizer, augmenter=augmenter
     )
+    with torch.no_grad():  # an untrained model hardly tells a variant from its original
+        for weight in trainer.model.parameters():
+            weight.mul_(8.0 if weight.dim() > 1 else 1.0)
     batch = next(iter(trainer.get_train_dataloader()))
     trainer.model.train()
     loss, outputs = trainer.compute_loss(trainer.model, batch, return_outputs=True)
+    assert outputs.logits.std() > 0.1
     expected = loss_by_hand(
         outputs.logits.detach().double().numpy(),
         batch["labels"].numpy(),
@@ -46,7 +50,7 @@ def test_the_loss_of_a_batch_is_the_equation_of_the_paper(arguments, tokenizer, 
         0.02,
         0.7,
     )
-    assert loss.item() == pytest.approx(expected, abs=1e-6)
+    assert loss.item() == pytest.approx(expected, abs=1e-5)
     assert not batch["variant_mask"].all() and len(outputs.logits) == batch["variant_mask"].sum()
 
 
