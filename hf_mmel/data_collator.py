@@ -1,7 +1,7 @@
 """Groups of variants: from tokenised examples to tensors of shape `(B, V, L)`."""
 
-import hashlib
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, defau
 from augment.batch import SPANS_KEY, are_of_tokens
 from augment.words import special_ids
 
-from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS, VARIANT_MASK
+from .groups import ALIGNMENT, GROUP_KEY, IGNORE_INDEX, LABELS, POSITIONS, VARIANT_MASK
 
 
 class VariantCollator:
@@ -20,7 +20,7 @@ class VariantCollator:
 
     A variant is a pure function of (seed, epoch, example), the example being known by its token ids: neither the
     number of workers or processes, nor the make-up of the batch, nor a resume in mid-epoch changes it. Two examples
-    with the same ids have the same variants in the same epoch. Every epoch has new ones: call
+    with the same ids have the same variants in the same epoch. Every epoch has new ones, or every so many: call
     [`~VariantCollator.set_epoch`], as [`MMELTrainer`] does.
 
     Args:
@@ -43,10 +43,13 @@ class VariantCollator:
             [`~transformers.DataCollatorWithPadding`] with `tokenizer` and `pad_to_multiple_of`. With
             [`~transformers.default_data_collator`], for rows that come padded to one length at their end, variants get
             that length, too; one that would be longer stays a copy.
+        epochs_per_draw (`int`, *optional*, defaults to 1):
+            Epochs for which an example keeps its variants.
 
     Returns a dict: each model input of shape `(B, V, L)`, `labels` of shape `(B, ...)` (they belong to the example),
-    and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original. Examples say by
-    their columns what they are for:
+    and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original. Where variants are
+    kept for several epochs there is `group_key` of shape `(B,)`, too, by which the same group is known again. Examples
+    say by their columns what they are for:
 
     - token classification, `labels` with one label per token: they are fitted to the variants, `(B, V, L)`, see
       [`~augment.Augmenter`], and `alignment` of shape `(B, V, L)` tells for each token of the original its place in
@@ -61,8 +64,9 @@ class VariantCollator:
 
     Raises:
         `TypeError`: if the augmenter is none, or cannot tell where tokens went.
-        `ValueError`: if `num_variants` is below 1, if the augmenter's tokenizer has another vocabulary, if the
-        augmenter makes another number of variants, or if an example has no `input_ids` or an answer outside them.
+        `ValueError`: if `num_variants` or `epochs_per_draw` is below 1, if the augmenter's tokenizer has another
+        vocabulary, if the augmenter makes another number of variants, or if an example has no `input_ids` or an answer
+        outside them.
 
     Example:
 
@@ -82,9 +86,12 @@ class VariantCollator:
         seed: int = 42,
         pad_to_multiple_of: int | None = None,
         data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None,
+        epochs_per_draw: int = 1,
     ):
         if num_variants < 1:
             raise ValueError(f"num_variants is {num_variants}; expected at least 1 augmented variant per example.")
+        if epochs_per_draw < 1:
+            raise ValueError(f"epochs_per_draw is {epochs_per_draw}; expected at least 1 epoch.")
         if not callable(getattr(augmenter, "variants", None)):
             raise TypeError(
                 f"augmenter is a {type(augmenter).__name__}; expected an object with "
@@ -103,14 +110,15 @@ class VariantCollator:
         self.augmenter = augmenter
         self.num_variants = num_variants
         self.seed = seed
+        self.epochs_per_draw = epochs_per_draw
         self.data_collator = data_collator or DataCollatorWithPadding(tokenizer, pad_to_multiple_of=pad_to_multiple_of)
         self._special = special_ids(tokenizer)
         # Shared memory, because worker processes that outlive an epoch hold a copy of everything else.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._draw = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Has all later batches, those of running worker processes included, made of the variants of this epoch."""
-        self._epoch.fill_(epoch)
+        self._draw.fill_(epoch // self.epochs_per_draw)
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         examples = [{name: plain(value) for name, value in example.items()} for example in examples]
@@ -123,8 +131,8 @@ class VariantCollator:
         nested = bool(examples[0]["input_ids"]) and isinstance(examples[0]["input_ids"][0], list)
         rows = [row for example in examples for row in (_choices(example) if nested else [self._marked(example)])]
         _check_labels(rows)
-        epoch = int(self._epoch)
-        seeds = [(self.seed, epoch, _fingerprint(row["input_ids"])) for row in rows]
+        draw = int(self._draw)
+        seeds = [(self.seed, draw, _fingerprint(row["input_ids"])) for row in rows]
         variants = self.augmenter.variants(rows, self.num_variants, seeds)
         counts = [len(group) for group in variants]
         if counts != [self.num_variants] * len(rows):
@@ -208,6 +216,8 @@ class VariantCollator:
         batch[VARIANT_MASK] = torch.tensor(
             [[True, *(row["input_ids"] != group[0]["input_ids"] for row in group[1:])] for group in groups]
         )
+        if self.epochs_per_draw > 1:
+            batch[GROUP_KEY] = torch.tensor([_group_key(group) for group in groups])
         return batch
 
     def _alignment(self, groups: list[list[dict[str, Any]]], length: int) -> torch.Tensor:
@@ -249,8 +259,14 @@ def _check_labels(rows: list[dict[str, Any]]) -> None:
 
 def _fingerprint(input_ids: list[int]) -> int:
     """64 bits that identify an example by its content, the same in every process and interpreter."""
-    digest = hashlib.blake2b(np.asarray(input_ids, dtype=np.int64).tobytes(), digest_size=8).digest()
+    digest = blake2b(np.asarray(input_ids, dtype=np.int64).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _group_key(group: list[dict[str, Any]]) -> int:
+    """64 bits that identify an example, its label included, with these variants."""
+    content = repr((group[0], [row["input_ids"] for row in group]))
+    return int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def _with_positions(row: dict[str, Any]) -> dict[str, Any]:

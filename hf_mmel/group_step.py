@@ -12,10 +12,11 @@ from transformers import PretrainedConfig
 
 from augment.fill_mask import fast_dtype
 
-from .groups import VARIANT_MASK, Groups, in_passes, take, trimmed
+from .groups import GROUP_KEY, VARIANT_MASK, Groups, in_passes, take, trimmed
 from .heads import Head, Losses
 from .modes import evaluating
 from .objective import Judged, select
+from .scores import ScoreTable
 from .training_args import MMELTrainingArguments
 
 
@@ -28,7 +29,8 @@ class GroupStep:
     unless the group of an example does not fit into one pass. Otherwise all variants are scored without a graph,
     weighed, and only those that are to be trained on are computed again. `args.variant_chunk_size` cuts either into
     passes, each of which is taken back through the model before the next one begins: what is in memory at once are
-    the activations of one pass.
+    the activations of one pass. Groups whose scores are known are not scored again; what training computes of a
+    variant is its score from then on.
 
     Args:
         model (`nn.Module`): The model as it is trained, wrapped for parallel training or not.
@@ -37,6 +39,7 @@ class GroupStep:
         config, label_smoothing, class_weights: Of the [`Head`].
         backward (`Callable`): Takes a part of the loss back through the model.
         no_sync (`Callable`): Context in which processes do not wait for each other.
+        scores ([`ScoreTable`], *optional*): What is known of groups by their keys. Without it all are scored.
     """
 
     model: nn.Module
@@ -47,6 +50,7 @@ class GroupStep:
     class_weights: Tensor | None
     backward: Callable[[Tensor], None]
     no_sync: Callable[[], AbstractContextManager]
+    scores: ScoreTable | None = None
 
     def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Any, Tensor, Tensor]:
         """
@@ -65,7 +69,7 @@ class GroupStep:
         if args.variant_backward == "full" and (most is None or int(mask.sum(dim=1).max()) <= most):
             return self._whole_groups(inputs, in_passes(inputs, mask, most), scale)
 
-        judged, soft_labels = self._score(inputs, most)
+        judged, soft_labels, places = self._known_or_scored(inputs, most)
         weights = judged.weights(mask, args)
         factors = judged.factors(select(weights, args.variant_backward, args.variant_backward_count), args)
         used = mask & factors.used()
@@ -73,15 +77,20 @@ class GroupStep:
             used = mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
         passes = in_passes(inputs, used, most)
 
-        if args.soft_label_gradient and not all(part[part.any(dim=1), 0].all() for part in passes):
+        needs_original = args.soft_label_gradient or (args.mmel_loss == "soft" and soft_labels is None)
+        if needs_original and not all(part[part.any(dim=1), 0].all() for part in passes):
             raise ValueError(
                 f"variant_chunk_size is {args.variant_chunk_size}, too few rows for a group, whose soft label would "
-                "have its gradient from several passes; take a larger one, or soft_label_gradient=False."
+                "be needed in several passes; take a larger one, or soft_label_gradient=False and score_interval=1."
             )
 
         def part_of_loss(chosen: Tensor, part: Tensor, head: Head, logits: Tensor, groups: Groups) -> Tensor:
             reference = None if soft_labels is None or part[:, 0].all() else soft_labels[chosen]
-            return Judged.of(head, logits, groups, args, reference).total(factors.take(chosen), part) * scale
+            judged = Judged.of(head, logits, groups, args, reference)
+            if places is not None:
+                values, here = self.scores.values, places[chosen]
+                values[here] = torch.where(part[:, None], judged.rows(), values[here])
+            return judged.total(factors.take(chosen), part) * scale
 
         loss, outputs = self._in_turn(inputs, passes, part_of_loss)
         return loss, outputs, judged.losses.mean(), weights
@@ -126,6 +135,20 @@ class GroupStep:
         outputs = model(**groups.rows)
         logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.scorer).__name__))
         return chosen, head, groups, logits, outputs
+
+    def _known_or_scored(
+        self, inputs: dict[str, Tensor], most: int | None
+    ) -> tuple[Judged, Tensor | None, Tensor | None]:
+        """As `_score`, but for groups that are known, whose soft labels are not; and their places in the table."""
+        if self.scores is None:
+            return *self._score(inputs, most), None
+        keys = inputs[GROUP_KEY].tolist()
+        unknown = [i for i, key in enumerate(keys) if key not in self.scores]
+        if unknown:
+            judged, _ = self._score(take(inputs, torch.tensor(unknown, device=inputs[GROUP_KEY].device)), most)
+            self.scores.put([keys[i] for i in unknown], judged.rows())
+        places = self.scores.places(keys)
+        return Judged.of_rows(self.scores.values[places]), None, places
 
     def _score(self, inputs: dict[str, Tensor], most: int | None) -> tuple[Judged, Tensor | None]:
         """All variants judged without a graph, and for MMEL-S the logits of the originals `(B, 1, ..., C)`."""

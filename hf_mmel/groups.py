@@ -17,6 +17,7 @@ from augment.batch import LABELS_KEY as LABELS
 
 
 VARIANT_MASK = "variant_mask"
+GROUP_KEY = "group_key"  # in a batch: a number that tells groups apart by what is in them, (B,)
 POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
 
 _TARGETS = (LABELS, *POSITIONS)
@@ -53,6 +54,7 @@ class Groups(NamedTuple):
         inputs = dict(inputs)
         variant_mask = inputs.pop(VARIANT_MASK).bool()
         alignment = inputs.pop(ALIGNMENT, None)
+        inputs.pop(GROUP_KEY, None)
         targets = {name: inputs.pop(name) for name in _TARGETS if name in inputs}
         if not targets or any(len(target) != len(variant_mask) for target in targets.values()):
             shapes = ", ".join(f"{name} of shape {tuple(target.shape)}" for name, target in targets.items())
@@ -92,7 +94,7 @@ def originals(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {
         name: tensor if name == LABELS and tensor.dim() < 3 else tensor[:, 0].contiguous()
         for name, tensor in inputs.items()
-        if name not in (VARIANT_MASK, ALIGNMENT)
+        if name not in (VARIANT_MASK, ALIGNMENT, GROUP_KEY)
     }
 
 

@@ -47,6 +47,17 @@ class Judged(NamedTuple):
             soft_labels = logits[:, :1] if args.soft_label_gradient else logits[:, :1].detach()
         return cls(losses, head.divergences(logits, soft_labels, groups))
 
+    @classmethod
+    def of_rows(cls, rows: Tensor) -> "Judged":
+        """From numbers of shape `(B, 2, V)`, or `(B, 3, V)` with divergences, as `rows` gives them."""
+        totals, sizes, *divergences = rows.unbind(dim=1)
+        return cls(Losses(totals, sizes), divergences[0] if divergences else None)
+
+    def rows(self) -> Tensor:
+        """All that there is as one tensor `(B, 2, V)`, or `(B, 3, V)` with divergences, without a gradient."""
+        columns = [*self.losses] if self.divergences is None else [*self.losses, self.divergences]
+        return torch.stack(columns, dim=1).detach().float()
+
     def weights(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
         """The weights of the variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, even ones for "uniform"."""
         mask = variant_mask

@@ -17,6 +17,7 @@ from augment.randomness import Seed, mix, row_keys
 from augment.variant_table import VariantTable, example_keys
 
 from .data_collator import VariantCollator, plain
+from .distributed import gathered, is_in_processes
 from .functional import divergence, per_variant_loss
 from .groups import IGNORE_INDEX, LABELS, POSITIONS
 from .heads import logits_of, problem_type_of
@@ -83,7 +84,7 @@ def search_variants(
             rows = [{name: plain(value) for name, value in row.items()} for row in chosen]
             seeds = [(*seed, key) for key in example_keys(Batch.of(rows)).tolist()]
             tables.append(augmenter.search(rows, scorer.on(rows), num_variants, seeds))
-    table = VariantTable.joined(_gathered(VariantTable.joined(tables)))
+    table = VariantTable.joined(gathered(VariantTable.joined(tables)))
     augmenter.keep(table)
     return len(table)
 
@@ -216,19 +217,6 @@ def _drawn(num_examples: int, max_examples: int | None, seed: tuple[int, ...]) -
 
 def _shard(numbers: np.ndarray) -> np.ndarray:
     """The part of this process."""
-    if not _in_processes():
+    if not is_in_processes():
         return numbers
     return np.array_split(numbers, torch.distributed.get_world_size())[torch.distributed.get_rank()]
-
-
-def _gathered(table: VariantTable) -> list[VariantTable]:
-    """The tables of all processes, in the order of their shards."""
-    if not _in_processes():
-        return [table]
-    tables: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(tables, table)
-    return tables
-
-
-def _in_processes() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()

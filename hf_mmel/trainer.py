@@ -22,9 +22,11 @@ from augment import GreedySearch
 
 from .class_weights import class_weights_of
 from .data_collator import VariantCollator
+from .epochs import EpochCallback
 from .figures import GroupFigures
 from .group_step import GroupStep
-from .groups import VARIANT_MASK, as_groups, num_items, originals
+from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from .scores import ScoreTable
 from .search import GreedySearchCallback, check_searchable
 from .training_args import MMELTrainingArguments
 from .validation import check_labels, check_train_dataset, check_vocabulary
@@ -109,6 +111,7 @@ class MMELTrainer(Trainer):
         )
         self.augmenter = augmenter
         self._variant_collator = variant_collator
+        self._scores = ScoreTable()
         if augmenter is None and variant_collator is None:
             return
         if augmenter is not None and variant_collator is not None:
@@ -119,12 +122,12 @@ class MMELTrainer(Trainer):
         if augmenter is not None and self.processing_class is None:
             raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
         check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
-        self._epoch_callback = _EpochCallback()
+        self._epoch_callback = EpochCallback(self._scores)
         self.add_callback(self._epoch_callback)
         self._build_variant_collator()  # what does not fit shows here, before any work is done
         source = augmenter if variant_collator is None else variant_collator.augmenter
         if isinstance(source, GreedySearch) and not self._search_callbacks():
-            self.add_callback(GreedySearchCallback())
+            self.add_callback(GreedySearchCallback(refresh_epochs=self.args.score_interval))
 
     def _check_objective(self) -> None:
         """Refuses arguments that leave open how groups are to be trained on."""
@@ -145,13 +148,20 @@ class MMELTrainer(Trainer):
         if (self.augmenter is None and self._variant_collator is None) or self.args.mmel_loss == "none":
             return None
         if self._variant_collator is not None:
-            return self._variant_collator
+            given = self._variant_collator
+            if given.epochs_per_draw != self.args.score_interval:
+                raise ValueError(
+                    f"score_interval is {self.args.score_interval}, but the epochs_per_draw of the VariantCollator is "
+                    f"{given.epochs_per_draw}; expected the same: scores hold as long as variants are kept."
+                )
+            return given
         return VariantCollator(
             self.processing_class,
             self.augmenter,
             num_variants=self.args.num_variants,
             seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
             data_collator=self.data_collator,
+            epochs_per_draw=self.args.score_interval,
         )
 
     def get_train_dataloader(self) -> DataLoader:
@@ -169,11 +179,14 @@ class MMELTrainer(Trainer):
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
-        if self.args.variant_chunk_size is not None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-            raise ValueError(
-                "variant_chunk_size is given, but under FSDP and DeepSpeed all processes have to make the same number "
-                "of passes; leave it out, and take smaller batches with gradient accumulation instead."
-            )
+        if self._is_sharded:
+            for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
+                if getattr(self.args, name) != stock:
+                    raise ValueError(
+                        f"{name} is {getattr(self.args, name)}, but under FSDP and DeepSpeed all processes have to "
+                        "make the same number of passes; leave it out, and take smaller batches with gradient "
+                        "accumulation where memory is short."
+                    )
         self._epoch_callback.newest_collator = collator
         self._prepare_search(collator)
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
@@ -258,9 +271,12 @@ class MMELTrainer(Trainer):
         # return a plain mean, so that loss and gradient grow with the number of accumulation steps (transformers issue
         # 47688). Data-parallel training averages the gradients of the processes, where their sum is wanted.
         share = 1 if num_items_in_batch is None else num_here * self.accelerator.num_processes / num_items_in_batch
-        if num_here and not mask[:, 1:].any() and self._class_weights is None and self.args.n_gpu <= 1:
-            # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them.
-            # Except with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples.
+        # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them. Except
+        # with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples; and where
+        # other processes score, whose passes all have to make.
+        others_score = self._is_sharded and self.args.variant_backward != "full"
+        is_plain = num_here and not mask[:, 1:].any() and self._class_weights is None
+        if is_plain and self.args.n_gpu <= 1 and not others_score:
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             self._figures.add(mean_loss.detach().expand(mask.shape), mask)
             loss = mean_loss * share
@@ -274,25 +290,36 @@ class MMELTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, torch.Tensor], scale: torch.Tensor | float, batches: int
     ) -> tuple[torch.Tensor, Any]:
         """The objective, summed over the batch's items, times `scale`; the model's outputs in the last pass."""
-        is_sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
 
         def backward(loss: torch.Tensor) -> None:
             self.accelerator.backward(loss / batches)
 
+        scores = self._scores if self.args.score_interval > 1 else None
+        if scores is not None and GROUP_KEY not in inputs:
+            raise ValueError(
+                f"score_interval is {self.args.score_interval}, but a batch has no {GROUP_KEY}, by which groups are "
+                "known again; expected one of shape (B,), such as VariantCollator makes with epochs_per_draw."
+            )
         step = GroupStep(
             model,
             # A wrapper for data-parallel training would have all processes wait for each other at each pass.
-            scorer=model if is_sharded else self.model,
+            scorer=model if self._is_sharded else self.model,
             args=self.args,
             config=getattr(self.accelerator.unwrap_model(self.model), "config", None),
             label_smoothing=0.0 if self.label_smoother is None else self.label_smoother.epsilon,
             class_weights=self._class_weights,
             backward=backward,
             no_sync=lambda: self.accelerator.no_sync(model),
+            scores=scores,
         )
         loss, outputs, losses, weights = step(inputs, scale)
         self._figures.add(losses, inputs[VARIANT_MASK], weights)
         return loss, outputs
+
+    @property
+    def _is_sharded(self) -> bool:
+        """Whether no process has the whole model, so that all have to make each pass together."""
+        return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
     @property
     def _figures(self) -> GroupFigures:
@@ -306,18 +333,3 @@ class MMELTrainer(Trainer):
         if "loss" in logs:
             logs |= self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
         super().log(logs, start_time)
-
-
-class _EpochCallback(TrainerCallback):
-    """Tells the collator which epoch begins; `Trainer` tells samplers and data sets only."""
-
-    newest_collator: VariantCollator | None = None  # of the last data loader made, which a callback may ask for, too
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.collator = self.newest_collator
-        self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        if self.collator is not None:
-            self.collator.set_epoch(self.next_epoch)
-        self.next_epoch += 1

@@ -44,6 +44,10 @@ class MMELTrainingArguments(TrainingArguments):
             through the model before the next: memory is that of one pass. Groups that fit into a pass have the
             gradient that they have in one. A larger one is cut, and its weights are those of a scoring beforehand:
             the same with `scoring_bf16=False` and a model without dropout. By default there is one pass.
+        score_interval (`int`, *optional*, defaults to 1):
+            Epochs for which an example keeps its variants. They are scored when they come first; until new ones are
+            drawn, what was last computed of a variant is its score, so that a step costs no more than the variants
+            that are trained on. For `"top"` and `"sample"`. A resumed run scores anew what it meets.
         scoring_dropout (`bool`, *optional*, defaults to `False`):
             Whether variants are scored with dropout, from the random state with which training goes on.
         scoring_bf16 (`bool`, *optional*):
@@ -103,6 +107,12 @@ class MMELTrainingArguments(TrainingArguments):
             "rows for each of its examples, whose gradients add up. Default: one pass."
         },
     )
+    score_interval: int = field(
+        default=1,
+        metadata={
+            "help": "Epochs for which an example keeps its variants, which are scored in the first of them only."
+        },
+    )
     scoring_dropout: bool = field(
         default=False,
         metadata={"help": "Score variants with dropout, from the random state with which training goes on."},
@@ -152,10 +162,15 @@ class MMELTrainingArguments(TrainingArguments):
                 "variant_backward is 'top', but mmel_loss='uniform' has no largest weights; expected 'full' or "
                 "'sample'."
             )
-        for name in ("variant_backward_count", "variant_chunk_size"):
+        for name in ("variant_backward_count", "variant_chunk_size", "score_interval"):
             value = getattr(self, name)
             if not (_is_count(value) or (value is None and name == "variant_chunk_size")):
                 raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+        if self.score_interval > 1 and self.variant_backward == "full":
+            raise ValueError(
+                f"score_interval is {self.score_interval}, but variant_backward='full' computes all variants in every "
+                "step and has no use for earlier scores; expected 'top' or 'sample', or an interval of 1."
+            )
 
 
 def _is_count(value: float | None) -> bool:

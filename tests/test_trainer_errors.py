@@ -75,14 +75,23 @@ def test_batches_that_are_no_groups_are_named(arguments, tokenizer, dataset):
 
 
 @pytest.mark.parametrize("sharded", ["is_fsdp_enabled", "is_deepspeed_enabled"])
-def test_passes_of_a_sharded_model_are_refused_before_training(arguments, tokenizer, dataset, augmenter, sharded):
+@pytest.mark.parametrize(
+    ("fields", "received"),
+    [
+        ({"variant_chunk_size": 1}, "variant_chunk_size is 1"),
+        ({"score_interval": 2, "variant_backward": "top"}, "score_interval is 2"),
+    ],
+)
+def test_passes_of_a_sharded_model_are_refused_before_training(
+    arguments, tokenizer, dataset, augmenter, sharded, fields, received
+):
     trainer = MMELTrainer(
         make_model(tokenizer),
-        arguments(variant_chunk_size=1),
+        arguments(**fields),
         train_dataset=dataset,
         processing_class=tokenizer,
         augmenter=augmenter,
     )
     setattr(trainer, sharded, True)
-    with pytest.raises(ValueError, match="variant_chunk_size is given, but under FSDP and DeepSpeed"):
+    with pytest.raises(ValueError, match=f"{received}, but under FSDP and DeepSpeed"):
         trainer.train()

@@ -78,6 +78,18 @@ CASES = {
         {**QUARTERS, "variant_chunk_size": 1},
         {},
     ),
+    # Three epochs of one update, whose examples are dealt to the processes anew.
+    "scores that are reused": (
+        {
+            "variant_backward": "top",
+            "score_interval": 3,
+            "scoring_bf16": False,
+            "max_steps": 3,
+            "train_sampling_strategy": "random",
+        },
+        HALVES,
+        {},
+    ),
     "split_batches": ({}, accelerator(split_batches=True), {}),
     "split and dispatched": ({}, accelerator(split_batches=True, dispatch_batches=True), {}),
     "stream, split": ({"stream": True}, accelerator(split_batches=True), {}),
@@ -201,6 +213,16 @@ SHARDED_CASES = {
     "soft 2x2": ({"mmel_loss": "soft"}, QUARTERS, {}),
     "few variants": CASES["few variants, originals not weighted"],
     "evaluated": CASES["evaluated"],
+    "the two largest": (
+        {"variant_backward": "top", "variant_backward_count": 2, "scoring_bf16": False},
+        QUARTERS,
+        {},
+    ),
+    "the largest, few variants": (
+        {**FEW_VARIANTS, "variant_backward": "top", "scoring_bf16": False},
+        {"per_device_train_batch_size": 2},
+        {"per_device_train_batch_size": 4},
+    ),
 }
 
 
