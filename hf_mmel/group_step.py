@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 
 from augment.fill_mask import fast_dtype
 
-from .groups import GROUP_KEY, VARIANT_MASK, Groups, in_passes, take, trimmed
+from .groups import GROUP_KEY, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
 from .heads import Head, Losses
 from .modes import evaluating
 from .objective import Judged, select
@@ -39,6 +39,8 @@ class GroupStep:
         config, label_smoothing, class_weights: Of the [`Head`].
         backward (`Callable`): Takes a part of the loss back through the model.
         no_sync (`Callable`): Context in which processes do not wait for each other.
+        is_sharded (`bool`, *optional*, defaults to `False`):
+            Whether all processes have to make the same passes. If not, scoring makes as many as are quickest.
         scores ([`ScoreTable`], *optional*): What is known of groups by their keys. Without it all are scored.
     """
 
@@ -50,6 +52,7 @@ class GroupStep:
     class_weights: Tensor | None
     backward: Callable[[Tensor], None]
     no_sync: Callable[[], AbstractContextManager]
+    is_sharded: bool = False
     scores: ScoreTable | None = None
 
     def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Any, Tensor, Tensor]:
@@ -164,7 +167,7 @@ class GroupStep:
             nullcontext() if args.scoring_dropout else evaluating(self.scorer),
             torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
         ):
-            for part in in_passes(inputs, mask, most, whole=True):
+            for part in [mask] if self.is_sharded else in_quick_passes(inputs, mask, most):
                 chosen, head, groups, logits, _ = self._forward(self.scorer, inputs, part)
                 logits = logits.float()
                 order.append(chosen)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from augment.batch import ALIGNMENT_KEY as ALIGNMENT  # in a batch: of each token of the original, its place, or -1
@@ -21,6 +22,9 @@ GROUP_KEY = "group_key"  # in a batch: a number that tells groups apart by what 
 POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
 
 _TARGETS = (LABELS, *POSITIONS)
+
+# What a forward pass costs besides its tokens, in tokens: on a GPU it takes milliseconds however few there are.
+_TOKENS_OF_A_PASS = {"cpu": 64, "cuda": 8192}
 
 
 class Groups(NamedTuple):
@@ -118,26 +122,32 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     left stays, since places count from there; so does all padding in question answering, where models see it, and that
     of tokens that are compared with those of an original which is not there.
     """
-    mask = inputs.get("attention_mask")
-    if mask is None or POSITIONS[0] in inputs or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
+    lengths = _lengths(inputs, inputs[VARIANT_MASK])
+    if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
         return dict(inputs)
-    used = mask[inputs[VARIANT_MASK]].bool().flatten(0, -2).any(dim=0)
-    length = int(used.nonzero().max()) + 1 if used.any() else 1
-    return {name: x[..., :length] if x.shape == mask.shape else x for name, x in inputs.items()}
+    shape, length = inputs["attention_mask"].shape, int(lengths.max())
+    return {name: x[..., :length] if x.shape == shape else x for name, x in inputs.items()}
 
 
-def in_passes(
-    inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None, whole: bool = False
-) -> list[torch.Tensor]:
+def _lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
+    """Of each group, the tokens that its longest used variant needs, at least 1, `(B,)`; `None` if padding stays."""
+    mask = inputs.get("attention_mask")
+    if mask is None or POSITIONS[0] in inputs:
+        return None
+    places = torch.arange(1, mask.shape[-1] + 1, device=mask.device)
+    last = torch.where(mask.bool(), places, 1).flatten(2).amax(dim=2)
+    return last.where(used, 1).amax(dim=1)
+
+
+def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None) -> list[torch.Tensor]:
     """
-    Cuts variants into passes over the model: groups of like length together, the longest first.
+    Cuts variants into as few passes over the model as hold them: groups of like length together, the longest first. A
+    group with more rows than a pass is cut, and has passes of its own.
 
     Args:
         inputs (`dict`): The batch.
         used (`torch.Tensor` of shape `(B, V)`): Which variants are to be computed.
         most (`int`, *optional*): Most rows of a pass. One pass has them all if not given.
-        whole (`bool`, *optional*, defaults to `False`):
-            Whether a group stays together though it has more rows. Else it is cut, and has passes of its own.
 
     Returns:
         `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
@@ -145,15 +155,13 @@ def in_passes(
     counts = used.sum(dim=1).tolist()
     if most is None or sum(counts) <= most:
         return [used]
-    order = range(len(counts))
-    if (mask := inputs.get("attention_mask")) is not None:
-        lengths = mask.sum(dim=-1).flatten(1).amax(dim=1).tolist()
-        order = sorted(order, key=lambda i: -lengths[i])
+    lengths = _lengths(inputs, used)
+    order = range(len(counts)) if lengths is None else lengths.argsort(descending=True, stable=True).tolist()
     passes, rows = [], most
     for i in order:
         if not counts[i]:
             continue
-        if counts[i] > most and not whole:
+        if counts[i] > most:
             # Of about the same size: memory is that of the largest.
             for columns in used[i].nonzero().squeeze(1).tensor_split(math.ceil(counts[i] / most)):
                 passes.append(torch.zeros_like(used))
@@ -166,6 +174,40 @@ def in_passes(
         passes[-1][i] = used[i]
         rows += counts[i]
     return passes
+
+
+def in_quick_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None) -> list[torch.Tensor]:
+    """
+    Cuts groups into the passes over the model that take the least time without a graph: so many that little is padded,
+    and no more. Groups stay together, those of like length in a pass, the longest first.
+
+    Args:
+        inputs, used, most: As in [`in_passes`]; a single group may have more rows.
+
+    Returns:
+        `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
+    """
+    lengths = _lengths(inputs, used)
+    if lengths is None:
+        lengths = torch.ones(len(used), dtype=torch.long, device=used.device)
+    order = lengths.argsort(descending=True, stable=True)
+    rows = np.concatenate([[0], used.sum(dim=1)[order].cumsum(dim=0).cpu()])  # of the first groups in this order
+    lengths = lengths[order].cpu().numpy()
+    # Tokens that the first groups cost at least, padding included, and where the last of their passes begins.
+    costs, begins = np.zeros(len(rows)), np.zeros(len(rows), dtype=int)
+    for stop in range(1, len(rows)):
+        rows_of_pass = rows[stop] - rows[:stop]
+        options = costs[:stop] + rows_of_pass * lengths[:stop] + _TOKENS_OF_A_PASS.get(used.device.type, 8192)
+        if most is not None:
+            options[:-1][rows_of_pass[:-1] > most] = np.inf
+        costs[stop], begins[stop] = options.min(), options.argmin()
+    passes, stop = [], len(order)
+    while stop > 0:
+        passes.append(torch.zeros_like(used))
+        chosen = order[begins[stop] : stop]
+        passes[-1][chosen] = used[chosen]
+        stop = int(begins[stop])
+    return passes[::-1]
 
 
 def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:

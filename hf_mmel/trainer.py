@@ -310,6 +310,7 @@ class MMELTrainer(Trainer):
             class_weights=self._class_weights,
             backward=backward,
             no_sync=lambda: self.accelerator.no_sync(model),
+            is_sharded=self._is_sharded,
             scores=scores,
         )
         loss, outputs, losses, weights = step(inputs, scale)

@@ -1,5 +1,7 @@
 """Training on some of the variants, and in several passes: the gradients are those of the whole objective."""
 
+from itertools import product
+
 import pytest
 import torch
 from conftest import WORDS, make_model
@@ -9,7 +11,7 @@ from trainer_runs import RecordGradients
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
-from hf_mmel.groups import in_passes, trimmed
+from hf_mmel.groups import in_passes, in_quick_passes, trimmed
 from hf_mmel.objective import select
 
 
@@ -185,6 +187,41 @@ def test_groups_of_like_length_share_a_pass_the_longest_first():
     mask = (torch.arange(9) < lengths[:, None, None].expand(4, 5, 1)).long()
     passes = in_passes({"attention_mask": mask}, torch.ones(4, 5, dtype=torch.bool), 10)
     assert [part.any(dim=1).nonzero().flatten().tolist() for part in passes] == [[1, 3], [0, 2]]
+
+
+def tokens_of(passes, lengths):
+    """Tokens that passes compute, padding included, and what a pass costs besides."""
+    return sum(int(part.sum()) * int(lengths[part.any(dim=1)].max()) + 64 for part in passes)
+
+
+def test_scoring_makes_the_passes_that_cost_the_least():
+    """Among all ways to cut groups that are sorted by length."""
+    torch.manual_seed(0)
+    for _ in range(40):
+        lengths, used = torch.randint(1, 90, (6,)), torch.rand(6, 5) < 0.7
+        used[:, 0] = True
+        mask = (torch.arange(90) < lengths[:, None, None].expand(6, 5, 1)).long()
+        passes = in_quick_passes({"attention_mask": mask}, used, None)
+        assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
+        order = lengths.argsort(descending=True, stable=True)
+        costs = []
+        for cuts in product([False, True], repeat=5):
+            starts = [0, *(i + 1 for i, cut in enumerate(cuts) if cut), 6]
+            parts = [torch.zeros_like(used) for _ in starts[1:]]
+            for part, start, stop in zip(parts, starts, starts[1:], strict=False):
+                part[order[start:stop]] = used[order[start:stop]]
+            costs.append(tokens_of(parts, lengths))
+        assert tokens_of(passes, lengths) == min(costs)
+
+
+def test_scoring_keeps_groups_together_and_to_the_rows_of_a_pass():
+    mask = (torch.arange(99) < torch.tensor([95, 96] * 4)[:, None, None].expand(8, 5, 1)).long()
+    used = torch.ones(8, 5, dtype=torch.bool)
+    for most, sizes in ((None, [40]), (20, [20, 20]), (12, [10, 10, 10, 10]), (3, [5] * 8)):
+        passes = in_quick_passes({"attention_mask": mask}, used, most)
+        assert [int(part.sum()) for part in passes] == sizes
+        assert all(part.any(dim=1).sum() * 5 == part.sum() for part in passes)
+    assert [int(part.sum()) for part in in_quick_passes({}, used, None)] == [40]
 
 
 @pytest.mark.parametrize("accepts_loss_kwargs", [True, False])

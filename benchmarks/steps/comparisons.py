@@ -21,6 +21,7 @@ class Configuration:
     variant_backward: str = "full"
     variant_chunk_size: int | None = None
     scoring_bf16: bool | None = None
+    score_interval: int = 1
 
     @property
     def name(self) -> str:
@@ -28,6 +29,7 @@ class Configuration:
             return "plain"
         parts = [self.method, self.variant_backward if self.method != "stock" else "", f"K={self.num_variants}"]
         parts += [] if self.variant_chunk_size is None else [f"chunks of {self.variant_chunk_size}"]
+        parts += [] if self.score_interval == 1 else [f"scored every {self.score_interval} epochs"]
         parts += [] if self.scoring_bf16 is None else ["bfloat16" if self.scoring_bf16 else "float32"]
         return " ".join(filter(None, parts))
 
@@ -57,6 +59,10 @@ def top(method: str, num_variants: int, scoring_bf16: bool) -> Configuration:
     return Configuration(method, num_variants, "top", scoring_bf16=scoring_bf16)
 
 
+def reused(method: str, num_variants: int, scoring_bf16: bool) -> Configuration:
+    return Configuration(method, num_variants, "top", scoring_bf16=scoring_bf16, score_interval=3)
+
+
 def chunked(method: str, num_variants: int, scoring_bf16: bool) -> Configuration:
     return Configuration(method, num_variants, variant_chunk_size=2, scoring_bf16=scoring_bf16)
 
@@ -81,6 +87,7 @@ def aims() -> list[Comparison]:
                 Comparison(TIME, top(method, 8, in_bf16), full(method, 8), 0.50),
                 Comparison(TIME, top(method, 16, in_bf16), full(method, 16), 0.42),
                 Comparison(TIME, top(method, 4, in_bf16), PLAIN, 2.8),
+                Comparison(TIME, reused(method, 8, in_bf16), PLAIN, 2.0),
                 Comparison(TIME, chunked(method, 32, in_bf16), full(method, 32), 1.10),
             ]
         found.append(Comparison(MEMORY, chunked(method, 32, True), full(method, 1), 1.25))

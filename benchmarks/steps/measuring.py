@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -23,7 +24,7 @@ from transformers import (
 )
 
 from hf_mmel import MMELTrainer, MMELTrainingArguments, VariantCollator
-from hf_mmel.groups import VARIANT_MASK, originals
+from hf_mmel.groups import GROUP_KEY, VARIANT_MASK, originals
 
 from .comparisons import Configuration
 
@@ -65,22 +66,29 @@ class Bench:
             for configuration in configurations
         }
         self.model, self.optimizer = first.accelerator.prepare(self.model, optimizer)
+        self._new_keys = count()
 
     def step(self, configuration: Configuration, number: int = 0) -> float:
-        """Makes a step on the batch of this number. Returns its CPU seconds, or on a GPU its seconds."""
+        """
+        Makes a step on the batch of this number. Returns its CPU seconds, or on a GPU its seconds. Where scores are
+        reused, it is the mean over as many steps on this batch as there are from one scoring to the next.
+        """
         trainer = self.trainers[configuration]
         batch = make_batch(self.setting, configuration.num_variants, number)
         if configuration.method == "stock":
             batch = as_examples(batch)
+        if configuration.score_interval > 1:
+            batch = {**batch, GROUP_KEY: torch.tensor([next(self._new_keys) for _ in batch["labels"]])}
         trainer.current_gradient_accumulation_steps = 1
         batch = {name: tensor.to(trainer.args.device) for name, tensor in batch.items()}
         start = self._now()
-        (batch,), num_items = trainer.get_batch_samples(iter([batch]), 1, trainer.args.device)
-        trainer.training_step(self.model, batch, num_items)
-        trainer.accelerator.clip_grad_norm_(self.model.parameters(), trainer.args.max_grad_norm)
-        self.optimizer.step()
-        self.model.zero_grad()
-        return self._now() - start
+        for _ in range(configuration.score_interval):
+            (batch,), num_items = trainer.get_batch_samples(iter([batch]), 1, trainer.args.device)
+            trainer.training_step(self.model, batch, num_items)
+            trainer.accelerator.clip_grad_norm_(self.model.parameters(), trainer.args.max_grad_norm)
+            self.optimizer.step()
+            self.model.zero_grad()
+        return (self._now() - start) / configuration.score_interval
 
     def _now(self) -> float:
         if self.setting.device == "cpu":
@@ -125,6 +133,7 @@ def make_trainer(
         variant_backward=configuration.variant_backward,
         variant_chunk_size=configuration.variant_chunk_size,
         scoring_bf16=configuration.scoring_bf16,
+        score_interval=configuration.score_interval,
     )
     return MMELTrainer(model, args, optimizers=(optimizer, None))
 
