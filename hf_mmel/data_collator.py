@@ -47,9 +47,9 @@ class VariantCollator:
             Epochs for which an example keeps its variants.
 
     Returns a dict: each model input of shape `(B, V, L)`, `labels` of shape `(B, ...)` (they belong to the example),
-    and `variant_mask` of shape `(B, V)`, `False` for a variant that is only a copy of its original. Where variants are
-    kept for several epochs there is `group_key` of shape `(B,)`, too, by which the same group is known again. Examples
-    say by their columns what they are for:
+    and `variant_mask` of shape `(B, V)`, `False` for a variant that repeats its original or another. Where variants
+    are kept for several epochs there is `group_key` of shape `(B,)`, too, by which the same group is known again.
+    Examples say by their columns what they are for:
 
     - token classification, `labels` with one label per token: they are fitted to the variants, `(B, V, L)`, see
       [`~augment.Augmenter`], and `alignment` of shape `(B, V, L)` tells for each token of the original its place in
@@ -213,9 +213,7 @@ class VariantCollator:
             batch[ALIGNMENT] = self._alignment(groups, batch["input_ids"].shape[-1])
         if LABELS in batch and (ALIGNMENT not in batch or POSITIONS[0] in batch):
             batch[LABELS] = batch[LABELS][:, 0].contiguous()
-        batch[VARIANT_MASK] = torch.tensor(
-            [[True, *(row["input_ids"] != group[0]["input_ids"] for row in group[1:])] for group in groups]
-        )
+        batch[VARIANT_MASK] = torch.tensor([_are_first([row["input_ids"] for row in group]) for group in groups])
         if self.epochs_per_draw > 1:
             batch[GROUP_KEY] = torch.tensor([_group_key(group) for group in groups])
         return batch
@@ -261,6 +259,16 @@ def _fingerprint(input_ids: list[int]) -> int:
     """64 bits that identify an example by its content, the same in every process and interpreter."""
     digest = blake2b(np.asarray(input_ids, dtype=np.int64).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _are_first(variants: list[list]) -> list[bool]:
+    """Which variants are not among those before them."""
+    seen, first = set(), []
+    for ids in variants:
+        content = tuple(map(tuple, ids)) if ids and isinstance(ids[0], list) else tuple(ids)
+        first.append(content not in seen)
+        seen.add(content)
+    return first
 
 
 def _group_key(group: list[dict[str, Any]]) -> int:

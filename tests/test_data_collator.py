@@ -143,3 +143,17 @@ def test_variants_of_another_number_than_asked_for_are_refused(tokenizer, exampl
 
     with pytest.raises(ValueError, match=r"a Wrong, gave .* expected 9 lists of 3 variants"):
         VariantCollator(tokenizer, Wrong(), num_variants=3)(examples)
+
+
+def test_a_variant_that_comes_twice_is_there_once(tokenizer):
+    texts = ["a fine movie", "a fine film", "a fine movie", "a fine picture", "a fine film"]
+
+    class Repeating:
+        def variants(self, examples, num_variants, seeds):
+            return [[{**example, **tokenizer(text)} for text in texts[1:]] for example in examples]
+
+    row = {**tokenizer(texts[0]), "label": 1}
+    choices = {"input_ids": [row["input_ids"]] * 2, "attention_mask": [row["attention_mask"]] * 2, "label": 1}
+    for example in (row, choices):
+        batch = VariantCollator(tokenizer, Repeating(), num_variants=4)([example])
+        assert batch["variant_mask"].tolist() == [[True, True, False, True, False]]
