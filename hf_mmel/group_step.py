@@ -27,10 +27,10 @@ class GroupStep:
 
     With `args.variant_backward="full"` variants are computed once, with a graph, and weighed by what they lose in it,
     unless the group of an example does not fit into one pass. Otherwise all variants are scored without a graph,
-    weighed, and only those that are to be trained on are computed again. `args.variant_chunk_size` cuts either into
-    passes, each of which is taken back through the model before the next one begins: what is in memory at once are
-    the activations of one pass. Groups whose scores are known are not scored again; what training computes of a
-    variant is its score from then on.
+    weighed, and only those that are to be trained on are computed again. Either is done in passes of groups of like
+    length, each of which is taken back through the model before the next one begins: what is in memory at once are
+    the activations of one pass, of which `args.variant_chunk_size` limits the rows. Groups whose scores are known are
+    not scored again; what training computes of a variant is its score from then on.
 
     Args:
         model (`nn.Module`): The model as it is trained, wrapped for parallel training or not.
@@ -39,8 +39,9 @@ class GroupStep:
         config, label_smoothing, class_weights: Of the [`Head`].
         backward (`Callable`): Takes a part of the loss back through the model.
         no_sync (`Callable`): Context in which processes do not wait for each other.
-        is_sharded (`bool`, *optional*, defaults to `False`):
-            Whether all processes have to make the same passes. If not, scoring makes as many as are quickest.
+        in_one_pass (`bool`, *optional*, defaults to `False`):
+            Whether to make one pass, because all processes have to make the same or its outputs are wanted. If not,
+            there are as many as are quickest.
         scores ([`ScoreTable`], *optional*): What is known of groups by their keys. Without it all are scored.
     """
 
@@ -52,7 +53,7 @@ class GroupStep:
     class_weights: Tensor | None
     backward: Callable[[Tensor], None]
     no_sync: Callable[[], AbstractContextManager]
-    is_sharded: bool = False
+    in_one_pass: bool = False
     scores: ScoreTable | None = None
 
     def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Any, Tensor, Tensor]:
@@ -70,7 +71,7 @@ class GroupStep:
         args, mask = self.args, inputs[VARIANT_MASK]
         most = None if args.variant_chunk_size is None else args.variant_chunk_size * len(mask)
         if args.variant_backward == "full" and (most is None or int(mask.sum(dim=1).max()) <= most):
-            return self._whole_groups(inputs, in_passes(inputs, mask, most), scale)
+            return self._whole_groups(inputs, self._passes(inputs, mask, most), scale)
 
         judged, soft_labels, places = self._known_or_scored(inputs, most)
         weights = judged.weights(mask, args)
@@ -78,7 +79,7 @@ class GroupStep:
         used = mask & factors.used()
         if not used.any():  # nothing is labelled, and a pass is due all the same, for other processes wait for it
             used = mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
-        passes = in_passes(inputs, used, most)
+        passes = self._passes(inputs, used, most)
 
         needs_original = args.soft_label_gradient or (args.mmel_loss == "soft" and soft_labels is None)
         if needs_original and not all(part[part.any(dim=1), 0].all() for part in passes):
@@ -114,6 +115,12 @@ class GroupStep:
         loss, outputs = self._in_turn(inputs, passes, part_of_loss)
         back = torch.cat(order).argsort()
         return loss, outputs, torch.cat(losses)[back], torch.cat(weights)[back]
+
+    def _passes(self, inputs: dict[str, Tensor], used: Tensor, most: int | None) -> list[Tensor]:
+        """The passes with a graph that compute the used variants."""
+        if most is not None:
+            return in_passes(inputs, used, most)
+        return [used] if self.in_one_pass else in_quick_passes(inputs, used)
 
     def _in_turn(self, inputs: dict[str, Tensor], passes: list[Tensor], part_of_loss: Callable) -> tuple[Tensor, Any]:
         """The sum of the parts, all but the last taken back through the model; outputs of the last."""
@@ -167,7 +174,7 @@ class GroupStep:
             nullcontext() if args.scoring_dropout else evaluating(self.scorer),
             torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
         ):
-            for part in [mask] if self.is_sharded else in_quick_passes(inputs, mask, most):
+            for part in [mask] if self.in_one_pass else in_quick_passes(inputs, mask, most):
                 chosen, head, groups, logits, _ = self._forward(self.scorer, inputs, part)
                 logits = logits.float()
                 order.append(chosen)

@@ -24,7 +24,7 @@ POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and 
 _TARGETS = (LABELS, *POSITIONS)
 
 # What a forward pass costs besides its tokens, in tokens: on a GPU it takes milliseconds however few there are.
-_TOKENS_OF_A_PASS = {"cpu": 64, "cuda": 8192}
+_TOKENS_OF_A_PASS = {"cpu": 128, "cuda": 8192}
 
 
 class Groups(NamedTuple):
@@ -139,7 +139,7 @@ def _lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Te
     return last.where(used, 1).amax(dim=1)
 
 
-def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None) -> list[torch.Tensor]:
+def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int) -> list[torch.Tensor]:
     """
     Cuts variants into as few passes over the model as hold them: groups of like length together, the longest first. A
     group with more rows than a pass is cut, and has passes of its own.
@@ -147,13 +147,13 @@ def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int 
     Args:
         inputs (`dict`): The batch.
         used (`torch.Tensor` of shape `(B, V)`): Which variants are to be computed.
-        most (`int`, *optional*): Most rows of a pass. One pass has them all if not given.
+        most (`int`): Most rows of a pass.
 
     Returns:
         `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
     """
     counts = used.sum(dim=1).tolist()
-    if most is None or sum(counts) <= most:
+    if sum(counts) <= most:
         return [used]
     lengths = _lengths(inputs, used)
     order = range(len(counts)) if lengths is None else lengths.argsort(descending=True, stable=True).tolist()
@@ -176,13 +176,16 @@ def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int 
     return passes
 
 
-def in_quick_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None) -> list[torch.Tensor]:
+def in_quick_passes(
+    inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None = None
+) -> list[torch.Tensor]:
     """
-    Cuts groups into the passes over the model that take the least time without a graph: so many that little is padded,
-    and no more. Groups stay together, those of like length in a pass, the longest first.
+    Cuts groups into the passes over the model that take the least time: so many that little is padded, and no more.
+    Groups stay together, those of like length in a pass, the longest first.
 
     Args:
-        inputs, used, most: As in [`in_passes`]; a single group may have more rows.
+        inputs, used: As in [`in_passes`].
+        most (`int`, *optional*): Most rows of a pass, but that a single group may have more.
 
     Returns:
         `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
@@ -191,6 +194,7 @@ def in_quick_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most
     if lengths is None:
         lengths = torch.ones(len(used), dtype=torch.long, device=used.device)
     order = lengths.argsort(descending=True, stable=True)
+    order = order[used.any(dim=1)[order]]
     rows = np.concatenate([[0], used.sum(dim=1)[order].cumsum(dim=0).cpu()])  # of the first groups in this order
     lengths = lengths[order].cpu().numpy()
     # Tokens that the first groups cost at least, padding included, and where the last of their passes begins.

@@ -245,7 +245,9 @@ class MMELTrainer(Trainer):
         Args:
             model (`nn.Module`): The model, wrapped or not.
             inputs (`dict`): Groups as described in [`MMELTrainer`], or the stock inputs.
-            return_outputs (`bool`): Whether to return the model's outputs on the N present variants, too.
+            return_outputs (`bool`):
+                Whether to return the model's outputs, too: on the N present variants, or those that are trained on.
+                There is one pass then; with `variant_chunk_size`, the outputs are those of the last one.
             num_items_in_batch (`torch.Tensor` or `int`, *optional*):
                 Examples (labelled words, for token classification) in the whole update. The mean over this batch is
                 returned where it is not given.
@@ -283,11 +285,18 @@ class MMELTrainer(Trainer):
         else:  # without a label the total is 0, and 0 / 0 would not do
             batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
             scale = share / (num_here or 1)
-            loss, outputs = self._group_loss(model, {**inputs, VARIANT_MASK: mask}, scale, batches)
+            loss, outputs = self._group_loss(
+                model, {**inputs, VARIANT_MASK: mask}, scale, batches, return_outputs=return_outputs
+            )
         return (loss, outputs) if return_outputs else loss
 
     def _group_loss(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor], scale: torch.Tensor | float, batches: int
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor],
+        scale: torch.Tensor | float,
+        batches: int,
+        return_outputs: bool,
     ) -> tuple[torch.Tensor, Any]:
         """The objective, summed over the batch's items, times `scale`; the model's outputs in the last pass."""
 
@@ -310,7 +319,7 @@ class MMELTrainer(Trainer):
             class_weights=self._class_weights,
             backward=backward,
             no_sync=lambda: self.accelerator.no_sync(model),
-            is_sharded=self._is_sharded,
+            in_one_pass=self._is_sharded or return_outputs,
             scores=scores,
         )
         loss, outputs, losses, weights = step(inputs, scale)

@@ -41,9 +41,10 @@ class MMELTrainingArguments(TrainingArguments):
             Variants of each example that `"top"` keeps, or draws of `"sample"`.
         variant_chunk_size (`int`, *optional*):
             Cuts a batch of B examples into passes of at most B times so many variants, each of which is taken back
-            through the model before the next: memory is that of one pass. Groups that fit into a pass have the
-            gradient that they have in one. A larger one is cut, and its weights are those of a scoring beforehand:
-            the same with `scoring_bf16=False` and a model without dropout. By default there is one pass.
+            through the model before the next: memory is that of one pass. The gradient is that of a single pass, which
+            K + 1 gives. A group that does not fit into a pass is cut, and its weights are those of a scoring
+            beforehand: the same with `scoring_bf16=False` and a model without dropout. By default there are as many
+            passes as are quickest, of groups of like length and with little padding, and one under FSDP and DeepSpeed.
         score_interval (`int`, *optional*, defaults to 1):
             Epochs for which an example keeps its variants. They are scored when they come first; until new ones are
             drawn, what was last computed of a variant is its score, so that a step costs no more than the variants
@@ -104,7 +105,7 @@ class MMELTrainingArguments(TrainingArguments):
         default=None,
         metadata={
             "help": "Variants per example that are in memory at once: a batch is cut into passes of at most so many "
-            "rows for each of its examples, whose gradients add up. Default: one pass."
+            "rows for each of its examples, whose gradients add up. Default: the passes that are quickest."
         },
     )
     score_interval: int = field(

@@ -10,7 +10,7 @@ from task_heads import TASK_HEADS
 from trainer_runs import RecordGradients
 
 from augment import LexiconSubstitution
-from hf_mmel import MMELTrainer
+from hf_mmel import MMELTrainer, groups
 from hf_mmel.groups import in_passes, in_quick_passes, trimmed
 from hf_mmel.objective import select
 
@@ -65,16 +65,25 @@ def step(arguments, tokenizer):
     return run
 
 
+@pytest.fixture
+def quick_passes_cost_nothing(monkeypatch):
+    """The quickest passes are those without any padding, also of tiny texts."""
+    monkeypatch.setattr(groups, "_TOKENS_OF_A_PASS", {"cpu": 0})
+
+
 @pytest.mark.parametrize("mmel_loss", METHODS)
 @pytest.mark.parametrize(
-    ("size", "chunk", "cut"), [(6, 1, False), (6, 2, False), (6, 5, False), (3, 1, True), (1, 2, True)]
+    ("size", "chunk", "cut"), [(6, 1, False), (6, 2, False), (6, None, False), (3, 1, True), (1, 2, True)]
 )
-def test_passes_have_loss_gradient_and_figures_of_the_whole(step, head, mmel_loss, size, chunk, cut):
+def test_passes_have_loss_gradient_and_figures_of_the_whole(
+    step, head, mmel_loss, size, chunk, cut, quick_passes_cost_nothing
+):
     """Where a pass has fewer rows than a group, that is five, groups are scored first and cut."""
-    loss, gradient = step(head, mmel_loss=mmel_loss, size=size)
+    loss, gradient = step(head, mmel_loss=mmel_loss, size=size, variant_chunk_size=5)
     whole, (rows,) = step.figures, step.passes[True]
     parts_loss, parts = step(head, mmel_loss=mmel_loss, size=size, variant_chunk_size=chunk, scoring_bf16=False)
-    assert max(step.passes[True]) <= size * chunk and sum(step.passes[True]) == rows
+    assert max(step.passes[True]) <= size * (chunk or 5) and sum(step.passes[True]) == rows
+    assert len(step.passes[True]) > 1 or head is TASK_HEADS["answers"]  # whose padding stays
     assert sum(step.passes[False]) == (rows if cut else 0)
     assert gradient.norm() > 0 and torch.allclose(gradient, parts, atol=1e-6, rtol=1e-4)
     assert loss == pytest.approx(parts_loss, abs=1e-6)
@@ -170,10 +179,10 @@ def test_passes_hold_every_variant_once():
     torch.manual_seed(0)
     used = torch.rand(7, 5) < 0.7
     mask = (torch.arange(9) < torch.randint(1, 9, (7, 5, 1))).long()
-    for most in (1, 2, 3, 5, 8, 40, None):
+    for most in (1, 2, 3, 5, 8, 40):
         passes = in_passes({"attention_mask": mask}, used, most)
         assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
-        assert all(0 < part.sum() <= (most or 35) for part in passes)
+        assert all(0 < part.sum() <= most for part in passes)
 
 
 def test_a_group_is_cut_into_passes_of_like_size():
@@ -191,10 +200,11 @@ def test_groups_of_like_length_share_a_pass_the_longest_first():
 
 def tokens_of(passes, lengths):
     """Tokens that passes compute, padding included, and what a pass costs besides."""
-    return sum(int(part.sum()) * int(lengths[part.any(dim=1)].max()) + 64 for part in passes)
+    cost = groups._TOKENS_OF_A_PASS["cpu"]
+    return sum(int(part.sum()) * int(lengths[part.any(dim=1)].max()) + cost for part in passes)
 
 
-def test_scoring_makes_the_passes_that_cost_the_least():
+def test_by_default_there_are_the_passes_that_cost_the_least():
     """Among all ways to cut groups that are sorted by length."""
     torch.manual_seed(0)
     for _ in range(40):
@@ -214,7 +224,7 @@ def test_scoring_makes_the_passes_that_cost_the_least():
         assert tokens_of(passes, lengths) == min(costs)
 
 
-def test_scoring_keeps_groups_together_and_to_the_rows_of_a_pass():
+def test_the_quickest_passes_keep_groups_together_and_to_the_rows_of_a_pass():
     mask = (torch.arange(99) < torch.tensor([95, 96] * 4)[:, None, None].expand(8, 5, 1)).long()
     used = torch.ones(8, 5, dtype=torch.bool)
     for most, sizes in ((None, [40]), (20, [20, 20]), (12, [10, 10, 10, 10]), (3, [5] * 8)):
