@@ -90,7 +90,6 @@ def aims() -> list[Comparison]:
                 Comparison(TIME, reused(method, 8, in_bf16), PLAIN, 2.0),
                 Comparison(TIME, chunked(method, 32, in_bf16), full(method, 32), 1.10),
             ]
-        found.append(Comparison(TIME, Configuration(method, 8, variant_chunk_size=2), full(method, 8)))
         found.append(Comparison(MEMORY, chunked(method, 32, True), full(method, 1), 1.25))
     return found
 
