@@ -1,4 +1,4 @@
-"""Fine-tune a sequence classifier with MMEL on a GLUE task, a data set of the Hub, or your own csv and json files.
+"""Fine-tune a sequence classifier with MMEL on a GLUE task, a data set of the Hub, or your own files.
 
     python run_glue_mmel.py --model_name_or_path bert-base-uncased --task_name rte \\
         --do_train --do_eval --mmel_loss soft --num_variants 4 --output_dir outputs/rte
@@ -8,16 +8,16 @@ A single .json or .yaml file with the same arguments as keys may stand in their 
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import datasets
-import evaluate
-import numpy as np
 import transformers
 import yaml
 from transformers import (
@@ -25,7 +25,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
-    EvalPrediction,
     HfArgumentParser,
     PretrainedConfig,
     PreTrainedModel,
@@ -34,19 +33,18 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-import hf_mmel
 from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
+from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
+from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.distributed import end_training
-from hf_mmel.glue_data import encode_splits, find_label_names, find_text_columns, load_splits
+from hf_mmel.glue_data import encode_splits, find_text_columns
+from hf_mmel.labels import Labels, find_labels
+from hf_mmel.splits import load_splits
 
 
 logger = logging.getLogger(__name__)
-
-# Scores of data that is not GLUE: those of the task of the same kind.
-METRIC_OF_CLASSIFICATION, METRIC_OF_REGRESSION = "sst2", "stsb"
-GLUE_METRICS = Path(hf_mmel.__file__).parent / "metrics" / "glue.py"
 
 
 class UsageError(ValueError):
@@ -87,17 +85,20 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         splits = load_splits(data_args, wanted, model_args.cache_dir, model_args.token)
         text_columns = find_text_columns(splits, data_args)
         config = load_config(model_args)
-        data_names, names = find_label_names(splits, data_args, config)
+        labels = find_labels(splits, data_args, config)
+        name_classes(config, labels, model_args)
         tokenizer = load_tokenizer(model_args, config, augmenter_args)
         max_length = longest_input(tokenizer, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
-            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, names)
+            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels)
+        compute_metrics = build_metrics(data_args, labels, model_args.cache_dir) if training_args.do_eval else None
+        if training_args.do_train:  # refuses what does not fit before anything is computed
+            class_weights_of(training_args, encoded["train"], config)
     augmenter = build_augmenter(augmenter_args, training_args, model_args, tokenizer, max_length, encoded.get("train"))
 
     set_seed(training_args.seed)  # before the new head of the model is drawn
-    model = load_model(model_args, config, names)
+    model = load_model(model_args, config)
     evaluation = [encoded[split] for split in data_args.task.validation_splits if split in encoded]
-    compute_metrics = build_metrics(data_args.task_name, data_names, names) if evaluation else None
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     with usage_errors(ValueError, TypeError):
         trainer = MMELTrainer(
@@ -122,7 +123,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         metrics |= evaluate_splits(trainer, evaluation)
     if training_args.do_predict:
         tests = [encoded[split] for split in data_args.task.test_splits]
-        predict(trainer, tests, data_args.task_name or "custom", names)
+        predict(trainer, tests, data_args.task_name or "custom", labels)
     if training_args.push_to_hub:
         trainer.push_to_hub(tasks="text-classification", dataset=data_args.task_name or data_args.dataset_name)
     end_training(trainer)
@@ -131,11 +132,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 
 def parse_arguments(argv: list[str]) -> Arguments:
     """The four groups of arguments, from options or from one .json or .yaml file."""
-    parser = HfArgumentParser(
-        (ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments),
-        description=__doc__.splitlines()[0],
-        allow_abbrev=False,
-    )
+    groups = (ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments)
+    parser = HfArgumentParser(groups, description=__doc__.splitlines()[0], allow_abbrev=False)
+    add_negations(parser, groups)
     with usage_errors(ValueError, OSError, yaml.YAMLError):
         if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
             argv = options_from_file(Path(argv[0]))
@@ -144,6 +143,15 @@ def parse_arguments(argv: list[str]) -> Arguments:
     if not (training_args.do_train or training_args.do_eval or training_args.do_predict):
         raise UsageError("There is nothing to do; pass --do_train, --do_eval or --do_predict, or several of them.")
     return parsed
+
+
+def add_negations(parser: HfArgumentParser, groups: tuple[type, ...]) -> None:
+    """`--no_x` for every boolean option; the parser itself has it for those that are true by default."""
+    for option in (option for group in groups for option in fields(group)):
+        if option.init and option.type in (bool, bool | None) and option.default is not True:
+            names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
+            hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # one line of help for each is enough
+            parser.add_argument(*dict.fromkeys(names), action="store_false", dest=option.name, **hidden)
 
 
 def options_from_file(path: Path) -> list[str]:
@@ -253,20 +261,21 @@ def build_augmenter(
     return augmenter
 
 
-def load_model(model_args: ModelArguments, config: PretrainedConfig, names: list[str] | None) -> PreTrainedModel:
-    """The classifier, its configuration naming the classes (`None`: one number is predicted)."""
-    num_labels = 1 if names is None else len(names)
+def name_classes(config: PretrainedConfig, labels: Labels, model_args: ModelArguments) -> None:
+    """Has the configuration say what the outputs are, and refuses a classifier of another size."""
     is_classifier = any("SequenceClassification" in name for name in config.architectures or [])
-    if is_classifier and config.num_labels != num_labels and not model_args.ignore_mismatched_sizes:
+    if is_classifier and config.num_labels != labels.num_outputs and not model_args.ignore_mismatched_sizes:
         raise UsageError(
             f"{model_args.model_name_or_path} has a classifier of {config.num_labels} outputs, the data needs "
-            f"{num_labels}; pass --ignore_mismatched_sizes to start from a new classifier."
+            f"{labels.num_outputs}; pass --ignore_mismatched_sizes to start from a new classifier."
         )
-    config.num_labels = num_labels
-    if names is not None:
-        config.id2label = dict(enumerate(names))
-        config.label2id = {name: i for i, name in enumerate(names)}
-    config.problem_type = "regression" if names is None else "single_label_classification"
+    config.num_labels, config.problem_type = labels.num_outputs, labels.problem_type
+    if labels.names is not None:
+        config.id2label = dict(enumerate(labels.names))
+        config.label2id = {name: i for i, name in enumerate(labels.names)}
+
+
+def load_model(model_args: ModelArguments, config: PretrainedConfig) -> PreTrainedModel:
     with usage_errors(OSError, ValueError):
         return AutoModelForSequenceClassification.from_pretrained(
             model_args.model_name_or_path,
@@ -274,33 +283,6 @@ def load_model(model_args: ModelArguments, config: PretrainedConfig, names: list
             ignore_mismatched_sizes=model_args.ignore_mismatched_sizes,
             **model_args.hub_options,
         )
-
-
-def build_metrics(
-    task_name: str | None, data_names: list[str] | None, names: list[str] | None
-) -> Callable[[EvalPrediction], dict[str, float]]:
-    """The task's GLUE metrics; accuracy, or the correlations of regression, for other data."""
-    task_name = task_name or (METRIC_OF_REGRESSION if names is None else METRIC_OF_CLASSIFICATION)
-    metric = evaluate.load(str(GLUE_METRICS), task_name, keep_in_memory=True)  # so that processes share no file
-    # F1 is that of the data's class 1, wherever the checkpoint keeps that class.
-    data_ids = None if names is None else np.array([data_names.index(name) for name in names])
-
-    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        outputs, labels = most_likely(prediction.predictions, names), prediction.label_ids
-        if data_ids is not None:
-            outputs, labels = data_ids[outputs], data_ids[labels]
-        scores = metric.compute(predictions=outputs, references=labels)
-        if len(scores) > 1:
-            scores["combined_score"] = float(np.mean(list(scores.values())))
-        return scores
-
-    return compute_metrics
-
-
-def most_likely(predictions: np.ndarray | tuple, names: list[str] | None) -> np.ndarray:
-    """Class ids `(B,)`, or numbers `(B,)` for regression, from logits `(B, C)`."""
-    logits = predictions[0] if isinstance(predictions, tuple) else predictions
-    return logits.squeeze(-1) if names is None else logits.argmax(-1)
 
 
 def train(trainer: MMELTrainer, checkpoint: str | None) -> dict[str, float]:
@@ -325,17 +307,12 @@ def evaluate_splits(trainer: MMELTrainer, evaluation: list[datasets.Dataset]) ->
     return metrics
 
 
-def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, names: list[str] | None) -> None:
-    """Writes one line per example, its index and its class or number, to `predict_results_<task>.txt`."""
-    for dataset, suffix in zip(tests, ("", "_mm"), strict=False):
-        outputs = most_likely(trainer.predict(dataset, metric_key_prefix="predict").predictions, names)
+def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, labels: Labels) -> None:
+    """Writes the predictions to `predict_results_<task>.txt`, those of MNLI's second test set to that of `mnli-mm`."""
+    for dataset, suffix in zip(tests, ("", "-mm"), strict=False):
+        outputs = outputs_of(trainer.predict(dataset, metric_key_prefix="predict").predictions, labels)
         if trainer.is_world_process_zero():
-            file = Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lines = (
-                f"{i}\t{output:.3f}" if names is None else f"{i}\t{names[output]}" for i, output in enumerate(outputs)
-            )
-            file.write_text("\n".join(["index\tprediction", *lines]) + "\n", encoding="utf-8")
+            write_predictions(Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt", outputs, labels)
 
 
 if __name__ == "__main__":

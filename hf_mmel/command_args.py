@@ -13,7 +13,7 @@ class Task(NamedTuple):
     """What has to be known of a GLUE task; its configuration and its metric go by the task's name."""
 
     text_columns: tuple[str, ...]
-    regression: bool = False
+    regression: bool | None = False  # `None`: if the labels are floats
     validation_splits: tuple[str, ...] = ("validation",)
     test_splits: tuple[str, ...] = ("test",)
 
@@ -33,7 +33,14 @@ TASKS = {
     "stsb": Task(("sentence1", "sentence2"), regression=True),
     "wnli": Task(("sentence1", "sentence2")),
 }
-READERS = {".csv": "csv", ".json": "json", ".jsonl": "json"}
+READERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+FILES = "csv, json (lines) or parquet, or a folder written by save_to_disk"
+SAMPLES = ("max_train_samples", "max_eval_samples", "max_predict_samples")
+
+
+def listed(names: str | None) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return () if names is None else tuple(name.strip() for name in names.split(","))
 
 
 @dataclass
@@ -45,6 +52,10 @@ class ModelArguments:
     tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, where it is not the model's own."})
     cache_dir: str | None = field(
         default=None, metadata={"help": "Folder for downloaded models and data and for the augmenter's lexicon."}
+    )
+    use_fast_tokenizer: bool = field(
+        default=True,
+        metadata={"help": "Has no effect: transformers 5 takes a fast tokenizer where there is one."},
     )
     model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model on the Hub."})
     token: str | None = field(
@@ -79,24 +90,60 @@ class DataArguments:
     task_name: str | None = field(default=None, metadata={"help": f"GLUE task, one of {', '.join(TASKS)}."})
     dataset_name: str | None = field(
         default=None,
-        metadata={"help": "Data set on the Hub or local folder. With task_name: a mirror of GLUE (nyu-mll/glue)."},
+        metadata={
+            "help": "Data set on the Hub, local folder, or folder written by save_to_disk. With task_name: a mirror "
+            "of GLUE (nyu-mll/glue)."
+        },
     )
     dataset_config_name: str | None = field(
         default=None, metadata={"help": "Configuration of the data set. Default: task_name, where one is given."}
     )
-    train_file: str | None = field(default=None, metadata={"help": "Your training data, csv or json (lines)."})
-    validation_file: str | None = field(default=None, metadata={"help": "Your validation data, csv or json (lines)."})
+    train_file: str | None = field(default=None, metadata={"help": f"Your training data: {FILES}."})
+    validation_file: str | None = field(default=None, metadata={"help": f"Your validation data: {FILES}."})
     test_file: str | None = field(
-        default=None, metadata={"help": "Your data to predict, csv or json (lines); labels in it are ignored."}
+        default=None, metadata={"help": f"Your data to predict: {FILES}; labels in it are ignored."}
+    )
+    train_split_name: str | None = field(default=None, metadata={"help": "Split to train on. Default: train."})
+    validation_split_name: str | None = field(
+        default=None,
+        metadata={"help": "Split to evaluate. Default: validation, or test where the data set has none."},
+    )
+    test_split_name: str | None = field(default=None, metadata={"help": "Split to predict. Default: test."})
+    remove_splits: str | None = field(
+        default=None, metadata={"help": "Splits of the data set that are not to be used, separated by commas."}
+    )
+    remove_columns: str | None = field(
+        default=None, metadata={"help": "Columns of the data that are not to be used, separated by commas."}
     )
     text_column_names: str | None = field(
         default=None,
         metadata={
-            "help": "Text column, or two separated by a comma for pairs. Default: the task's columns, else sentence1 "
-            "and sentence2, sentence, text, or the first one or two columns of strings."
+            "help": "Text column, or several separated by commas. Two are a pair, unless text_column_delimiter is "
+            "given; more are joined. Default: the task's columns, else sentence1 and sentence2, sentence, text, or "
+            "the first one or two columns of strings.",
+            "aliases": ["--text_column_name", "--text-column-name"],  # which run_classification.py's README uses
         },
     )
-    label_column_name: str = field(default="label", metadata={"help": "Column of the labels."})
+    text_column_delimiter: str | None = field(
+        default=None,
+        metadata={"help": "What the text columns are joined by into one text. More than two: a space by default."},
+    )
+    label_column_name: str = field(
+        default="label",
+        metadata={"help": "Column of the labels: a class, a number, or the list of the classes of a row."},
+    )
+    do_regression: bool = field(
+        default=None,
+        metadata={"help": "Whether the labels are numbers rather than classes. Default: if they are floats."},
+    )
+    metric_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Score to compute: accuracy, f1, precision, recall, mse, mae, or any metric of `evaluate`, by "
+            "name or path. Default: that of the task, else accuracy, the micro F1 of several labels, or mse and the "
+            "correlations of regression."
+        },
+    )
     max_seq_length: int = field(default=128, metadata={"help": "Longest input in tokens; longer ones are truncated."})
     pad_to_max_length: bool = field(
         default=False,
@@ -106,6 +153,11 @@ class DataArguments:
         },
     )
     overwrite_cache: bool = field(default=False, metadata={"help": "Tokenise again instead of using cached results."})
+    preprocessing_num_workers: int | None = field(default=None, metadata={"help": "Processes that tokenise."})
+    shuffle_train_dataset: bool = field(
+        default=False, metadata={"help": "Shuffle the training data before max_train_samples of them are taken."}
+    )
+    shuffle_seed: int = field(default=42, metadata={"help": "Seed of shuffle_train_dataset."})
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first N examples only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate the first N examples only."})
     max_predict_samples: int | None = field(default=None, metadata={"help": "Predict the first N examples only."})
@@ -121,23 +173,48 @@ class DataArguments:
         if files and named:
             raise ValueError(f"Both {named!r} and files of your own are given; pass the one or the other.")
         for split, file in files.items():
+            if Path(file).is_dir():
+                continue
             if Path(file).suffix.lower() not in READERS:
-                raise ValueError(f"{split}_file is {file!r}; expected a name that ends in {', '.join(READERS)}.")
+                raise ValueError(
+                    f"{split}_file is {file!r}; expected a name that ends in {', '.join(READERS)}, or a folder "
+                    "written by save_to_disk."
+                )
             if not Path(file).is_file():
                 raise ValueError(f"{split}_file is {file!r}, and there is no such file; check the path.")
-        for name in ("max_seq_length", "max_train_samples", "max_eval_samples", "max_predict_samples"):
+        for name in ("max_seq_length", *SAMPLES, "preprocessing_num_workers"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+        if self.task_name is not None and self.do_regression is not None:
+            raise ValueError(f"do_regression is given, but {self.task_name} says itself what it is; leave it out.")
+        if self.task_name == "mnli" and (self.validation_split_name or self.test_split_name):
+            raise ValueError(
+                "mnli has two splits to evaluate and two to predict; leave out validation_split_name and "
+                "test_split_name."
+            )
 
     @property
     def task(self) -> Task:
         """The facts of the GLUE task, or the defaults for other data."""
-        return TASKS.get(self.task_name) or Task(text_columns=())
+        return TASKS.get(self.task_name) or Task(text_columns=(), regression=self.do_regression)
+
+    @property
+    def data_set(self) -> str:
+        """The name or path of the data set that holds all splits."""
+        return self.dataset_name or "nyu-mll/glue"
 
     def files(self) -> dict[str, str]:
         """The user's own files by split."""
         files = {"train": self.train_file, "validation": self.validation_file, "test": self.test_file}
         return {split: file for split, file in files.items() if file is not None}
+
+    def split_name(self, split: str) -> str:
+        """What the data set calls a split."""
+        return getattr(self, f"{split}_split_name", None) or split
+
+    def delimiter(self, text_columns: tuple[str, ...]) -> str | None:
+        """What joins the texts of a row into one; `None` where they are one text, or a pair."""
+        return " " if self.text_column_delimiter is None and len(text_columns) > 2 else self.text_column_delimiter
 
     def splits(self, train: bool, evaluate: bool, predict: bool) -> list[str]:
         """The names of the splits that a run needs."""
@@ -149,7 +226,7 @@ class DataArguments:
 
     def where(self, split: str) -> str:
         """The name of a split in messages."""
-        return self.files().get(split) or f"{self.dataset_name or 'nyu-mll/glue'} (split {split!r})"
+        return self.files().get(split) or f"{self.data_set} (split {self.split_name(split)!r})"
 
 
 @dataclass

@@ -208,7 +208,7 @@ def test_mnli_is_evaluated_on_both_validation_sets(run, mirror, tmp_path):
     metrics = run(*mirror, "--task_name", "mnli", "--do_train", "--do_eval", "--do_predict")
     assert (metrics["eval_samples"], metrics["eval_samples_mm"]) == (9, 10)
     assert {"eval_accuracy", "eval_accuracy_mm"} <= results(tmp_path, "eval").keys()
-    for name, num_lines in [("mnli", 12), ("mnli_mm", 13)]:
+    for name, num_lines in [("mnli", 12), ("mnli-mm", 13)]:
         assert len((tmp_path / "out" / f"predict_results_{name}.txt").read_text().splitlines()) == num_lines
 
 
