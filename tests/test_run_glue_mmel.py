@@ -6,32 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import yaml
-from datasets import ClassLabel, Dataset, Features, Value
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
+from conftest import SYNONYMS, results, reviews
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
 
 import run_glue_mmel
 from run_glue_mmel import UsageError
 
 
 ROOT = Path(__file__).parents[1]
-SYNONYMS = {"film": ["movie"], "good": ["fine", "great"], "awful": ["bad"], "actor": ["player"]}
-
-
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory, tokenizer):
-    """An encoder of two layers, without dropout, and its tokenizer."""
-    path = tmp_path_factory.mktemp("model")
-    tokenizer.save_pretrained(path)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **dropout)
-    BertModel(config).save_pretrained(path)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -42,82 +27,6 @@ def masked_lm_dir(model_dir, tmp_path_factory):
     torch.manual_seed(0)
     BertForMaskedLM(BertConfig.from_pretrained(model_dir)).save_pretrained(path)
     return path
-
-
-@pytest.fixture(autouse=True)
-def synonyms(monkeypatch):
-    """The WordNet augmenter over a handful of words."""
-    monkeypatch.setattr("augment.english.wordnet_data.load_wordnet", lambda: None)
-    monkeypatch.setattr("augment.english.synonyms.build_synonyms", lambda wordnet, **options: SYNONYMS)
-
-
-@pytest.fixture
-def run(model_dir, tmp_path):
-    """Runs the command; later options win over these."""
-
-    def run(*options, out="out"):
-        argv = ["--model_name_or_path", model_dir, "--output_dir", tmp_path / out, "--cache_dir", tmp_path / "cache"]
-        argv += ["--report_to", "none", "--use_cpu", "--disable_tqdm", "true", "--save_strategy", "no"]
-        argv += ["--max_steps", 3, "--per_device_train_batch_size", 4, "--num_variants", 2, *options]
-        return run_glue_mmel.main([str(option) for option in argv])
-
-    return run
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Writes rows as csv, json or json lines."""
-
-    def write(name, rows):
-        texts = {"csv": pd.DataFrame(rows).to_csv(index=False), "json": json.dumps(rows)}
-        texts["jsonl"] = "\n".join(map(json.dumps, rows))
-        (tmp_path / name).write_text(texts[name.split(".")[1]])
-        return tmp_path / name
-
-    return write
-
-
-def reviews(labels=("bad", "good"), num_examples=16):
-    texts = ["the film was awful .", "the film was good ."]
-    return [{"text": texts[i % 2], "label": labels[i % 2]} for i in range(num_examples)]
-
-
-def results(tmp_path, name, out="out"):
-    return json.loads((tmp_path / out / f"{name}_results.json").read_text())
-
-
-@pytest.fixture
-def files(write):
-    return ["--train_file", write("train.csv", reviews()), "--validation_file", write("val.csv", reviews())]
-
-
-@pytest.fixture
-def mirror(tmp_path):
-    """A folder laid out as GLUE is on the Hub."""
-    pair = {"sentence1": "the film was good .", "sentence2": "the movie is fine ."}
-    mnli = {"premise": "the film was good .", "hypothesis": "the movie is fine ."}
-    two, three = ClassLabel(names=["no", "yes"]), ClassLabel(names=["entailment", "neutral", "contradiction"])
-    tasks = {
-        "mrpc": (pair, two, ["train", "validation", "test"]),
-        "rte": (pair, ClassLabel(names=["entailment", "not_entailment"]), ["train", "validation", "test"]),
-        "stsb": (pair, Value("float32"), ["train", "validation", "test"]),
-        "mnli": (mnli, three, ["train", *(f"{s}_{m}matched" for s in ("validation", "test") for m in ("", "mis"))]),
-    }
-    configs = []
-    for task, (texts, label, splits) in tasks.items():
-        configs.append({"config_name": task, "data_files": []})
-        for i, split in enumerate(splits):
-            features = Features({**dict.fromkeys(texts, Value("string")), "label": label, "idx": Value("int32")})
-            size = 8 + i
-            labels = [-1 if split.startswith("test") else row % 2 for row in range(size)]
-            columns = {name: [text] * size for name, text in texts.items()}
-            data = Dataset.from_dict({**columns, "label": labels, "idx": list(range(size))}, features=features)
-            file = tmp_path / "glue" / task / f"{split}-00000-of-00001.parquet"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            data.to_parquet(file)
-            configs[-1]["data_files"].append({"split": split, "path": f"{task}/{split}-*"})
-    (tmp_path / "glue" / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs})}---\n")
-    return ["--dataset_name", tmp_path / "glue"]
 
 
 def test_own_files_are_learnt_from_and_results_are_written(run, files, tmp_path):
