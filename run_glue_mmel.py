@@ -133,7 +133,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 def parse_arguments(argv: list[str]) -> Arguments:
     """The four groups of arguments, from options or from one .json or .yaml file."""
     groups = (ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments)
-    parser = HfArgumentParser(groups, description=__doc__.splitlines()[0], allow_abbrev=False)
+    texts = {"description": __doc__.splitlines()[0], "epilog": "Every boolean option has a form --no_NAME as well."}
+    parser = HfArgumentParser(groups, **texts, allow_abbrev=False)
     add_negations(parser, groups)
     with usage_errors(ValueError, OSError, yaml.YAMLError):
         if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
@@ -146,12 +147,11 @@ def parse_arguments(argv: list[str]) -> Arguments:
 
 
 def add_negations(parser: HfArgumentParser, groups: tuple[type, ...]) -> None:
-    """`--no_x` for every boolean option; the parser itself has it for those that are true by default."""
+    """`--no_x` for every boolean, whose type the parser has resolved; it has one itself for those true by default."""
     for option in (option for group in groups for option in fields(group)):
         if option.init and option.type in (bool, bool | None) and option.default is not True:
             names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
-            hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # one line of help for each is enough
-            parser.add_argument(*dict.fromkeys(names), action="store_false", dest=option.name, **hidden)
+            parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
 
 
 def options_from_file(path: Path) -> list[str]:
