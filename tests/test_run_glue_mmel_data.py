@@ -150,7 +150,7 @@ def test_training_data_is_shuffled_by_its_own_seed_before_samples_are_taken(run,
 
 
 def test_errors_name_the_row_of_the_file_in_spite_of_shuffling(run, write):
-    rows = [*reviews(num_examples=8), {"text": "a film", "label": None}]
+    rows = [*reviews((0.5, 1.5), num_examples=8), {"text": "a film", "label": None}]
     options = ["--train_file", write("train.json", rows), "--do_train", "--shuffle_train_dataset"]
     with pytest.raises(UsageError, match=r"train.json: column 'label' has no label in row 8"):
         run(*options)
