@@ -114,51 +114,62 @@ def make_table(
     The table in this folder, made or finished where it is not there. The processes of a launch share the work.
 
     Args:
-        folder (`Path`): A folder that all processes see.
+        folder (`Path`): A folder that all processes see, those on other machines, too.
         rows (`Rows`): What the table is to have.
         manifest (`Mapping`): What decides the candidates, as plain data; all of it belongs to the table's identity.
         propose (`Callable`): Gives the candidates for a batch.
 
     Raises:
-        `ValueError`: if the folder has a table of something else.
+        `ValueError`: if the folder has a table of something else, or not all processes see it.
     """
-    process, num_processes, wait = _launch()
+    process, num_processes, gather = _launch()
     if process == 0:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "manifest.json").exists():
             _write_json(folder / "manifest.json", manifest)
-    wait()
+    gather(None)
+    _check_shared(folder, gather((folder / "manifest.json").exists()))
     _check_manifest(folder, manifest)
     if process == 0 and (folder / "checksums.json").exists() and not _is_sound(folder):
         logger.warning("The candidate table in %s is damaged and will be made again.", folder)
         (folder / "checksums.json").unlink(missing_ok=True)
-    wait()
+    gather(None)
     if not (folder / "checksums.json").exists():
-        _make_parts(folder, rows, propose, process, num_processes)
-        wait()
+        parts = _parts(folder, rows, num_processes)
+        _make_parts(list(parts.items())[process::num_processes], rows, propose, quiet=process != 0)
+        gather(None)
         if process == 0:
             try:
-                _join(folder, _part_paths(folder, rows))
+                _join(folder, list(parts))
             except FileNotFoundError:  # another launch, of the same table at the same time, was first
                 if not (folder / "checksums.json").exists():
                     raise
-        wait()
+        gather(None)
     return CandidateTable(folder)
 
 
+def _parts(folder: Path, rows: Rows, num_processes: int) -> dict[Path, slice]:
+    """The files of the parts and the rows of each: parts of like size, and as many for every process."""
+    per_process = -(-len(rows) // (PART_ROWS * num_processes))
+    size = max(-(-len(rows) // max(per_process * num_processes, 1)), 1)
+    begins = range(0, max(len(rows), 1), size)
+    return {
+        folder / f"part-{number:05d}-of-{len(begins):05d}.npz": slice(begin, begin + size)
+        for number, begin in enumerate(begins)
+    }
+
+
 def _make_parts(
-    folder: Path, rows: Rows, propose: Callable[[Batch], Proposals], process: int, num_processes: int
+    parts: Sequence[tuple[Path, slice]], rows: Rows, propose: Callable[[Batch], Proposals], quiet: bool
 ) -> None:
-    """Makes those of this process's parts that are not there."""
+    """Makes those of a process's parts that are not there."""
     from tqdm.auto import tqdm
 
-    numbered = list(enumerate(_part_paths(folder, rows)))[process::num_processes]
-    for number, path in tqdm(numbered, desc="Candidates", unit="part", disable=None if process == 0 else True):
-        begin = number * PART_ROWS
-        keys = rows.keys[begin : begin + PART_ROWS]
+    for path, share in tqdm(parts, desc="Candidates", unit="part", disable=True if quiet else None):
+        keys = rows.keys[share]
         part = _read_part(path)
         if part is None or not np.array_equal(part["keys"], keys):
-            count, entries = propose(rows.batch(begin, begin + PART_ROWS))
+            count, entries = propose(rows.batch(share.start, share.stop))
             with _whole_file(path) as file:
                 np.savez(file, keys=keys, count=count, entries=entries)
 
@@ -184,13 +195,8 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
             file.write(entries.tobytes())
     checksums = {name: _checksum(folder / name) for name in _FILES}
     _write_json(folder / "checksums.json", checksums)
-    for path in parts:
+    for path in folder.glob("part-*.npz"):  # those of an interrupted launch of more or fewer processes, too
         path.unlink(missing_ok=True)
-
-
-def _part_paths(folder: Path, rows: Rows) -> list[Path]:
-    num_parts = max(-(-len(rows) // PART_ROWS), 1)
-    return [folder / f"part-{number:05d}-of-{num_parts:05d}.npz" for number in range(num_parts)]
 
 
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
@@ -200,6 +206,16 @@ def _read_part(path: Path) -> dict[str, np.ndarray] | None:
             return {name: arrays[name] for name in ("keys", "count", "entries")}
     except Exception:  # a damaged archive raises all kinds
         return None
+
+
+def _check_shared(folder: Path, seen: Sequence[bool]) -> None:
+    if not all(seen):
+        blind = [number for number, sees in enumerate(seen) if not sees]
+        raise ValueError(
+            f"The candidate table in {folder}, on the machine of process 0, is not there for the processes {blind}, "
+            "but all of them make and read it. Name a folder on a file system that all machines share (cache_dir, or "
+            "the environment variable HF_MMEL_CACHE)."
+        )
 
 
 def _check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -268,14 +284,15 @@ def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
             raise ValueError("The data set has rows without input_ids; expected those of a tokenizer.") from error
 
 
-def _launch() -> tuple[int, int, Callable[[], None]]:
-    """Number of this process, number of processes, and what waits for all of them."""
+def _launch() -> tuple[int, int, Callable[[Any], list[Any]]]:
+    """Number of this process, number of processes, and what waits for all of them and gives the values of all."""
     import torch
 
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     if not distributed and int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return 0, 1, lambda: None
+        return 0, 1, lambda value: [value]
     from accelerate import PartialState
+    from accelerate.utils import gather_object
 
     state = PartialState(cpu=default_device() == "cpu")
-    return state.process_index, state.num_processes, state.wait_for_everyone
+    return state.process_index, state.num_processes, lambda value: gather_object([value])

@@ -180,25 +180,67 @@ def test_pickle_carries_the_path_and_not_the_table(tokenizer, examples, tmp_path
     assert not made
 
 
-def test_processes_make_disjoint_shares_and_open_all(tokenizer, sentences, tmp_path, made, monkeypatch):
-    expected = draws(table(tokenizer, sentences, tmp_path / "alone"), sentences)
-    barrier = threading.Barrier(2, timeout=60)
-    monkeypatch.setattr(
-        "augment.candidate_table._launch", lambda: (int(threading.current_thread().name), 2, barrier.wait)
-    )
-    made.clear()
-    augmenters = [masked_lm(tokenizer, dtype="float32") for _ in range(2)]
+def in_processes(monkeypatch, tokenizer, examples, *folders):
+    """Makes a table in two threads that take each other for processes; the augmenter of each, or what it raised."""
+    outcomes = [masked_lm(tokenizer, dtype="float32") for _ in folders]
+    barrier, values = threading.Barrier(2, timeout=60), [None, None]
+
+    def gather(value):
+        values[int(threading.current_thread().name)] = value
+        barrier.wait()
+        gathered = list(values)
+        barrier.wait()
+        return gathered
+
+    def run(process, folder):
+        try:
+            outcomes[process].precompute(examples, folder)
+        except ValueError as error:
+            outcomes[process] = error
+
+    monkeypatch.setattr("augment.candidate_table._launch", lambda: (int(threading.current_thread().name), 2, gather))
     threads = [
-        threading.Thread(target=augmenter.precompute, args=(sentences, tmp_path / "shared"), name=str(i))
-        for i, augmenter in enumerate(augmenters)
+        threading.Thread(target=run, args=(process, folder), name=str(process))
+        for process, folder in enumerate(folders)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == 5
+    return outcomes
+
+
+@pytest.mark.parametrize(("part_rows", "num_parts"), [(2, 5), (4096, 2)], ids=["many parts", "few rows"])
+def test_processes_make_disjoint_shares_and_open_all(
+    tokenizer, sentences, tmp_path, made, monkeypatch, part_rows, num_parts
+):
+    monkeypatch.setattr("augment.candidate_table.PART_ROWS", part_rows)
+    expected = draws(table(tokenizer, sentences, tmp_path / "alone"), sentences)
+    made.clear()
+    augmenters = in_processes(monkeypatch, tokenizer, sentences, *[tmp_path / "shared"] * 2)
+    assert len(made) == num_parts
     assert [draws(augmenter, sentences) for augmenter in augmenters] == [expected, expected]
-    assert len(made) == 5
+    assert len(made) == num_parts
+
+
+def test_a_table_that_one_process_began_is_finished_by_two(tokenizer, sentences, tmp_path, made, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("augment.candidate_table._join", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            table(tokenizer, sentences, tmp_path)
+    assert len(list(tmp_path.glob("part-*.npz"))) == 5
+    monkeypatch.setattr("augment.candidate_table.PART_ROWS", 4096)
+    augmenters = in_processes(monkeypatch, tokenizer, sentences, tmp_path, tmp_path)
+    assert not list(tmp_path.glob("part-*"))
+    expected = draws(masked_lm(tokenizer), sentences)
+    assert [draws(augmenter, sentences) for augmenter in augmenters] == [expected, expected]
+
+
+def test_a_folder_that_not_all_processes_see_is_refused_by_all(tokenizer, sentences, tmp_path, made, monkeypatch):
+    errors = in_processes(monkeypatch, tokenizer, sentences, tmp_path / "machine 0", tmp_path / "machine 1")
+    assert all("not there for the processes [1]" in str(error) for error in errors)
+    assert "file system that all machines share" in str(errors[0])
+    assert not made
 
 
 @pytest.mark.parametrize("texts", [[], ["", "the 12 !"]], ids=["no rows", "no words"])
