@@ -38,7 +38,7 @@ from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
-from hf_mmel.distributed import end_training
+from hf_mmel.distributed import check_seen_by_all, end_training
 from hf_mmel.glue_data import encode_splits, find_text_columns
 from hf_mmel.labels import Labels, find_labels
 from hf_mmel.splits import load_splits
@@ -81,6 +81,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir)
 
     with usage_errors(ValueError):
+        check_seen_by_all(checkpoint)
         wanted = data_args.splits(training_args.do_train, training_args.do_eval, training_args.do_predict)
         splits = load_splits(data_args, wanted, model_args.cache_dir, model_args.token)
         text_columns = find_text_columns(splits, data_args)

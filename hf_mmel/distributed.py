@@ -1,5 +1,6 @@
 """What the processes of a training do together."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,23 @@ def gathered(part: Any) -> list[Any]:
     parts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(parts, part)
     return parts
+
+
+def check_seen_by_all(checkpoint: str | None) -> None:
+    """
+    Raises a `ValueError` in all processes if a training would go on from a checkpoint that some of them do not see as
+    the others do: one that is not there, or lacks the model, as on machines that do not share `output_dir`. Those that
+    see none would begin anew, and all would wait for each other in vain.
+    """
+    files = [] if checkpoint is None else [path.name for path in Path(checkpoint).iterdir()]
+    seen = [set(names) for names in gathered([name for name in files if name.endswith((".json", ".safetensors"))])]
+    for process, names in enumerate(seen):
+        if missing := set.union(*seen) - names:
+            raise ValueError(
+                f"Process {process} sees no {', '.join(sorted(missing))} in the checkpoint that others resume from "
+                f"(here: {checkpoint}). Have output_dir on a file system that all machines share, or copy the folder "
+                "of the checkpoint to each of them, where its process looks for it."
+            )
 
 
 def end_training(trainer: Trainer) -> None:
