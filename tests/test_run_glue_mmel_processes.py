@@ -39,6 +39,7 @@ def files(tmp_path_factory):
 def folder(files, tmp_path, monkeypatch):
     """A copy of the files to run in."""
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(COMMAND.parent / "examples" / "accelerate", tmp_path / "examples" / "accelerate")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,6 +66,30 @@ def run_alone(folder: Path, *options: str) -> Path:
 def test_two_processes_write_what_one_writes(folder, launcher, options):
     outputs(start(folder, launcher, COMMAND, arguments(folder, "two", *HALVES, *options)))
     assert_same_results(run_alone(folder, *options[:2]), folder / "two")
+
+
+def by_example(name: str) -> tuple[str, ...]:
+    """A launch with one of the configurations for accelerate, as told there."""
+    config = f"examples/accelerate/{name}.yaml"
+    return ("accelerate.commands.launch", "--config_file", config, "--main_process_port", "0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ddp", "fsdp2", "zero2", "zero3"])
+def test_the_example_configurations_write_what_one_process_writes(folder, name):
+    options = [*HALVES]
+    if name.startswith("zero"):
+        pytest.importorskip("deepspeed")
+        options += ["--use_cpu", "false"]  # on which `TrainingArguments` leaves DeepSpeed out
+    outputs(start(folder, by_example(name), RUN_COMMAND, arguments(folder, "two", *options)))
+    assert_same_results(run_alone(folder), folder / "two")
+
+
+@pytest.mark.slow
+def test_the_example_configuration_of_fsdp_shards_and_refuses_passes(folder):
+    options = [*HALVES, "--variant_chunk_size", "1"]
+    (said,) = outputs(start(folder, by_example("fsdp2"), RUN_COMMAND, arguments(folder, "two", *options)), fails=True)
+    assert "variant_chunk_size is 1, but under FSDP and DeepSpeed all processes" in said
 
 
 @pytest.mark.slow
@@ -103,8 +128,8 @@ def launch_two_machines(folder: Path, launcher: str, *options: str, fails: bool 
             flags = ("--nnodes", "2", "--node_rank", rank, "--nproc_per_node", "1")
             way = ("torch.distributed.run", *flags, "--master_addr", "localhost", "--master_port", port)
         else:
-            flags = ("--multi_gpu", "--num_machines", "2", "--machine_rank", rank, "--num_processes", "2")
-            way = ("accelerate.commands.launch", *flags)
+            flags = ("--config_file", "examples/accelerate/ddp_two_machines.yaml", "--machine_rank", rank)
+            way = ("accelerate.commands.launch", *flags, "--num_processes", "2")
             way = (*way, "--main_process_ip", "localhost", "--main_process_port", port)
         machines.append(start(folder, way, COMMAND, arguments(folder, f"machine{rank}", *HALVES, *options)))
     return outputs(*machines, fails=fails)
