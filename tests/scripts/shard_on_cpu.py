@@ -17,6 +17,11 @@ def shard_on_cpu() -> None:
 
     def prepare_gloo(self, *args, **kwargs):
         backend, distributed_type = prepare_backend(self, *args, **kwargs)
-        return ("gloo", DistributedType.MULTI_CPU) if backend is None else (backend, distributed_type)
+        if backend is not None:
+            return backend, distributed_type
+        import deepspeed  # which would compile an operation for CPU processes that gloo does without
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        return "gloo", DistributedType.MULTI_CPU
 
     AcceleratorState.__init__, PartialState._prepare_backend = prepare_fsdp, prepare_gloo
