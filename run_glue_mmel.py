@@ -40,7 +40,9 @@ from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArgumen
 from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.distributed import check_seen_by_all, end_training
 from hf_mmel.glue_data import encode_splits, find_text_columns
+from hf_mmel.hub import HubError, open_repository, push
 from hf_mmel.labels import Labels, find_labels
+from hf_mmel.private import without_tokens
 from hf_mmel.splits import load_splits
 
 
@@ -76,9 +78,12 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     Raises:
         `UsageError`: if an argument, the data or the model is not usable.
     """
-    model_args, data_args, augmenter_args, training_args = parse_arguments(sys.argv[1:] if argv is None else argv)
+    options = read_options(sys.argv[1:] if argv is None else argv)
+    model_args, data_args, augmenter_args, training_args = parse_arguments(options)
     set_up_logging(training_args)
     checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir)
+    with usage_errors(HubError):  # before hours of training
+        open_repository(training_args)
 
     with usage_errors(ValueError):
         check_seen_by_all(checkpoint)
@@ -126,25 +131,38 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         tests = [encoded[split] for split in data_args.task.test_splits]
         predict(trainer, tests, data_args.task_name or "custom", labels)
     if training_args.push_to_hub:
-        trainer.push_to_hub(tasks="text-classification", dataset=data_args.task_name or data_args.dataset_name)
+        with usage_errors(HubError):
+            push(trainer, data_args, metrics, options)
     end_training(trainer)
     return metrics
 
 
-def parse_arguments(argv: list[str]) -> Arguments:
-    """The four groups of arguments, from options or from one .json or .yaml file."""
+def read_options(argv: list[str]) -> list[str]:
+    """The options as they are, or those of the one .json or .yaml file that stands in their place."""
+    if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
+        with usage_errors(ValueError, OSError, yaml.YAMLError):
+            return options_from_file(Path(argv[0]))
+    return argv
+
+
+def parse_arguments(options: list[str]) -> Arguments:
+    """The four groups of arguments."""
     groups = (ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments)
     texts = {"description": __doc__.splitlines()[0], "epilog": "Every boolean option has a form --no_NAME as well."}
     parser = HfArgumentParser(groups, **texts, allow_abbrev=False)
     add_negations(parser, groups)
-    with usage_errors(ValueError, OSError, yaml.YAMLError):
-        if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
-            argv = options_from_file(Path(argv[0]))
-        parsed = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    with usage_errors(ValueError):
+        *parsed, rest = parser.parse_args_into_dataclasses(
+            options, return_remaining_strings=True, look_for_args_file=False
+        )
+    if rest:  # without their values, one of which may be a token
+        unknown = [name.partition("=")[0] for name in rest if name.startswith("--")]
+        what = ", ".join(unknown) or without_tokens(" ".join(rest))
+        raise UsageError(f"There is no option {what}; --help lists all of them.")
     training_args = parsed[-1]
     if not (training_args.do_train or training_args.do_eval or training_args.do_predict):
         raise UsageError("There is nothing to do; pass --do_train, --do_eval or --do_predict, or several of them.")
-    return parsed
+    return tuple(parsed)
 
 
 def add_negations(parser: HfArgumentParser, groups: tuple[type, ...]) -> None:
@@ -289,7 +307,7 @@ def load_model(model_args: ModelArguments, config: PretrainedConfig) -> PreTrain
 def train(trainer: MMELTrainer, checkpoint: str | None) -> dict[str, float]:
     metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
     metrics["train_samples"] = len(trainer.train_dataset)
-    trainer.save_model()
+    trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
     trainer.log_metrics("train", metrics)
     trainer.save_metrics("train", metrics)
     trainer.save_state()

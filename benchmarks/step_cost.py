@@ -24,6 +24,8 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
+from hf_mmel.charts import draw
+
 from .steps.comparisons import (
     ALL_NUM_VARIANTS,
     MEMORY,
@@ -37,7 +39,6 @@ from .steps.comparisons import (
     top,
 )
 from .steps.measuring import Bench, Setting
-from .steps.picture import draw
 
 
 LEAST_PAIRS, MOST_PAIRS = 3, 15
@@ -195,7 +196,8 @@ def main() -> int:
             "Time of a step, originals alone = 1": lines(TIME, measured.figures),
             "Memory of a step, originals alone = 1": lines(MEMORY, measured.figures),
         }
-        args.picture.write_text(draw(panels, "variants of each example, K", dashed=("(K + 1)/3 + 1",)))
+        x_label = "variants of each example, K"
+        args.picture.write_text(draw(panels, x_label, dashed=("(K + 1)/3 + 1",), logarithmic=True))
     return 0
 
 

@@ -26,6 +26,7 @@ from .epochs import EpochCallback
 from .figures import GroupFigures
 from .group_step import GroupStep
 from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from .model_card import write_model_card
 from .scores import ScoreTable
 from .search import GreedySearchCallback, check_searchable
 from .training_args import MMELTrainingArguments
@@ -343,3 +344,30 @@ class MMELTrainer(Trainer):
         if "loss" in logs:
             logs |= self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
         super().log(logs, start_time)
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        *,
+        scores: dict[str, dict[str, float]] | None = None,
+        command: str | None = None,
+        **facts,
+    ) -> None:
+        """
+        Writes the model card, `README.md`, and the picture of the weights, `mmel_weights.svg`, to `output_dir`.
+        `push_to_hub` calls this and hands its keyword arguments on. With plain `TrainingArguments` it is the stock card.
+
+        Args:
+            scores (`dict[str, dict[str, float]]`, *optional*):
+                What `evaluate` returned, by split. By default that of the latest evaluation.
+            command (`str`, *optional*): The command that trained the model.
+            language, **facts:
+                As in [`~transformers.Trainer.create_model_card`]: `license`, `tags`, `model_name`, `finetuned_from`,
+                `tasks`, and of the data `dataset` (its name), `dataset_tags` (its address on the Hub), `dataset_args`
+                (its configuration).
+        """
+        if not isinstance(self.args, MMELTrainingArguments):
+            super().create_model_card(language, **facts)
+        elif self.is_world_process_zero():
+            collator = self._build_variant_collator()
+            write_model_card(self, collator, language=language, scores=scores, command=command, **facts)

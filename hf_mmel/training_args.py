@@ -1,7 +1,9 @@
 """The arguments that MMEL adds to transformers' `TrainingArguments`."""
 
 import math
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import TrainingArguments
 
@@ -57,6 +59,10 @@ class MMELTrainingArguments(TrainingArguments):
             Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
             `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the
             variants of one, and hold for `"none"`, too. The evaluation loss goes without them.
+        hub_tags (`list[str]`, *optional*):
+            Tags of the model on the Hub, besides `mmel` and `data-augmentation`.
+
+    Pickled, as `Trainer` does next to every model (`training_args.bin`), the arguments have no `hub_token`.
 
     Raises:
         `ValueError`: if one of these fields is outside its range.
@@ -128,6 +134,9 @@ class MMELTrainingArguments(TrainingArguments):
             "the inverse of each class's share in the training set."
         },
     )
+    hub_tags: list[str] | None = field(
+        default=None, metadata={"help": "Tags of the model on the Hub, besides mmel and data-augmentation."}
+    )
 
     def __post_init__(self):
         self.check_objective()
@@ -138,6 +147,20 @@ class MMELTrainingArguments(TrainingArguments):
         if weights is not None and not (isinstance(weights, str) and weights == "balanced"):  # an array compares apart
             self.class_weights = _numbers("class_weights", weights)
         super().__post_init__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "hub_token": None}
+
+    def __copy__(self) -> "MMELTrainingArguments":
+        """With the token, which would go the way of pickles."""
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def __deepcopy__(self, memo: dict) -> "MMELTrainingArguments":
+        copied = copy(self)
+        vars(copied).update(deepcopy(vars(self), memo))
+        return copied
 
     def check_objective(self) -> None:
         """

@@ -23,7 +23,7 @@ from benchmarks.steps.comparisons import (
     top,
 )
 from benchmarks.steps.measuring import Bench, Setting, as_examples, make_batch
-from benchmarks.steps.picture import draw
+from hf_mmel.charts import draw
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,6 @@ def test_the_picture_has_all_that_was_measured():
     figures = {c.name: {"ratio": 2.0} for c in picture() if c.quantity == TIME and c.ours.num_variants <= 4}
     panels = {"Time": lines(TIME, figures), "Memory": lines(MEMORY, {})}
     assert {name: len(line) for name, line in panels["Time"].items()}["full"] == 3
-    root = ElementTree.fromstring(draw(panels, "K", dashed=("(K + 1)/3 + 1",)))
+    root = ElementTree.fromstring(draw(panels, "K", dashed=("(K + 1)/3 + 1",), logarithmic=True))
     circles = [element for element in root.iter() if element.tag.endswith("circle")]
     assert len(circles) == 4 * 3 + 2 * 6  # four kinds of steps, and in both panels the line of the originals

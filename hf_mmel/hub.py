@@ -1,0 +1,109 @@
+"""A run of the command that ends on the Hub: refused before any work, and the model on disk where a push fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import HTTPError
+from transformers import TrainingArguments
+
+from .command_args import DataArguments
+from .private import command_line, without_folders, without_tokens
+from .trainer import MMELTrainer
+
+
+GLUE = "nyu-mll/glue"
+
+
+class HubError(RuntimeError):
+    """What the Hub refused. It has no cause, since that of an HTTP error may hold what was sent."""
+
+
+def open_repository(args: TrainingArguments) -> None:
+    """
+    Makes the repository, and the branch, that the model is to be pushed to, where they are not there yet.
+
+    Raises:
+        `HubError`: if the token is refused, or may not write there.
+    """
+    if not args.push_to_hub or args.process_index != 0:
+        return
+    api, source = HfApi(), "--hub_token" if args.hub_token else "HF_TOKEN or `hf auth login`"
+    try:
+        api.whoami(token=args.hub_token)
+    except (HTTPError, OSError) as error:
+        reason = _reason(error, args)
+        raise HubError(
+            f"{api.endpoint} does not take the token of {source}: {reason} Pass one that may write, or leave out "
+            "--push_to_hub."
+        ) from None
+    name = args.hub_model_id or Path(args.output_dir).absolute().name  # as Trainer names it
+    try:
+        repository = api.create_repo(name, private=args.hub_private_repo, exist_ok=True, token=args.hub_token)
+        if args.hub_revision is not None:
+            api.create_branch(repository.repo_id, branch=args.hub_revision, exist_ok=True, token=args.hub_token)
+    except (HTTPError, OSError, ValueError) as error:
+        reason = _reason(error, args)
+        raise HubError(f"The repository {name!r} cannot be pushed to with the token of {source}: {reason}") from None
+
+
+def push(trainer: MMELTrainer, data_args: DataArguments, metrics: dict[str, float], options: Sequence[str]) -> None:
+    """
+    Pushes the model with its card.
+
+    Args:
+        metrics (`dict[str, float]`): Those of the run; scores of a second evaluation end in `_mm`.
+        options (`Sequence[str]`): The options of the command.
+
+    Raises:
+        `HubError`: if the upload failed. The model is in the output folder.
+    """
+    args = trainer.args
+    try:
+        trainer.push_to_hub(
+            tasks="text-classification",
+            scores=_scores_by_split(metrics, data_args.task.validation_splits),
+            command=command_line("python run_glue_mmel.py", options),
+            **_data_facts(data_args),
+        )
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        reason, revision = _reason(error, args), f" --revision {args.hub_revision}" if args.hub_revision else ""
+        raise HubError(
+            f"The model is in {args.output_dir}, but could not be pushed to {trainer.hub_model_id}: {reason} To push "
+            f'it later: hf upload {trainer.hub_model_id} {args.output_dir} . --exclude "checkpoint-*"{revision}'
+        ) from None
+
+
+def _scores_by_split(metrics: dict[str, float], splits: Sequence[str]) -> dict[str, dict[str, float]] | None:
+    second = {name.removesuffix("_mm"): value for name, value in metrics.items() if name.endswith("_mm")}
+    first = {name: value for name, value in metrics.items() if name.startswith("eval_") and not name.endswith("_mm")}
+    return {split: scores for split, scores in zip(splits, (first, second), strict=False) if scores} or None
+
+
+def _data_facts(data_args: DataArguments) -> dict[str, str | list[str] | None]:
+    """The data as the card names it: a data set of the Hub with its address, files by their names."""
+    name = data_args.dataset_name
+    is_local = name is not None and Path(name).exists()
+    if data_args.task_name is not None:
+        return {
+            "dataset": f"GLUE {data_args.task_name.upper()}",
+            "dataset_tags": GLUE if name is None or is_local else name,
+            "dataset_args": data_args.dataset_config_name or data_args.task_name,
+        }
+    if name is None:
+        return {"dataset": list(dict.fromkeys(Path(file).name for file in data_args.files().values()))}
+    tag = None if is_local else name
+    return {"dataset": without_folders(name), "dataset_tags": tag, "dataset_args": data_args.dataset_config_name}
+
+
+def _reason(error: BaseException, args: TrainingArguments) -> str:
+    """What went wrong, and what made it go wrong, on one line that ends in a full stop."""
+    parts = [str(error) or type(error).__name__]
+    if error.__cause__ is not None and not isinstance(error, HTTPError):
+        parts.append(str(error.__cause__))
+    text = " ".join(" ".join(parts).split())
+    for token in (args.hub_token, get_token()):
+        text = text.replace(token, "<token>") if token else text
+    return without_tokens(text).rstrip(".") + "."

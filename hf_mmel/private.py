@@ -1,0 +1,78 @@
+"""What stays out of what is published or printed: access tokens and the folders of this machine."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+
+# Tokens of users, organisations and OAuth applications on the Hub.
+_TOKEN = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9_]{6,}")
+# A token's option, as in --token, --hub_token and --hub-token, and not in --tokenizer_name.
+_TOKEN_OPTION = re.compile(r"--(?:[\w-]*[_-])?token")
+# An absolute path inside of other text, such as JSON; what follows a letter or a slash is part of an address.
+_INNER_PATH = re.compile(r"(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\][^\s\"',;]+")
+
+
+def without_tokens(text: str) -> str:
+    """The text with `<token>` for each token of the Hub."""
+    return _TOKEN.sub("<token>", text)
+
+
+def without_folders(text: str) -> str:
+    """The text with the last part of each absolute path in its place; relative ones that climb are cut, too."""
+    if _is_elsewhere(text):
+        return _last_part(text)
+    return _INNER_PATH.sub(lambda path: _last_part(path.group()), text)
+
+
+def plain_config(config: Any, longest: int = 300) -> Any:
+    """
+    A configuration for readers: paths without their folders, and the number of entries for what is long.
+
+    Args:
+        config: Plain data, such as `augmenter.to_dict()`.
+        longest (`int`): Characters of a list or mapping that is shown in full; that of a class always is.
+    """
+    if isinstance(config, str):
+        return without_folders(config)
+    if isinstance(config, Mapping):
+        if "class" not in config and len(repr(config)) > longest:
+            return f"<{len(config)} entries>"
+        return {key: plain_config(value, longest) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        holds_classes = any(isinstance(item, Mapping) and "class" in item for item in config)
+        if not holds_classes and len(repr(config)) > longest:
+            return f"<{len(config)} entries>"
+        return [plain_config(item, longest) for item in config]
+    return config
+
+
+def command_line(program: str, options: Sequence[str]) -> str:
+    """
+    The command for readers, an option on each line: without tokens and their options, and without folders.
+
+    Args:
+        program (`str`): What is run.
+        options (`Sequence[str]`): Its options, `--name value` or `--name=value`.
+    """
+    lines, skips = [[*shlex.split(program)]], False
+    for option in options:
+        name, equals, value = option.partition("=")
+        if option.startswith("--"):
+            skips = bool(_TOKEN_OPTION.fullmatch(name))
+            if not skips:
+                lines.append([name + equals + without_folders(value)])
+        elif not skips:
+            lines[-1].append(without_folders(option))
+    return without_tokens(" \\\n    ".join(shlex.join(line) for line in lines))
+
+
+def _is_elsewhere(text: str) -> bool:
+    is_absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
+    return is_absolute or text.startswith(("~", "../", "..\\"))
+
+
+def _last_part(path: str) -> str:
+    return PureWindowsPath(path).name or path  # which divides at both kinds of slashes
