@@ -348,26 +348,36 @@ class MMELTrainer(Trainer):
     def create_model_card(
         self,
         language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
         *,
         scores: dict[str, dict[str, float]] | None = None,
         command: str | None = None,
-        **facts,
     ) -> None:
         """
         Writes the model card, `README.md`, and the picture of the weights, `mmel_weights.svg`, to `output_dir`.
-        `push_to_hub` calls this and hands its keyword arguments on. With plain `TrainingArguments` it is the stock card.
+        `push_to_hub` calls this and hands its keyword arguments on. Under plain `TrainingArguments` the card is the
+        stock one.
 
         Args:
+            dataset, dataset_tags, dataset_args (*optional*):
+                Name of the data for readers, its address on the Hub, its configuration.
             scores (`dict[str, dict[str, float]]`, *optional*):
                 What `evaluate` returned, by split. By default that of the latest evaluation.
             command (`str`, *optional*): The command that trained the model.
-            language, **facts:
-                As in [`~transformers.Trainer.create_model_card`]: `license`, `tags`, `model_name`, `finetuned_from`,
-                `tasks`, and of the data `dataset` (its name), `dataset_tags` (its address on the Hub), `dataset_args`
-                (its configuration).
+            language, license, tags, model_name, finetuned_from, tasks (*optional*):
+                As in [`~transformers.Trainer.create_model_card`].
         """
+        facts = {"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks}
+        facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}
+        facts |= {"dataset_args": dataset_args}
         if not isinstance(self.args, MMELTrainingArguments):
-            super().create_model_card(language, **facts)
+            super().create_model_card(**facts)
         elif self.is_world_process_zero():
-            collator = self._build_variant_collator()
-            write_model_card(self, collator, language=language, scores=scores, command=command, **facts)
+            write_model_card(self, self._build_variant_collator(), scores=scores, command=command, **facts)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from datasets import ClassLabel, Dataset, Features, Value
+from hub_server import running
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
@@ -299,3 +300,21 @@ def mirror(tmp_path):
             configs[-1]["data_files"].append({"split": split, "path": f"{task}/{split}-*"})
     (tmp_path / "glue" / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs})}---\n")
     return ["--dataset_name", tmp_path / "glue"]
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A Hub on this machine, which libraries take for the real one; `hub.environment` is for other processes."""
+    with running({"hf_token_of_me": "me", "hf_token_of_you": "you"}) as hub:
+        hub.environment = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "hf_home")}
+        constants = "huggingface_hub.constants."
+        monkeypatch.setattr(constants + "ENDPOINT", hub.url)
+        monkeypatch.setattr(
+            constants + "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants + "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants + "HF_TOKEN_PATH", str(tmp_path / "no_token"))
+        monkeypatch.setattr("transformers.utils.hub._hf_api", None)  # made anew, for this address
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
+        yield hub

@@ -1,7 +1,10 @@
 """The fields of the objective, refused early when they make no sense."""
 
+import copy
+import dataclasses
 import json
 import math
+import pickle
 import re
 
 import numpy as np
@@ -87,5 +90,15 @@ def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 13
+    assert len(own) == 14
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
+
+
+def test_the_token_is_in_copies_and_not_in_pickles(tmp_path):
+    args = MMELTrainingArguments(str(tmp_path), hub_token="hf_secret", lambda_p=0.25, class_weights=[1.0, 2.0])
+    copies = [copy.copy(args), copy.deepcopy(args), dataclasses.replace(args)]
+    assert [(c.hub_token, c.lambda_p) for c in copies] == [("hf_secret", 0.25)] * 3
+    assert copies[1].class_weights == args.class_weights and copies[1].class_weights is not args.class_weights
+    pickled = pickle.dumps(args)
+    assert b"hf_secret" not in pickled and pickle.loads(pickled).lambda_p == 0.25
+    assert "hf_secret" not in repr(args) and "hf_secret" not in args.to_json_string()

@@ -1,0 +1,154 @@
+"""`run_glue_mmel.py --push_to_hub` as users run it."""
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi, ModelCard
+from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
+
+import run_glue_mmel
+from run_glue_mmel import UsageError
+
+
+ROOT = Path(__file__).parents[1]
+TOKEN = "hf_token_of_me"
+
+
+@pytest.fixture
+def options(tokenizer, tmp_path):
+    """A run of three steps on a file of one's own."""
+    tokenizer.save_pretrained(tmp_path / "model")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes)
+    BertModel(config).save_pretrained(tmp_path / "model")
+    rows = [{"text": f"the film was {word} .", "label": word} for word in ("awful", "good")] * 4
+    (tmp_path / "reviews.json").write_text(json.dumps(rows))
+    augmenter = {"class": "LexiconSubstitution", "words": {"film": ["movie"], "good": ["fine", "great"]}}
+    (tmp_path / "words.json").write_text(json.dumps(augmenter))
+    named = {"train_file": "reviews.json", "validation_file": "reviews.json", "model_name_or_path": "model"}
+    named |= {"augmenter": "words.json", "output_dir": "out", "cache_dir": "cache"}
+    options = [part for name, file in named.items() for part in (f"--{name}", str(tmp_path / file))]
+    options += ["--do_train", "--do_eval", "--max_steps", "3", "--logging_steps", "1", "--num_variants", "2"]
+    options += ["--report_to", "none", "--use_cpu", "--disable_tqdm", "true", "--save_steps", "2", "--push_to_hub"]
+    return options
+
+
+def test_a_run_ends_with_a_repository_that_tells_of_it(hub, options, tmp_path):
+    pushing = [
+        "--hub_token",
+        TOKEN,
+        "--hub_model_id",
+        "me/reviews",
+        "--hub_private_repo",
+        "true",
+        "--hub_tags",
+        "a",
+        "b",
+    ]
+    metrics = run_glue_mmel.main([*options, *pushing, "--hub_revision", "tuned", "--hub_strategy", "checkpoint"])
+    repository = hub.repositories["me/reviews"]
+    files = repository.files("tuned")
+    assert repository.private and not repository.files("main")
+    expected = {"README.md", "all_results.json", "augmenter.json", "config.json", "mmel_weights.svg"}
+    expected |= {"model.safetensors", "tokenizer.json", "last-checkpoint/optimizer.pt"}
+    assert expected <= files.keys()
+    messages = [message for _, message, _ in repository.commits]
+    assert all(message.startswith("Training in progress, step") for message in messages[:-1])
+    assert messages[-1] == "End of training"
+
+    card = ModelCard(files["README.md"].decode())
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert results["accuracy"].metric_value == metrics["eval_accuracy"]
+    assert results["accuracy"].dataset_name == "reviews.json" and results["accuracy"].dataset_split == "validation"
+    assert card.data.tags[:3] == ["a", "b", "mmel"] and card.data.model_name == "reviews"
+    command = card.text.split("```bash\n")[1].split("\n```")[0]
+    assert "--train_file reviews.json" in command and "--hub_private_repo true" in command
+    assert "token" not in command and str(tmp_path) not in card.content
+
+
+def test_a_file_of_arguments_is_told_as_options(hub, options, tmp_path):
+    pairs = zip(options, [*options[1:], "--"], strict=True)
+    values = {name[2:]: True if value.startswith("--") else value for name, value in pairs if name.startswith("--")}
+    (tmp_path / "run.json").write_text(json.dumps({**values, "hub_token": TOKEN}))
+    run_glue_mmel.main([str(tmp_path / "run.json")])
+    card = hub.repositories["me/out"].files()["README.md"].decode()
+    assert "--train_file=reviews.json" in card and TOKEN not in card
+
+
+@pytest.mark.parametrize(
+    ("pushing", "words"),
+    [
+        (["--hub_token", "hf_token_of_nobody"], "--hub_token"),
+        (["--hub_token", "not a\ntoken"], "--hub_token"),
+        ([], "hf auth login"),
+        (["--hub_token", TOKEN, "--hub_model_id", "you/model"], "you/model"),
+        (["--hub_token", TOKEN, "--hub_model_id", "a/b/c"], "a/b/c"),
+    ],
+)
+def test_a_token_that_will_not_do_ends_the_run_before_it_begins(hub, options, monkeypatch, pushing, words):
+    monkeypatch.setattr("run_glue_mmel.load_splits", lambda *args: pytest.fail("data was loaded"))
+    with pytest.raises(UsageError) as refusal:
+        run_glue_mmel.main([*options, *pushing])
+    assert words in str(refusal.value) and "\n" not in str(refusal.value) and not hub.repositories
+    told = "".join(traceback.format_exception(refusal.value))
+    assert not any(token in told for token in pushing[1:2])
+
+
+def test_a_hub_that_does_not_answer_ends_the_run_before_it_begins(hub, options, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UsageError, match="refused"):
+        run_glue_mmel.main([*options, "--hub_token", TOKEN])
+
+
+def test_a_push_that_fails_leaves_the_model_and_its_scores(hub, options, tmp_path):
+    hub.failures = ["403"] * 20
+    with pytest.raises(UsageError) as failure:
+        run_glue_mmel.main([*options, "--hub_token", TOKEN, "--hub_strategy", "end"])
+    message, out = str(failure.value), tmp_path / "out"
+    assert "model.safetensors" in message or "training_args.bin" in message
+    assert f"hf upload me/out {out} ." in message and "\n" not in message
+    AutoModelForSequenceClassification.from_pretrained(out)
+    assert "eval_accuracy" in json.loads((out / "all_results.json").read_text())
+    hub.failures = []
+    HfApi(token=TOKEN).upload_folder(repo_id="me/out", folder_path=out, ignore_patterns="checkpoint-*")  # as it said
+    assert {"model.safetensors", "README.md"} <= hub.repositories["me/out"].files().keys()
+
+
+def test_a_mistyped_option_shows_no_token(options):
+    with pytest.raises(UsageError, match="--hub_tokn") as refusal:
+        run_glue_mmel.main([*options, "--hub_tokn", TOKEN])
+    assert TOKEN not in "".join(traceback.format_exception(refusal.value))
+
+
+def run_alone(hub, options, **environment) -> subprocess.CompletedProcess:
+    environment = {**os.environ, **hub.environment, "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, ROOT / "run_glue_mmel.py", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def test_no_token_is_printed_written_or_uploaded(hub, options, tmp_path):
+    hub.tokens = {"hf_sentinel_to_push": "me"}
+    options += ["--token", "hf_sentinel_to_read", "--hub_token", "hf_sentinel_to_push", "--log_level", "debug"]
+    options += ["--hub_strategy", "all_checkpoints", "--hub_always_push"]
+    ended = run_alone(hub, options, HF_TOKEN="hf_sentinel_of_environment", HF_DEBUG="1")
+    assert ended.returncode == 0, ended.stderr
+    assert "PUT" in ended.stderr  # what is sent is logged
+    assert "sentinel" not in ended.stdout + ended.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"training_args.bin", "trainer_state.json", "optimizer.pt", "README.md"} <= {path.name for path in written}
+    assert [path for path in written if b"sentinel" in path.read_bytes()] == []
+    uploaded = hub.repositories["me/out"].files()
+    assert "checkpoint-2/training_args.bin" in uploaded
+    assert [path for path, content in uploaded.items() if b"sentinel" in content] == []
+
+
+def test_a_token_of_the_environment_that_will_not_do_ends_the_command_with_one_line(hub, options):
+    ended = run_alone(hub, options, HF_TOKEN="hf_sentinel")
+    assert ended.returncode == 1 and "sentinel" not in ended.stdout + ended.stderr
+    (line,) = [line for line in ended.stderr.splitlines() if "error:" in line]
+    assert "HF_TOKEN" in line and "Invalid" in line and "Traceback" not in ended.stderr

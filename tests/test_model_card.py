@@ -1,0 +1,132 @@
+"""The model card: what its readers and the Hub are told of a training."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from conftest import make_model
+from datasets import Dataset
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from hf_mmel import MMELTrainer, VariantCollator
+
+
+@pytest.fixture
+def trained(arguments, tokenizer, dataset, augmenter):
+    """A trainer that has trained two steps and evaluated: `trained(augmenter=..., **fields of the arguments)`."""
+
+    def make(augmenter=augmenter, data_collator=None, **fields):
+        args = arguments(max_steps=2, logging_steps=1, **fields)
+        options = {"train_dataset": dataset, "eval_dataset": dataset, "processing_class": tokenizer}
+        trainer = MMELTrainer(make_model(tokenizer), args, data_collator, augmenter=augmenter, **options)
+        trainer.train()
+        trainer.evaluate()
+        return trainer
+
+    return make
+
+
+def card_of(trainer, **facts) -> ModelCard:
+    trainer.create_model_card(**facts)
+    return ModelCard.load(Path(trainer.args.output_dir) / "README.md")
+
+
+def table(card: ModelCard) -> dict[str, str]:
+    return dict(re.findall(r"^\| `?([\w.]+)`? +\| `?(.*?)`? +\|", card.text, re.MULTILINE))
+
+
+def test_the_objective_is_told_as_it_was_in_force(trained):
+    fields = {"mmel_loss": "hard", "lambda_p": 0.5, "num_variants": 3, "variant_backward": "top", "score_interval": 2}
+    card = card_of(trained(**fields, variant_backward_count=2))
+    told = table(card)
+    assert {name: told[name] for name in fields} == {name: str(value) for name, value in fields.items()}
+    assert told["variant_backward_count"] == "2"
+    assert told["reweight_original"] == "True"  # its default in MMEL-H
+    assert "arxiv.org/abs/2103.08933" in card.text and "MMEL-H " in card.text and "MMEL-S " not in card.text
+    assert '"class": "LexiconSubstitution"' in card.text and '"replace_prob"' in card.text
+    assert "learning_rate" in told and all(f"- {name} " in card.text for name in ("hf_mmel", "torch", "transformers"))
+
+
+def test_variants_are_those_of_the_collator_where_one_is_given(trained, tokenizer, augmenter):
+    collator = VariantCollator(tokenizer, augmenter, num_variants=5)
+    assert table(card_of(trained(augmenter=None, data_collator=collator)))["num_variants"] == "5"
+
+
+def test_training_without_variants_is_called_so(trained):
+    trainer = trained(mmel_loss="none")
+    card = card_of(trainer)
+    assert "without variants" in card.text and "lambda_p" not in card.text and "LexiconSubstitution" not in card.text
+    assert not (Path(trainer.args.output_dir) / "mmel_weights.svg").exists()
+
+
+def test_the_picture_shows_every_logged_weight(trained):
+    trainer = trained()
+    card = card_of(trainer)
+    name = re.search(r"!\[.*\]\((.*)\)", card.text).group(1)
+    root = ElementTree.parse(Path(trainer.args.output_dir) / name)
+    assert len([element for element in root.iter() if element.tag.endswith("circle")]) == 2 * 2  # figures, steps
+
+
+def test_the_hub_reads_the_scores_of_all_splits(trained):
+    scores = {
+        "validation_matched": {"eval_loss": 0.5, "eval_accuracy": 0.75, "eval_runtime": 1.0, "epoch": 2.0},
+        "validation_mismatched": {"eval_loss": float("nan"), "eval_pearson": 0.5, "eval_samples": 9},
+    }
+    data = {"dataset": "GLUE MNLI", "dataset_tags": "nyu-mll/glue", "dataset_args": "mnli"}
+    card = card_of(trained(), scores=scores, model_name="mine", tasks="text-classification", **data)
+
+    def result(split, metric, name, value):
+        return EvalResult(
+            "text-classification", "nyu-mll/glue", "GLUE MNLI", metric, value,
+            dataset_config="mnli", dataset_split=split, metric_name=name,
+        )  # fmt: skip
+
+    expected = [
+        result("validation_matched", "loss", "Loss", 0.5),
+        result("validation_matched", "accuracy", "Accuracy", 0.75),
+        result("validation_mismatched", "pearsonr", "Pearson", 0.5),
+    ]
+    metadata = yaml.safe_load(card.content.split("---\n")[1])
+    name, results = model_index_to_eval_results(metadata["model-index"])
+    assert name == "mine" and results == expected == card.data.eval_results
+    assert metadata["datasets"] == ["nyu-mll/glue"] and metadata["metrics"] == ["accuracy", "pearsonr"]
+    assert metadata["pipeline_tag"] == "text-classification" and metadata["library_name"] == "transformers"
+    assert "| validation_matched    | Accuracy | 0.75" in card.text
+
+
+def test_scores_are_those_of_the_latest_evaluation_by_default(trained):
+    trainer = trained(eval_strategy="steps", eval_steps=1)
+    card = card_of(trainer, dataset="reviews")
+    (result,) = card.data.eval_results
+    assert (result.dataset_name, result.dataset_split) == ("reviews", "evaluation")
+    assert result.metric_value == trainer.state.log_history[-1]["eval_loss"]
+    assert "Validation Loss" in card.text  # of each step
+
+
+def test_data_without_a_name_has_no_results_in_the_index(trained):
+    card = card_of(trained())
+    assert card.data.eval_results is None and "| evaluation | Loss" in card.text
+
+
+def test_data_sets_that_know_their_name_are_named(trained, dataset):
+    trainer = trained()
+    trainer.eval_dataset = Dataset(dataset.data, dataset.info.copy(), split="test")
+    trainer.eval_dataset.info.dataset_name, trainer.eval_dataset.info.config_name = "glue", "rte"
+    (result,) = card_of(trainer).data.eval_results
+    assert (result.dataset_name, result.dataset_config, result.dataset_split) == ("glue", "rte", "test")
+
+
+def test_tags_add_up(trained):
+    trainer = trained(hub_tags=["from_arguments"])
+    assert card_of(trainer, tags="given").data.tags[:4] == ["given", "from_arguments", "mmel", "data-augmentation"]
+    assert "given" in card_of(trainer).data.tags  # of the card that was there
+
+
+def test_a_model_of_the_hub_is_named_and_a_folder_is_not(trained, tmp_path):
+    trainer = trained()
+    assert card_of(trainer, finetuned_from="some/model", license="mit").data.base_model == "some/model"
+    card = card_of(trainer, finetuned_from=str(tmp_path), license="mit")
+    assert card.data.base_model is None and str(tmp_path) not in card.content

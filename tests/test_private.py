@@ -1,0 +1,75 @@
+"""What is published holds neither tokens nor the folders of a machine."""
+
+import pytest
+
+from hf_mmel.private import command_line, plain_config, without_folders, without_tokens
+
+
+TOKEN = "hf_abcdefghijklmnop"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--token", TOKEN],
+        [f"--token={TOKEN}"],
+        ["--hub_token", "of another form"],
+        ["--hub-token", "other"],
+        ["--push_to_hub_token=other"],
+    ],
+)
+def test_options_of_tokens_are_left_out_of_a_command(options):
+    assert command_line("run", [*options, "--do_train"]) == "run \\\n    --do_train"
+
+
+def test_a_command_keeps_everything_else():
+    options = ["--tokenizer_name", "a/b", "--lr=0.1", "--text_column_names", "a,b", "--hub_tags", "x", "y z"]
+    options += ["--include_num_input_tokens_seen", "all"]
+    assert command_line("python run.py", options).split(" \\\n    ") == [
+        "python run.py",
+        "--tokenizer_name a/b",
+        "--lr=0.1",
+        "--text_column_names a,b",
+        "--hub_tags x 'y z'",
+        "--include_num_input_tokens_seen all",
+    ]
+
+
+def test_a_token_in_the_wrong_place_does_not_show():
+    assert TOKEN not in command_line("run", ["--run_name", TOKEN, f"--note=my {TOKEN}"])
+    assert without_tokens(f"hf_mmel and {TOKEN}.") == "hf_mmel and <token>."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/data/train.csv", "train.csv"),
+        ("/home/me/my data/train.csv", "train.csv"),
+        ("/home/me/data/", "data"),
+        ("~/data/train.csv", "train.csv"),
+        ("../me/train.csv", "train.csv"),
+        ("C:\\Users\\me\\train.csv", "train.csv"),
+        ('{"config": "/home/me/fsdp.json", "n": 1}', '{"config": "fsdp.json", "n": 1}'),
+        ("a.csv,/home/me/b.csv", "a.csv,b.csv"),
+    ],
+)
+def test_folders_of_the_machine_do_not_show(text, shown):
+    assert without_folders(text) == shown
+
+
+@pytest.mark.parametrize("text", ["nyu-mll/glue", "data/train.csv", "https://host/path/x", "0.1", "a / b", "w/o", ""])
+def test_other_text_stays_as_it_is(text):
+    assert without_folders(text) == text
+
+
+def test_a_configuration_is_shown_without_long_lists_and_folders():
+    words = {f"word{i}": ["other"] for i in range(100)}
+    inner = {"class": "LexiconSubstitution", "words": words, "keep_words": ["film"]}
+    config = {"class": "OneOf", "augmenters": [inner, {"class": "MaskedLMSubstitution", "model": "/home/me/bert"}]}
+    assert plain_config(config) == {
+        "class": "OneOf",
+        "augmenters": [
+            {"class": "LexiconSubstitution", "words": "<100 entries>", "keep_words": ["film"]},
+            {"class": "MaskedLMSubstitution", "model": "bert"},
+        ],
+    }
