@@ -12,7 +12,7 @@ MMEL_LOSSES = ("soft", "hard", "uniform", "none")
 VARIANT_BACKWARD = ("full", "top", "sample")
 
 
-@dataclass
+@dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
 class MMELTrainingArguments(TrainingArguments):
     r"""
     `TrainingArguments` with the few fields of the MMEL objective.
