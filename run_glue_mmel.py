@@ -40,7 +40,7 @@ from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArgumen
 from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.distributed import check_seen_by_all, end_training
 from hf_mmel.glue_data import encode_splits, find_text_columns
-from hf_mmel.hub import HubError, open_repository, push
+from hf_mmel.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.labels import Labels, find_labels
 from hf_mmel.private import without_tokens
 from hf_mmel.splits import load_splits
@@ -83,6 +83,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     set_up_logging(training_args)
     checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir)
     with usage_errors(HubError):  # before hours of training
+        check_tokens(token=model_args.token, hub_token=training_args.hub_token)
         open_repository(training_args)
 
     with usage_errors(ValueError):

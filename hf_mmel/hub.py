@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,24 @@ GLUE = "nyu-mll/glue"
 
 class HubError(RuntimeError):
     """What the Hub refused. It has no cause, since that of an HTTP error may hold what was sent."""
+
+
+def check_tokens(**tokens: str | None) -> None:
+    """
+    Refuses what cannot be a token: what is sent with it fails with a message that shows it.
+
+    Args:
+        **tokens (`str`, *optional*): Tokens by the names of their options. That of the environment is looked at, too.
+
+    Raises:
+        `HubError`: if one has a character that no token has.
+    """
+    named = {f"--{name}": token for name, token in tokens.items()} | {"HF_TOKEN": get_token()}
+    for name, token in named.items():
+        if token and not re.fullmatch("[!-~]+", token):
+            raise HubError(
+                f"The token of {name} has a space, a line break or a letter that no token has; copy it anew."
+            )
 
 
 def open_repository(args: TrainingArguments) -> None:

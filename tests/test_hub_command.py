@@ -84,7 +84,8 @@ def test_a_file_of_arguments_is_told_as_options(hub, options, tmp_path):
     ("pushing", "words"),
     [
         (["--hub_token", "hf_token_of_nobody"], "--hub_token"),
-        (["--hub_token", "not a\ntoken"], "--hub_token"),
+        (["--hub_token", "sentinel\nof me"], "--hub_token"),
+        (["--token", "hf_sentinelł"], "--token"),
         ([], "hf auth login"),
         (["--hub_token", TOKEN, "--hub_model_id", "you/model"], "you/model"),
         (["--hub_token", TOKEN, "--hub_model_id", "a/b/c"], "a/b/c"),
@@ -96,7 +97,7 @@ def test_a_token_that_will_not_do_ends_the_run_before_it_begins(hub, options, mo
         run_glue_mmel.main([*options, *pushing])
     assert words in str(refusal.value) and "\n" not in str(refusal.value) and not hub.repositories
     told = "".join(traceback.format_exception(refusal.value))
-    assert not any(token in told for token in pushing[1:2])
+    assert not any(token in told for token in [*pushing[1:2], "sentinel"])
 
 
 def test_a_hub_that_does_not_answer_ends_the_run_before_it_begins(hub, options, monkeypatch):
