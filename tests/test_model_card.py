@@ -117,6 +117,8 @@ def test_data_sets_that_know_their_name_are_named(trained, dataset):
     trainer.eval_dataset.info.dataset_name, trainer.eval_dataset.info.config_name = "glue", "rte"
     (result,) = card_of(trainer).data.eval_results
     assert (result.dataset_name, result.dataset_config, result.dataset_split) == ("glue", "rte", "test")
+    trainer.eval_dataset.info.dataset_name = trainer.eval_dataset.info.builder_name = "csv"  # as of a file
+    assert card_of(trainer).data.eval_results is None
 
 
 def test_tags_add_up(trained):
