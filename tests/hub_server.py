@@ -45,12 +45,8 @@ class Hub(ThreadingHTTPServer):
         self.tokens = tokens
         self.repositories: dict[str, Repository] = {}
         self.large_files: dict[str, bytes] = {}
-        self.requests: list[tuple[str, str]] = []  # method and path
         self.uploads: list[str] = []  # of large files, whole or not
         self.failures: list[str] = []  # of the next uploads: "500", "closed" or "403"
-
-    def uploads_of(self, content: bytes) -> int:
-        return self.uploads.count(hashlib.sha256(content).hexdigest())
 
 
 @contextmanager
@@ -84,7 +80,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.server.requests.append((self.command, path))
         try:
             method = "GET" if self.command == "HEAD" else self.command
             for (wanted, pattern), act in ROUTES.items():
@@ -102,8 +97,8 @@ class Handler(BaseHTTPRequestHandler):
         """Keeps quiet."""
 
     def read(self) -> bytes:
-        length, self.headers["Content-Length"] = int(self.headers.get("Content-Length") or 0), None
-        del self.headers["Content-Length"]
+        length = int(self.headers.get("Content-Length") or 0)
+        del self.headers["Content-Length"]  # it can be read once
         return self.rfile.read(length)
 
     def send(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
