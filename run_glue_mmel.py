@@ -12,22 +12,21 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
+import numpy as np
+import torch
 import transformers
 import yaml
 from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
+    EvalPrediction,
     HfArgumentParser,
     PretrainedConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
 )
@@ -38,31 +37,36 @@ from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
-from hf_mmel.distributed import check_seen_by_all, end_training
+from hf_mmel.command_model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
+from hf_mmel.distributed import check_seen_by_all, end_processes, release
+from hf_mmel.dry_run import dry_run
 from hf_mmel.glue_data import encode_splits, find_text_columns
+from hf_mmel.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from hf_mmel.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.labels import Labels, find_labels
 from hf_mmel.private import without_tokens
+from hf_mmel.run_args import RunArguments
+from hf_mmel.seeds import SEEDS_FILE, SeedResults, arguments_of
 from hf_mmel.splits import load_splits
+from hf_mmel.usage import UsageError, usage_errors
 
 
 logger = logging.getLogger(__name__)
 
 
-class UsageError(ValueError):
-    """Something the user can put right: ends the command with one line instead of a traceback."""
+Arguments = tuple[ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments]
 
 
-@contextmanager
-def usage_errors(*errors: type[Exception]) -> Iterator[None]:
-    """What the block refuses of the user's input becomes a `UsageError`."""
-    try:
-        yield
-    except errors as error:
-        raise UsageError(str(error)) from error
+class Prepared(NamedTuple):
+    """What does not depend on the seed."""
 
-
-Arguments = tuple[ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments]
+    config: PretrainedConfig
+    labels: Labels
+    tokenizer: PreTrainedTokenizerBase
+    encoded: dict[str, datasets.Dataset]
+    collator: DataCollatorWithPadding
+    compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None
+    augmenter: Augmenter | None
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
@@ -79,21 +83,40 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         `UsageError`: if an argument, the data or the model is not usable.
     """
     options = read_options(sys.argv[1:] if argv is None else argv)
-    model_args, data_args, augmenter_args, training_args = parse_arguments(options)
+    args = parse_arguments(options)
+    model_args, *_, run_args, training_args = args
     set_up_logging(training_args)
-    checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir)
-    with usage_errors(HubError):  # before hours of training
+    seeds = open_seeds(args) if run_args.seeds is not None else None
+    checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir) if seeds is None else None
+    with usage_errors(HubError, ValueError):  # before hours of training
         check_tokens(token=model_args.token, hub_token=training_args.hub_token)
-        open_repository(training_args)
-
-    with usage_errors(ValueError):
         check_seen_by_all(checkpoint)
+        if not run_args.dry_run:
+            open_repository(training_args)
+    if run_args.dry_run:
+        metrics = show_dry_run(args)
+    elif seeds is not None:
+        metrics = run_seeds(seeds, options, args)
+    else:
+        metrics = run(args, prepare(args), checkpoint, options)
+    end_processes()
+    return metrics
+
+
+def prepare(args: Arguments) -> Prepared:
+    """Loads and tokenises the data and makes the augmenter; all of it is checked before a model is loaded."""
+    model_args, data_args, augmenter_args, run_args, training_args = args
+    with usage_errors(ValueError):
         wanted = data_args.splits(training_args.do_train, training_args.do_eval, training_args.do_predict)
         splits = load_splits(data_args, wanted, model_args.cache_dir, model_args.token)
+        if run_args.glue_submission is not None and data_args.task_name == "mnli":
+            splits |= load_diagnostics(data_args, model_args.cache_dir, model_args.token)
         text_columns = find_text_columns(splits, data_args)
         config = load_config(model_args)
         labels = find_labels(splits, data_args, config)
         name_classes(config, labels, model_args)
+        if run_args.glue_submission is not None:
+            check_submission(run_args.submission_path(training_args.output_dir), data_args.task_name, labels.names)
         tokenizer = load_tokenizer(model_args, config, augmenter_args)
         max_length = longest_input(tokenizer, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
@@ -101,17 +124,28 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         compute_metrics = build_metrics(data_args, labels, model_args.cache_dir) if training_args.do_eval else None
         if training_args.do_train:  # refuses what does not fit before anything is computed
             class_weights_of(training_args, encoded["train"], config)
-    augmenter = build_augmenter(augmenter_args, training_args, model_args, tokenizer, max_length, encoded.get("train"))
+    padding = "max_length" if data_args.pad_to_max_length else "longest"
+    collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
+    train_dataset = None if run_args.dry_run else encoded.get("train")  # which a masked LM sees as a whole
+    augmenter = build_augmenter(augmenter_args, training_args, model_args, tokenizer, max_length, train_dataset)
+    return Prepared(config, labels, tokenizer, encoded, collator, compute_metrics, augmenter)
+
+
+def run(args: Arguments, prepared: Prepared, checkpoint: str | None, options: list[str]) -> dict[str, float]:
+    """Trains, evaluates, predicts and pushes with one seed; `options` are those that the model card tells."""
+    model_args, data_args, _, run_args, training_args = args
+    config, labels, tokenizer, encoded, collator, compute_metrics, augmenter = prepared
+    if augmenter is not None and training_args.should_save:
+        save_augmenter(augmenter, training_args.output_dir)
 
     set_seed(training_args.seed)  # before the new head of the model is drawn
     model = load_model(model_args, config)
     evaluation = [encoded[split] for split in data_args.task.validation_splits if split in encoded]
-    padding = "max_length" if data_args.pad_to_max_length else "longest"
     with usage_errors(ValueError, TypeError):
         trainer = MMELTrainer(
             model,
             training_args,
-            data_collator=DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length),
+            data_collator=collator,
             train_dataset=encoded.get("train"),
             eval_dataset=evaluation[0] if evaluation else None,
             processing_class=tokenizer,
@@ -129,13 +163,51 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if training_args.do_eval:
         metrics |= evaluate_splits(trainer, evaluation)
     if training_args.do_predict:
-        tests = [encoded[split] for split in data_args.task.test_splits]
-        predict(trainer, tests, data_args.task_name or "custom", labels)
+        tests = [encoded[split] for split in (*data_args.task.test_splits, DIAGNOSTICS) if split in encoded]
+        outputs = predict(trainer, tests, data_args.task_name or "custom", labels)
+        if run_args.glue_submission is not None and trainer.is_world_process_zero():
+            submit(run_args.submission_path(training_args.output_dir), data_args.task_name, outputs, labels)
     if training_args.push_to_hub:
         with usage_errors(HubError):
             push(trainer, data_args, metrics, options)
-    end_training(trainer)
+    release(trainer)
     return metrics
+
+
+def open_seeds(args: Arguments) -> SeedResults:
+    """What is known of the seeds to be run."""
+    model_args, *_, run_args, training_args = args
+    with usage_errors(ValueError):
+        return SeedResults(training_args, run_args.seeds, arguments_of(args), model_args.overwrite_output_dir)
+
+
+def run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[str, float]:
+    """Runs the seeds that are not finished, each in its own folder; the means and standard deviations of all."""
+    prepared = prepare(args) if seeds.unfinished else None
+
+    def run_one(seed: int) -> dict[str, float]:
+        of_seed = [*options, "--seed", str(seed), "--output_dir", str(seeds.folder(seed))]
+        with usage_errors(ValueError):
+            check_seen_by_all(checkpoint := seeds.checkpoint(seed))
+        return run(parse_arguments(of_seed), prepared, checkpoint, of_seed)
+
+    seeds.run(run_one)
+    if args[-1].process_index == 0:
+        print("\n".join(seeds.table()))
+    return seeds.summary()
+
+
+def show_dry_run(args: Arguments) -> dict[str, float]:
+    """Says what a training would see and how long it would be. There are no metrics."""
+    prepared = prepare(args)
+    model_args, *_, training_args = args
+    config, labels, tokenizer, encoded, collator, _, augmenter = prepared
+    with usage_errors(ValueError):
+        model = shape_of_model(model_args, config)
+        for line in dry_run(training_args, model, tokenizer, encoded, labels, augmenter, collator):
+            if training_args.process_index == 0:
+                print(line)
+    return {}
 
 
 def read_options(argv: list[str]) -> list[str]:
@@ -147,11 +219,13 @@ def read_options(argv: list[str]) -> list[str]:
 
 
 def parse_arguments(options: list[str]) -> Arguments:
-    """The four groups of arguments."""
-    groups = (ModelArguments, DataArguments, AugmenterArguments, MMELTrainingArguments)
+    """The groups of arguments."""
+    groups = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
     texts = {"description": __doc__.splitlines()[0], "epilog": "Every boolean option has a form --no_NAME as well."}
     parser = HfArgumentParser(groups, **texts, allow_abbrev=False)
     add_negations(parser, groups)
+    if parser.parse_known_args(options)[0].dry_run and not torch.cuda.is_available():
+        options = [*options, "--use_cpu", "--tf32", "false"]  # what the training needs of a device need not be here
     with usage_errors(ValueError):
         *parsed, rest = parser.parse_args_into_dataclasses(
             options, return_remaining_strings=True, look_for_args_file=False
@@ -160,9 +234,11 @@ def parse_arguments(options: list[str]) -> Arguments:
         unknown = [name.partition("=")[0] for name in rest if name.startswith("--")]
         what = ", ".join(unknown) or without_tokens(" ".join(rest))
         raise UsageError(f"There is no option {what}; --help lists all of them.")
-    training_args = parsed[-1]
+    _, data_args, _, run_args, training_args = parsed
     if not (training_args.do_train or training_args.do_eval or training_args.do_predict):
         raise UsageError("There is nothing to do; pass --do_train, --do_eval or --do_predict, or several of them.")
+    with usage_errors(ValueError):
+        run_args.check(data_args, training_args)
     return tuple(parsed)
 
 
@@ -202,6 +278,8 @@ def find_checkpoint(training_args: MMELTrainingArguments, overwrite: bool) -> st
     output_dir, checkpoint = Path(training_args.output_dir), training_args.resume_from_checkpoint
     if not training_args.do_train or overwrite:
         return checkpoint
+    if (output_dir / SEEDS_FILE).exists():
+        raise UsageError(f"{output_dir} holds the results of --seeds; choose another --output_dir, or pass --seeds.")
     if checkpoint is not None and not Path(checkpoint).is_dir():
         raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
     if checkpoint is None and output_dir.is_dir():
@@ -216,42 +294,6 @@ def find_checkpoint(training_args: MMELTrainingArguments, overwrite: bool) -> st
     return checkpoint
 
 
-def load_config(model_args: ModelArguments) -> PretrainedConfig:
-    with usage_errors(OSError):
-        return AutoConfig.from_pretrained(
-            model_args.config_name or model_args.model_name_or_path, **model_args.hub_options
-        )
-
-
-def load_tokenizer(
-    model_args: ModelArguments, config: PretrainedConfig, augmenter_args: AugmenterArguments
-) -> PreTrainedTokenizerBase:
-    name = model_args.tokenizer_name or model_args.model_name_or_path
-    with usage_errors(OSError):
-        tokenizer = AutoTokenizer.from_pretrained(name, **model_args.hub_options)
-    if augmenter_args.augmenter != "none" and not tokenizer.is_fast:
-        raise UsageError(
-            f"{name} has the slow tokenizer {type(tokenizer).__name__}; variants need a fast one. Pass one with "
-            "--tokenizer_name, or --augmenter none."
-        )
-    if tokenizer.pad_token is None:  # decoders; the model has to know as well, to find the end of a padded text
-        tokenizer.pad_token = tokenizer.eos_token
-        config.pad_token_id = tokenizer.pad_token_id
-    return tokenizer
-
-
-def longest_input(tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> int:
-    """`max_seq_length`, or what the tokenizer says that the model can take, if that is less."""
-    if max_seq_length > tokenizer.model_max_length:
-        logger.warning(
-            "max_seq_length is %d, the model takes %d tokens; using %d.",
-            max_seq_length,
-            tokenizer.model_max_length,
-            tokenizer.model_max_length,
-        )
-    return min(max_seq_length, tokenizer.model_max_length)
-
-
 def build_augmenter(
     augmenter_args: AugmenterArguments,
     training_args: MMELTrainingArguments,
@@ -260,7 +302,7 @@ def build_augmenter(
     max_length: int,
     train_dataset: datasets.Dataset | None,
 ) -> Augmenter | None:
-    """The source of variants, whose configuration goes to `augmenter.json`; `None` where the training needs none."""
+    """The source of variants; `None` where the training needs none."""
     if not training_args.do_train or training_args.mmel_loss == "none":
         return None
     if augmenter_args.augmenter == "none":
@@ -273,36 +315,16 @@ def build_augmenter(
         config = augmenter_args.config(model_args.model_name_or_path, max_length, model_args.cache_dir)
         with training_args.main_process_first(desc="building the augmenter"):
             augmenter = Augmenter.from_dict(config, tokenizer)
-        augmenter.precompute(train_dataset)
-    if training_args.should_save:
-        path = Path(training_args.output_dir) / "augmenter.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(augmenter.to_dict(), indent=2) + "\n", encoding="utf-8")
+        if train_dataset is not None:
+            augmenter.precompute(train_dataset)
     return augmenter
 
 
-def name_classes(config: PretrainedConfig, labels: Labels, model_args: ModelArguments) -> None:
-    """Has the configuration say what the outputs are, and refuses a classifier of another size."""
-    is_classifier = any("SequenceClassification" in name for name in config.architectures or [])
-    if is_classifier and config.num_labels != labels.num_outputs and not model_args.ignore_mismatched_sizes:
-        raise UsageError(
-            f"{model_args.model_name_or_path} has a classifier of {config.num_labels} outputs, the data needs "
-            f"{labels.num_outputs}; pass --ignore_mismatched_sizes to start from a new classifier."
-        )
-    config.num_labels, config.problem_type = labels.num_outputs, labels.problem_type
-    if labels.names is not None:
-        config.id2label = dict(enumerate(labels.names))
-        config.label2id = {name: i for i, name in enumerate(labels.names)}
-
-
-def load_model(model_args: ModelArguments, config: PretrainedConfig) -> PreTrainedModel:
-    with usage_errors(OSError, ValueError):
-        return AutoModelForSequenceClassification.from_pretrained(
-            model_args.model_name_or_path,
-            config=config,
-            ignore_mismatched_sizes=model_args.ignore_mismatched_sizes,
-            **model_args.hub_options,
-        )
+def save_augmenter(augmenter: Augmenter, output_dir: str) -> None:
+    """Writes `augmenter.json`, from which the run can be repeated."""
+    path = Path(output_dir) / "augmenter.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(augmenter.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def train(trainer: MMELTrainer, checkpoint: str | None) -> dict[str, float]:
@@ -327,12 +349,24 @@ def evaluate_splits(trainer: MMELTrainer, evaluation: list[datasets.Dataset]) ->
     return metrics
 
 
-def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, labels: Labels) -> None:
-    """Writes the predictions to `predict_results_<task>.txt`, those of MNLI's second test set to that of `mnli-mm`."""
-    for dataset, suffix in zip(tests, ("", "-mm"), strict=False):
-        outputs = outputs_of(trainer.predict(dataset, metric_key_prefix="predict").predictions, labels)
+def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, labels: Labels) -> list[np.ndarray]:
+    """
+    Writes the predictions to `predict_results_<task>.txt`, those of MNLI's second test set to that of `mnli-mm` and of
+    the diagnostics to that of `mnli-ax`. The predictions on each.
+    """
+    outputs = []
+    for dataset, suffix in zip(tests, ("", "-mm", "-ax"), strict=False):
+        outputs.append(outputs_of(trainer.predict(dataset, metric_key_prefix="predict").predictions, labels))
         if trainer.is_world_process_zero():
-            write_predictions(Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt", outputs, labels)
+            file = Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt"
+            write_predictions(file, outputs[-1], labels)
+    return outputs
+
+
+def submit(path: Path, task: str, outputs: list[np.ndarray], labels: Labels) -> None:
+    """Puts the predictions into the zip for the leaderboard, and says what that still lacks."""
+    missing = add_to_submission(path, task, outputs, labels.names)
+    print(f"{path}: " + (f"not there yet: {', '.join(missing)}" if missing else "all files are there"))
 
 
 if __name__ == "__main__":

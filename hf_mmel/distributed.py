@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import Trainer
 
 
@@ -38,13 +39,23 @@ def check_seen_by_all(checkpoint: str | None) -> None:
             )
 
 
-def end_training(trainer: Trainer) -> None:
+def release(trainer: Trainer) -> None:
+    """Lets go of what a trainer that is not used any more holds, on devices and of the other processes."""
+    trainer.model_wrapped = trainer.model
+    trainer.accelerator.free_memory()  # where the wrapper is held, too
+
+
+def end_processes() -> None:
     """
-    Ends the trackers and the process group of a trainer that is not used any more.
+    Ends the process group, if there is one, once its trainers are released.
 
     Threads of gloo that outlive the interpreter abort the process. And if the wrapper for data-parallel training is
     the last to hold the group, torch waits for these threads with Python's global lock in hand, which they may need.
     """
-    trainer.model_wrapped = trainer.model
-    trainer.accelerator.free_memory()  # where the wrapper is held, too
+    PartialState().destroy_process_group()
+
+
+def end_training(trainer: Trainer) -> None:
+    """Ends the trackers and the process group of a trainer that is not used any more."""
+    release(trainer)
     trainer.accelerator.end_training()

@@ -74,7 +74,7 @@ def encode_splits(
     for split, dataset in splits.items():
         shuffled = split == "train" and data_args.shuffle_train_dataset
         if not shuffled:
-            dataset = _first(dataset, limits[split])
+            dataset = _first(dataset, limits.get(split))
         tokenized = dataset.map(
             _tokenize,
             batched=True,
@@ -89,7 +89,7 @@ def encode_splits(
             num_proc=data_args.preprocessing_num_workers,
             desc=f"Tokenising {split}",
         )
-        if split not in data_args.task.test_splits:
+        if not split.startswith("test"):
             column = encode_labels(dataset, data_args.label_column_name, labels, data_args.where(split))
             tokenized = tokenized.add_column("label", column)  # before rows move, so that errors name the file's own
         if shuffled:

@@ -14,7 +14,14 @@ from datasets import ClassLabel, Dataset, Features, Value
 from hub_server import running
 from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    PreTrainedTokenizerFast,
+)
 
 from augment import LexiconSubstitution, WordNetSynonyms
 from augment.english.synonyms import build_synonyms
@@ -222,6 +229,16 @@ def model_dir(tmp_path_factory, tokenizer):
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **dropout)
     BertModel(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def masked_lm_dir(model_dir, tmp_path_factory):
+    """The checkpoint of a small masked LM, with the tokenizer."""
+    path = tmp_path_factory.mktemp("masked_lm")
+    AutoTokenizer.from_pretrained(model_dir).save_pretrained(path)
+    torch.manual_seed(0)
+    BertForMaskedLM(BertConfig.from_pretrained(model_dir)).save_pretrained(path)
     return path
 
 

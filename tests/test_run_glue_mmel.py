@@ -10,23 +10,13 @@ import pytest
 import torch
 import yaml
 from conftest import SYNONYMS, results, reviews
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import AutoModelForSequenceClassification, BertConfig
 
 import run_glue_mmel
 from run_glue_mmel import UsageError
 
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="session")
-def masked_lm_dir(model_dir, tmp_path_factory):
-    """The checkpoint of a small masked LM, with the tokenizer."""
-    path = tmp_path_factory.mktemp("masked_lm")
-    AutoTokenizer.from_pretrained(model_dir).save_pretrained(path)
-    torch.manual_seed(0)
-    BertForMaskedLM(BertConfig.from_pretrained(model_dir)).save_pretrained(path)
-    return path
 
 
 def test_own_files_are_learnt_from_and_results_are_written(run, files, tmp_path):

@@ -1,16 +1,19 @@
-"""What a variant changes, shown in a terminal."""
+"""What a variant changes, shown in a terminal or in plain text."""
 
 import re
 from difflib import SequenceMatcher
 
 
 _TOKEN = re.compile(r"\w+|\W")
-_OLD, _NEW, _END = "\033[31;9m", "\033[32m", "\033[0m"
+
+# What stands before and after words that are gone, and words that have come.
+COLOURS = (("\033[31;9m", "\033[0m"), ("\033[32m", "\033[0m"))  # struck out in red, and green
+PLAIN = (("[-", "-]"), ("{+", "+}"))  # as GNU wdiff marks them
 
 
-def marked(original: str, variant: str) -> str:
+def marked(original: str, variant: str, marks: tuple[tuple[str, str], tuple[str, str]] = COLOURS) -> str:
     """
-    The variant as a terminal shows it: words that are gone struck out in red, and those in their place in green.
+    The variant with the words that are gone and those in their place, marked for a terminal or as plain text.
     """
     old, new = _TOKEN.findall(original), _TOKEN.findall(variant)
     parts = []
@@ -19,6 +22,7 @@ def marked(original: str, variant: str) -> str:
         if gone == come:
             parts.append(come)
             continue
-        shown = [f"{_OLD}{gone}{_END}" if gone else "", f"{_NEW}{come}{_END}" if come else ""]
+        words = zip((gone, come), marks, strict=True)
+        shown = [f"{before}{text}{after}" if text else "" for text, (before, after) in words]
         parts.append((" " if gone.strip() and come.strip() else "").join(shown))
     return "".join(parts)

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForMaskedLM
 from augment import MaskedLMSubstitution
 from augment.__main__ import main
 from augment.command_line import commands
-from augment.command_line.marking import marked
+from augment.command_line.marking import PLAIN, marked
 
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +79,7 @@ def test_marked_shows_what_is_gone_and_what_came():
     assert marked("very bad", "bad") == f"{red}very {end}bad"
     assert marked("so bad", "so very bad") == f"so {green}very {end}bad"
     assert marked("as it is", "as it is") == "as it is"
+    assert marked("The movie, was bad", "The film, was very bad", PLAIN) == "The [-movie-] {+film+}, was {+very +}bad"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,203 @@
+"""Several trainings that differ by their seed alone: which of them are finished, and what came out of all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate.utils.memory import clear_device_cache
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from .distributed import gathered
+from .usage import UsageError
+
+
+logger = logging.getLogger(__name__)
+
+SEEDS_FILE = "seeds_results.json"
+# Arguments of place, reports and speed: two trainings that differ in these alone are the same.
+_WITHOUT_EFFECT = {
+    *("seed", "seeds", "output_dir", "overwrite_output_dir", "dry_run", "resume_from_checkpoint"),
+    *("cache_dir", "overwrite_cache", "preprocessing_num_workers"),
+    *("disable_tqdm", "log_level", "log_level_replica", "log_on_each_node", "report_to", "run_name", "project"),
+    *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_pin_memory"),
+    *("dataloader_prefetch_factor", "save_total_limit", "save_on_each_node", "token"),
+}
+_SPEED = ("_runtime", "_per_second")
+
+
+def arguments_of(groups: Sequence[Any]) -> dict[str, Any]:
+    """All arguments that results depend on, as JSON holds them. No tokens, and not the seed."""
+    values: dict[str, Any] = {}
+    for group in groups:
+        values |= group.to_dict() if isinstance(group, TrainingArguments) else asdict(group)
+    kept = {
+        name: value
+        for name, value in values.items()
+        if name not in _WITHOUT_EFFECT and not name.startswith(("hub_", "push_to_hub"))
+    }
+    return json.loads(json.dumps(kept, default=str))
+
+
+class SeedResults:
+    """
+    The metrics of each seed, kept in `seeds_results.json` together with the arguments that they hold for.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]): Its `output_dir` has a folder `seed-N` for each.
+        seeds (`list[int]`): The seeds to be run, two or more.
+        arguments (`dict`): What the trainings have in common, see [`arguments_of`].
+        overwrite (`bool`, *optional*, defaults to `False`): Whether to forget what is there.
+
+    Raises:
+        `ValueError`: if the folder holds other trainings, or results of other arguments.
+    """
+
+    def __init__(self, args: TrainingArguments, seeds: list[int], arguments: dict[str, Any], overwrite: bool = False):
+        self.args, self.seeds, self.arguments, self.overwrite = args, seeds, arguments, overwrite
+        self.output_dir = output_dir = Path(args.output_dir)
+        # What one process sees is so for all: none is to train a seed while another takes it for finished.
+        earlier = gathered(None if overwrite else self._read())[0]
+        if earlier is None and not overwrite and any(_is_trained(self.folder(seed)) for seed in [None, *seeds]):
+            raise ValueError(
+                f"{output_dir} holds a training that was not begun with --seeds; choose another --output_dir, or pass "
+                "--overwrite_output_dir to train again and replace it."
+            )
+        before, self.metrics = earlier or (arguments, {})
+        changed = [name for name in {**before, **arguments} if before.get(name) != arguments.get(name)]
+        if changed:
+            differences = ", ".join(f"{name} was {before.get(name)} and is {arguments.get(name)}" for name in changed)
+            raise ValueError(
+                f"{output_dir} holds seeds trained with other arguments: {differences}. Choose another --output_dir, "
+                "or pass --overwrite_output_dir to train all of them again."
+            )
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The seeds that are still to be run."""
+        return [seed for seed in self.seeds if seed not in self.metrics]
+
+    def folder(self, seed: int | None) -> Path:
+        """Where a seed is trained; `None` is none of them."""
+        return self.output_dir if seed is None else self.output_dir / f"seed-{seed}"
+
+    def checkpoint(self, seed: int) -> str | None:
+        """The last checkpoint of a seed, if there is one to go on from."""
+        folder = self.folder(seed)
+        return get_last_checkpoint(str(folder)) if folder.is_dir() and not self.overwrite else None
+
+    def run(self, train: Callable[[int], dict[str, float]]) -> None:
+        """
+        Trains the seeds that are not finished, one after the other. Each that is finished is taken down at once.
+
+        Args:
+            train (`Callable`): Trains a seed, in its folder, and gives the metrics.
+
+        Raises:
+            Whatever `train` does, after a line in the log that says with which seed.
+        """
+        for seed in self.unfinished:
+            self._write()  # so that the folder is known for what it is
+            try:
+                self.metrics[seed] = train(seed)
+            except Exception as error:
+                message = f"Seed {seed} failed; finished and kept: {', '.join(map(str, self.metrics)) or 'none'}."
+                if isinstance(error, UsageError):
+                    raise UsageError(f"{message} {error}") from error
+                logger.error("%s The same command goes on with seed %d.", message, seed)
+                raise
+            clear_device_cache(garbage_collection=True)  # before the next model is loaded
+        self._write()
+
+    def summary(self) -> dict[str, float]:
+        """
+        The mean of each metric, by its name, and its sample standard deviation, by its name and `_std`. Whole numbers
+        that are the same for all seeds, such as `train_samples`, stay as they are.
+        """
+        summary: dict[str, float] = {}
+        for name, values in self._values().items():
+            if all(isinstance(value, int) and value == values[0] for value in values):
+                summary[name] = values[0]
+            else:
+                summary |= {name: float(np.mean(values)), f"{name}_std": float(np.std(values, ddof=1))}
+        return summary
+
+    def best(self) -> tuple[str, int] | None:
+        """
+        The evaluation metric, and the seed that is best by it: `metric_for_best_model`, else the combined score or the
+        first score of the task. `None` without evaluation.
+        """
+        values = self._values()
+        scores = [name for name in values if name.startswith("eval_") and not name.endswith((*_SPEED, "_mm"))]
+        scores = [name for name in scores if name not in ("eval_loss", "eval_samples")]
+        metric = self.args.metric_for_best_model
+        if metric is not None:
+            metric = metric if metric.startswith("eval_") else f"eval_{metric}"
+        elif scores:
+            metric = "eval_combined_score" if "eval_combined_score" in scores else scores[0]
+        if metric not in values:
+            return None
+        ranks = np.array(values[metric]) * (-1 if self.args.greater_is_better is False else 1)
+        return metric, self.seeds[int(np.where(np.isnan(ranks), -np.inf, ranks).argmax())]
+
+    def table(self) -> Iterator[str]:
+        """Mean, standard deviation and the values of each metric, as lines of text."""
+        summary = self.summary()
+        yield f"{'':34}{'mean':>12}{'std':>12}" + "".join(f"{f'seed {seed}':>16}" for seed in self.seeds)
+        for name, values in self._values().items():
+            std = summary.get(f"{name}_std")
+            numbers = [f"{summary[name]:>12.6g}", " " * 12 if std is None else f"{std:>12.4g}"]
+            yield f"  {name:32}" + "".join(numbers) + "".join(f"{value:>16.6g}" for value in values)
+        if (best := self.best()) is not None:
+            metric, seed = best
+            yield f"  best {metric}: {self.folder(seed)}"
+
+    def _write(self) -> None:
+        """Writes `seeds_results.json`, and `all_results.json` once all seeds are finished."""
+        if not self.args.should_save:
+            return
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        results: dict[str, Any] = {"arguments": self.arguments, "seeds": self.metrics}
+        if not self.unfinished:
+            _write(self.output_dir / "all_results.json", self.summary())
+            if (best := self.best()) is not None:
+                results |= {"metric": best[0], "best_seed": best[1]}
+        _write(self.output_dir / SEEDS_FILE, results)
+
+    def _values(self) -> dict[str, list[float]]:
+        """The values of each metric that all seeds have, in the order of the seeds."""
+        first, *others = (self.metrics[seed] for seed in self.seeds)
+        return {
+            name: [first[name], *(metrics[name] for metrics in others)]
+            for name, value in first.items()
+            if isinstance(value, int | float) and all(name in metrics for metrics in others)
+        }
+
+    def _read(self) -> tuple[dict[str, Any], dict[int, dict[str, float]]] | None:
+        """The arguments and the metrics of the finished seeds whose folders are still there."""
+        file = self.output_dir / SEEDS_FILE
+        if not file.is_file():
+            return None
+        results = json.loads(file.read_text(encoding="utf-8"))
+        metrics = {int(seed): metrics for seed, metrics in results["seeds"].items()}
+        finished = {seed: of for seed, of in metrics.items() if (self.folder(seed) / "all_results.json").is_file()}
+        return results["arguments"], finished
+
+
+def _is_trained(folder: Path) -> bool:
+    """Whether a folder holds a model or a checkpoint."""
+    return folder.is_dir() and ((folder / "config.json").exists() or get_last_checkpoint(str(folder)) is not None)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Writes JSON, so that the file is never found half written."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
