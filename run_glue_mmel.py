@@ -8,12 +8,10 @@ A single .json or .yaml file with the same arguments as keys may stand in their 
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +19,6 @@ import datasets
 import numpy as np
 import torch
 import transformers
-import yaml
 from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
@@ -38,6 +35,7 @@ from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.command_model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
+from hf_mmel.command_options import add_negations, read_options
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
 from hf_mmel.dry_run import dry_run
 from hf_mmel.glue_data import encode_splits, find_text_columns
@@ -210,14 +208,6 @@ def show_dry_run(args: Arguments) -> dict[str, float]:
     return {}
 
 
-def read_options(argv: list[str]) -> list[str]:
-    """The options as they are, or those of the one .json or .yaml file that stands in their place."""
-    if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
-        with usage_errors(ValueError, OSError, yaml.YAMLError):
-            return options_from_file(Path(argv[0]))
-    return argv
-
-
 def parse_arguments(options: list[str]) -> Arguments:
     """The groups of arguments."""
     groups = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
@@ -240,29 +230,6 @@ def parse_arguments(options: list[str]) -> Arguments:
     with usage_errors(ValueError):
         run_args.check(data_args, training_args)
     return tuple(parsed)
-
-
-def add_negations(parser: HfArgumentParser, groups: tuple[type, ...]) -> None:
-    """`--no_x` for every boolean, whose type the parser has resolved; it has one itself for those true by default."""
-    for option in (option for group in groups for option in fields(group)):
-        if option.init and option.type in (bool, bool | None) and option.default is not True:
-            names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
-            parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
-
-
-def options_from_file(path: Path) -> list[str]:
-    """The file's keys and values as options, so that they are converted and checked as on the command line."""
-    text = path.read_text(encoding="utf-8")
-    arguments = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    if not isinstance(arguments, dict):
-        raise ValueError(f"{path} holds a {type(arguments).__name__}; expected arguments as keys with their values.")
-    options = []
-    for name, value in arguments.items():
-        if isinstance(value, list):
-            options += [f"--{name}", *map(str, value)]
-        elif value is not None:
-            options.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
-    return options
 
 
 def set_up_logging(training_args: MMELTrainingArguments) -> None:
