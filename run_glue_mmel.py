@@ -32,21 +32,21 @@ from transformers.trainer_utils import get_last_checkpoint
 from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
-from hf_mmel.command_args import AugmenterArguments, DataArguments, ModelArguments
-from hf_mmel.command_metrics import build_metrics, outputs_of, write_predictions
-from hf_mmel.command_model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
-from hf_mmel.command_options import add_negations, read_options
+from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
+from hf_mmel.command.data import encode_splits, find_text_columns
+from hf_mmel.command.dry_run import dry_run
+from hf_mmel.command.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
+from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
+from hf_mmel.command.labels import Labels, find_labels
+from hf_mmel.command.metrics import build_metrics, outputs_of, write_predictions
+from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
+from hf_mmel.command.options import add_negations, read_options
+from hf_mmel.command.run_args import RunArguments
+from hf_mmel.command.seeds import SEEDS_FILE, SeedResults, arguments_of
+from hf_mmel.command.splits import load_splits
+from hf_mmel.command.usage import UsageError, usage_errors
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
-from hf_mmel.dry_run import dry_run
-from hf_mmel.glue_data import encode_splits, find_text_columns
-from hf_mmel.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
-from hf_mmel.hub import HubError, check_tokens, open_repository, push
-from hf_mmel.labels import Labels, find_labels
 from hf_mmel.private import without_tokens
-from hf_mmel.run_args import RunArguments
-from hf_mmel.seeds import SEEDS_FILE, SeedResults, arguments_of
-from hf_mmel.splits import load_splits
-from hf_mmel.usage import UsageError, usage_errors
 
 
 logger = logging.getLogger(__name__)

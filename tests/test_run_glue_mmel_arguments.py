@@ -28,7 +28,7 @@ def parsed(*options):
 
 @pytest.mark.parametrize("name", NAMES.split())
 def test_every_argument_of_both_scripts_is_known_with_hyphens_too(name, monkeypatch):
-    monkeypatch.setattr("hf_mmel.command_args.DataArguments.__post_init__", lambda self: None)
+    monkeypatch.setattr("hf_mmel.command.args.DataArguments.__post_init__", lambda self: None)
     value = (
         "7" if name in ("shuffle_seed", "max_seq_length", "preprocessing_num_workers") or "samples" in name else "1"
     )

@@ -11,9 +11,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import AutoModelForSequenceClassification, BertConfig, EvalPrediction
 
 import run_glue_mmel
-from hf_mmel.command_args import DataArguments
-from hf_mmel.command_metrics import build_metrics
-from hf_mmel.labels import REGRESSION, Labels
+from hf_mmel.command.args import DataArguments
+from hf_mmel.command.labels import REGRESSION, Labels
+from hf_mmel.command.metrics import build_metrics
 from run_glue_mmel import UsageError
 
 

@@ -30,7 +30,7 @@ def test_nothing_is_written_and_no_weights_are_loaded(show, files, tmp_path, mon
     def refuse(*args, **kwargs):
         raise AssertionError("weights were loaded")
 
-    monkeypatch.setattr("hf_mmel.command_model.AutoModelForSequenceClassification.from_pretrained", refuse)
+    monkeypatch.setattr("hf_mmel.command.model.AutoModelForSequenceClassification.from_pretrained", refuse)
     test = ["--do_predict", "--test_file", files[3]]
     printed = show(*files, "--do_train", "--do_eval", *test, "--report_to", "tensorboard")
     assert not (tmp_path / "dry").exists()

@@ -31,7 +31,7 @@ def no_model(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("hf_mmel.command_model.AutoModelForSequenceClassification.from_pretrained", refuse)
+    monkeypatch.setattr("hf_mmel.command.model.AutoModelForSequenceClassification.from_pretrained", refuse)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from datasets import ClassLabel, Dataset, LargeList, List, Value
 from transformers import PretrainedConfig
 
-from .command_args import DataArguments
+from .args import DataArguments
 
 
 logger = logging.getLogger(__name__)

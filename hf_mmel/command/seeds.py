@@ -15,7 +15,7 @@ from accelerate.utils.memory import clear_device_cache
 from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from .distributed import gathered
+from ..distributed import gathered
 from .usage import UsageError
 
 

@@ -10,9 +10,9 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HTTPError
 from transformers import TrainingArguments
 
-from .command_args import DataArguments
-from .private import command_line, without_folders, without_tokens
-from .trainer import MMELTrainer
+from ..private import command_line, without_folders, without_tokens
+from ..trainer import MMELTrainer
+from .args import DataArguments
 
 
 GLUE = "nyu-mll/glue"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from .command_args import DataArguments
+from .args import DataArguments
 from .glue_submission import FORMATS
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from .command_args import DataArguments, listed
+from .args import DataArguments, listed
 from .labels import Labels, check_column, encode_labels
 
 

@@ -16,11 +16,11 @@ from augment import Augmenter
 from augment.command_line.marking import PLAIN, marked
 from augment.words import special_ids
 
-from .data_collator import VariantCollator
-from .groups import VARIANT_MASK, as_groups
+from ..data_collator import VariantCollator
+from ..groups import VARIANT_MASK, as_groups
+from ..training_args import MMELTrainingArguments
+from ..validation import check_labels, check_vocabulary
 from .labels import Labels
-from .training_args import MMELTrainingArguments
-from .validation import check_labels, check_vocabulary
 
 
 NUM_SHOWN = 10

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .command_args import AugmenterArguments, ModelArguments
+from .args import AugmenterArguments, ModelArguments
 from .labels import Labels
 from .usage import UsageError, usage_errors
 

@@ -19,11 +19,11 @@ from sklearn.metrics import (
 )
 from transformers import EvalPrediction
 
-from .command_args import DataArguments
+from .args import DataArguments
 from .labels import Labels
 
 
-GLUE_METRICS = Path(__file__).parent / "metrics" / "glue.py"
+GLUE_METRICS = Path(__file__).parents[1] / "metrics" / "glue.py"
 OF_CLASSES = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
 OF_NUMBERS = {"mse": mean_squared_error, "mae": mean_absolute_error}
 

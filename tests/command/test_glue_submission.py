@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hf_mmel.glue_submission import FILES, FORMATS, add_to_submission, check_submission, submission_lines
+from hf_mmel.command.glue_submission import FILES, FORMATS, add_to_submission, check_submission, submission_lines
 
 
 def contents(path):

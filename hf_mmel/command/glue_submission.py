@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset
 
-from .command_args import DataArguments
+from .args import DataArguments
 from .splits import load_splits
 
 

@@ -5,9 +5,9 @@ import statistics
 
 import pytest
 
-from hf_mmel.run_args import RunArguments
-from hf_mmel.seeds import SeedResults
-from hf_mmel.usage import UsageError
+from hf_mmel.command.run_args import RunArguments
+from hf_mmel.command.seeds import SeedResults
+from hf_mmel.command.usage import UsageError
 
 
 SCORES = {1: 0.5, 2: 0.75, 3: 0.25}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
-from .command_args import READERS, DataArguments, listed
+from .args import READERS, DataArguments, listed
 
 
 logger = logging.getLogger(__name__)
