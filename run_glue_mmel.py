@@ -22,7 +22,6 @@ import transformers
 from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
-    HfArgumentParser,
     PretrainedConfig,
     PreTrainedTokenizerBase,
     set_seed,
@@ -40,9 +39,9 @@ from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.command.labels import Labels, find_labels
 from hf_mmel.command.metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
-from hf_mmel.command.options import add_negations, read_options
+from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.run_args import RunArguments
-from hf_mmel.command.seeds import SEEDS_FILE, SeedResults, arguments_of
+from hf_mmel.command.seeds import SEEDS_FILE, SeedResults, arguments_of, remove_checkpoints
 from hf_mmel.command.splits import load_splits
 from hf_mmel.command.usage import UsageError, usage_errors
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
@@ -157,6 +156,8 @@ def run(args: Arguments, prepared: Prepared, checkpoint: str | None, options: li
 
     metrics = {}
     if training_args.do_train:
+        if model_args.overwrite_output_dir and checkpoint is None and training_args.should_save:
+            remove_checkpoints(Path(training_args.output_dir))
         metrics |= train(trainer, checkpoint)
     if training_args.do_eval:
         metrics |= evaluate_splits(trainer, evaluation)
@@ -212,7 +213,7 @@ def parse_arguments(options: list[str]) -> Arguments:
     """The groups of arguments."""
     groups = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
     texts = {"description": __doc__.splitlines()[0], "epilog": "Every boolean option has a form --no_NAME as well."}
-    parser = HfArgumentParser(groups, **texts, allow_abbrev=False)
+    parser = OptionParser(groups, **texts, allow_abbrev=False)
     add_negations(parser, groups)
     if parser.parse_known_args(options)[0].dry_run and not torch.cuda.is_available():
         options = [*options, "--use_cpu", "--tf32", "false"]  # what the training needs of a device need not be here
@@ -243,12 +244,14 @@ def set_up_logging(training_args: MMELTrainingArguments) -> None:
 def find_checkpoint(training_args: MMELTrainingArguments, overwrite: bool) -> str | None:
     """The checkpoint to go on from, if any. A finished model is not overwritten unasked."""
     output_dir, checkpoint = Path(training_args.output_dir), training_args.resume_from_checkpoint
+    if output_dir.exists() and not output_dir.is_dir():
+        raise UsageError(f"output_dir is {str(output_dir)!r}, which is a file; expected a folder.")
+    if training_args.do_train and checkpoint is not None and not Path(checkpoint, "trainer_state.json").is_file():
+        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
     if not training_args.do_train or overwrite:
         return checkpoint
     if (output_dir / SEEDS_FILE).exists():
         raise UsageError(f"{output_dir} holds the results of --seeds; choose another --output_dir, or pass --seeds.")
-    if checkpoint is not None and not Path(checkpoint).is_dir():
-        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
     if checkpoint is None and output_dir.is_dir():
         checkpoint = get_last_checkpoint(training_args.output_dir)
         if checkpoint is not None:

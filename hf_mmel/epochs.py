@@ -22,6 +22,9 @@ class EpochCallback(TrainerCallback):
         self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
         self.scores.clear()
 
+    def on_train_end(self, args, state, control, **kwargs):
+        self.scores.clear()
+
     def on_epoch_begin(self, args, state, control, **kwargs):
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
         if self.collator is None:

@@ -39,9 +39,11 @@ class GroupStep:
         config, label_smoothing, class_weights: Of the [`Head`].
         backward (`Callable`): Takes a part of the loss back through the model.
         no_sync (`Callable`): Context in which processes do not wait for each other.
+        is_sharded (`bool`, *optional*, defaults to `False`):
+            Whether all processes have to make the same passes: one that scores, and one that trains.
         in_one_pass (`bool`, *optional*, defaults to `False`):
-            Whether to make one pass, because all processes have to make the same or its outputs are wanted. If not,
-            there are as many as are quickest.
+            Whether to train in one pass also where more would be quicker, so that the loss that is returned has the
+            whole gradient.
         scores ([`ScoreTable`], *optional*): What is known of groups by their keys. Without it all are scored.
     """
 
@@ -53,6 +55,7 @@ class GroupStep:
     class_weights: Tensor | None
     backward: Callable[[Tensor], None]
     no_sync: Callable[[], AbstractContextManager]
+    is_sharded: bool = False
     in_one_pass: bool = False
     scores: ScoreTable | None = None
 
@@ -92,8 +95,8 @@ class GroupStep:
             reference = None if soft_labels is None or part[:, 0].all() else soft_labels[chosen]
             judged = Judged.of(head, logits, groups, args, reference)
             if places is not None:
-                values, here = self.scores.values, places[chosen]
-                values[here] = torch.where(part[:, None], judged.rows(), values[here])
+                row, variant = part.nonzero(as_tuple=True)
+                self.scores.values[places[chosen][row], :, variant] = judged.rows()[row, :, variant]
             return judged.total(factors.take(chosen), part) * scale
 
         loss, outputs = self._in_turn(inputs, passes, part_of_loss)
@@ -120,7 +123,7 @@ class GroupStep:
         """The passes with a graph that compute the used variants."""
         if most is not None:
             return in_passes(inputs, used, most)
-        return [used] if self.in_one_pass else in_quick_passes(inputs, used)
+        return [used] if self.is_sharded or self.in_one_pass else in_quick_passes(inputs, used)
 
     def _in_turn(self, inputs: dict[str, Tensor], passes: list[Tensor], part_of_loss: Callable) -> tuple[Tensor, Any]:
         """The sum of the parts, all but the last taken back through the model; outputs of the last."""
@@ -174,7 +177,7 @@ class GroupStep:
             nullcontext() if args.scoring_dropout else evaluating(self.scorer),
             torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
         ):
-            for part in [mask] if self.in_one_pass else in_quick_passes(inputs, mask, most):
+            for part in [mask] if self.is_sharded else in_quick_passes(inputs, mask, most):
                 chosen, head, groups, logits, _ = self._forward(self.scorer, inputs, part)
                 logits = logits.float()
                 order.append(chosen)

@@ -1,6 +1,6 @@
 """What is known of variants from earlier steps."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,23 +12,27 @@ class ScoreTable:
     """
     The last known scores of groups, each found by its key.
 
+    Args:
+        device (`torch.device` or `str`, *optional*, defaults to `"cpu"`): Where they are.
+
     Attributes:
-        values (`torch.Tensor` of shape `(N, ...)`): Of each group as many numbers, on the device on which they came.
+        values (`torch.Tensor` of shape `(N, ...)`): Of each group as many numbers.
     """
 
-    def __init__(self):
+    def __init__(self, device: torch.device | str = "cpu"):
+        self.device = device
         self.clear()
 
     def clear(self) -> None:
         """Forgets everything."""
-        self.values = torch.empty(0)
+        self.values = torch.empty(0, device=self.device)
         self._places: dict[int, int] = {}
         self._changed: set[int] = set()
 
     def __contains__(self, key: int) -> bool:
         return key in self._places
 
-    def put(self, keys: Iterable[int], values: Tensor) -> None:
+    def put(self, keys: Sequence[int], values: Tensor) -> None:
         """Adds groups, or has their scores `(n, ...)` take the place of what was known."""
         for key in keys:
             self._places.setdefault(key, len(self._places))
@@ -39,8 +43,8 @@ class ScoreTable:
             self.values = room
         self.values[self.places(keys)] = values
 
-    def places(self, keys: Iterable[int]) -> Tensor:
-        """Where the scores of groups are in `values`, to be read or changed there, `(n,)`."""
+    def places(self, keys: Sequence[int]) -> Tensor:
+        """Where the scores of groups are in `values`, to be changed there, `(n,)`; so other processes are told."""
         self._changed.update(keys)
         return torch.tensor([self._places[key] for key in keys], dtype=torch.long, device=self.values.device)
 
@@ -49,5 +53,5 @@ class ScoreTable:
         keys = list(self._changed)
         for others_keys, others_values in gathered((keys, self.values[self.places(keys)].cpu())):
             if others_keys:
-                self.put(others_keys, others_values.to(self.values.device))
+                self.put(others_keys, others_values.to(self.device))
         self._changed.clear()

@@ -72,6 +72,7 @@ class MMELTrainer(Trainer):
     # Made by a training.
     _class_weights: torch.Tensor | None = None
     current_gradient_accumulation_steps = 1  # until a training says otherwise
+    _takes_passes = False
     _figures_of: tuple[TrainerState | None, GroupFigures] = (None, GroupFigures())
 
     def __init__(
@@ -112,7 +113,7 @@ class MMELTrainer(Trainer):
         )
         self.augmenter = augmenter
         self._variant_collator = variant_collator
-        self._scores = ScoreTable()
+        self._scores = ScoreTable(self.args.device)
         if augmenter is None and variant_collator is None:
             return
         if augmenter is not None and variant_collator is not None:
@@ -172,6 +173,11 @@ class MMELTrainer(Trainer):
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
+            if getattr(self.args, "score_interval", 1) > 1 and self.args.mmel_loss != "none":
+                raise ValueError(
+                    f"score_interval is {self.args.score_interval}, but nothing tells when variants change; expected "
+                    "an augmenter or a VariantCollator, or an interval of 1."
+                )
             for callback in self._search_callbacks():
                 callback.collator = None  # that of an earlier training, with variants
             return super().get_train_dataloader()
@@ -233,6 +239,15 @@ class MMELTrainer(Trainer):
             return self.loss_is_scaled_for_ga
         return self.model_accepts_loss_kwargs and num_items_in_batch is not None
 
+    def training_step(self, *args, **kwargs) -> torch.Tensor:
+        """The stock step, in which alone the loss may come in parts that have been taken back through the model."""
+        # A loss that a subclass changes has to have its whole gradient.
+        self._takes_passes = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
+        try:
+            return super().training_step(*args, **kwargs)
+        finally:
+            self._takes_passes = False
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -247,11 +262,14 @@ class MMELTrainer(Trainer):
             model (`nn.Module`): The model, wrapped or not.
             inputs (`dict`): Groups as described in [`MMELTrainer`], or the stock inputs.
             return_outputs (`bool`):
-                Whether to return the model's outputs, too: on the N present variants, or those that are trained on.
-                There is one pass then; with `variant_chunk_size`, the outputs are those of the last one.
+                Whether to return the model's outputs, too: on the N present variants, or those that are trained on;
+                with `variant_chunk_size`, those of the last pass.
             num_items_in_batch (`torch.Tensor` or `int`, *optional*):
                 Examples (labelled words, for token classification) in the whole update. The mean over this batch is
                 returned where it is not given.
+
+        The loss has its whole gradient, and nothing else is done, but with `variant_chunk_size`: then the gradient of
+        all passes but the last has been added to that of the parameters already, and the loss has that of the last.
 
         Raises:
             `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits are not the head's.
@@ -320,7 +338,8 @@ class MMELTrainer(Trainer):
             class_weights=self._class_weights,
             backward=backward,
             no_sync=lambda: self.accelerator.no_sync(model),
-            in_one_pass=self._is_sharded or return_outputs,
+            is_sharded=self._is_sharded,
+            in_one_pass=return_outputs or not self._takes_passes,
             scores=scores,
         )
         loss, outputs, losses, weights = step(inputs, scale)

@@ -46,11 +46,13 @@ class MMELTrainingArguments(TrainingArguments):
             through the model before the next: memory is that of one pass. The gradient is that of a single pass, which
             K + 1 gives. A group that does not fit into a pass is cut, and its weights are those of a scoring
             beforehand: the same with `scoring_bf16=False` and a model without dropout. By default there are as many
-            passes as are quickest, of groups of like length and with little padding, and one under FSDP and DeepSpeed.
+            passes as are quickest, of groups of like length and with little padding, and one under FSDP and DeepSpeed,
+            or where a subclass has a `compute_loss` of its own.
         score_interval (`int`, *optional*, defaults to 1):
             Epochs for which an example keeps its variants. They are scored when they come first; until new ones are
             drawn, what was last computed of a variant is its score, so that a step costs no more than the variants
-            that are trained on. For `"top"` and `"sample"`. A resumed run scores anew what it meets.
+            that are trained on. For `"top"` and `"sample"`. Logged figures are those of the scores. A resumed run
+            scores anew what it meets.
         scoring_dropout (`bool`, *optional*, defaults to `False`):
             Whether variants are scored with dropout, from the random state with which training goes on.
         scoring_bf16 (`bool`, *optional*):

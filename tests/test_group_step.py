@@ -57,8 +57,7 @@ def step(arguments, tokenizer):
 
         model.register_forward_pre_hook(count, with_kwargs=True)
         torch.manual_seed(fields.get("seed", 0))
-        loss = trainer.compute_loss(model, batch)
-        loss.backward()
+        loss = trainer.training_step(model, batch)
         run.batch, run.trainer = batch, trainer
         return loss.item(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
@@ -88,6 +87,35 @@ def test_passes_have_loss_gradient_and_figures_of_the_whole(
     assert gradient.norm() > 0 and torch.allclose(gradient, parts, atol=1e-6, rtol=1e-4)
     assert loss == pytest.approx(parts_loss, abs=1e-6)
     assert torch.allclose(whole, step.figures, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["full", "top"])
+def test_a_loss_that_a_subclass_changes_has_its_whole_gradient(
+    arguments, tokenizer, step, how, quick_passes_cost_nothing
+):
+    class Doubled(MMELTrainer):
+        def compute_loss(self, *args, **kwargs):
+            return 2 * super().compute_loss(*args, **kwargs)
+
+    step(TASK_HEADS["single_label"], mmel_loss="hard", variant_backward=how)
+    once = torch.cat([p.grad.flatten() for p in step.trainer.model.parameters() if p.grad is not None])
+    assert len(step.passes[True]) > 1
+    model = TASK_HEADS["single_label"].model(tokenizer, 0.0)
+    trainer = Doubled(model, step.trainer.args)
+    trainer.training_step(model, step.batch)
+    twice = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert torch.allclose(twice, 2 * once, atol=1e-6, rtol=1e-4)
+
+
+def test_to_compute_a_loss_leaves_gradients_as_they_are(step, quick_passes_cost_nothing):
+    step(TASK_HEADS["single_label"], mmel_loss="hard")
+    trainer, model = step.trainer, step.trainer.model
+    gradient = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    loss = trainer.compute_loss(model, step.batch)
+    assert all(p.grad is None for p in model.parameters())
+    loss.backward()
+    assert all(torch.allclose(p.grad, g, atol=1e-6) for p, g in zip(model.parameters(), gradient, strict=True))
 
 
 def test_a_soft_label_with_a_gradient_is_in_one_pass(step):

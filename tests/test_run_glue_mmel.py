@@ -179,8 +179,9 @@ def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys)
     run(*options, "--max_steps", 4)
     assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns == first
     assert (tmp_path / "out" / "checkpoint-4").is_dir()
-    run(*options, "--max_steps", 4, "--overwrite_output_dir")
+    run(*options, "--max_steps", 2, "--overwrite_output_dir")
     assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns != first
+    assert not (tmp_path / "out" / "checkpoint-4").exists()  # or the next command would go on from it
 
 
 def test_a_trained_model_is_not_overwritten_unasked(run, files):

@@ -1,6 +1,7 @@
 """What the command line refuses: early, before a model is loaded, with one message that says what to do."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -186,11 +187,46 @@ def test_a_bad_file_of_arguments_is_refused(tmp_path, content, message):
         run_glue_mmel.main([str(tmp_path / "arguments.json")])
 
 
-def test_a_wrong_choice_in_a_file_of_arguments_is_refused(tmp_path, capsys):
+def test_a_wrong_choice_in_a_file_of_arguments_is_refused(tmp_path):
     (tmp_path / "arguments.json").write_text(json.dumps({"model_name_or_path": "x", "mmel_loss": "softer"}))
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError, match=r"invalid choice: 'softer'.*; --help lists all options"):
         run_glue_mmel.main([str(tmp_path / "arguments.json")])
-    assert "invalid choice: 'softer'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["token: hf_SECRET: x", "- [hf_SECRET", "token: 'hf_SECRET"])
+def test_a_broken_yaml_is_refused_without_what_is_in_it(tmp_path, text):
+    path = tmp_path / "arguments.yaml"
+    path.write_text(f"task_name: rte\n{text}\n")
+    with pytest.raises(UsageError, match=r"arguments.yaml is not YAML: .* in line \d") as error:
+        run_glue_mmel.main([str(path)])
+    assert "SECRET" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--metric_name mse", "metric_name is 'mse', but the labels are classes; expected one such as accuracy"),
+        ("--remove_splits test", "remove_splits is for data sets that hold all splits"),
+        ("--test_split_name test", "test_split_name is for data sets that hold all splits"),
+        ("--lambda_p much", "invalid float value: 'much'; --help"),
+        ("--resume_from_checkpoint .", "resume_from_checkpoint is '.'; expected the folder of a checkpoint"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_training(run, options, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        run(f"--train_file @good.csv --validation_file @good.csv --do_train --do_eval {options}")
+
+
+def test_a_metric_of_classes_is_refused_for_numbers(run):
+    files = {"numbers.csv": "text,label\n" + "".join(f"film {i},{i / 2}\n" for i in range(8))}
+    with pytest.raises(UsageError, match="metric_name is 'f1', but the labels are numbers; expected one such as mse"):
+        run("--train_file @numbers.csv --validation_file @numbers.csv --do_train --do_eval --metric_name f1", files)
+
+
+def test_an_output_folder_that_is_a_file_is_refused(run, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UsageError, match=r"output_dir is .*, which is a file; expected a folder"):
+        run("--train_file @good.csv --do_train")
 
 
 def test_help_lists_every_argument():

@@ -221,6 +221,12 @@ def test_scores_that_could_not_be_reused_are_refused(groups, arguments, tokenize
     collator = VariantCollator(tokenizer, augmenter)
     with pytest.raises(ValueError, match="score_interval is 2, but the epochs_per_draw of the VariantCollator is 1"):
         MMELTrainer(make_model(tokenizer), arguments(**REUSED), data_collator=collator, train_dataset=dataset)
+    args = arguments(**REUSED)
+    trainer = MMELTrainer(
+        make_model(tokenizer), args, data_collator=lambda rows: collator(rows), train_dataset=dataset
+    )
+    with pytest.raises(ValueError, match="score_interval is 2, but nothing tells when variants change"):
+        trainer.train()
     trainer, batch = groups(TASK_HEADS["single_label"])
     batch.pop("group_key")
     with pytest.raises(ValueError, match="a batch has no group_key"):

@@ -35,12 +35,13 @@ TASKS = {
 }
 READERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 FILES = "csv, json (lines) or parquet, or a folder written by save_to_disk"
+SPLITS = ("train", "validation", "test")
 SAMPLES = ("max_train_samples", "max_eval_samples", "max_predict_samples")
 
 
 def listed(names: str | None) -> tuple[str, ...]:
     """The names in a list separated by commas."""
-    return () if names is None else tuple(name.strip() for name in names.split(","))
+    return () if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 @dataclass
@@ -172,6 +173,11 @@ class DataArguments:
             raise ValueError("There is no data to work on; pass --task_name, --dataset_name or --train_file.")
         if files and named:
             raise ValueError(f"Both {named!r} and files of your own are given; pass the one or the other.")
+        of_data_sets = ["remove_splits", "dataset_config_name", *(f"{split}_split_name" for split in SPLITS)]
+        if files and (unused := [name for name in of_data_sets if getattr(self, name) is not None]):
+            raise ValueError(
+                f"{unused[0]} is for data sets that hold all splits; leave it out with files of your own."
+            )
         for split, file in files.items():
             if Path(file).is_dir():
                 continue
@@ -205,7 +211,7 @@ class DataArguments:
 
     def files(self) -> dict[str, str]:
         """The user's own files by split."""
-        files = {"train": self.train_file, "validation": self.validation_file, "test": self.test_file}
+        files = {split: getattr(self, f"{split}_file") for split in SPLITS}
         return {split: file for split, file in files.items() if file is not None}
 
     def split_name(self, split: str) -> str:

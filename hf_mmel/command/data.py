@@ -5,11 +5,16 @@ What is wrong with a column is a `ValueError` that names the file or split, the 
 
 from __future__ import annotations
 
+import logging
+
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from .args import DataArguments, listed
 from .labels import Labels, check_column, encode_labels
+
+
+logger = logging.getLogger(__name__)
 
 
 def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> tuple[str, ...]:
@@ -20,9 +25,17 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
         `ValueError`: if a column is missing or does not hold strings, or a row has no text. Empty strings are fine.
     """
     columns = listed(data_args.text_column_names) or data_args.task.text_columns
-    columns = columns or _guess_text_columns(next(iter(splits.values())), data_args.label_column_name)
     if not columns:
-        raise ValueError("The data has no column of strings; name the text with --text_column_names.")
+        split, dataset = next(iter(splits.items()))
+        columns = _guess_text_columns(dataset, data_args.label_column_name)
+        if not columns:
+            raise ValueError(
+                f"{data_args.where(split)} has no column of strings; its columns are "
+                f"{', '.join(dataset.column_names)}. Name the text with --text_column_names."
+            )
+        logger.warning(
+            "Taking the text from %s; name other columns with --text_column_names.", " and ".join(map(repr, columns))
+        )
     for split, dataset in splits.items():
         for column in columns:
             check_column(dataset, column, data_args.where(split), "--text_column_names")

@@ -54,6 +54,7 @@ def build_metrics(
         `ValueError`: if there is no such metric.
     """
     score = _scorer(data_args, labels, cache_dir)
+    _check_fits(score, data_args.metric_name, labels)
     single = labels.problem_type == "single_label_classification"
     data_ids = np.array([labels.data_names.index(name) for name in labels.names]) if single else None
 
@@ -64,6 +65,29 @@ def build_metrics(
         return score(outputs, references)
 
     return compute_metrics
+
+
+def _check_fits(score: Callable, name: str | None, labels: Labels) -> None:
+    """Refuses a metric that does not take such labels, of which it is shown two that are all right."""
+    of_numbers = labels.problem_type == "regression"
+    if (name in OF_NUMBERS and not of_numbers) or (name in ("accuracy", *OF_CLASSES) and of_numbers):
+        fitting = OF_NUMBERS if of_numbers else ("accuracy", *OF_CLASSES)
+        raise ValueError(
+            f"metric_name is {name!r}, but the labels are {'numbers' if of_numbers else 'classes'}; expected one such "
+            f"as {', '.join(fitting)}."
+        )
+    if name is None:
+        return
+    examples = np.array([0.0, 1.0]) if of_numbers else np.array([0, 1])
+    if labels.problem_type == "multi_label_classification":
+        examples = np.eye(2, labels.num_outputs, dtype=int)
+    try:
+        score(examples, examples)
+    except Exception as error:
+        raise ValueError(
+            f"metric_name is {name!r}, which does not take labels of the type {labels.problem_type}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _scorer(

@@ -6,17 +6,18 @@ import argparse
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 from transformers import HfArgumentParser
 
-from .usage import usage_errors
+from .usage import UsageError, usage_errors
 
 
 def read_options(argv: list[str]) -> list[str]:
     """The options as they are, or those of the one .json or .yaml file that stands in their place."""
     if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
-        with usage_errors(ValueError, OSError, yaml.YAMLError):
+        with usage_errors(ValueError, OSError):
             return options_from_file(Path(argv[0]))
     return argv
 
@@ -24,16 +25,33 @@ def read_options(argv: list[str]) -> list[str]:
 def options_from_file(path: Path) -> list[str]:
     """The file's keys and values as options, so that they are converted and checked as on the command line."""
     text = path.read_text(encoding="utf-8")
-    arguments = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    try:
+        arguments = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}.") from None
+    except yaml.MarkedYAMLError as error:  # without the line itself, which may hold a token
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{path} is not YAML: {error.problem}{line}. Put quotes around text with a colon.") from None
+    except yaml.YAMLError:
+        raise ValueError(f"{path} is not YAML; it has a character that is not allowed there.") from None
     if not isinstance(arguments, dict):
         raise ValueError(f"{path} holds a {type(arguments).__name__}; expected arguments as keys with their values.")
     options = []
     for name, value in arguments.items():
-        if isinstance(value, list):
+        if name.startswith(("no_", "no-")) and isinstance(value, bool):  # has no value on the command line
+            options += [f"--{name}"] if value else []
+        elif isinstance(value, list):
             options += [f"--{name}", *map(str, value)]
         elif value is not None:
             options.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
     return options
+
+
+class OptionParser(HfArgumentParser):
+    """A parser that refuses an option as the command refuses all else, without the long list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; --help lists all options.")
 
 
 def add_negations(parser: HfArgumentParser, groups: tuple[type, ...]) -> None:

@@ -12,6 +12,7 @@ from .glue_submission import FORMATS
 
 
 SUBMISSION = "submission.zip"
+_UNNAMED = "true"
 MAX_SEED = 2**32 - 1  # NumPy's
 
 
@@ -39,7 +40,7 @@ class RunArguments:
             "help": "With do_predict on a GLUE task: write the predictions as the leaderboard takes them to this zip, "
             f"or to {SUBMISSION} in output_dir. What other tasks have put there stays.",
             "nargs": "?",
-            "const": "true",
+            "const": _UNNAMED,
         },
     )
 
@@ -47,8 +48,8 @@ class RunArguments:
         if self.seeds is not None:
             self.seeds = _seeds(self.seeds)
         if self.glue_submission is not None and self.glue_submission.lower() in ("true", "false"):  # as in a file
-            self.glue_submission = SUBMISSION if self.glue_submission.lower() == "true" else None
-        if self.glue_submission is not None and not self.glue_submission.endswith(".zip"):
+            self.glue_submission = _UNNAMED if self.glue_submission.lower() == "true" else None
+        if self.glue_submission not in (None, _UNNAMED) and not self.glue_submission.endswith(".zip"):
             raise ValueError(
                 f"glue_submission is {self.glue_submission!r}; expected a name that ends in .zip, or none at all, for "
                 f"{SUBMISSION} in output_dir."
@@ -56,7 +57,7 @@ class RunArguments:
 
     def submission_path(self, output_dir: str) -> Path:
         """The zip: `glue_submission`, which lies in `output_dir` where it has no name of its own."""
-        return Path(output_dir, SUBMISSION) if self.glue_submission == SUBMISSION else Path(self.glue_submission)
+        return Path(output_dir, SUBMISSION) if self.glue_submission == _UNNAMED else Path(self.glue_submission)
 
     def check(self, data_args: DataArguments, training_args: TrainingArguments) -> None:
         """

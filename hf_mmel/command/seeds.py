@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 from accelerate.utils.memory import clear_device_cache
 from transformers import TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
 from ..distributed import gathered
+from .metrics import OF_NUMBERS
 from .usage import UsageError
 
 
@@ -29,13 +31,14 @@ _WITHOUT_EFFECT = {
     *("disable_tqdm", "log_level", "log_level_replica", "log_on_each_node", "report_to", "run_name", "project"),
     *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_pin_memory"),
     *("dataloader_prefetch_factor", "save_total_limit", "save_on_each_node", "token"),
+    *("logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy"),
 }
 _SPEED = ("_runtime", "_per_second")
 
 
 def arguments_of(groups: Sequence[Any]) -> dict[str, Any]:
     """All arguments that results depend on, as JSON holds them. No tokens, and not the seed."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"num_processes": groups[-1].world_size}
     for group in groups:
         values |= group.to_dict() if isinstance(group, TrainingArguments) else asdict(group)
     kept = {
@@ -103,6 +106,9 @@ class SeedResults:
         Raises:
             Whatever `train` does, after a line in the log that says with which seed.
         """
+        if self.overwrite and self.args.should_save:
+            for folder in self.output_dir.glob("seed-*"):  # which a later command would go on from
+                remove_checkpoints(folder)
         for seed in self.unfinished:
             self._write()  # so that the folder is known for what it is
             try:
@@ -144,7 +150,8 @@ class SeedResults:
             metric = "eval_combined_score" if "eval_combined_score" in scores else scores[0]
         if metric not in values:
             return None
-        ranks = np.array(values[metric]) * (-1 if self.args.greater_is_better is False else 1)
+        less_is_better = self.args.greater_is_better is False or metric.removeprefix("eval_") in OF_NUMBERS
+        ranks = np.array(values[metric]) * (-1 if less_is_better else 1)
         return metric, self.seeds[int(np.where(np.isnan(ranks), -np.inf, ranks).argmax())]
 
     def table(self) -> Iterator[str]:
@@ -185,7 +192,10 @@ class SeedResults:
         file = self.output_dir / SEEDS_FILE
         if not file.is_file():
             return None
-        results = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            results = json.loads(file.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file} is damaged: {error}. Delete it to have all seeds run again.") from None
         metrics = {int(seed): metrics for seed, metrics in results["seeds"].items()}
         finished = {seed: of for seed, of in metrics.items() if (self.folder(seed) / "all_results.json").is_file()}
         return results["arguments"], finished
@@ -194,6 +204,12 @@ class SeedResults:
 def _is_trained(folder: Path) -> bool:
     """Whether a folder holds a model or a checkpoint."""
     return folder.is_dir() and ((folder / "config.json").exists() or get_last_checkpoint(str(folder)) is not None)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes the checkpoints of an earlier training, so that none is gone on from as if it were of a later one."""
+    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-[0-9]*"):
+        shutil.rmtree(checkpoint)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

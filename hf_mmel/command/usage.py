@@ -12,8 +12,8 @@ class UsageError(ValueError):
 
 @contextmanager
 def usage_errors(*errors: type[Exception]) -> Iterator[None]:
-    """What the block refuses of the user's input becomes a `UsageError`."""
+    """What the block refuses of the user's input becomes a `UsageError`, whose message is one line."""
     try:
         yield
     except errors as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(" ".join(str(error).split())) from error

@@ -55,6 +55,35 @@ def test_the_summary_is_the_mean_and_the_sample_standard_deviation(open_seeds, t
     assert {int(seed): metrics["eval_accuracy"] for seed, metrics in kept.items()} == SCORES
 
 
+def test_the_least_error_is_the_best(open_seeds):
+    results = open_seeds(1, 2, 3)
+    results.metrics = {seed: {"eval_loss": 1.0, "eval_mse": 1 / seed, "eval_pearson": 0.5} for seed in (1, 2, 3)}
+    assert results.best() == ("eval_mse", 3)
+
+
+def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
+    """Not even after an interruption, when the command comes again without the wish to overwrite."""
+    results = open_seeds(1, 2)
+    for seed in (1, 2):
+        (results.folder(seed) / "checkpoint-9").mkdir(parents=True)
+        assert results.checkpoint(seed) is not None
+
+    def fails(seed):
+        raise RuntimeError("out of memory")
+
+    overwriting = open_seeds(1, 2, lr=0.2, overwrite=True)
+    with pytest.raises(RuntimeError):
+        overwriting.run(fails)
+    assert [open_seeds(1, 2, lr=0.2).checkpoint(seed) for seed in (1, 2)] == [None, None]
+
+
+def test_damaged_results_are_named(open_seeds, train, tmp_path):
+    train(open_seeds(1, 2))
+    (tmp_path / "out" / "seeds_results.json").write_text("{")
+    with pytest.raises(ValueError, match=r"seeds_results.json is damaged: .* Delete it"):
+        open_seeds(1, 2)
+
+
 def test_the_table_has_each_value_and_the_best_seed(open_seeds, train):
     rows = {line.split()[0]: line.split()[1:] for line in train(open_seeds(1, 3)).table()}
     assert rows["eval_accuracy"] == ["0.375", "0.1768", "0.5", "0.25"]
