@@ -239,12 +239,17 @@ class MMELTrainer(Trainer):
             return self.loss_is_scaled_for_ga
         return self.model_accepts_loss_kwargs and num_items_in_batch is not None
 
-    def training_step(self, *args, **kwargs) -> torch.Tensor:
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
         """The stock step, in which alone the loss may come in parts that have been taken back through the model."""
         # A loss that a subclass changes has to have its whole gradient.
         self._takes_passes = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
         try:
-            return super().training_step(*args, **kwargs)
+            return super().training_step(model, inputs, num_items_in_batch)
         finally:
             self._takes_passes = False
 

@@ -75,7 +75,8 @@ def test_every_trial_trains_with_the_objective_that_was_proposed(search, argumen
     assert len({trial["num_variants"] for trial in trainer.proposed}) > 1
     for trial, weights in zip(trainer.proposed, trainer.weights, strict=True):
         alone, _ = run(MMELTrainer, arguments(**STEPS, **trial), tokenizer, dataset, dropout=0.0, augmenter=augmenter)
-        assert torch.equal(weights_of(alone), weights)
+        # The trainer of the search has a compute_loss of its own, and so takes all variants in one pass.
+        assert torch.allclose(weights_of(alone), weights, atol=1e-6, rtol=0)
     assert best.hyperparameters == trainer.proposed[int(best.run_id)]
 
 
