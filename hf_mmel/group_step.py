@@ -82,14 +82,9 @@ class GroupStep:
         used = mask & factors.used()
         if not used.any():  # nothing is labelled, and a pass is due all the same, for other processes wait for it
             used = mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
-        passes = self._passes(inputs, used, most)
-
-        needs_original = args.soft_label_gradient or (args.mmel_loss == "soft" and soft_labels is None)
-        if needs_original and not all(part[part.any(dim=1), 0].all() for part in passes):
-            raise ValueError(
-                f"variant_chunk_size is {args.variant_chunk_size}, too few rows for a group, whose soft label would "
-                "be needed in several passes; take a larger one, or soft_label_gradient=False and score_interval=1."
-            )
+        # A soft label that is not known, or has a gradient, is computed with the variants that need it.
+        keeps_groups = args.mmel_loss == "soft" and (args.soft_label_gradient or soft_labels is None)
+        passes = in_quick_passes(inputs, used, most) if most and keeps_groups else self._passes(inputs, used, most)
 
         def part_of_loss(chosen: Tensor, part: Tensor, head: Head, logits: Tensor, groups: Groups) -> Tensor:
             reference = None if soft_labels is None or part[:, 0].all() else soft_labels[chosen]
