@@ -1,5 +1,7 @@
 """Sharding on CPU processes, for tests: torch and DeepSpeed can do it, accelerate sets it up on accelerators only."""
 
+import os
+
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
@@ -19,9 +21,10 @@ def shard_on_cpu() -> None:
         backend, distributed_type = prepare_backend(self, *args, **kwargs)
         if backend is not None:
             return backend, distributed_type
-        import deepspeed  # which would compile an operation for CPU processes that gloo does without
+        if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+            import deepspeed  # which would compile an operation for CPU processes that gloo does without
 
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         return "gloo", DistributedType.MULTI_CPU
 
     AcceleratorState.__init__, PartialState._prepare_backend = prepare_fsdp, prepare_gloo
