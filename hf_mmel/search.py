@@ -99,7 +99,9 @@ class GreedySearchCallback(TrainerCallback):
     resumes with.
 
     Args:
-        refresh_epochs (`int`, *optional*, defaults to 1): Searches at every epoch whose number this divides.
+        refresh_epochs (`int`, *optional*):
+            Searches at every epoch whose number this divides. Defaults to every epoch in which variants are due anew,
+            see `score_interval`.
         max_examples (`int`, *optional*):
             Examples to search, drawn anew in each search; the others have random draws. Defaults to all.
         batch_size (`int`, *optional*, defaults to 128):
@@ -111,10 +113,10 @@ class GreedySearchCallback(TrainerCallback):
     Its cost is that of [`~augment.GreedySearch`]: some K * positions * candidates forward passes per example.
     """
 
-    collator: VariantCollator | None = None  # of the training examples; the trainer sets both
+    collator: VariantCollator | None = None  # of the training examples; `prepare` sets both
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
 
-    def __init__(self, refresh_epochs: int = 1, max_examples: int | None = None, batch_size: int = 128):
+    def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
         for name, value in vars().items():
             if name not in ("self", "__class__") and value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected a number >= 1.")
@@ -122,12 +124,35 @@ class GreedySearchCallback(TrainerCallback):
         self.max_examples = max_examples
         self.batch_size = batch_size
 
+    def prepare(self, dataset: Any, collator: VariantCollator, data_collator: Callable, is_whole: bool) -> None:
+        """
+        Says, before a training, of what variants are to be found. [`MMELTrainer`] calls this.
+
+        Args:
+            dataset: The training examples.
+            collator ([`VariantCollator`]): That of the training, whose augmenter is the `GreedySearch`.
+            data_collator (`Callable`): Makes tensors of a list of rows.
+            is_whole (`bool`): Whether every process has the whole model.
+
+        Raises:
+            `TypeError` and `ValueError`: if the examples, or a model in parts, cannot be searched.
+        """
+        check_searchable(dataset)
+        if not is_whole:
+            raise ValueError(
+                "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; train "
+                "without them, or with the candidates of the GreedySearch as the augmenter."
+            )
+        self.collator, self.data_collator = collator, data_collator
+
     def on_train_begin(self, args, state, control, **kwargs):
         self.first_epoch = self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
 
     def on_epoch_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
-        if self.collator is None or (epoch % self.refresh_epochs and epoch != self.first_epoch):
+        if self.collator is None:
+            return
+        if epoch % (self.refresh_epochs or self.collator.epochs_per_draw) and epoch != self.first_epoch:
             return
         began = time.monotonic()
         number = search_variants(

@@ -28,9 +28,17 @@ from .group_step import GroupStep
 from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
 from .model_card import write_model_card
 from .scores import ScoreTable
-from .search import GreedySearchCallback, check_searchable
+from .search import GreedySearchCallback
 from .training_args import MMELTrainingArguments
-from .validation import check_labels, check_train_dataset, check_vocabulary
+from .validation import (
+    check_interval,
+    check_labels,
+    check_objective,
+    check_passes_of_shards,
+    check_source,
+    check_train_dataset,
+    check_vocabulary,
+)
 
 
 class MMELTrainer(Trainer):
@@ -116,47 +124,23 @@ class MMELTrainer(Trainer):
         self._scores = ScoreTable(self.args.device)
         if augmenter is None and variant_collator is None:
             return
-        if augmenter is not None and variant_collator is not None:
-            raise ValueError(
-                "Both an augmenter and a VariantCollator are given; the collator has an augmenter already."
-            )
-        self._check_objective()
-        if augmenter is not None and self.processing_class is None:
-            raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
+        check_source(augmenter, variant_collator, self.processing_class)
+        check_objective(self.args, self.compute_loss_func)
         check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
         self._epoch_callback = EpochCallback(self._scores)
         self.add_callback(self._epoch_callback)
         self._build_variant_collator()  # what does not fit shows here, before any work is done
         source = augmenter if variant_collator is None else variant_collator.augmenter
         if isinstance(source, GreedySearch) and not self._search_callbacks():
-            self.add_callback(GreedySearchCallback(refresh_epochs=self.args.score_interval))
-
-    def _check_objective(self) -> None:
-        """Refuses arguments that leave open how groups are to be trained on."""
-        if not isinstance(self.args, MMELTrainingArguments):
-            raise TypeError(
-                f"args is a {type(self.args).__name__}, which says nothing of the objective; to train on variants "
-                "pass hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
-            )
-        self.args.check_objective()
-        if self.compute_loss_func is not None:
-            raise ValueError(
-                "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave "
-                "out compute_loss_func, or the variants."
-            )
+            self.add_callback(GreedySearchCallback())
 
     def _build_variant_collator(self) -> VariantCollator | None:
         """The collator of the training examples, `None` where they are trained on as they are."""
         if (self.augmenter is None and self._variant_collator is None) or self.args.mmel_loss == "none":
             return None
         if self._variant_collator is not None:
-            given = self._variant_collator
-            if given.epochs_per_draw != self.args.score_interval:
-                raise ValueError(
-                    f"score_interval is {self.args.score_interval}, but the epochs_per_draw of the VariantCollator is "
-                    f"{given.epochs_per_draw}; expected the same: scores hold as long as variants are kept."
-                )
-            return given
+            check_interval(self.args, self._variant_collator.epochs_per_draw)
+            return self._variant_collator
         return VariantCollator(
             self.processing_class,
             self.augmenter,
@@ -169,15 +153,11 @@ class MMELTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, collating groups of variants where there is an augmenter."""
         if self.augmenter is not None or self._variant_collator is not None:
-            self._check_objective()  # again, for the arguments may have been changed since
+            check_objective(self.args, self.compute_loss_func)  # again, for the arguments may have been changed since
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
-            if getattr(self.args, "score_interval", 1) > 1 and self.args.mmel_loss != "none":
-                raise ValueError(
-                    f"score_interval is {self.args.score_interval}, but nothing tells when variants change; expected "
-                    "an augmenter or a VariantCollator, or an interval of 1."
-                )
+            check_interval(self.args, None)
             for callback in self._search_callbacks():
                 callback.collator = None  # that of an earlier training, with variants
             return super().get_train_dataloader()
@@ -187,15 +167,15 @@ class MMELTrainer(Trainer):
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)
         if self._is_sharded:
-            for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
-                if getattr(self.args, name) != stock:
-                    raise ValueError(
-                        f"{name} is {getattr(self.args, name)}, but under FSDP and DeepSpeed all processes have to "
-                        "make the same number of passes; leave it out, and take smaller batches with gradient "
-                        "accumulation where memory is short."
-                    )
+            check_passes_of_shards(self.args)
         self._epoch_callback.newest_collator = collator
-        self._prepare_search(collator)
+        for callback in self._search_callbacks():
+            callback.prepare(
+                self.train_dataset,
+                collator,
+                self._get_collator_with_removed_columns(collator.data_collator),
+                is_whole=not (self.is_fsdp_enabled or is_deepspeed_zero3_enabled()),
+            )
         # `Trainer` knows one collator for training and evaluation; only training is to see variants.
         # So with the columns that the augmenter reads, which the model's forward does not name.
         self._set_signature_columns_if_needed()
@@ -209,18 +189,6 @@ class MMELTrainer(Trainer):
 
     def _search_callbacks(self) -> list[GreedySearchCallback]:
         return [callback for callback in self.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)]
-
-    def _prepare_search(self, collator: VariantCollator) -> None:
-        """Tells a greedy search of what it is to find variants, and refuses what it cannot search."""
-        for callback in self._search_callbacks():
-            check_searchable(self.train_dataset)
-            if self.is_fsdp_enabled or is_deepspeed_zero3_enabled():
-                raise ValueError(
-                    "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; "
-                    "train without them, or with the candidates of the GreedySearch as the augmenter."
-                )
-            callback.collator = collator
-            callback.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
         """Examples in all micro-batches of an update and in all processes: what their losses are divided by."""
@@ -280,7 +248,7 @@ class MMELTrainer(Trainer):
             `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits are not the head's.
         """
         if VARIANT_MASK in inputs and model.training:
-            self._check_objective()
+            check_objective(self.args, self.compute_loss_func)
         if VARIANT_MASK in inputs and (not model.training or self.args.mmel_loss == "none"):
             inputs = originals(inputs)
         if VARIANT_MASK not in inputs and model.training and self._class_weights is not None:

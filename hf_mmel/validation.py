@@ -1,4 +1,4 @@
-"""Checks of model and data that refuse, before training starts, what would fail in the middle of it."""
+"""Checks of arguments, model and data that refuse, before training starts, what would fail in the middle of it."""
 
 from typing import Any
 
@@ -6,12 +6,71 @@ import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
 from .groups import IGNORE_INDEX, POSITIONS
+from .training_args import MMELTrainingArguments
 
 
 LABEL_COLUMNS = ("labels", "label", "label_ids")
+
+
+def check_source(augmenter: Any, variant_collator: Any, tokenizer: Any) -> None:
+    """
+    Raises a `ValueError` if there are two sources of variants, or no tokenizer for the one.
+    """
+    if augmenter is not None and variant_collator is not None:
+        raise ValueError("Both an augmenter and a VariantCollator are given; the collator has an augmenter already.")
+    if augmenter is not None and tokenizer is None:
+        raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
+
+
+def check_objective(args: TrainingArguments, compute_loss_func: Any) -> None:
+    """
+    Raises a `TypeError` or a `ValueError` if the arguments leave open how groups are to be trained on.
+    """
+    if not isinstance(args, MMELTrainingArguments):
+        raise TypeError(
+            f"args is a {type(args).__name__}, which says nothing of the objective; to train on variants pass "
+            "hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
+        )
+    args.check_objective()
+    if compute_loss_func is not None:
+        raise ValueError(
+            "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave out "
+            "compute_loss_func, or the variants."
+        )
+
+
+def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None:
+    """
+    Raises a `ValueError` if scores were to be kept longer or shorter than variants, which are drawn anew every
+    `epochs_per_draw` epochs; `None` where nothing tells when.
+    """
+    interval = getattr(args, "score_interval", 1)
+    if epochs_per_draw is None and interval > 1 and args.mmel_loss != "none":
+        raise ValueError(
+            f"score_interval is {interval}, but nothing tells when variants change; expected an augmenter or a "
+            "VariantCollator, or an interval of 1."
+        )
+    if epochs_per_draw not in (None, interval):
+        raise ValueError(
+            f"score_interval is {interval}, but the epochs_per_draw of the VariantCollator is {epochs_per_draw}; "
+            "expected the same: scores hold as long as variants are kept."
+        )
+
+
+def check_passes_of_shards(args: MMELTrainingArguments) -> None:
+    """
+    Raises a `ValueError` if processes that shard a model were to make passes of their own.
+    """
+    for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
+        if getattr(args, name) != stock:
+            raise ValueError(
+                f"{name} is {getattr(args, name)}, but under FSDP and DeepSpeed all processes have to make the same "
+                "number of passes; leave it out, and take smaller batches with gradient accumulation where memory is "
+                "short."
+            )
 
 
 def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
