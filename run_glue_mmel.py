@@ -24,9 +24,10 @@ from transformers import (
     EvalPrediction,
     PretrainedConfig,
     PreTrainedTokenizerBase,
+    TrainerState,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
 from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
@@ -34,6 +35,7 @@ from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command.data import encode_splits, find_text_columns
 from hf_mmel.command.dry_run import dry_run
+from hf_mmel.command.earlier import Earlier, begin, find_earlier
 from hf_mmel.command.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.command.labels import Labels, find_labels
@@ -41,7 +43,7 @@ from hf_mmel.command.metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.run_args import RunArguments
-from hf_mmel.command.seeds import SEEDS_FILE, SeedResults, arguments_of, remove_checkpoints
+from hf_mmel.command.seeds import SeedResults, arguments_of
 from hf_mmel.command.splits import load_splits
 from hf_mmel.command.usage import UsageError, usage_errors
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
@@ -84,10 +86,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     model_args, *_, run_args, training_args = args
     set_up_logging(training_args)
     seeds = open_seeds(args) if run_args.seeds is not None else None
-    checkpoint = find_checkpoint(training_args, model_args.overwrite_output_dir) if seeds is None else None
+    earlier = find_earlier(training_args, model_args.overwrite_output_dir, options) if seeds is None else Earlier()
     with usage_errors(HubError, ValueError):  # before hours of training
         check_tokens(token=model_args.token, hub_token=training_args.hub_token)
-        check_seen_by_all(checkpoint)
+        check_seen_by_all(earlier.folder)
         if not run_args.dry_run:
             open_repository(training_args)
     if run_args.dry_run:
@@ -95,7 +97,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     elif seeds is not None:
         metrics = run_seeds(seeds, options, args)
     else:
-        metrics = run(args, prepare(args), checkpoint, options)
+        metrics = run(args, prepare(args), earlier, options)
     end_processes()
     return metrics
 
@@ -128,15 +130,18 @@ def prepare(args: Arguments) -> Prepared:
     return Prepared(config, labels, tokenizer, encoded, collator, compute_metrics, augmenter)
 
 
-def run(args: Arguments, prepared: Prepared, checkpoint: str | None, options: list[str]) -> dict[str, float]:
-    """Trains, evaluates, predicts and pushes with one seed; `options` are those that the model card tells."""
+def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str]) -> dict[str, float]:
+    """Trains, evaluates, predicts and pushes with one seed; `options` are those that the run can be repeated from."""
     model_args, data_args, _, run_args, training_args = args
     config, labels, tokenizer, encoded, collator, compute_metrics, augmenter = prepared
-    if augmenter is not None and training_args.should_save:
-        save_augmenter(augmenter, training_args.output_dir)
+    is_trained = earlier.metrics is not None
+    if training_args.do_train and training_args.should_save and not is_trained:
+        begin(Path(training_args.output_dir), options, model_args.overwrite_output_dir and earlier.folder is None)
+        if augmenter is not None:
+            save_augmenter(augmenter, training_args.output_dir)
 
     set_seed(training_args.seed)  # before the new head of the model is drawn
-    model = load_model(model_args, config)
+    model = load_model(model_args, config, earlier.folder if is_trained else None)
     evaluation = [encoded[split] for split in data_args.task.validation_splits if split in encoded]
     with usage_errors(ValueError, TypeError):
         trainer = MMELTrainer(
@@ -156,9 +161,7 @@ def run(args: Arguments, prepared: Prepared, checkpoint: str | None, options: li
 
     metrics = {}
     if training_args.do_train:
-        if model_args.overwrite_output_dir and checkpoint is None and training_args.should_save:
-            remove_checkpoints(Path(training_args.output_dir))
-        metrics |= train(trainer, checkpoint)
+        metrics |= train(trainer, earlier)
     if training_args.do_eval:
         metrics |= evaluate_splits(trainer, evaluation)
     if training_args.do_predict:
@@ -187,8 +190,8 @@ def run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[s
     def run_one(seed: int) -> dict[str, float]:
         of_seed = [*options, "--seed", str(seed), "--output_dir", str(seeds.folder(seed))]
         with usage_errors(ValueError):
-            check_seen_by_all(checkpoint := seeds.checkpoint(seed))
-        return run(parse_arguments(of_seed), prepared, checkpoint, of_seed)
+            check_seen_by_all((earlier := seeds.earlier(seed)).folder)
+        return run(parse_arguments(of_seed), prepared, earlier, of_seed)
 
     seeds.run(run_one)
     if args[-1].process_index == 0:
@@ -241,29 +244,6 @@ def set_up_logging(training_args: MMELTrainingArguments) -> None:
     transformers.utils.logging.set_verbosity(level)
 
 
-def find_checkpoint(training_args: MMELTrainingArguments, overwrite: bool) -> str | None:
-    """The checkpoint to go on from, if any. A finished model is not overwritten unasked."""
-    output_dir, checkpoint = Path(training_args.output_dir), training_args.resume_from_checkpoint
-    if output_dir.exists() and not output_dir.is_dir():
-        raise UsageError(f"output_dir is {str(output_dir)!r}, which is a file; expected a folder.")
-    if training_args.do_train and checkpoint is not None and not Path(checkpoint, "trainer_state.json").is_file():
-        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
-    if not training_args.do_train or overwrite:
-        return checkpoint
-    if (output_dir / SEEDS_FILE).exists():
-        raise UsageError(f"{output_dir} holds the results of --seeds; choose another --output_dir, or pass --seeds.")
-    if checkpoint is None and output_dir.is_dir():
-        checkpoint = get_last_checkpoint(training_args.output_dir)
-        if checkpoint is not None:
-            logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", checkpoint)
-        elif (output_dir / "config.json").exists():
-            raise UsageError(
-                f"{output_dir} holds a trained model already; choose another --output_dir, or pass "
-                "--overwrite_output_dir to train again and replace it."
-            )
-    return checkpoint
-
-
 def build_augmenter(
     augmenter_args: AugmenterArguments,
     training_args: MMELTrainingArguments,
@@ -297,13 +277,17 @@ def save_augmenter(augmenter: Augmenter, output_dir: str) -> None:
     path.write_text(json.dumps(augmenter.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
-def train(trainer: MMELTrainer, checkpoint: str | None) -> dict[str, float]:
-    metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+def train(trainer: MMELTrainer, earlier: Earlier) -> dict[str, float]:
+    """Trains, or takes up what a finished training has left."""
+    if earlier.metrics is not None:
+        trainer.state = TrainerState.load_from_json(str(Path(earlier.folder, TRAINER_STATE_NAME)))
+        return earlier.metrics
+    metrics = trainer.train(resume_from_checkpoint=earlier.folder).metrics
     metrics["train_samples"] = len(trainer.train_dataset)
     trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
-    trainer.log_metrics("train", metrics)
-    trainer.save_metrics("train", metrics)
     trainer.save_state()
+    trainer.log_metrics("train", metrics)
+    trainer.save_metrics("train", metrics)  # last, for it is by this that a training is known to be finished
     return metrics
 
 

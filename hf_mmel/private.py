@@ -20,6 +20,17 @@ def without_tokens(text: str) -> str:
     return _TOKEN.sub("<token>", text)
 
 
+def without_token_options(options: Sequence[str]) -> list[str]:
+    """The options, `--name value` or `--name=value`, without those of tokens and their values."""
+    kept, skips = [], False
+    for option in options:
+        if option.startswith("--"):
+            skips = bool(_TOKEN_OPTION.fullmatch(option.partition("=")[0]))
+        if not skips:
+            kept.append(without_tokens(option))
+    return kept
+
+
 def without_folders(text: str) -> str:
     """The text with the last part of each absolute path in its place; relative ones that climb are cut, too."""
     if _is_elsewhere(text):
@@ -57,14 +68,12 @@ def command_line(program: str, options: Sequence[str]) -> str:
         program (`str`): What is run.
         options (`Sequence[str]`): Its options, `--name value` or `--name=value`.
     """
-    lines, skips = [[*shlex.split(program)]], False
-    for option in options:
+    lines = [[*shlex.split(program)]]
+    for option in without_token_options(options):
         name, equals, value = option.partition("=")
         if option.startswith("--"):
-            skips = bool(_TOKEN_OPTION.fullmatch(name))
-            if not skips:
-                lines.append([name + equals + without_folders(value)])
-        elif not skips:
+            lines.append([name + equals + without_folders(value)])
+        else:
             lines[-1].append(without_folders(option))
     return without_tokens(" \\\n    ".join(shlex.join(line) for line in lines))
 

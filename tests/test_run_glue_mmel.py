@@ -187,8 +187,46 @@ def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys)
 def test_a_trained_model_is_not_overwritten_unasked(run, files):
     run(*files, "--do_train")
     with pytest.raises(run_glue_mmel.UsageError, match=r"holds a trained model already.*--overwrite_output_dir"):
-        run(*files, "--do_train")
+        run(*files, "--do_train", "--seed", 1)
     run(*files, "--do_train", "--overwrite_output_dir")
+
+
+@pytest.mark.parametrize("save_strategy", ["no", "steps"])
+def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_path, monkeypatch, save_strategy):
+    options = [*files, "--do_train", "--do_eval", "--learning_rate", 0.1, "--save_strategy", save_strategy]
+    monkeypatch.setattr("run_glue_mmel.evaluate_splits", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # the run is ended over its evaluation
+        run(*options)
+    monkeypatch.undo()
+    trained = (tmp_path / "out" / "model.safetensors").read_bytes()
+    monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *_: 1 / 0)
+    monkeypatch.setattr("run_glue_mmel.build_augmenter", lambda *_: None)
+    metrics = run(*options)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == trained
+    monkeypatch.undo()
+    monkeypatch.setattr("run_glue_mmel.build_augmenter", lambda *_: None)
+    of_model = run(*files, "--do_eval", "--model_name_or_path", tmp_path / "out", out="evaluated")
+    assert metrics["eval_loss"] == of_model["eval_loss"]
+    assert metrics["train_loss"] == results(tmp_path, "train")["train_loss"] > 0
+    assert metrics.items() == results(tmp_path, "all").items()
+
+
+def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_path, monkeypatch):
+    options = [*files, "--do_train"]
+    run(*options)
+    monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(*options, "--overwrite_output_dir")
+    with pytest.raises(run_glue_mmel.UsageError, match="holds a trained model already"):
+        run(*options)
+
+
+def test_the_options_are_kept_without_tokens(run, files, tmp_path):
+    run(*files, "--do_train", "--token", "hf_abcdefghijkl", "--hub_token=hf_abcdefghijkl")
+    options = json.loads((tmp_path / "out" / "options.json").read_text())
+    assert not any("token" in option or "hf_abc" in option for option in options)
+    *_, training_args = run_glue_mmel.parse_arguments(options)
+    assert training_args.max_steps == 3 and training_args.output_dir == str(tmp_path / "out")
 
 
 def test_only_the_first_examples_are_used(run, write, tmp_path):

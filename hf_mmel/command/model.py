@@ -72,14 +72,18 @@ def name_classes(config: PretrainedConfig, labels: Labels, model_args: ModelArgu
         config.label2id = {name: i for i, name in enumerate(labels.names)}
 
 
-def load_model(model_args: ModelArguments, config: PretrainedConfig) -> PreTrainedModel:
+def load_model(model_args: ModelArguments, config: PretrainedConfig, trained: str | None = None) -> PreTrainedModel:
+    """The classifier, with the weights of the folder `trained`, where that is given."""
+    options = model_args.hub_options if trained is None else {}
     with usage_errors(OSError, ValueError):
-        return AutoModelForSequenceClassification.from_pretrained(
-            model_args.model_name_or_path,
+        model = AutoModelForSequenceClassification.from_pretrained(
+            trained or model_args.model_name_or_path,
             config=config,
             ignore_mismatched_sizes=model_args.ignore_mismatched_sizes,
-            **model_args.hub_options,
+            **options,
         )
+    model.config.name_or_path = model_args.model_name_or_path  # what it was made of, which the model card tells
+    return model
 
 
 def shape_of_model(model_args: ModelArguments, config: PretrainedConfig) -> PreTrainedModel:

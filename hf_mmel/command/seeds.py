@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,16 +13,16 @@ from typing import Any
 import numpy as np
 from accelerate.utils.memory import clear_device_cache
 from transformers import TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+from transformers.trainer_utils import get_last_checkpoint
 
 from ..distributed import gathered
+from .earlier import SEEDS_FILE, Earlier, forget, left_in
 from .metrics import OF_NUMBERS
 from .usage import UsageError
 
 
 logger = logging.getLogger(__name__)
 
-SEEDS_FILE = "seeds_results.json"
 # Arguments of place, reports and speed: two trainings that differ in these alone are the same.
 _WITHOUT_EFFECT = {
     *("seed", "seeds", "output_dir", "overwrite_output_dir", "dry_run", "resume_from_checkpoint"),
@@ -91,10 +90,9 @@ class SeedResults:
         """Where a seed is trained; `None` is none of them."""
         return self.output_dir if seed is None else self.output_dir / f"seed-{seed}"
 
-    def checkpoint(self, seed: int) -> str | None:
-        """The last checkpoint of a seed, if there is one to go on from."""
-        folder = self.folder(seed)
-        return get_last_checkpoint(str(folder)) if folder.is_dir() and not self.overwrite else None
+    def earlier(self, seed: int) -> Earlier:
+        """Where a seed goes on: behind its training, if that is finished, or from its last checkpoint."""
+        return Earlier() if self.overwrite else left_in(self.folder(seed))
 
     def run(self, train: Callable[[int], dict[str, float]]) -> None:
         """
@@ -108,7 +106,7 @@ class SeedResults:
         """
         if self.overwrite and self.args.should_save:
             for folder in self.output_dir.glob("seed-*"):  # which a later command would go on from
-                remove_checkpoints(folder)
+                forget(folder)
         for seed in self.unfinished:
             self._write()  # so that the folder is known for what it is
             try:
@@ -149,6 +147,8 @@ class SeedResults:
         elif scores:
             metric = "eval_combined_score" if "eval_combined_score" in scores else scores[0]
         if metric not in values:
+            if metric is not None:
+                logger.warning("There is no %s, so no seed is called the best; the scores are %s.", metric, scores)
             return None
         less_is_better = self.args.greater_is_better is False or metric.removeprefix("eval_") in OF_NUMBERS
         ranks = np.array(values[metric]) * (-1 if less_is_better else 1)
@@ -204,12 +204,6 @@ class SeedResults:
 def _is_trained(folder: Path) -> bool:
     """Whether a folder holds a model or a checkpoint."""
     return folder.is_dir() and ((folder / "config.json").exists() or get_last_checkpoint(str(folder)) is not None)
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Removes the checkpoints of an earlier training, so that none is gone on from as if it were of a later one."""
-    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-[0-9]*"):
-        shutil.rmtree(checkpoint)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -61,12 +61,20 @@ def test_the_least_error_is_the_best(open_seeds):
     assert results.best() == ("eval_mse", 3)
 
 
+def test_an_unknown_metric_for_the_best_seed_is_told_of(open_seeds, train, caplog):
+    results = open_seeds(1, 2, metric_for_best_model="acuracy")
+    train(results)
+    assert results.best() is None and "There is no eval_acuracy" in caplog.text
+
+
 def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
     """Not even after an interruption, when the command comes again without the wish to overwrite."""
     results = open_seeds(1, 2)
     for seed in (1, 2):
         (results.folder(seed) / "checkpoint-9").mkdir(parents=True)
-        assert results.checkpoint(seed) is not None
+        assert results.earlier(seed).folder is not None
+    (results.folder(2) / "train_results.json").write_text("{}")
+    assert results.earlier(2).metrics is not None
 
     def fails(seed):
         raise RuntimeError("out of memory")
@@ -74,7 +82,7 @@ def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
     overwriting = open_seeds(1, 2, lr=0.2, overwrite=True)
     with pytest.raises(RuntimeError):
         overwriting.run(fails)
-    assert [open_seeds(1, 2, lr=0.2).checkpoint(seed) for seed in (1, 2)] == [None, None]
+    assert [open_seeds(1, 2, lr=0.2).earlier(seed) for seed in (1, 2)] == [(None, None)] * 2
 
 
 def test_damaged_results_are_named(open_seeds, train, tmp_path):

@@ -1,0 +1,123 @@
+"""What an earlier run of the command has left in an output folder, and how a run goes on from it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from transformers import TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+
+from ..distributed import gathered
+from ..private import without_token_options
+from .usage import UsageError
+
+
+logger = logging.getLogger(__name__)
+
+SEEDS_FILE = "seeds_results.json"
+OPTIONS_FILE = "options.json"
+TRAIN_RESULTS = "train_results.json"
+
+
+class Earlier(NamedTuple):
+    """
+    Where a training goes on.
+
+    Attributes:
+        folder (`str`, *optional*): The checkpoint to resume from, or the folder of a training that is finished.
+        metrics (`dict[str, float]`, *optional*): Those of the finished training, whose model is not trained again.
+    """
+
+    folder: str | None = None
+    metrics: dict[str, float] | None = None
+
+
+def left_in(folder: Path) -> Earlier:
+    """What a training has left in its folder, as process 0 sees it."""
+    checkpoint, metrics = None, _read(folder / TRAIN_RESULTS)
+    if metrics is None and folder.is_dir():
+        checkpoint = get_last_checkpoint(str(folder))
+    return gathered(Earlier(checkpoint if metrics is None else str(folder), metrics))[0]
+
+
+def find_earlier(args: TrainingArguments, overwrite: bool, options: Sequence[str]) -> Earlier:
+    """
+    Where the run of these options goes on. A finished model is not overwritten unasked.
+
+    Args:
+        args ([`~transformers.TrainingArguments`]): Those of the run.
+        overwrite (`bool`): Whether to begin anew.
+        options (`Sequence[str]`): The options of the command: where the same have finished a training, that is done.
+
+    Raises:
+        `UsageError`: if there is another training, or no checkpoint where one is named.
+    """
+    folder, checkpoint = Path(args.output_dir), args.resume_from_checkpoint
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"output_dir is {str(folder)!r}, which is a file; expected a folder.")
+    if args.do_train and checkpoint is not None and not Path(checkpoint, TRAINER_STATE_NAME).is_file():
+        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
+    if not args.do_train or overwrite:
+        return Earlier(checkpoint)
+    if (folder / SEEDS_FILE).exists():
+        raise UsageError(f"{folder} holds the results of --seeds; choose another --output_dir, or pass --seeds.")
+    if checkpoint is not None:
+        return Earlier(checkpoint)
+    earlier = left_in(folder)
+    if earlier.metrics is not None:
+        if gathered(_read(folder / OPTIONS_FILE))[0] == without_token_options(options):
+            logger.warning("The training in %s is finished; going on with what comes after it.", folder)
+            return earlier
+        earlier = Earlier(get_last_checkpoint(str(folder)) if _asks_for_more(args, folder) else None)
+    if earlier.folder is not None:
+        logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", earlier.folder)
+        return earlier
+    if (folder / "config.json").exists():
+        raise UsageError(
+            f"{folder} holds a trained model already; choose another --output_dir, or pass --overwrite_output_dir to "
+            f"train again and replace it. To evaluate it or to predict with it pass --model_name_or_path {folder}, "
+            "and leave out --do_train."
+        )
+    return earlier
+
+
+def begin(folder: Path, options: Sequence[str], overwrite: bool) -> None:
+    """
+    Writes the options, from which a run can be repeated, and has an earlier training neither gone on from, if it is to
+    be overwritten, nor taken for this one, when it has been finished.
+    """
+    if overwrite:
+        forget(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TRAIN_RESULTS).unlink(missing_ok=True)
+    text = json.dumps(without_token_options(options), indent=2, ensure_ascii=False)
+    (folder / OPTIONS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def forget(folder: Path) -> None:
+    """Removes what an earlier training would be gone on from, as if it were a later one."""
+    (folder / TRAIN_RESULTS).unlink(missing_ok=True)
+    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-[0-9]*"):
+        shutil.rmtree(checkpoint)
+
+
+def _asks_for_more(args: TrainingArguments, folder: Path) -> bool:
+    """Whether a run asks for more steps than the finished training has made."""
+    state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    if args.max_steps > 0:
+        return args.max_steps > state.global_step
+    return args.num_train_epochs > state.num_train_epochs
+
+
+def _read(file: Path) -> dict | list | None:
+    """What a JSON file holds; `None` where there is none, or the run that wrote it was ended over it."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
