@@ -298,6 +298,7 @@ def mirror(tmp_path):
     two, three = ClassLabel(names=["no", "yes"]), ClassLabel(names=["entailment", "neutral", "contradiction"])
     tasks = {
         "mrpc": (pair, two, ["train", "validation", "test"]),
+        "sst2": ({"sentence": "the film was good ."}, two, ["train", "validation", "test"]),
         "rte": (pair, ClassLabel(names=["entailment", "not_entailment"]), ["train", "validation", "test"]),
         "stsb": (pair, Value("float32"), ["train", "validation", "test"]),
         "mnli": (mnli, three, ["train", *(f"{s}_{m}matched" for s in ("validation", "test") for m in ("", "mis"))]),

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from augmenters import make_masked_lm
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 
@@ -45,43 +44,6 @@ def test_the_augmenter_snippet_gives_what_its_comments_say(wordnet_of_the_fixtur
     augmenter = names["augmenter"]
     variants = augmenter.variants(tokenizer("A wonderful movie."), num_variants=4, seed=0)
     assert len(variants) == 4 and all(set(variant) == set(tokenizer("a")) for variant in variants)
-
-
-def test_the_masked_lm_snippet_makes_the_candidates_of_the_data_set(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
-    make_masked_lm(tokenizer).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    _, code = blocks("python")
-    rows = Dataset.from_list([dict(tokenizer(text)) for text in SENTENCES])
-    names = {"tokenizer": tokenizer, "train_dataset": rows}
-    exec(code.replace("google-bert/bert-base-uncased", str(tmp_path)), names)
-    assert len(names["augmenter"]._table) == len(SENTENCES)
-
-
-def test_the_snippets_of_the_guide_to_augmenters_run(wordnet_of_the_fixtures, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
-    model = make_masked_lm(tokenizer)
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    examples = [dict(tokenizer(text)) for text in SENTENCES]
-    names = {
-        "tokenizer": tokenizer,
-        "list_of_examples": examples,
-        "list_of_seeds": list(range(len(examples))),
-        "flat_ids": [token for example in examples for token in example["input_ids"]],
-        "lengths": [len(example["input_ids"]) for example in examples],
-        "wordnet": augment.LexiconSubstitution(tokenizer, WORDS),
-        "masked_lm": augment.MaskedLMSubstitution(tokenizer, model, keep_inflection=False),
-        "model": str(tmp_path),
-        "dataset": Dataset.from_list(examples),
-        "train_dataset": Dataset.from_list(examples),
-    }
-    guide = (ROOT / "docs" / "augment.md").read_text(encoding="utf-8")
-    snippets = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
-    assert len(snippets) >= 5
-    for code in snippets:
-        exec(code.replace("google-bert/bert-base-uncased", str(tmp_path)), names)
-    assert len(names["dataset"][0]["variants"]) == 4 and len(names["augmenter"]._table) == len(examples)
 
 
 def test_the_table_of_arguments_is_that_of_the_class():
