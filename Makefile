@@ -17,6 +17,7 @@ slow: wordnet
 style: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m docs.build_api
 
 quality: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -65,8 +65,8 @@ class VariantCollator:
     Raises:
         `TypeError`: if the augmenter is none, or cannot tell where tokens went.
         `ValueError`: if `num_variants` or `epochs_per_draw` is below 1, if the augmenter's tokenizer has another
-        vocabulary, if the augmenter makes another number of variants, or if an example has no `input_ids` or an answer
-        outside them.
+            vocabulary, if the augmenter makes another number of variants, or if an example has no `input_ids` or an
+            answer outside them.
 
     Example:
 

@@ -23,11 +23,13 @@ from transformers import AutoModelForSequenceClassification
 import augment.__main__
 import run_glue_mmel
 from augment import LexiconSubstitution
+from docs import build_api
 
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "accelerate" / "README.md"]
-LANGUAGES = {"bash", "python", "diff", "json", "yaml", "bibtex", "html", ""}
+# Those of "py" are signatures; those of "pycon" are doctests.
+LANGUAGES = {"bash", "python", "diff", "json", "bibtex", "py", "pycon", ""}
 ENCODERS = ("bert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2")
 MASKED_LMS = ("google-bert/bert-base-uncased",)
 # What stands for `...` in a command.
@@ -219,3 +221,12 @@ def test_the_snippets_of_a_page_run_in_their_order(shell, names, page):
 def test_all_blocks_of_a_page_are_of_languages_that_are_tested(page):
     assert {language for language, _ in blocks(page)} <= LANGUAGES
     assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks(page))
+
+
+def test_the_api_reference_is_that_of_the_docstrings():
+    page = build_api.page()
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == page, "run python -m docs.build_api"
+    headings = {title.lower().replace(".", "") for title in re.findall(r"^#+ `(.+)`$", page, flags=re.MULTILINE)}
+    assert set(re.findall(r"\]\(#(\w+)\)", page)) <= headings
+    for module in build_api.MODULES:
+        assert all(thing.__doc__ for thing in build_api.public(module).values())
