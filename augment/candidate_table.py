@@ -12,10 +12,8 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from .batch import Batch
 from .candidates import ranges
 from .fill_mask import default_device
 from .hashing import row_hashes
+from .whole_file import whole_file, write_json
 
 
 logger = logging.getLogger(__name__)
@@ -126,7 +125,7 @@ def make_table(
     if process == 0:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "manifest.json").exists():
-            _write_json(folder / "manifest.json", manifest)
+            write_json(folder / "manifest.json", manifest)
     gather(None)
     _check_shared(folder, gather((folder / "manifest.json").exists()))
     _check_manifest(folder, manifest)
@@ -170,7 +169,7 @@ def _make_parts(
         part = _read_part(path)
         if part is None or not np.array_equal(part["keys"], keys):
             count, entries = propose(rows.batch(share.start, share.stop))
-            with _whole_file(path) as file:
+            with whole_file(path) as file:
                 np.savez(file, keys=keys, count=count, entries=entries)
 
 
@@ -183,9 +182,9 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
             counts.append(part["count"])
     first = np.concatenate([[0], np.concatenate(counts).cumsum()])
     for name, array in (("keys.npy", np.concatenate(keys)), ("first.npy", first)):
-        with _whole_file(folder / name) as file:
+        with whole_file(folder / name) as file:
             np.save(file, array)
-    with _whole_file(folder / "entries.npy") as file:
+    with whole_file(folder / "entries.npy") as file:
         for i, path in enumerate(parts):
             with np.load(path) as part:
                 entries = part["entries"]
@@ -194,7 +193,7 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
                 np.lib.format.write_array_header_2_0(file, {**header, "shape": (int(first[-1]),)})
             file.write(entries.tobytes())
     checksums = {name: _checksum(folder / name) for name in _FILES}
-    _write_json(folder / "checksums.json", checksums)
+    write_json(folder / "checksums.json", checksums)
     for path in folder.glob("part-*.npz"):  # those of an interrupted launch of more or fewer processes, too
         path.unlink(missing_ok=True)
 
@@ -246,24 +245,6 @@ def _checksum(path: Path) -> int:
         while block := file.read(1 << 20):
             checksum = zlib.crc32(block, checksum)
     return checksum
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with _whole_file(path) as file:
-        file.write(json.dumps(value, indent=2).encode())
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator:
-    """A file to write, that is there once it is whole."""
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .hashing import run_hashes
+from .whole_file import whole_file
 
 
 _FORMAT = 2  # of the file; raise it when the meaning of an array changes
@@ -69,16 +68,8 @@ class Lexicon:
     def save(self, path: Path, fingerprint: str) -> None:
         """Writes the lexicon beside its fingerprint; a reader sees the whole file or none."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file, fingerprint=np.array(fingerprint), **{f.name: getattr(self, f.name) for f in fields(self)}
-                )
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as file:
+            np.savez(file, fingerprint=np.array(fingerprint), **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path, fingerprint: str) -> "Lexicon | None":

@@ -15,6 +15,7 @@ import numpy as np
 from .batch import Batch
 from .candidates import ranges
 from .randomness import mix
+from .whole_file import whole_file
 
 
 Variant = tuple[tuple[int, int, tuple[int, ...]], ...]  # swaps as (start, stop, new), from left to right
@@ -118,9 +119,8 @@ class SharedTable:
         if not self._folder.exists():
             self._folder.mkdir(mode=0o700)
             weakref.finalize(self, _remove, self._folder, os.getpid())
-        temporary = self._folder / f"{uuid.uuid4()}.npz"
-        np.savez(temporary, **vars(table))
-        os.replace(temporary, self._path)
+        with whole_file(self._path) as file:
+            np.savez(file, **vars(table))
 
     def read(self) -> VariantTable | None:
         """The table of now, `None` before there is one."""

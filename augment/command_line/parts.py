@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..whole_file import write_json
 from .formats import WRITERS
 from .tables import Row
 
@@ -55,7 +56,7 @@ class Parts:
         """Makes the file of its parts, and removes them."""
         whole = self.folder / f"whole{self.path.suffix}"
         self._writer.join([self._part(i) for i in range(self.num_parts)], whole)
-        os.replace(whole, self.path)
+        os.replace(whole, self.path)  # what an interruption leaves of it goes with the folder
         shutil.rmtree(self.folder)
 
     def _part(self, number: int) -> Path:
@@ -66,10 +67,7 @@ class Parts:
         return self.folder / "manifest.json"
 
     def _save_manifest(self) -> None:
-        temporary = self.folder / "manifest.tmp"
-        content = {"making": self.making, "num_parts": self.num_parts, "counts": self.counts}
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        os.replace(temporary, self._manifest)
+        write_json(self._manifest, {"making": self.making, "num_parts": self.num_parts, "counts": self.counts})
 
     def _resume(self) -> None:
         try:

@@ -13,6 +13,8 @@ from transformers import TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
+from augment.whole_file import write_json
+
 from ..distributed import gathered
 from ..private import without_token_options
 from .usage import UsageError
@@ -96,8 +98,7 @@ def begin(folder: Path, options: Sequence[str], overwrite: bool) -> None:
         forget(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TRAIN_RESULTS).unlink(missing_ok=True)
-    text = json.dumps(without_token_options(options), indent=2, ensure_ascii=False)
-    (folder / OPTIONS_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / OPTIONS_FILE, without_token_options(options))
 
 
 def forget(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 from accelerate.utils.memory import clear_device_cache
 from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
+
+from augment.whole_file import write_json
 
 from ..distributed import gathered
 from .earlier import SEEDS_FILE, Earlier, forget, left_in
@@ -173,10 +174,10 @@ class SeedResults:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         results: dict[str, Any] = {"arguments": self.arguments, "seeds": self.metrics}
         if not self.unfinished:
-            _write(self.output_dir / "all_results.json", self.summary())
+            write_json(self.output_dir / "all_results.json", self.summary())
             if (best := self.best()) is not None:
                 results |= {"metric": best[0], "best_seed": best[1]}
-        _write(self.output_dir / SEEDS_FILE, results)
+        write_json(self.output_dir / SEEDS_FILE, results)
 
     def _values(self) -> dict[str, list[float]]:
         """The values of each metric that all seeds have, in the order of the seeds."""
@@ -204,10 +205,3 @@ class SeedResults:
 def _is_trained(folder: Path) -> bool:
     """Whether a folder holds a model or a checkpoint."""
     return folder.is_dir() and ((folder / "config.json").exists() or get_last_checkpoint(str(folder)) is not None)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Writes JSON, so that the file is never found half written."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
