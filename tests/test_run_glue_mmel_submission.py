@@ -50,6 +50,17 @@ def test_without_the_diagnostics_a_warning_says_so(run, mirror, tmp_path, caplog
     assert "The submission will have no AX.tsv" in caplog.text
 
 
+def test_files_of_another_model_go_where_this_one_has_none(run, glue, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "glue.zip"
+    options = ["--task_name", "mnli", "--do_train", "--do_predict", "--glue_submission", path]
+    run(*glue, *options)
+    assert "AX.tsv" in contents(path)
+    monkeypatch.setattr("run_glue_mmel.load_diagnostics", lambda *args: {})  # as from a mirror that lacks them
+    run(*glue, *options, out="other")
+    assert contents(path).keys() == {"MNLI-m.tsv", "MNLI-mm.tsv"}
+    assert ", AX.tsv, " in capsys.readouterr().out
+
+
 def test_tasks_in_folders_of_their_own_fill_one_zip(run, mirror, tmp_path):
     path = tmp_path / "all" / "glue.zip"
     for task in ("rte", "stsb"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
+
+from augment.whole_file import whole_file
 
 from .args import DataArguments
 from .splits import load_splits
@@ -108,7 +109,8 @@ def submission_lines(task: str, outputs: np.ndarray, names: list[str] | None) ->
 
 def add_to_submission(path: Path, task: str, outputs: Sequence[np.ndarray], names: list[str] | None) -> list[str]:
     """
-    Writes the files of a task into a zip, in place of its earlier ones. Files of other tasks stay.
+    Writes the files of a task into a zip, in place of all its earlier ones: those of two models do not stand side by
+    side. Files of other tasks stay.
 
     Args:
         path (`Path`): The zip, made where it is not there.
@@ -121,13 +123,12 @@ def add_to_submission(path: Path, task: str, outputs: Sequence[np.ndarray], name
     files = {}
     if path.exists():
         with zipfile.ZipFile(path) as earlier:
-            files = {name: earlier.read(name) for name in earlier.namelist()}
+            others = [name for name in earlier.namelist() if name not in FORMATS[task].files]
+            files = {name: earlier.read(name) for name in others}
     for name, predictions in zip(FORMATS[task].files, outputs, strict=False):  # MNLI's without the diagnostics, maybe
         files[name] = "\n".join([*submission_lines(task, predictions, names), ""])
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.tmp")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             archive.writestr(name, files[name])
-    os.replace(unfinished, path)
     return [name for name in FILES if name not in files]
