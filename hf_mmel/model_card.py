@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import transformers
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+from transformers import TrainingArguments
 from transformers.modelcard import TrainingSummary, make_markdown_table
 
 from .charts import draw
@@ -47,6 +49,7 @@ SETTINGS = {
     "score_interval": "epochs for which variants are kept",
     "variant_chunk_size": "variants of each example in memory at once",
     "scoring_dropout": "dropout while variants are scored",
+    "scoring_bf16": "bfloat16 while variants are scored",
     "class_weights": "factors of the classes",
 }
 CITATION = """\
@@ -88,6 +91,7 @@ def write_model_card(
     summary = TrainingSummary.from_trainer(
         trainer, tags=list(dict.fromkeys(all_tags)), dataset_tags=[], dataset_args=[], dataset_metadata=[], **facts
     )
+    summary.hyperparameters |= _optimizer(trainer.args)
     data = _data_facts(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))
     scores = _numbers(_last_scores(trainer, data["split"]) if scores is None else scores)
     picture = _weights_picture(trainer.state.log_history)
@@ -114,8 +118,15 @@ def write_model_card(
 
 
 def _metadata(summary: TrainingSummary, data: Mapping[str, Any], scores: Scores) -> ModelCardData:
-    """What the Hub reads; results only where the data set has a name, since they are of no use without one."""
+    """
+    What the Hub reads. Results are there where the data set has a name, since they are of no use without one, and only
+    scores of a whole split, beside which those of others stand.
+    """
     tasks = _as_list(summary.tasks)
+    metrics = {
+        split: {METRIC_IDS.get(name, name): (name, value) for name, value in values.items() if name != "loss"}
+        for split, values in scores.items()
+    }
     results = [
         EvalResult(
             task_type=tasks[0],
@@ -123,15 +134,14 @@ def _metadata(summary: TrainingSummary, data: Mapping[str, Any], scores: Scores)
             dataset_name=data["name"],
             dataset_config=data["config"],
             dataset_split=split,
-            metric_type=METRIC_IDS.get(name, name),
+            metric_type=metric,
             metric_name=_title(name),
             metric_value=value,
         )
-        for split, values in scores.items()
-        for name, value in values.items()
-        if data["name"] and tasks
+        for split, values in metrics.items()
+        for metric, (name, value) in values.items()
+        if data["name"] and tasks and not _is_part(split)
     ]
-    metrics = [METRIC_IDS.get(name, name) for values in scores.values() for name in values if name != "loss"]
     return ModelCardData(
         language=summary.language,
         license=summary.license,
@@ -140,7 +150,7 @@ def _metadata(summary: TrainingSummary, data: Mapping[str, Any], scores: Scores)
         base_model=summary.finetuned_from if _is_repo_id(summary.finetuned_from) else None,
         tags=summary.tags,
         datasets=data["tags"] or None,
-        metrics=list(dict.fromkeys(metrics)) or None,
+        metrics=list(dict.fromkeys(metric for values in metrics.values() for metric in values)) or None,
         model_name=summary.model_name,
         eval_results=results or None,
     )
@@ -163,7 +173,12 @@ def _results(scores: Scores) -> str:
         for split, values in scores.items()
         for name, value in values.items()
     ]
-    return f"## Results\n\n{make_markdown_table(rows).rstrip()}" if rows else ""
+    if not rows:
+        return ""
+    text = f"## Results\n\n{make_markdown_table(rows).rstrip()}"
+    if any(map(_is_part, scores)):
+        text += "\n\nA split with a range in brackets was scored on that range of its examples alone."
+    return text
 
 
 def _method(settings: Mapping[str, Any]) -> str:
@@ -215,7 +230,7 @@ def _weights_picture(log_history: list[dict[str, float]]) -> str | None:
 
 
 def _training(summary: TrainingSummary, command: str | None) -> str:
-    rows = [{"Hyperparameter": name, "Value": value} for name, value in (summary.hyperparameters or {}).items()]
+    rows = [{"Hyperparameter": name, "Value": value} for name, value in summary.hyperparameters.items()]
     text = f"## Training\n\n{make_markdown_table(rows).rstrip()}"
     if summary.eval_lines:
         text += f"\n\n{make_markdown_table(summary.eval_lines).rstrip()}"
@@ -266,15 +281,37 @@ def _numbers(scores: Scores) -> Scores:
 
 
 def _settings(trainer: MMELTrainer, collator: VariantCollator | None) -> dict[str, Any]:
-    """The arguments of the objective as they were in force."""
-    settings = {name: getattr(trainer.args, name) for name in SETTINGS}
-    if settings["reweight_original"] is None:
-        settings["reweight_original"] = trainer.args.mmel_loss != "soft"
-    if collator is None:
-        del settings["num_variants"]
-    else:
-        settings["num_variants"] = collator.num_variants
-    return settings
+    """The arguments of the objective as they were in force, without those that had no effect."""
+    args = trainer.args
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    settings["num_variants"] = None if collator is None else collator.num_variants
+    if args.reweight_original is None:
+        settings["reweight_original"] = args.mmel_loss != "soft"
+    without_effect = {name for name, value in settings.items() if value is None}
+    if args.mmel_loss == "uniform":
+        without_effect.add("lambda_p")
+    if args.mmel_loss != "soft":
+        without_effect |= {"lambda_t", "soft_label_gradient"}
+    if args.variant_backward == "full":
+        without_effect |= {"variant_backward_count", "score_interval"}
+        if args.variant_chunk_size is None:  # else the groups that are cut are scored
+            without_effect |= {"scoring_dropout", "scoring_bf16"}
+    return {name: value for name, value in settings.items() if name not in without_effect}
+
+
+def _optimizer(args: TrainingArguments) -> dict[str, Any]:
+    """The optimizer by its name, and those of its arguments that are not the usual ones."""
+    optimizer = {"optimizer": getattr(args.optim, "value", args.optim)}
+    names = ["optim_args", "weight_decay", "max_grad_norm"]
+    if "adam" in optimizer["optimizer"]:
+        names += ["adam_beta1", "adam_beta2", "adam_epsilon"]
+    usual = {field.name: field.default for field in fields(args)}
+    return optimizer | {name: getattr(args, name) for name in names if getattr(args, name) != usual[name]}
+
+
+def _is_part(split: str) -> bool:
+    """Whether a split is named with a range, as `datasets` does: `validation[:100]`."""
+    return split.endswith("]")
 
 
 def _is_repo_id(name: str | None) -> bool:

@@ -62,20 +62,25 @@ def plain_config(config: Any, longest: int = 300) -> Any:
 
 def command_line(program: str, options: Sequence[str]) -> str:
     """
-    The command for readers, an option on each line: without tokens and their options, and without folders.
+    The command for readers, an option on each line: without tokens and their options, and without folders. Of an
+    option that is given more than once the last one is shown, which is the one that counts.
 
     Args:
         program (`str`): What is run.
         options (`Sequence[str]`): Its options, `--name value` or `--name=value`.
     """
-    lines = [[*shlex.split(program)]]
+    line = shlex.split(program)
+    lines = {"": line}
     for option in without_token_options(options):
         name, equals, value = option.partition("=")
         if option.startswith("--"):
-            lines.append([name + equals + without_folders(value)])
+            line = [name + equals + without_folders(value)]
+            key = name.replace("-", "_").removeprefix("__").removeprefix("no_")
+            lines.pop(key, None)  # the last one stands in its own place
+            lines[key] = line
         else:
-            lines[-1].append(without_folders(option))
-    return without_tokens(" \\\n    ".join(shlex.join(line) for line in lines))
+            line.append(without_folders(option))
+    return without_tokens(" \\\n    ".join(shlex.join(line) for line in lines.values()))
 
 
 def _is_elsewhere(text: str) -> bool:

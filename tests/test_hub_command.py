@@ -12,6 +12,8 @@ from huggingface_hub import HfApi, ModelCard
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
 import run_glue_mmel
+from hf_mmel.command.args import DataArguments
+from hf_mmel.command.hub import data_facts
 from run_glue_mmel import UsageError
 
 
@@ -69,6 +71,36 @@ def test_a_run_ends_with_a_repository_that_tells_of_it(hub, options, tmp_path):
     command = card.text.split("```bash\n")[1].split("\n```")[0]
     assert "--train_file reviews.json" in command and "--hub_private_repo true" in command
     assert "token" not in command and str(tmp_path) not in card.content
+
+
+@pytest.mark.parametrize(("limit", "told"), [(3, "validation[:3]"), (100, "validation")])
+def test_scores_of_the_first_rows_are_told_as_such(hub, options, limit, told):
+    run_glue_mmel.main([*options, "--hub_token", TOKEN, "--max_eval_samples", str(limit)])
+    card = ModelCard(hub.repositories["me/out"].files()["README.md"].decode())
+    assert f"| {told} | Accuracy |" in card.text
+    results = [(result.metric_type, result.dataset_split) for result in card.data.eval_results or []]
+    assert results == ([("accuracy", "validation")] if told == "validation" else [])
+
+
+def test_only_data_of_the_hub_has_its_address(tmp_path):
+    of_hub = {"dataset": "GLUE RTE", "dataset_tags": "nyu-mll/glue", "dataset_args": "rte"}
+    assert data_facts(DataArguments(task_name="rte")) == of_hub
+    assert data_facts(DataArguments(task_name="rte", dataset_name="me/glue")) == {**of_hub, "dataset_tags": "me/glue"}
+    copy = data_facts(DataArguments(task_name="rte", dataset_name=str(tmp_path)))
+    assert copy == {"dataset": "GLUE RTE (local copy)", "dataset_tags": None, "dataset_args": None}
+    assert data_facts(DataArguments(dataset_name=str(tmp_path)))["dataset_tags"] is None
+
+
+def test_data_without_a_validation_split_is_told_to_be_scored_on_its_test_split(hub, options, tmp_path):
+    (tmp_path / "reviews").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "reviews" / f"{split}.json").write_text((tmp_path / "reviews.json").read_text())
+    files = options.index("--train_file")
+    options = [*options[:files], *options[files + 4 :], "--dataset_name", str(tmp_path / "reviews")]
+    run_glue_mmel.main([*options, "--hub_token", TOKEN])
+    card = ModelCard(hub.repositories["me/out"].files()["README.md"].decode())
+    (result,) = card.data.eval_results
+    assert (result.dataset_name, result.dataset_split) == ("reviews", "test")
 
 
 def test_a_file_of_arguments_is_told_as_options(hub, options, tmp_path):

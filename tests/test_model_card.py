@@ -50,6 +50,38 @@ def test_the_objective_is_told_as_it_was_in_force(trained):
     assert "learning_rate" in told and all(f"- {name} " in card.text for name in ("hf_mmel", "torch", "transformers"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "told", "untold"),
+    [
+        (
+            {"mmel_loss": "hard"},
+            {"lambda_p", "reweight_original", "variant_backward"},
+            {"lambda_t", "soft_label_gradient", "variant_backward_count", "score_interval", "class_weights"},
+        ),
+        ({"mmel_loss": "soft"}, {"lambda_p", "lambda_t", "soft_label_gradient"}, {"variant_chunk_size"}),
+        ({"mmel_loss": "uniform"}, {"num_variants", "reweight_original"}, {"lambda_p", "lambda_t"}),
+        (
+            {"variant_backward": "sample", "variant_chunk_size": 2, "score_interval": 2, "scoring_bf16": True},
+            {"variant_backward_count", "variant_chunk_size", "score_interval", "scoring_dropout", "scoring_bf16"},
+            {"class_weights"},
+        ),
+    ],
+    ids=["hard", "soft", "uniform", "few variants"],
+)
+def test_arguments_without_effect_are_left_out(trained, fields, told, untold):
+    rows = table(card_of(trained(**fields)))
+    assert told <= rows.keys() and not untold & rows.keys()
+    assert "None" not in rows.values()
+
+
+def test_the_optimizer_is_told_by_its_name_and_what_was_set(trained):
+    assert table(card_of(trained()))["optimizer"] == "adamw_torch_fused"
+    rows = table(card_of(trained(adam_beta2=0.98, weight_decay=0.01)))
+    assert (rows["adam_beta2"], rows["weight_decay"]) == ("0.98", "0.01") and "adam_beta1" not in rows
+    rows = table(card_of(trained(optim="sgd", adam_beta2=0.98)))
+    assert rows["optimizer"] == "sgd" and "adam_beta2" not in rows
+
+
 def test_variants_are_those_of_the_collator_where_one_is_given(trained, tokenizer, augmenter):
     collator = VariantCollator(tokenizer, augmenter, num_variants=5)
     assert table(card_of(trained(augmenter=None, data_collator=collator)))["num_variants"] == "5"
@@ -85,7 +117,6 @@ def test_the_hub_reads_the_scores_of_all_splits(trained):
         )  # fmt: skip
 
     expected = [
-        result("validation_matched", "loss", "Loss", 0.5),
         result("validation_matched", "accuracy", "Accuracy", 0.75),
         result("validation_mismatched", "pearsonr", "Pearson", 0.5),
     ]
@@ -94,16 +125,25 @@ def test_the_hub_reads_the_scores_of_all_splits(trained):
     assert name == "mine" and results == expected == card.data.eval_results
     assert metadata["datasets"] == ["nyu-mll/glue"] and metadata["metrics"] == ["accuracy", "pearsonr"]
     assert metadata["pipeline_tag"] == "text-classification" and metadata["library_name"] == "transformers"
-    assert "| validation_matched    | Accuracy | 0.75" in card.text
+    assert "| validation_matched    | Accuracy | 0.75" in card.text and "| Loss     | 0.5" in card.text
 
 
 def test_scores_are_those_of_the_latest_evaluation_by_default(trained):
     trainer = trained(eval_strategy="steps", eval_steps=1)
+    trainer.state.log_history[-1]["eval_accuracy"] = 0.5
     card = card_of(trainer, dataset="reviews")
     (result,) = card.data.eval_results
     assert (result.dataset_name, result.dataset_split) == ("reviews", "evaluation")
-    assert result.metric_value == trainer.state.log_history[-1]["eval_loss"]
+    assert (result.metric_type, result.metric_value) == ("accuracy", 0.5)
     assert "Validation Loss" in card.text  # of each step
+
+
+def test_scores_of_a_part_of_a_split_are_not_given_as_those_of_the_split(trained):
+    scores = {"validation[:10]": {"eval_accuracy": 0.9}, "test": {"eval_accuracy": 0.5}}
+    card = card_of(trained(), dataset="reviews", scores=scores)
+    assert [(result.dataset_split, result.metric_value) for result in card.data.eval_results] == [("test", 0.5)]
+    assert "| validation[:10] | Accuracy | 0.9" in card.text and "on that range of its examples alone" in card.text
+    assert "that range" not in card_of(trained(), dataset="reviews", scores={"test": {"eval_accuracy": 0.5}}).text
 
 
 def test_data_without_a_name_has_no_results_in_the_index(trained):
@@ -115,6 +155,7 @@ def test_data_sets_that_know_their_name_are_named(trained, dataset):
     trainer = trained()
     trainer.eval_dataset = Dataset(dataset.data, dataset.info.copy(), split="test")
     trainer.eval_dataset.info.dataset_name, trainer.eval_dataset.info.config_name = "glue", "rte"
+    trainer.state.log_history[-1]["eval_accuracy"] = 0.5
     (result,) = card_of(trainer).data.eval_results
     assert (result.dataset_name, result.dataset_config, result.dataset_split) == ("glue", "rte", "test")
     trainer.eval_dataset.info.dataset_name = trainer.eval_dataset.info.builder_name = "csv"  # as of a file

@@ -35,6 +35,11 @@ def test_a_command_keeps_everything_else():
     ]
 
 
+def test_an_option_given_twice_is_told_once_as_it_counts():
+    options = ["--seed", "1", "--hub_tags", "a", "b", "--do-train", "--seed=2", "--hub-tags", "c", "--no_do_train"]
+    assert command_line("run", options).split(" \\\n    ") == ["run", "--seed=2", "--hub-tags c", "--no_do_train"]
+
+
 def test_a_token_in_the_wrong_place_does_not_show():
     assert TOKEN not in command_line("run", ["--run_name", TOKEN, f"--note=my {TOKEN}"])
     assert without_tokens(f"hf_mmel and {TOKEN}.") == "hf_mmel and <token>."

@@ -10,6 +10,7 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HTTPError
 from transformers import TrainingArguments
 
+from ..distributed import gathered
 from ..private import command_line, without_folders, without_tokens
 from ..trainer import MMELTrainer
 from .args import DataArguments
@@ -42,13 +43,25 @@ def check_tokens(**tokens: str | None) -> None:
 
 def open_repository(args: TrainingArguments) -> None:
     """
-    Makes the repository, and the branch, that the model is to be pushed to, where they are not there yet.
+    Makes the repository, and the branch, that the model is to be pushed to, where they are not there yet. Process 0
+    asks the Hub, and all processes learn what came of it.
 
     Raises:
         `HubError`: if the token is refused, or may not write there.
     """
-    if not args.push_to_hub or args.process_index != 0:
+    if not args.push_to_hub:
         return
+    refusal = None
+    if args.process_index == 0:
+        try:
+            _make_repository(args)
+        except HubError as error:
+            refusal = str(error)
+    if (refusal := gathered(refusal)[0]) is not None:
+        raise HubError(refusal)
+
+
+def _make_repository(args: TrainingArguments) -> None:
     api, source = HfApi(), "--hub_token" if args.hub_token else "HF_TOKEN or `hf auth login`"
     try:
         api.whoami(token=args.hub_token)
@@ -83,9 +96,9 @@ def push(trainer: MMELTrainer, data_args: DataArguments, metrics: dict[str, floa
     try:
         trainer.push_to_hub(
             tasks="text-classification",
-            scores=_scores_by_split(metrics, data_args.task.validation_splits),
+            scores=_scores_by_split(metrics, _evaluated_splits(trainer, data_args), data_args.max_eval_samples),
             command=command_line("python run_glue_mmel.py", options),
-            **_data_facts(data_args),
+            **data_facts(data_args),
         )
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         reason, revision = _reason(error, args), f" --revision {args.hub_revision}" if args.hub_revision else ""
@@ -95,22 +108,37 @@ def push(trainer: MMELTrainer, data_args: DataArguments, metrics: dict[str, floa
         ) from None
 
 
-def _scores_by_split(metrics: dict[str, float], splits: Sequence[str]) -> dict[str, dict[str, float]] | None:
+def _evaluated_splits(trainer: MMELTrainer, data_args: DataArguments) -> list[str]:
+    """The names that the data itself has for the splits that were scored."""
+    first, *others = [data_args.split_name(split) for split in data_args.task.validation_splits]
+    took_test = not data_args.files() and str(getattr(trainer.eval_dataset, "split", None)) == "test"
+    return ["test" if took_test and first == "validation" else first, *others]
+
+
+def _scores_by_split(
+    metrics: dict[str, float], splits: Sequence[str], limit: int | None
+) -> dict[str, dict[str, float]] | None:
     second = {name.removesuffix("_mm"): value for name, value in metrics.items() if name.endswith("_mm")}
     first = {name: value for name, value in metrics.items() if name.startswith("eval_") and not name.endswith("_mm")}
-    return {split: scores for split, scores in zip(splits, (first, second), strict=False) if scores} or None
+    return {
+        f"{split}[:{limit}]" if limit is not None and scores["eval_samples"] == limit else split: scores
+        for split, scores in zip(splits, (first, second), strict=False)
+        if scores
+    } or None
 
 
-def _data_facts(data_args: DataArguments) -> dict[str, str | list[str] | None]:
-    """The data as the card names it: a data set of the Hub with its address, files by their names."""
+def data_facts(data_args: DataArguments) -> dict[str, str | list[str] | None]:
+    """
+    The data as the card names it: a data set of the Hub with its address, files by their names. A local copy of GLUE
+    may hold anything, and does not have the address of the original.
+    """
     name = data_args.dataset_name
     is_local = name is not None and Path(name).exists()
     if data_args.task_name is not None:
-        return {
-            "dataset": f"GLUE {data_args.task_name.upper()}",
-            "dataset_tags": GLUE if name is None or is_local else name,
-            "dataset_args": data_args.dataset_config_name or data_args.task_name,
-        }
+        dataset, config = f"GLUE {data_args.task_name.upper()}", data_args.dataset_config_name or data_args.task_name
+        if is_local:
+            return {"dataset": f"{dataset} (local copy)", "dataset_tags": None, "dataset_args": None}
+        return {"dataset": dataset, "dataset_tags": name or GLUE, "dataset_args": config}
     if name is None:
         return {"dataset": list(dict.fromkeys(Path(file).name for file in data_args.files().values()))}
     tag = None if is_local else name
