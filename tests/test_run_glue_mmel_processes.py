@@ -170,6 +170,45 @@ def test_a_wrong_argument_ends_all_processes_with_one_line(folder):
     assert not (folder / "two").exists()
 
 
+def launch_push(hub, folder: Path, token: str, fails: bool = False) -> str:
+    """What two processes said of a run that pushes at each save and at the end."""
+    options = ["--push_to_hub", "--hub_token", token, "--save_strategy", "steps", "--save_steps", "2"]
+    environment = {**hub.environment, "HF_HUB_OFFLINE": "0"}
+    launch = start(folder, TORCHRUN, COMMAND, arguments(folder, "two", *HALVES, *options), **environment)
+    (said,) = outputs(launch, fails=fails)
+    assert token not in said
+    return said
+
+
+@pytest.mark.slow
+def test_two_processes_push_once(folder, hub):
+    launch_push(hub, folder, "hf_token_of_me")
+    assert hub.repositories.keys() == {"me/two"}
+    repository = hub.repositories["me/two"]
+    messages = [message for _, message, _ in repository.commits]
+    assert messages.count("End of training") == 1 and messages[-1] == "End of training"
+    assert sum("README.md" in paths for _, _, paths in repository.commits) == 1
+    files = repository.files()
+    for name in ("model.safetensors", "README.md", "all_results.json"):
+        assert files[name] == (folder / "two" / name).read_bytes()
+    assert b"num_devices | 2" in b" ".join(files["README.md"].split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("token", "failures", "reason"),
+    [("hf_token_of_nobody", [], "does not take the token"), ("hf_token_of_me", ["403"] * 20, "could not be pushed")],
+    ids=["token", "upload"],
+)
+def test_a_push_that_fails_ends_all_processes_with_one_line(folder, hub, token, failures, reason):
+    hub.failures = failures
+    said = launch_push(hub, folder, token, fails=True)
+    lines = [line for line in said.splitlines() if "error: " in line and "run_glue_mmel.py" in line]
+    assert lines and all(reason in line for line in lines)
+    assert "Traceback" not in said.split("torch/distributed")[0]  # below it, that of the launcher
+    assert (folder / "two" / "model.safetensors").exists() == bool(failures)
+
+
 @pytest.mark.parametrize(
     ("here", "there", "missing"),
     [
