@@ -1,64 +1,31 @@
-"""From texts to a trained model and a prediction, with the Python API.
-
-    python examples/python_api.py [google-bert/bert-base-uncased]
-
-Without an argument the model is a small one with random weights, which learns the few sentences below in seconds.
-"""
+"""From csv files to a fine-tuned model and its accuracy: python -m examples.python_api [MODEL]"""
 
 import sys
 
-from _tiny import make_config, make_tokenizer
-from datasets import Dataset
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertForSequenceClassification,
-    pipeline,
-    set_seed,
-)
+from datasets import ClassLabel, load_dataset
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from augment import LexiconSubstitution
+from augment import WordNetSynonyms
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 
 
-PRAISE = ["i loved this film", "a good story", "the music is good", "what a fine film", "the cast is good"]
-BLAME = ["i hated this film", "a bad story", "the music is bad", "what a poor film", "the cast is bad"]
-WORDS = {"good": ["great", "nice"], "bad": ["awful", "dull"], "film": ["movie", "picture"], "loved": ["liked"]}
+checkpoint = sys.argv[1] if len(sys.argv) > 1 else "google-bert/bert-base-uncased"
+files = {"train": "examples/own_data/train.csv", "dev": "examples/own_data/dev.csv"}
+data = load_dataset("csv", data_files=files).rename_column("verdict", "label")
+names = sorted(set(data["train"]["label"]))
+data = data.cast_column("label", ClassLabel(names=names))
+tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+data = data.map(lambda rows: tokenizer(rows["review"], truncation=True), batched=True)
+model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=dict(enumerate(names)))
 
-
-def main(checkpoint: str | None = None) -> str:
-    """Trains, and returns what the model says of a text whose words training has as variants alone."""
-    set_seed(0)
-    names = {0: "blame", 1: "praise"}
-    if checkpoint is None:
-        tokenizer = make_tokenizer([*PRAISE, *BLAME, *(word for words in WORDS.values() for word in words)])
-        model = BertForSequenceClassification(make_config(tokenizer, id2label=names))
-    else:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=names)
-
-    data = Dataset.from_dict({"text": PRAISE + BLAME, "label": [1] * len(PRAISE) + [0] * len(BLAME)})
-    data = data.map(lambda rows: tokenizer(rows["text"], truncation=True), batched=True)
-    arguments = MMELTrainingArguments(
-        "outputs/python_api",
-        mmel_loss="hard",  # or "soft", "uniform", "none"
-        lambda_p=1.0,
-        num_variants=2,
-        learning_rate=2e-3 if checkpoint is None else 5e-5,
-        num_train_epochs=20,
-        report_to="none",
-        save_strategy="no",
-    )
-    augmenter = LexiconSubstitution(tokenizer, WORDS)  # or WordNetSynonyms(tokenizer), MaskedLMSubstitution(...), ...
-    trainer = MMELTrainer(model, arguments, train_dataset=data, processing_class=tokenizer, augmenter=augmenter)
-    trainer.train()
-
-    classify = pipeline("text-classification", model=model, tokenizer=tokenizer)
-    text = "a great movie"
-    prediction = classify(text)[0]
-    print(f"{text!r}: {prediction['label']} ({prediction['score']:.2f})")
-    return prediction["label"]
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+trainer = MMELTrainer(
+    model,
+    MMELTrainingArguments("outputs/python_api", mmel_loss="soft", num_variants=4, num_train_epochs=10),
+    train_dataset=data["train"],
+    eval_dataset=data["dev"],
+    processing_class=tokenizer,
+    augmenter=WordNetSynonyms(tokenizer),
+    compute_metrics=lambda found: {"accuracy": (found.predictions.argmax(-1) == found.label_ids).mean()},
+)
+trainer.train()
+print(trainer.evaluate())

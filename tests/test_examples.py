@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
@@ -18,7 +20,6 @@ from accelerate.commands.config.config_args import load_config_from_file
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import demo
-import python_api
 from _tiny import make_config, make_tokenizer
 from transformers import BertForSequenceClassification, set_seed
 
@@ -82,15 +83,26 @@ def small_model(tmp_path) -> Path:
     return tmp_path / "model"
 
 
-def test_the_python_api_learns_words_from_variants(tmp_path, monkeypatch, capsys):
+def test_the_python_api_trains_on_variants_and_evaluates(small_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("augment.WordNetSynonyms", lambda tokenizer: Augmenter.from_dict(own_words(), tokenizer))
+    (tmp_path / "examples").symlink_to(EXAMPLES)
     monkeypatch.chdir(tmp_path)
-    assert python_api.main() == "praise"
-    assert "'a great movie': praise" in capsys.readouterr().out
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "argv", ["python_api.py", str(small_model)])
+    names = runpy.run_path("examples/python_api.py")
+    printed, trainer, (train, dev) = capsys.readouterr().out, names["trainer"], names["data"].values()
+    assert trainer.model.config.id2label == {0: "happy", 1: "unhappy"}
+    assert train["label"] == [row["verdict"] == "unhappy" for row in own_rows("train")]
+    assert trainer.state.global_step == 10 * math.ceil(len(train) / 8)
+    assert any(trainer.augmenter.variants(example, num_variants=4, seed=0) for example in train)
+    predicted = trainer.predict(dev).predictions.argmax(-1)
+    accuracy = np.mean([found == label for found, label in zip(predicted, dev["label"], strict=True)])
+    assert f"'eval_accuracy': {accuracy}" in printed
 
 
-def test_the_python_api_takes_a_checkpoint(tmp_path, monkeypatch, small_model):
-    monkeypatch.chdir(tmp_path)
-    assert python_api.main(str(small_model)) in ("praise", "blame")
+def test_the_python_api_is_a_program_of_thirty_lines():
+    lines = (EXAMPLES / "python_api.py").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if line]) <= 30
 
 
 def test_the_walk_through_shows_what_its_text_says(tmp_path, monkeypatch, capsys):
