@@ -1,15 +1,12 @@
 """The command line as users run it: tiny files in, results on disk out."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from conftest import SYNONYMS, results, reviews
+from conftest import results, reviews
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import run_glue_mmel
@@ -270,40 +267,3 @@ def test_accumulation_steps_change_nothing_without_variants(run, files):
     parts = run(*options, "--per_device_train_batch_size", 2, "--gradient_accumulation_steps", 4, out="parts")
     for name in ("train_loss", "eval_loss"):
         assert parts[name] == pytest.approx(whole[name], abs=1e-5)
-
-
-LAUNCHER = f"""\
-import sys, torch.distributed, augment.english.synonyms, augment.english.wordnet_data, run_glue_mmel
-augment.english.wordnet_data.load_wordnet = lambda: None
-augment.english.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}
-run_glue_mmel.main(sys.argv[1:])
-assert not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 2
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("launch", "batch_size", "mmel_loss"),
-    [
-        # Without MPI, `accelerate launch --cpu` starts one process whatever --num_processes says; torchrun starts two.
-        ("torch.distributed.run --standalone --nproc_per_node 2", 4, "soft"),
-        ("torch.distributed.run --standalone --nproc_per_node 2", 4, "none"),
-        ("accelerate.commands.launch --cpu --num_processes 1", 8, "soft"),
-    ],
-)
-def test_launchers_give_the_result_of_a_plain_run(run, files, model_dir, tmp_path, launch, batch_size, mmel_loss):
-    options = [*files, "--do_train", "--do_eval", "--do_predict", "--test_file", files[3], "--mmel_loss", mmel_loss]
-    options += ["--optim", "sgd", "--learning_rate", 0.5, "--max_grad_norm", 0, "--logging_steps", 1]
-    plain = run(*options, "--per_device_train_batch_size", 8)
-    (tmp_path / "launcher.py").write_text(LAUNCHER)
-    command = [sys.executable, "-m", *launch.split(), tmp_path / "launcher.py", *options]
-    command += ["--model_name_or_path", model_dir, "--output_dir", tmp_path / "other", "--cache_dir", tmp_path / "new"]
-    command += ["--report_to", "none", "--use_cpu", "--save_strategy", "no", "--max_steps", 3, "--num_variants", 2]
-    command += ["--per_device_train_batch_size", batch_size]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(list(map(str, command)), env=environment, check=True, timeout=300)
-    launched = results(tmp_path, "all", out="other")
-    for name in ("train_loss", "eval_loss"):
-        assert launched[name] == pytest.approx(plain[name], abs=1e-5)
-    predictions = [(tmp_path / out / "predict_results_custom.txt").read_text() for out in ("out", "other")]
-    assert predictions[0] == predictions[1]
