@@ -86,7 +86,11 @@ def write_model_card(
     """
     folder = Path(trainer.args.output_dir)
     earlier = ModelCard.load(folder / CARD).data if (folder / CARD).exists() else ModelCardData()
-    all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(earlier.tags or []), *TAGS]
+    is_trained = trainer.state.global_step > 0
+    picture = _weights_picture(trainer.state.log_history)
+    has_variants = is_trained and (collator is not None or picture is not None)  # groups may come with the data
+    all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(earlier.tags or [])]
+    all_tags += TAGS if has_variants else []
     # What the stock card knows of a trainer; its own guess at the data set takes file readers for one.
     summary = TrainingSummary.from_trainer(
         trainer, tags=list(dict.fromkeys(all_tags)), dataset_tags=[], dataset_args=[], dataset_metadata=[], **facts
@@ -94,20 +98,20 @@ def write_model_card(
     summary.hyperparameters |= _optimizer(trainer.args)
     data = _data_facts(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))
     scores = _numbers(_last_scores(trainer, data["split"]) if scores is None else scores)
-    picture = _weights_picture(trainer.state.log_history)
     if picture is not None:
         (folder / PICTURE).write_text(picture, encoding="utf-8")
-    has_variants = collator is not None or picture is not None  # groups may come with the data
     settings = _settings(trainer, collator) if has_variants else {}
+    done = "fine-tuned" if is_trained else "evaluated"
     sections = [
-        _introduction(summary, data, type(trainer.model).__name__, has_variants),
+        _introduction(summary, data, type(trainer.model).__name__, done, has_variants),
         _results(scores),
-        _method(settings),
+        _method(settings) if is_trained else "",
         _augmentation(collator) if has_variants else "",
         "" if picture is None else _weights(settings),
-        _training(summary, command),
+        _training(summary) if is_trained else "",
+        _command(command),
         _versions(),
-        f"## Citation\n\nThe method:\n\n```bibtex\n{CITATION}\n```",
+        f"## Citation\n\nThe method:\n\n```bibtex\n{CITATION}\n```" if has_variants else "",
     ]
     text = "\n\n".join(section for section in sections if section)
     metadata = _metadata(summary, data, scores)
@@ -156,15 +160,15 @@ def _metadata(summary: TrainingSummary, data: Mapping[str, Any], scores: Scores)
     )
 
 
-def _introduction(summary: TrainingSummary, data: Mapping[str, Any], model_class: str, has_variants: bool) -> str:
+def _introduction(
+    summary: TrainingSummary, data: Mapping[str, Any], model_class: str, done: str, has_variants: bool
+) -> str:
     base, name = summary.finetuned_from, data["name"] or "data without a name"
     base = f"[{base}](https://huggingface.co/{base})" if _is_repo_id(base) else f"A `{model_class}`"
     name = f"[{name}](https://huggingface.co/datasets/{data['tags'][0]})" if data["tags"] else name
     config = f" (configuration `{data['config']}`)" if data["config"] else ""
     method = ", on augmented text whose variants MMEL weighs" if has_variants else ""
-    return (
-        f"# {summary.model_name}\n\n{base}, fine-tuned on {name}{config}{method}. It loads with `transformers` alone."
-    )
+    return f"# {summary.model_name}\n\n{base}, {done} on {name}{config}{method}. It loads with `transformers` alone."
 
 
 def _results(scores: Scores) -> str:
@@ -229,14 +233,18 @@ def _weights_picture(log_history: list[dict[str, float]]) -> str | None:
     return draw(panels, "step", legend=False)
 
 
-def _training(summary: TrainingSummary, command: str | None) -> str:
+def _training(summary: TrainingSummary) -> str:
     rows = [{"Hyperparameter": name, "Value": value} for name, value in summary.hyperparameters.items()]
     text = f"## Training\n\n{make_markdown_table(rows).rstrip()}"
     if summary.eval_lines:
         text += f"\n\n{make_markdown_table(summary.eval_lines).rstrip()}"
-    if command is not None:
-        text += f"\n\nThe command, without tokens and local folders:\n\n```bash\n{command}\n```"
     return text
+
+
+def _command(command: str | None) -> str:
+    if command is None:
+        return ""
+    return f"## Command\n\nWithout tokens and local folders:\n\n```bash\n{command}\n```"
 
 
 def _versions() -> str:

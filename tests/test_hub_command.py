@@ -152,6 +152,20 @@ def test_a_push_that_fails_leaves_the_model_and_its_scores(hub, options, tmp_pat
     assert {"model.safetensors", "README.md"} <= hub.repositories["me/out"].files().keys()
 
 
+def test_the_same_command_pushes_what_an_earlier_one_could_not(hub, options, monkeypatch):
+    options = [*options, "--hub_token", TOKEN, "--hub_strategy", "end"]
+    hub.failures = ["403"] * 20
+    with pytest.raises(UsageError):
+        run_glue_mmel.main(options)
+    hub.failures = []
+    monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *args, **kwargs: pytest.fail("it trains again"))
+    run_glue_mmel.main(options)
+    files = hub.repositories["me/out"].files()
+    card = files["README.md"].decode()
+    assert {"model.safetensors", "mmel_weights.svg"} <= files.keys()
+    assert "fine-tuned on reviews.json" in card and "## Weights over training" in card and "## Training" in card
+
+
 def test_a_mistyped_option_shows_no_token(options):
     with pytest.raises(UsageError, match="--hub_tokn") as refusal:
         run_glue_mmel.main([*options, "--hub_tokn", TOKEN])

@@ -92,6 +92,18 @@ def test_training_without_variants_is_called_so(trained):
     card = card_of(trainer)
     assert "without variants" in card.text and "lambda_p" not in card.text and "LexiconSubstitution" not in card.text
     assert not (Path(trainer.args.output_dir) / "mmel_weights.svg").exists()
+    assert not {"mmel", "data-augmentation"} & set(card.data.tags)
+
+
+def test_a_model_that_was_not_trained_is_not_said_to_be(arguments, tokenizer, dataset, augmenter):
+    options = {"train_dataset": dataset, "eval_dataset": dataset, "processing_class": tokenizer}
+    trainer = MMELTrainer(make_model(tokenizer), arguments(), augmenter=augmenter, **options)
+    trainer.evaluate()
+    card = card_of(trainer, dataset="reviews", command="run --do_eval")
+    assert "evaluated on reviews" in card.text and "| evaluation | Loss" in card.text
+    assert "run --do_eval" in card.text
+    assert not any(word in card.text for word in ("tuned", "## Method", "Lexicon", "Hyperparameter", "Citation"))
+    assert "mmel" not in card.data.tags
 
 
 def test_the_picture_shows_every_logged_weight(trained):
