@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,11 +52,8 @@ def test_several_that_write_at_once_do_not_mix(tmp_path):
             file.write(content[500:])
 
     contents = [bytes([letter]) * 1000 for letter in b"abcd"]
-    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, contents))  # raises what a thread has raised
     assert path.read_bytes() in contents and os.listdir(tmp_path) == ["file"]
 
 
