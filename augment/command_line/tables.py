@@ -114,10 +114,14 @@ def _csv_rows(path: Path, **form) -> Iterator[Row]:
         header = next(reader, [])
         if len(set(header)) < len(header):
             raise ValueError(f"two of its columns have the same name: {', '.join(map(repr, header))}")
-        for number, cells in enumerate(filter(None, reader)):  # a blank line is no row
-            if len(cells) != len(header):
-                raise ValueError(f"row {number} (from 0) has {len(cells)} cells, the header {len(header)}")
-            yield dict(zip(header, cells, strict=True))
+        number = 0
+        try:
+            for number, cells in enumerate(filter(None, reader), 1):  # a blank line is no row
+                if len(cells) != len(header):
+                    raise ValueError(f"row {number - 1} (from 0) has {len(cells)} cells, the header {len(header)}")
+                yield dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            raise ValueError(f"row {number} (from 0): {error}") from error
 
 
 def _json_rows(path: Path) -> Iterator[Row]:

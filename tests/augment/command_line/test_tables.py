@@ -68,7 +68,7 @@ def test_columns_are_those_of_all_rows(tmp_path):
         ("a.parquet", "no parquet", "a.parquet cannot be read"),
         ("a.csv", b"text\n\xff\n", "a.csv cannot be read: .*utf-8"),
         ("a.csv", "text,label\na,1\nb\n", r"a.csv cannot be read: row 1 \(from 0\) has 1 cells, the header 2"),
-        ("a.csv", 'text\na\n"b\n', "a.csv cannot be read: unexpected end of data"),
+        ("a.csv", 'text\na\n"b\n', r"a.csv cannot be read: row 1 \(from 0\): unexpected end of data"),
         ("a.csv", "text,text\na,b\n", "a.csv cannot be read: two of its columns"),
         ("a.csv", "sentence,label\na,1\n", "a.csv has no column 'text'; its columns are 'sentence', 'label'"),
         ("a.jsonl", '{"text": "a"}\n{"text": \n', "a.jsonl cannot be read: line 2, character"),
