@@ -14,6 +14,7 @@ from ..distributed import gathered
 from ..private import command_line, without_folders, without_tokens
 from ..trainer import MMELTrainer
 from .args import DataArguments
+from .usage import reason_of
 
 
 GLUE = "nyu-mll/glue"
@@ -146,11 +147,8 @@ def data_facts(data_args: DataArguments) -> dict[str, str | list[str] | None]:
 
 
 def _reason(error: BaseException, args: TrainingArguments) -> str:
-    """What went wrong, and what made it go wrong, on one line that ends in a full stop."""
-    parts = [str(error) or type(error).__name__]
-    if error.__cause__ is not None and not isinstance(error, HTTPError):
-        parts.append(str(error.__cause__))
-    text = " ".join(" ".join(parts).split())
+    """What went wrong, without a token."""
+    text = reason_of(error)
     for token in (args.hub_token, get_token()):
         text = text.replace(token, "<token>") if token else text
-    return without_tokens(text).rstrip(".") + "."
+    return without_tokens(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from huggingface_hub.errors import HTTPError
+
 
 class UsageError(ValueError):
     """Something the user can put right: ends the command with one line instead of a traceback."""
@@ -16,4 +18,18 @@ def usage_errors(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise UsageError(" ".join(str(error).split())) from error
+        raise UsageError(_one_line(str(error))) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """
+    What went wrong, and what made it go wrong, on one line that ends in a full stop. The cause of an HTTP error is
+    left out, since it may hold what was sent.
+    """
+    parts = [error] if error.__cause__ is None or isinstance(error, HTTPError) else [error, error.__cause__]
+    texts = [str(part) if str(part) and not isinstance(part, LookupError) else repr(part) for part in parts]
+    return ". ".join(_one_line(text).rstrip(".") for text in texts) + "."
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
