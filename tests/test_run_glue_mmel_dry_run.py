@@ -131,3 +131,11 @@ def test_options_of_a_gpu_need_none(show, files):
 def test_a_dry_run_of_seeds_is_that_of_one(show, files):
     options = [*files, "--do_train", "--max_steps", 5]
     assert figure(show(*options, "--seeds", "1,2"), "optimisation steps") == "5"
+
+
+def test_several_labels_of_a_row_are_shown_by_their_names(show, write):
+    labels = [["good", "film"], ["bad"], []]
+    rows = [{"text": "the film was good .", "label": label} for label in labels]
+    printed = show("--train_file", write("train.json", rows), "--do_train")
+    shown = re.findall(r"^example \d+, (.*)$", printed, flags=re.MULTILINE)
+    assert shown == ["labels film, good", "labels bad", "labels none"]

@@ -106,13 +106,18 @@ def _examples(
         return " | ".join(tokenizer.decode(part).strip() for part in parts)
 
     for i, row in enumerate(rows):
-        label = row["label"]
         original = read(batch["input_ids"][i, 0])
-        yield f"example {i}, label {names[label] if names is not None and isinstance(label, int) else label}"
+        yield f"example {i}, {_label(row['label'], names)}"
         yield f"  0  {original}"
         for k in batch[VARIANT_MASK][i].nonzero()[1:, 0].tolist():
             yield f"  {k}  {marked(original, read(batch['input_ids'][i, k]), PLAIN)}"
         yield ""
+
+
+def _label(label: int | float | list[float], names: list[str] | None) -> str:
+    if isinstance(label, list):
+        return f"labels {', '.join(name for name, is_one in zip(names, label, strict=True) if is_one) or 'none'}"
+    return f"label {label if names is None else names[label]}"
 
 
 def _training(train: Dataset, collator: Collator, args: MMELTrainingArguments, at_most: int) -> Iterator[str]:
