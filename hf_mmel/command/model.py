@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from .args import AugmenterArguments, ModelArguments
+from .hub_errors import errors_of_loading
 from .labels import Labels
 from .usage import UsageError, usage_errors
 
@@ -23,18 +24,19 @@ logger = logging.getLogger(__name__)
 
 
 def load_config(model_args: ModelArguments) -> PretrainedConfig:
-    with usage_errors(OSError):
-        return AutoConfig.from_pretrained(
-            model_args.config_name or model_args.model_name_or_path, **model_args.hub_options
-        )
+    name = model_args.config_name or model_args.model_name_or_path
+    with errors_of_loading("configuration", name, model_args):
+        return AutoConfig.from_pretrained(name, **model_args.hub_options)
 
 
 def load_tokenizer(
     model_args: ModelArguments, config: PretrainedConfig, augmenter_args: AugmenterArguments
 ) -> PreTrainedTokenizerBase:
     name = model_args.tokenizer_name or model_args.model_name_or_path
-    with usage_errors(OSError):
+    with errors_of_loading("tokenizer", name, model_args):
         tokenizer = AutoTokenizer.from_pretrained(name, **model_args.hub_options)
+    if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):  # made without its files
+        raise UsageError(f"{name} has no tokenizer; name one that goes with the model with --tokenizer_name.")
     if augmenter_args.augmenter != "none" and not tokenizer.is_fast:
         raise UsageError(
             f"{name} has the slow tokenizer {type(tokenizer).__name__}; variants need a fast one. Pass one with "
@@ -75,7 +77,7 @@ def name_classes(config: PretrainedConfig, labels: Labels, model_args: ModelArgu
 def load_model(model_args: ModelArguments, config: PretrainedConfig, trained: str | None = None) -> PreTrainedModel:
     """The classifier, with the weights of the folder `trained`, where that is given."""
     options = model_args.hub_options if trained is None else {}
-    with usage_errors(OSError, ValueError):
+    with errors_of_loading("model", trained or model_args.model_name_or_path, model_args):
         model = AutoModelForSequenceClassification.from_pretrained(
             trained or model_args.model_name_or_path,
             config=config,
