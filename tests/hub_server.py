@@ -133,6 +133,9 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return repository.files(branch)
 
+    def no_data_set(self) -> None:
+        raise Refusal(404, "Repository not found", "RepoNotFound")
+
     # Who asks, and repositories.
 
     def whoami(self) -> None:
@@ -269,5 +272,6 @@ ROUTES: dict[tuple[str, str], Callable[..., None]] = {
     ("POST", "/verify"): Handler.verify,
     ("POST", rf"{MODEL}/commit/(?P<revision>.+)"): Handler.commit,
     ("GET", rf"{MODEL}/tree/(?P<revision>[^/]+)"): Handler.tree,
+    ("GET", r"/(?:api/)?datasets/.*"): Handler.no_data_set,
     ("GET", rf"/{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"): Handler.resolve,
 }

@@ -88,7 +88,7 @@ def test_the_test_split_is_evaluated_where_there_is_no_other(run, tmp_path, capl
             "remove_splits has 'gone'; the splits of .* are train, validation, test, extra",
         ),
         ("--validation_split_name dev --do_eval", "has no split 'dev'.*--validation_split_name"),
-        ("--remove_columns text --do_train", "no column of strings; its columns are label"),
+        ("--remove_columns text --do_train", "no column of strings; its columns are 'label'"),
         ("--remove_columns gone --do_train", "remove_columns has 'gone', but no data has such a column"),
         ("--preprocessing_num_workers 0 --do_train", "preprocessing_num_workers is 0; expected"),
         (

@@ -230,6 +230,21 @@ class DataArguments:
             *(self.task.test_splits if predict else []),
         ]
 
+    def max_samples(self, split: str) -> int | None:
+        """How many rows of a split are asked for; `None`: all."""
+        if split in self.task.validation_splits:
+            return self.max_eval_samples
+        if split in self.task.test_splits:
+            return self.max_predict_samples
+        return self.max_train_samples if split == "train" else None
+
+    def is_shuffled(self, split: str) -> bool:
+        return split == "train" and self.shuffle_train_dataset
+
+    def num_used(self, split: str) -> int | None:
+        """How many rows are used, from the first one; `None`: any row may be, since all are, or they are shuffled."""
+        return None if self.is_shuffled(split) else self.max_samples(split)
+
     def where(self, split: str) -> str:
         """The name of a split in messages."""
         return self.files().get(split) or f"{self.data_set} (split {self.split_name(split)!r})"

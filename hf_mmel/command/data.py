@@ -11,7 +11,8 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from .args import DataArguments, listed
-from .labels import Labels, check_column, encode_labels
+from .checks import check_column, check_texts
+from .labels import Labels, encode_labels
 
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> tuple[str, ...]:
     """
-    The columns of text, checked in every split: one, two of a pair, or those that are joined.
+    The columns of text, checked in the rows of every split that are used: one, two of a pair, or those that are
+    joined.
 
     Raises:
         `ValueError`: if a column is missing or does not hold strings, or a row has no text. Empty strings are fine.
@@ -31,7 +33,7 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
         if not columns:
             raise ValueError(
                 f"{data_args.where(split)} has no column of strings; its columns are "
-                f"{', '.join(dataset.column_names)}. Name the text with --text_column_names."
+                f"{', '.join(map(repr, dataset.column_names))}. Name the text with --text_column_names."
             )
         logger.warning(
             "Taking the text from %s; name other columns with --text_column_names.", " and ".join(map(repr, columns))
@@ -39,18 +41,7 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
     for split, dataset in splits.items():
         for column in columns:
             check_column(dataset, column, data_args.where(split), "--text_column_names")
-            feature = dataset.features[column]
-            if getattr(feature, "dtype", None) not in ("string", "large_string"):
-                raise ValueError(
-                    f"{data_args.where(split)}: column {column!r} holds {feature}; expected text. "
-                    "Name the text with --text_column_names, or write it as strings in a json file."
-                )
-            for row, text in enumerate(dataset[column][:]):
-                if text is None:
-                    raise ValueError(
-                        f"{data_args.where(split)}: column {column!r} has no text in row {row} (the first is 0); "
-                        "write an empty string, or remove the row."
-                    )
+            check_texts(_first(dataset, data_args.num_used(split)), column, data_args.where(split))
     return columns
 
 
@@ -78,16 +69,9 @@ def encode_splits(
     Raises:
         `ValueError`: if a label is missing or not one of `labels`.
     """
-    limits = {
-        "train": data_args.max_train_samples,
-        **dict.fromkeys(data_args.task.validation_splits, data_args.max_eval_samples),
-        **dict.fromkeys(data_args.task.test_splits, data_args.max_predict_samples),
-    }
     encoded = {}
     for split, dataset in splits.items():
-        shuffled = split == "train" and data_args.shuffle_train_dataset
-        if not shuffled:
-            dataset = _first(dataset, limits.get(split))
+        dataset = _first(dataset, data_args.num_used(split))
         tokenized = dataset.map(
             _tokenize,
             batched=True,
@@ -105,8 +89,8 @@ def encode_splits(
         if not split.startswith("test"):
             column = encode_labels(dataset, data_args.label_column_name, labels, data_args.where(split))
             tokenized = tokenized.add_column("label", column)  # before rows move, so that errors name the file's own
-        if shuffled:
-            tokenized = _first(tokenized.shuffle(seed=data_args.shuffle_seed), limits[split])
+        if data_args.is_shuffled(split):
+            tokenized = _first(tokenized.shuffle(seed=data_args.shuffle_seed), data_args.max_samples(split))
         encoded[split] = tokenized
     return encoded
 

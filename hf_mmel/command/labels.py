@@ -6,14 +6,14 @@ Whatever is wrong with them is a `ValueError` that names the file or split, the 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from datasets import ClassLabel, Dataset, LargeList, List, Value
 from transformers import PretrainedConfig
 
 from .args import DataArguments
+from .checks import check_column, check_names, check_one_type, check_present, finite_float
 
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     element = feature.feature if several else feature
     numbers = data_args.do_regression or getattr(element, "dtype", "").startswith("float")
     if not isinstance(element, Value | ClassLabel) or (several and numbers):
+        check_one_type(splits[split][column], column, where)
         raise ValueError(
             f"{where}: column {column!r} holds {feature}; expected a class, a number, or a list of the names or ids "
             "of classes in each row."
@@ -75,13 +76,22 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     if isinstance(element, ClassLabel):
         names = element.names
     else:
-        names = _names(splits[split], column, where, several)
+        names = _names(splits[split], split, data_args)
         if several:
             names = _with_unseen(names, {name: splits[name] for name in labelled[1:]}, data_args)
     if "train" not in splits and set(names) <= set(own):
         names = own
+    if not several and len(splits[split]) > 20 and len(names) > len(splits[split]) / 2:
+        logger.warning(
+            "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not "
+            "what is to be learnt, name another column with --label_column_name.",
+            where,
+            column,
+            len(names),
+            len(splits[split]),
+        )
     if len(names) < 2:
-        raise ValueError(f"{where}: column {column!r} has one class only, {names}; expected two or more.")
+        raise ValueError(f"{where}: column {column!r} has too few classes, {names}; expected two or more.")
     problem_type = "multi_label_classification" if several else "single_label_classification"
     in_data = {name.lower(): name for name in names}
     if len(own) == len(names) == len(in_data) and in_data.keys() == {name.lower() for name in own}:
@@ -107,28 +117,25 @@ def _is_regression(
     return element.dtype.startswith("float") or trained_to_regress
 
 
-def _names(dataset: Dataset, column: str, where: str, several: bool) -> list[str]:
-    """The sorted classes, numbers in the order of numbers."""
+def _names(dataset: Dataset, split: str, data_args: DataArguments) -> list[str]:
+    """The sorted classes of all rows, numbers in the order of numbers. Rows that are not used may lack a label."""
+    column, where = data_args.label_column_name, data_args.where(split)
     values = dataset[column][:]
-    _check_present(values, column, where)
-    classes = {value for row in values for value in row} if several else set(values)
-    if None in classes:
-        row = next(row for row, value in enumerate(values) if None in value)
-        raise ValueError(
-            f"{where}: column {column!r} has a list with an empty label in row {row} (the first is 0); "
-            "remove it there."
-        )
-    return [str(value) for value in sorted(classes)]
+    check_present(values[: data_args.num_used(split)], column, where)
+    several = isinstance(dataset.features[column], List | LargeList)
+    labels = [label for row in values for label in row or ()] if several else values
+    if not several and data_args.task.regression is None and any(isinstance(label, str) for label in labels):
+        check_names(labels, column, where)
+    return [str(label) for label in sorted(set(labels) - {None, ""})]
 
 
 def _with_unseen(names: list[str], others: dict[str, Dataset], data_args: DataArguments) -> list[str]:
     """The classes of the training data and, after them, those that are in other splits alone."""
     for split, dataset in others.items():
-        where = data_args.where(split)
-        check_column(dataset, data_args.label_column_name, where, "--label_column_name")
-        unseen = [name for name in _names(dataset, data_args.label_column_name, where, True) if name not in names]
+        check_column(dataset, data_args.label_column_name, data_args.where(split), "--label_column_name")
+        unseen = [name for name in _names(dataset, split, data_args) if name not in names]
         if unseen:
-            logger.warning("%s has labels that training lacks: %s.", where, ", ".join(unseen))
+            logger.warning("%s has labels that training lacks: %s.", data_args.where(split), ", ".join(unseen))
         names = names + unseen
     return names
 
@@ -143,12 +150,12 @@ def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> 
     """
     check_column(dataset, column, where, "--label_column_name")
     feature, values = dataset.features[column], dataset[column][:]
-    _check_present(values, column, where)
+    check_present(values, column, where)
     several = labels.problem_type == "multi_label_classification"
     if several != isinstance(feature, List | LargeList):
         expected = "a list of classes in each row" if several else "one label in each row"
         raise ValueError(f"{where}: column {column!r} holds {feature}; expected {expected}, as in the training data.")
-    encode, expected = _finite_float, "a finite number"
+    encode, expected = finite_float, "a finite number"
     if labels.names is not None:
         encode, expected = _class_id(feature.feature if several else feature, labels), f"one of {_some(labels.names)}"
     encoded = []
@@ -175,31 +182,3 @@ def _class_id(feature: Value | ClassLabel, labels: Labels) -> Callable[[object],
 
 def _some(names: list[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} others" if len(names) > most else "")
-
-
-def check_column(dataset: Dataset, column: str, where: str, option: str) -> None:
-    """
-    Raises a `ValueError` if a data set lacks a column, which says by which option to name another.
-    """
-    if column not in dataset.column_names:
-        raise ValueError(
-            f"{where} has no column {column!r}; its columns are {', '.join(dataset.column_names)}. "
-            f"Name the right one with {option}."
-        )
-
-
-def _check_present(values: Iterable, column: str, where: str) -> None:
-    for row, value in enumerate(values):
-        if value is None or value == "":
-            raise ValueError(
-                f"{where}: column {column!r} has no label in row {row} (the first is 0); "
-                "training and evaluation need one in every row. Fill it in, or remove the row."
-            )
-
-
-def _finite_float(value: object) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -6,13 +6,17 @@ Whatever is wrong with them is a `ValueError` that names the file or split, befo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
+from ..private import without_tokens
 from .args import READERS, DataArguments, listed
+from .files import INDEX, check_encoding, check_header, find_fault
+from .hub_errors import refusal
+from .usage import reason_of
 
 
 logger = logging.getLogger(__name__)
@@ -56,25 +60,38 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
     where = file = data_args.files().get(split)
     if file is None:
         raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
-    with _errors_of_reading(where):
-        if Path(file).is_dir():
+    if Path(file).is_dir():
+        with _errors_of_reading(where):
             dataset = load_from_disk(file)
             if isinstance(dataset, DatasetDict):
                 raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
             return dataset
-        if Path(file).stat().st_size == 0:
-            raise ValueError(_no_rows(where))
-        reader = READERS[Path(file).suffix.lower()]
-        # pandas would read the texts "NA", "null" and "" as missing values.
-        options = {"keep_default_na": False} if reader == "csv" else {}
-        return load_dataset(reader, data_files=file, split="train", cache_dir=cache_dir, **options)
+    if Path(file).stat().st_size == 0:
+        raise ValueError(_no_rows(where))
+    reader = READERS[Path(file).suffix.lower()]
+    if reader != "parquet":
+        check_encoding(file)
+    if reader == "csv":
+        check_header(file)
+    # pandas would read the texts "NA", "null" and "" as missing values.
+    options = {"keep_default_na": False} if reader == "csv" else {}
+    with _errors_of_reading(where, lambda _: find_fault(file, data_args.label_column_name)):
+        dataset = load_dataset(reader, data_files=file, split="train", cache_dir=cache_dir, **options)
+    if INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
+        raise ValueError(fault)
+    return dataset
 
 
 def _load_data_set(
     data_args: DataArguments, wanted: list[str], cache_dir: str | None, token: str | None
 ) -> dict[str, Dataset]:
     path, where = Path(data_args.data_set), data_args.data_set
-    with _errors_of_reading(where):
+
+    def explain(error: Exception) -> str | None:
+        reason = refusal(error, token)
+        return reason and f"{where} cannot be read: {reason}"
+
+    with _errors_of_reading(where, explain):
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
             saved = load_from_disk(str(path))
             available = saved if isinstance(saved, DatasetDict) else {"train": saved}
@@ -106,12 +123,17 @@ def _no_rows(where: str) -> str:
 
 
 @contextmanager
-def _errors_of_reading(where: str) -> Iterator[None]:
-    """Readers fail in many ways, and all of them are about the data."""
+def _errors_of_reading(where: str, explain: Callable[[Exception], str | None] = lambda error: None) -> Iterator[None]:
+    """Readers fail in many ways, and all of them are about the data. Their own log of it has the line of no file."""
+    readers = logging.getLogger("datasets.packaged_modules")
+    level = readers.level
+    readers.setLevel(logging.CRITICAL)
     try:
         yield
     except Exception as error:
-        if "corresponds to no data" in str(error) or str(error) == _no_rows(where):
+        cause = error.__cause__ or error
+        if any(text in f"{error} {cause}" for text in ("corresponds to no data", "No columns to parse")):
             raise ValueError(_no_rows(where)) from error
-        reason = error.__cause__ or error
-        raise ValueError(f"{where} cannot be read: {type(reason).__name__}: {reason}") from error
+        raise ValueError(explain(error) or f"{where} cannot be read: {without_tokens(reason_of(cause))}") from error
+    finally:
+        readers.setLevel(level)
