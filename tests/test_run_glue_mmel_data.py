@@ -328,7 +328,9 @@ def test_samples_to_predict_are_limited_in_both_test_sets_of_mnli(run, mirror, t
 @pytest.mark.parametrize("labels", [(3, 7), ("bad", "good")])
 def test_a_saved_model_names_its_classes_and_has_no_integer_names(run, write, tmp_path, monkeypatch, labels):
     configs, load = [], run_glue_mmel.load_model
-    monkeypatch.setattr("run_glue_mmel.load_model", lambda args, config: configs.append(config) or load(args, config))
+    monkeypatch.setattr(
+        "run_glue_mmel.load_model", lambda args, config, *rest: configs.append(config) or load(args, config, *rest)
+    )
     run("--train_file", write("train.csv", reviews(labels)), "--do_train")
     names = [str(label) for label in labels]
     for config in (configs[0], AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config):
