@@ -88,6 +88,22 @@ def test_a_label_of_another_type_far_down_is_named(refused, label):
     assert f"column 'label' has the label {label!r} in row 10001 (the first is 0), and numbers before" in message
 
 
+def test_a_label_of_another_type_far_down_a_json_file_is_named(refused):
+    rows = [{"text": "a" * 1000, "label": i % 2} for i in range(11_000)]  # the reader takes 10 MiB at a time
+    message = refused("bad.jsonl", lines(*rows, {"text": "b", "label": "x"}))
+    assert "column 'label' has the label 'x' in row 11000 (the first is 0), and numbers before" in message
+
+
+def test_classes_that_look_the_same_are_warned_of(accepted, caplog):
+    accepted("alike.csv", HEADER + "a, x\nb,X\nc,y\n")
+    assert "has the classes ' x', 'X', which differ in spaces or capitals alone" in caplog.text
+
+
+def test_the_labels_are_no_text(refused):
+    message = refused("a.csv", HEADER + "a,x\nb,y\n", "--text_column_names", "text,label")
+    assert "text_column_names has 'label', which is the column of the labels" in message
+
+
 def test_a_class_for_nearly_every_row_is_warned_of(accepted, caplog):
     accepted("ids.csv", HEADER + "".join(f"a,id{i}\n" for i in range(30)))
     assert "column 'label' has 30 classes in 30 rows" in caplog.text
@@ -172,6 +188,21 @@ def test_rows_that_are_not_used_may_be_without_text_or_label(accepted, refused, 
     assert set(config.label2id) == {"bad", "good", "rare"}  # whatever the limit, so that runs can be compared
     options = ["--max_train_samples", 4, "--shuffle_train_dataset"]  # any row may be used
     assert f"column {column!r} has no {column} in row 5" in refused("late.json", json.dumps(rows), *options)
+
+
+def test_a_file_is_no_data_set(run, write):
+    with pytest.raises(UsageError, match=r"train.csv', which is a file; pass it as --train_file"):
+        run("--dataset_name", write("train.csv", reviews()), "--do_train")
+
+
+def test_a_column_of_nothing_has_no_text(refused):
+    assert "column 'text' has no text in row 0" in refused("a.jsonl", lines({"text": None, "label": "x"}))
+
+
+def test_long_names_of_classes_are_cut(refused, write):
+    val = write("val.json", [{"text": "a", "label": "z"}])
+    message = refused("a.csv", f"{HEADER}a,{'x' * 999}\nb,y\n", "--validation_file", val, "--do_eval")
+    assert f"has the label 'z' in row 0 (the first is 0); expected one of {'x' * 50}, y." in message
 
 
 def test_a_folder_without_a_tokenizer_is_refused(refused, model_dir, tmp_path):

@@ -25,7 +25,7 @@ def check_texts(dataset: Dataset, column: str, where: str) -> None:
     Raises a `ValueError` if a column does not hold strings, or has a row without one. Empty strings are fine.
     """
     feature = dataset.features[column]
-    if getattr(feature, "dtype", None) not in ("string", "large_string"):
+    if getattr(feature, "dtype", None) not in ("string", "large_string", "null"):  # no row of the last has any
         check_one_type(dataset[column], column, where)
         raise ValueError(
             f"{where}: column {column!r} holds {feature}; expected text. "

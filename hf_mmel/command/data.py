@@ -42,6 +42,11 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
         for column in columns:
             check_column(dataset, column, data_args.where(split), "--text_column_names")
             check_texts(_first(dataset, data_args.num_used(split)), column, data_args.where(split))
+    if data_args.label_column_name in columns:
+        raise ValueError(
+            f"text_column_names has {data_args.label_column_name!r}, which is the column of the labels; leave it "
+            "out, or name another with --label_column_name."
+        )
     return columns
 
 

@@ -68,7 +68,7 @@ def find_fault(file: str, label_column: str) -> str | None:
     """
     What is wrong with a csv or json file that cannot be read, and in which row; `None` where nothing is found.
 
-    The reader of csv takes the types of columns from the first rows, and then fails on a label of another type.
+    Readers take the types of columns from the first rows, and then fail on a label of another type.
     """
     kind, is_number = Path(file).suffix.lower(), False
     if kind == ".parquet":
@@ -77,10 +77,10 @@ def find_fault(file: str, label_column: str) -> str | None:
         for row, cells in enumerate(tables.READERS[kind](Path(file))):
             label, was_number = cells.get(label_column), is_number
             is_number = finite_float(label) is not None
-            if kind == ".csv" and was_number and not is_number:
+            if was_number and not is_number:
                 return (
                     f"{file}: column {label_column!r} has the label {label!r} in row {row} (the first is 0), and "
-                    "numbers before. Correct or remove the row; classes can be given as strings in a json file."
+                    "numbers before. Correct or remove the row; classes can be given in a json file, all as strings."
                 )
     except (ValueError, csv.Error) as error:
         advice = "Write one object on each line, or a list of objects."

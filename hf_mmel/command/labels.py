@@ -81,6 +81,13 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
             names = _with_unseen(names, {name: splits[name] for name in labelled[1:]}, data_args)
     if "train" not in splits and set(names) <= set(own):
         names = own
+    for alike in _alike(names):
+        logger.warning(
+            "%s: column %r has the classes %s, which differ in spaces or capitals alone.",
+            where,
+            column,
+            ", ".join(map(repr, alike)),
+        )
     if not several and len(splits[split]) > 20 and len(names) > len(splits[split]) / 2:
         logger.warning(
             "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not "
@@ -127,6 +134,14 @@ def _names(dataset: Dataset, split: str, data_args: DataArguments) -> list[str]:
     if not several and data_args.task.regression is None and any(isinstance(label, str) for label in labels):
         check_names(labels, column, where)
     return [str(label) for label in sorted(set(labels) - {None, ""})]
+
+
+def _alike(names: list[str]) -> list[list[str]]:
+    """Classes that are one to the eye."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.strip().lower(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _with_unseen(names: list[str], others: dict[str, Dataset], data_args: DataArguments) -> list[str]:
@@ -181,4 +196,6 @@ def _class_id(feature: Value | ClassLabel, labels: Labels) -> Callable[[object],
 
 
 def _some(names: list[str], most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} others" if len(names) > most else "")
+    return ", ".join(name[:50] for name in names[:most]) + (
+        f" and {len(names) - most} others" if len(names) > most else ""
+    )

@@ -86,6 +86,8 @@ def _load_data_set(
     data_args: DataArguments, wanted: list[str], cache_dir: str | None, token: str | None
 ) -> dict[str, Dataset]:
     path, where = Path(data_args.data_set), data_args.data_set
+    if path.is_file():
+        raise ValueError(f"dataset_name is {where!r}, which is a file; pass it as --train_file or its like.")
 
     def explain(error: Exception) -> str | None:
         reason = refusal(error, token)
