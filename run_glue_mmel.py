@@ -23,6 +23,7 @@ from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
     PretrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
     TrainerState,
     set_seed,
@@ -133,7 +134,7 @@ def prepare(args: Arguments) -> Prepared:
 def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str]) -> dict[str, float]:
     """Trains, evaluates, predicts and pushes with one seed; `options` are those that the run can be repeated from."""
     model_args, data_args, _, run_args, training_args = args
-    config, labels, tokenizer, encoded, collator, compute_metrics, augmenter = prepared
+    config, labels, _, encoded, _, _, augmenter = prepared
     is_trained = earlier.metrics is not None
     if training_args.do_train and training_args.should_save and not is_trained:
         begin(Path(training_args.output_dir), options, model_args.overwrite_output_dir and earlier.folder is None)
@@ -141,24 +142,8 @@ def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str
             save_augmenter(augmenter, training_args.output_dir)
 
     set_seed(training_args.seed)  # before the new head of the model is drawn
-    model = load_model(model_args, config, earlier.folder if is_trained else None)
-    evaluation = [encoded[split] for split in data_args.task.validation_splits if split in encoded]
-    with usage_errors(ValueError, TypeError):
-        trainer = MMELTrainer(
-            model,
-            training_args,
-            data_collator=collator,
-            train_dataset=encoded.get("train"),
-            eval_dataset=evaluation[0] if evaluation else None,
-            processing_class=tokenizer,
-            compute_metrics=compute_metrics,
-            augmenter=augmenter,
-        )
-    # Classification heads return the mean over their batch. Trainer believes that those which accept an item count
-    # have divided by it, and so multiplies the loss of evaluation, and of training without variants, by the number of
-    # accumulation steps and processes (transformers issue 47688).
-    trainer.model_accepts_loss_kwargs = False
-
+    trainer = build_trainer(args, prepared, load_model(model_args, config, earlier.folder if is_trained else None))
+    evaluation = validation_sets(args, prepared)
     metrics = {}
     if training_args.do_train:
         metrics |= train(trainer, earlier)
@@ -174,6 +159,32 @@ def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str
             push(trainer, data_args, metrics, options)
     release(trainer)
     return metrics
+
+
+def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
+    """The trainer of a run, which `hf_mmel.report` asks as well."""
+    evaluation = validation_sets(args, prepared)
+    with usage_errors(ValueError, TypeError):
+        trainer = MMELTrainer(
+            model,
+            args[-1],
+            data_collator=prepared.collator,
+            train_dataset=prepared.encoded.get("train"),
+            eval_dataset=evaluation[0] if evaluation else None,
+            processing_class=prepared.tokenizer,
+            compute_metrics=prepared.compute_metrics,
+            augmenter=prepared.augmenter,
+        )
+    # Classification heads return the mean over their batch. Trainer believes that those which accept an item count
+    # have divided by it, and so multiplies the loss of evaluation, and of training without variants, by the number of
+    # accumulation steps and processes (transformers issue 47688).
+    trainer.model_accepts_loss_kwargs = False
+    return trainer
+
+
+def validation_sets(args: Arguments, prepared: Prepared) -> list[datasets.Dataset]:
+    """The data that are evaluated; of MNLI both."""
+    return [prepared.encoded[split] for split in args[1].task.validation_splits if split in prepared.encoded]
 
 
 def open_seeds(args: Arguments) -> SeedResults:

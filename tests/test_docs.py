@@ -21,6 +21,7 @@ from torch.distributed.run import get_args_parser
 from transformers import AutoModelForSequenceClassification
 
 import augment.__main__
+import hf_mmel.__main__
 import run_glue_mmel
 from augment import LexiconSubstitution
 from docs import build_api
@@ -90,6 +91,7 @@ class Shell:
             "torchrun": self._torchrun,
             "accelerate": self._accelerate,
             "python -m augment": self._augment,
+            "python -m hf_mmel": self._hf_mmel,
             "make": self._make,
             "pip": self._pip,
             "hf": self._hf,
@@ -137,6 +139,9 @@ class Shell:
     def _make(self, argv: list[str]) -> None:
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         assert set(argv) <= set(targets)
+
+    def _hf_mmel(self, argv: list[str]) -> None:
+        assert hf_mmel.__main__.main(argv) == 0
 
     def _pip(self, argv: list[str]) -> None:
         extras = re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)

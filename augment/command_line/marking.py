@@ -1,6 +1,7 @@
 """What a variant changes, shown in a terminal or in plain text."""
 
 import re
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 
@@ -11,14 +12,19 @@ COLOURS = (("\033[31;9m", "\033[0m"), ("\033[32m", "\033[0m"))  # struck out in 
 PLAIN = (("[-", "-]"), ("{+", "+}"))  # as GNU wdiff marks them
 
 
+def differences(original: str, variant: str) -> Iterator[tuple[str, str]]:
+    """The text in parts, each as it was and as it has become: the same twice where nothing has changed."""
+    old, new = _TOKEN.findall(original), _TOKEN.findall(variant)
+    for _, begin, end, start, stop in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        yield "".join(old[begin:end]), "".join(new[start:stop])
+
+
 def marked(original: str, variant: str, marks: tuple[tuple[str, str], tuple[str, str]] = COLOURS) -> str:
     """
     The variant with the words that are gone and those in their place, marked for a terminal or as plain text.
     """
-    old, new = _TOKEN.findall(original), _TOKEN.findall(variant)
     parts = []
-    for _, begin, end, start, stop in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        gone, come = "".join(old[begin:end]), "".join(new[start:stop])
+    for gone, come in differences(original, variant):
         if gone == come:
             parts.append(come)
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from augment import Augmenter
 from augment.command_line.marking import PLAIN, marked
-from augment.words import special_ids
 
 from ..data_collator import VariantCollator
 from ..groups import VARIANT_MASK, as_groups
+from ..reading import reader
 from ..training_args import MMELTrainingArguments
 from ..validation import check_labels, check_vocabulary
 from .labels import Labels
@@ -98,19 +97,13 @@ def _examples(
 ) -> Iterator[str]:
     rows = train.select(range(min(NUM_SHOWN, len(train)))).to_list()
     batch = _groups(collator, rows)
-    special = special_ids(tokenizer)
-
-    def read(ids: torch.Tensor) -> str:
-        """What the model reads, the texts of a pair apart; padding is special, too."""
-        parts = [list(part) for is_special, part in groupby(ids.tolist(), special.__contains__) if not is_special]
-        return " | ".join(tokenizer.decode(part).strip() for part in parts)
-
+    read = reader(tokenizer)
     for i, row in enumerate(rows):
-        original = read(batch["input_ids"][i, 0])
+        original = read(batch["input_ids"][i, 0].tolist())
         yield f"example {i}, {_label(row['label'], names)}"
         yield f"  0  {original}"
         for k in batch[VARIANT_MASK][i].nonzero()[1:, 0].tolist():
-            yield f"  {k}  {marked(original, read(batch['input_ids'][i, k]), PLAIN)}"
+            yield f"  {k}  {marked(original, read(batch['input_ids'][i, k].tolist()), PLAIN)}"
         yield ""
 
 

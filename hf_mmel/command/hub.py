@@ -128,6 +128,12 @@ def _scores_by_split(
     } or None
 
 
+def name_of_data(data_args: DataArguments) -> str:
+    """The data as readers know them."""
+    names = data_facts(data_args)["dataset"]
+    return names if isinstance(names, str) else ", ".join(names)
+
+
 def data_facts(data_args: DataArguments) -> dict[str, str | list[str] | None]:
     """
     The data as the card names it: a data set of the Hub with its address, files by their names. A local copy of GLUE

@@ -1,0 +1,165 @@
+"""What is told of a training without asking its model: arguments, curves, scores."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerState, TrainingArguments
+
+from ..model_card import METHODS, NOT_SCORES, SETTINGS
+from ..private import plain_config, without_folders
+from ..training_args import MMELTrainingArguments
+
+
+HISTORY = "VariantHistory"  # the callback that keeps weights and the hardest variants
+# Where things are, and what does not change a result.
+_NOT_TOLD = ("output_dir", "run_name", "logging_dir", "report_to", "use_cpu", "tf32", "resume_from_checkpoint")
+_NOT_TOLD += ("do_train", "do_eval", "do_predict", "disable_tqdm")
+_PACKAGES = ("hf_mmel", "transformers", "torch", "datasets", "tokenizers", "numpy")
+
+
+@dataclass
+class Facts:
+    """
+    A training without its model.
+
+    Attributes:
+        name (`str`): That of the model.
+        dataset (`str`, *optional*): What it was trained on.
+        scores (`dict[str, float]`): Those of the final model.
+        log (`list[dict]`): `log_history` of the trainer's state.
+        weight_histograms, hardest (`list[dict]`): What the training kept of its variants, see [`VariantHistory`].
+        method (`str`, *optional*): The objective, `None` where there were no variants.
+        settings (`dict`): The objective's arguments.
+        augmenter (`dict`, *optional*): Its configuration, for readers.
+        arguments (`dict`): Those that differ from the defaults.
+        command (`str`, *optional*): The command that trained the model.
+    """
+
+    name: str
+    dataset: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    weight_histograms: list[dict[str, Any]] = field(default_factory=list)
+    hardest: list[dict[str, Any]] = field(default_factory=list)
+    method: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    augmenter: dict[str, Any] | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    command: str | None = None
+
+    @property
+    def formula(self) -> str | None:
+        return METHODS.get(self.method)
+
+    @property
+    def num_weighed(self) -> int | None:
+        """Weights in a group whose variants are all there."""
+        if self.method not in METHODS:
+            return None
+        return self.settings["num_variants"] + self.settings["reweight_original"]
+
+    @property
+    def augmenter_name(self) -> str | None:
+        return None if self.augmenter is None else self.augmenter["class"]
+
+    @property
+    def augmenter_json(self) -> str:
+        return json.dumps(self.augmenter, indent=2, ensure_ascii=False)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Those that the report was written with."""
+        versions = {"Python": sys.version.split()[0]}
+        for package in _PACKAGES:
+            try:
+                versions[package] = importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:  # run from a checkout
+                versions[package] = getattr(sys.modules.get(package), "__version__", "unknown")
+        return versions
+
+    def curve(self, name: str) -> dict[float, float]:
+        """A logged figure by its steps."""
+        return {logs["step"]: logs[name] for logs in self.log if name in logs and math.isfinite(logs[name])}
+
+    def late(self, name: str) -> float | None:
+        """The mean of a logged figure over the last quarter of the training."""
+        curve = self.curve(name)
+        values = [value for step, value in curve.items() if step >= 0.75 * max(curve)]
+        return sum(values) / len(values) if values else None
+
+    def last(self, name: str) -> float | None:
+        """The last value of a logged figure."""
+        return next(reversed(self.curve(name).values()), None)
+
+
+def collect_facts(
+    output_dir: str | Path,
+    args: TrainingArguments | None,
+    state: TrainerState | None,
+    augmenter: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Facts:
+    """
+    The facts of a training.
+
+    Args:
+        output_dir (`str` or `Path`): Whose name the model has.
+        args ([`~transformers.TrainingArguments`], *optional*): Those of the training.
+        state ([`~transformers.TrainerState`], *optional*): What the training wrote down.
+        augmenter (`Mapping`, *optional*): The configuration of the augmenter.
+        **facts: Others of [`Facts`].
+    """
+    log = [] if state is None else state.log_history
+    history = {} if state is None else state.stateful_callbacks.get(HISTORY, {}).get("attributes", {})
+    has_variants = augmenter is not None or any("mmel/loss_variants" in logs for logs in log)
+    if has_variants and isinstance(args, MMELTrainingArguments) and args.mmel_loss != "none":
+        settings = {name: getattr(args, name) for name in SETTINGS}
+        if settings["reweight_original"] is None:
+            settings["reweight_original"] = args.mmel_loss != "soft"
+        facts |= {"method": args.mmel_loss, "settings": settings}
+    return Facts(
+        name=Path(output_dir).resolve().name,
+        log=log,
+        weight_histograms=history.get("weight_histograms", []),
+        hardest=history.get("hardest_variants", []),
+        augmenter=None if augmenter is None else plain_config(dict(augmenter)),
+        arguments={} if args is None else _changed(args),
+        **facts,
+    )
+
+
+def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The scores among the metrics of an evaluation, without times and counts; the loss comes last."""
+    named = {name.removeprefix("eval_"): v for name, v in metrics.items() if name.startswith("eval_")}
+    scores = {
+        name: float(v)
+        for name, v in named.items()
+        if not name.endswith(NOT_SCORES) and isinstance(v, int | float) and math.isfinite(v)
+    }
+    return dict(sorted(scores.items(), key=lambda score: score[0] == "loss"))
+
+
+def hardest_by_epoch(hardest: Sequence[Mapping[str, Any]]) -> dict[float, list[Mapping[str, Any]]]:
+    """The hardest variants of each epoch, the last epoch first."""
+    epochs = sorted({row["epoch"] for row in hardest}, reverse=True)
+    return {epoch: [row for row in hardest if row["epoch"] == epoch] for epoch in epochs}
+
+
+def _changed(args: TrainingArguments) -> dict[str, str]:
+    """Plain arguments with another value than their default, without tokens and folders."""
+    known = MMELTrainingArguments if isinstance(args, MMELTrainingArguments) else TrainingArguments
+    defaults = known(args.output_dir, use_cpu=args.use_cpu)  # some defaults depend on the device
+    changed = {}
+    for name in (argument.name for argument in fields(known)):
+        value, hidden = getattr(args, name), name in _NOT_TOLD or name.endswith("token")
+        if not hidden and isinstance(value, bool | int | float | str) and value != getattr(defaults, name):
+            changed[name] = without_folders(str(getattr(value, "value", value)))
+    return changed

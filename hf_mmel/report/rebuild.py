@@ -1,0 +1,125 @@
+"""The report of a folder in which the command has trained: the trainer is made again from what is there."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForSequenceClassification, HfArgumentParser, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from ..command.args import AugmenterArguments
+from ..command.earlier import OPTIONS_FILE
+from ..command.hub import name_of_data
+from ..command.usage import UsageError, usage_errors
+from ..private import command_line, without_tokens
+from ..trainer import MMELTrainer
+from ..training_args import MMELTrainingArguments
+from . import check_numbers, write_report
+from .facts import collect_facts, scores_of
+from .page import write_page
+
+
+logger = logging.getLogger(__name__)
+
+# A report needs neither the device of the training, nor what a masked LM says of all examples, nor the Hub.
+_OVERRIDES = ("--dry_run", "--push_to_hub", "false", "--glue_submission", "false", "--do_predict", "false")
+_OVERRIDES += ("--report_to", "none", "--resume_from_checkpoint", "")
+_CANNOT = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeError)
+
+
+def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max_shown: int) -> Path:
+    """
+    Writes the report of a folder. Where the data or the augmenter are not to be found any more, it tells what the
+    files of the folder tell.
+
+    Args:
+        folder (`Path`): The `output_dir` of a run of the command.
+        max_examples, min_confidence, max_shown: As in [`write_report`].
+
+    Returns:
+        `Path`: the page.
+
+    Raises:
+        `UsageError`: if nothing was trained there, or a number is out of range.
+    """
+    with usage_errors(ValueError):
+        check_numbers(max_examples, min_confidence, max_shown)
+    if not (folder / TRAINER_STATE_NAME).is_file() and not (folder / OPTIONS_FILE).is_file():
+        raise UsageError(
+            f"{folder} has neither {TRAINER_STATE_NAME} nor {OPTIONS_FILE}; expected the output_dir of a run of "
+            "run_glue_mmel with --do_train. The runs of --seeds are in the folders seed-N."
+        )
+    options = _read(folder / OPTIONS_FILE) or []
+    command = command_line("python run_glue_mmel.py", options) if options else None
+    try:
+        trainer, dataset = _trainer_of(folder, options)
+    except _CANNOT as error:
+        missing = f"Predictions and variants are left out: {' '.join(str(error).split())}"
+        logger.warning(without_tokens(missing))
+        return _page_of_files(folder, options, command, [missing])
+    return write_report(
+        trainer,
+        folder,
+        max_examples=max_examples,
+        min_confidence=min_confidence,
+        max_shown=max_shown,
+        dataset=dataset,
+        command=command,
+    )
+
+
+def _trainer_of(folder: Path, options: Sequence[str]) -> tuple[MMELTrainer, str | None]:
+    """The trainer as it was at the end of its training, and the name of the data."""
+    import run_glue_mmel
+
+    if not options:
+        raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
+    args = run_glue_mmel.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
+    model_args, data_args, augmenter_args, run_args, training_args = args
+    # Tokenizer and labels are those of the model, the augmenter is the one that was saved.
+    model_args = replace(model_args, model_name_or_path=str(folder), config_name=None, tokenizer_name=None)
+    if (folder / "augmenter.json").is_file():
+        augmenter_args = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
+    args = (model_args, data_args, augmenter_args, run_args, training_args)
+    prepared = run_glue_mmel.prepare(args)
+    trainer = run_glue_mmel.build_trainer(
+        args, prepared, AutoModelForSequenceClassification.from_pretrained(folder, **model_args.hub_options)
+    )
+    if (folder / TRAINER_STATE_NAME).is_file():
+        trainer.state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    return trainer, name_of_data(data_args)
+
+
+def _page_of_files(folder: Path, options: Sequence[str], command: str | None, missing: list[str]) -> Path:
+    """A page without predictions."""
+    state = folder / TRAINER_STATE_NAME
+    facts = collect_facts(
+        folder,
+        _training_args(folder, options),
+        TrainerState.load_from_json(str(state)) if state.is_file() else None,
+        _read(folder / "augmenter.json"),
+        scores=scores_of(_read(folder / "eval_results.json") or {}),
+        command=command,
+    )
+    return write_page(folder, facts, missing=missing)
+
+
+def _training_args(folder: Path, options: Sequence[str]) -> MMELTrainingArguments | None:
+    """Those of the training alone, without a look at model and data."""
+    parser = HfArgumentParser(MMELTrainingArguments, allow_abbrev=False)
+    options = [*options, *_OVERRIDES[1:], "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
+    try:
+        args, _ = parser.parse_args_into_dataclasses(options, return_remaining_strings=True, look_for_args_file=False)
+    except _CANNOT:
+        return None
+    return args
+
+
+def _read(file: Path) -> Any:
+    """What a JSON file holds, `None` where there is none."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

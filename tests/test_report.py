@@ -1,0 +1,157 @@
+"""Reports of trainers, and of folders in which the command has trained."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import SENTENCES, make_model, reviews
+from datasets import Dataset
+from report_pages import HARDEST, HISTOGRAMS, Page
+from transformers import BertConfig, BertForTokenClassification, default_data_collator
+
+from augment import LexiconSubstitution
+from hf_mmel import MMELTrainer
+from hf_mmel.__main__ import main
+from hf_mmel.report import write_report
+from hf_mmel.report.collect import score_variants
+
+
+def read(path) -> Page:
+    return Page((path / "report.html" if path.is_dir() else path).read_text(encoding="utf-8"))
+
+
+def labelled(tokenizer, rows):
+    return Dataset.from_list([{**tokenizer(row["text"]), "label": row["label"], "note": "unused"} for row in rows])
+
+
+@pytest.fixture
+def trained(tokenizer, arguments):
+    """A model that knows good films from awful ones, trained without variants, and its data."""
+    data = labelled(tokenizer, reviews(labels=(0, 1), num_examples=8))
+    model = make_model(tokenizer, id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1})
+    args = arguments(max_steps=20, learning_rate=1e-2, logging_steps=10)
+    trainer = MMELTrainer(model, args, train_dataset=data, eval_dataset=data, processing_class=tokenizer)
+    trainer.train()
+    return trainer
+
+
+def test_a_planted_flip_is_found(trained, tokenizer, arguments, tmp_path):
+    turning = LexiconSubstitution(tokenizer, {"good": ["awful"], "film": ["movie"]}, replace_prob=1.0)
+    args = arguments(num_variants=1, mmel_loss="hard")
+    trainer = MMELTrainer(
+        trained.model, args, train_dataset=trained.train_dataset, processing_class=tokenizer, augmenter=turning
+    )
+    trained.model.train()
+    found = read(write_report(trainer, tmp_path / "report"))
+    assert "<del>good</del> <ins>awful</ins>" in found.html and "label good, " in found.text
+    assert "label bad, " not in found.text  # "awful" stays, and is known
+    assert "Of 8 variants the final model takes 4 (50.0 %) for something else" in found.text
+    assert trained.model.training
+
+
+def test_without_variants_nothing_is_told_of_them(trained, tmp_path):
+    found = read(write_report(trained))
+    assert found.ids == ["loss", "confusion", "calibration", "configuration"]
+    assert "learning_rate 0.01" in found.text and str(tmp_path) not in found.html
+
+
+def test_scored_examples_are_drawn_and_the_variants_those_of_the_first_epoch(dataset, tokenizer, augmenter, arguments):
+    args = arguments(num_variants=2, max_steps=1)
+    trainer = MMELTrainer(
+        make_model(tokenizer), args, train_dataset=dataset, processing_class=tokenizer, augmenter=augmenter
+    )
+    trainer.train()
+    collator = trainer._build_variant_collator()
+    scored = score_variants(trainer, collator, 4)
+    assert scored.num_examples == 4 and scored.num_all_examples == len(SENTENCES)
+    assert len(set(scored.originals)) <= 4 and set(scored.originals) <= {
+        tokenizer.decode(row["input_ids"], skip_special_tokens=True) for row in dataset
+    }
+    collator.set_epoch(3)
+    again = score_variants(trainer, collator, 4)
+    assert again.texts == scored.texts and np.array_equal(again.after, scored.after)
+    # What the model says of one of them by itself.
+    with torch.no_grad():
+        logits = trainer.model(**tokenizer(scored.texts[0], return_tensors="pt")).logits
+    assert scored.after[0] == pytest.approx(logits.softmax(1)[0].double().numpy(), abs=1e-5)
+
+
+def test_a_head_of_another_kind_is_told_of_in_words(tokenizer, arguments):
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    rows = [{"input_ids": [2, 7, 8, 3], "attention_mask": [1] * 4, "labels": [-100, 0, 1, -100]}] * 4
+    data = Dataset.from_list(rows)
+    trainer = MMELTrainer(BertForTokenClassification(config), arguments(), default_data_collator, eval_dataset=data)
+    found = read(write_report(trainer))
+    assert found.ids == ["missing", "configuration"] and "expected" not in found.text
+
+
+@pytest.mark.parametrize("name, value", [("max_examples", 0), ("max_shown", 0), ("min_confidence", 1.5)])
+def test_numbers_out_of_range_are_refused(trained, name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        write_report(trained, **{name: value})
+
+
+@pytest.fixture
+def report(capsys):
+    """Runs the sub-command; its exit code, output and errors."""
+
+    def report(folder, *options):
+        code = main(["report", str(folder), *map(str, options)])
+        return code, *capsys.readouterr()
+
+    return report
+
+
+def test_a_folder_of_the_command_is_read_again(run, files, report, model_dir, tmp_path):
+    base = shutil.copytree(model_dir, tmp_path / "base")
+    options = ["--mmel_loss", "hard", "--logging_steps", 1, "--model_name_or_path", base]
+    run(*files, "--do_train", "--do_eval", *options)
+    shutil.rmtree(base)
+    state_file = tmp_path / "out" / "trainer_state.json"
+    state = json.loads(state_file.read_text())
+    history = {"weight_histograms": HISTOGRAMS, "hardest_variants": HARDEST}
+    state["stateful_callbacks"]["VariantHistory"] = {"args": {}, "attributes": history}
+    state_file.write_text(json.dumps(state))
+    results = json.loads((tmp_path / "out" / "eval_results.json").read_text())
+    (tmp_path / "out" / "training_args.bin").write_bytes(b"not a pickle")
+    shutil.move(tmp_path / "out", tmp_path / "moved")
+
+    code, out, _ = report(tmp_path / "moved", "--max_examples", 5)
+    assert code == 0 and out.strip().endswith("report.html")
+    found = read(tmp_path / "moved")
+    expected = ["loss", "variant-loss", "weights", "effective", "confusion", "calibration", "flips", "hardest"]
+    assert found.ids == [*expected, "configuration"]
+    assert f"{results['eval_loss']:.3g}"[:4] in found.text and "of 5 of 16 training examples" in found.text
+    assert "MMEL with hard labels" in found.text and "train.csv, val.csv" in found.text
+    assert "--train_file train.csv" in found.text and str(tmp_path) not in found.html
+
+
+def test_without_its_data_a_report_tells_what_the_files_tell(run, files, report, tmp_path, caplog):
+    run(*files, "--do_train", "--do_eval", "--mmel_loss", "hard", "--logging_steps", 1)
+    (tmp_path / "train.csv").unlink()
+    code, _, _ = report(tmp_path / "out")
+    found = read(tmp_path / "out")
+    assert code == 0 and found.ids == ["missing", "loss", "variant-loss", "effective", "configuration"]
+    assert "there is no such file" in found.text and "accuracy" in found.text and "num_variants" in found.text
+    assert str(tmp_path) not in found.html
+    assert caplog.text.count("Predictions and variants are left out") == 1 and "train.csv" in caplog.text
+
+
+def test_reports_of_regression_and_of_several_labels(run, write, report, tmp_path):
+    several = write("several.json", [{**row, "label": [row["label"], "film"]} for row in reviews()])
+    numbers = write("numbers.json", reviews(labels=(0.5, 2.5)))
+    for name, file in {"several": several, "numbers": numbers}.items():
+        run("--train_file", file, "--validation_file", file, "--do_train", "--do_eval", out=name)
+        assert report(tmp_path / name)[0] == 0
+    assert {"labels", "calibration", "flips"} <= set(read(tmp_path / "several").ids)
+    assert {"scatter", "flips"} <= set(read(tmp_path / "numbers").ids)
+
+
+def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
+    code, _, errors = report(tmp_path)
+    assert code == 1 and "expected the output_dir" in errors and errors.count("\n") == 1
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, errors = report(tmp_path)
+    assert code == 1 and errors == 'error: A report needs matplotlib and jinja2: pip install "hf_mmel[report]"\n'

@@ -1,0 +1,120 @@
+"""The page of a report: what is on it, and what never is."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from report_pages import EVIL, HARDEST, PAPERS, Page, facts, predictions, scored, undrawn
+
+from hf_mmel.report.collect import Predictions, ScoredVariants
+from hf_mmel.report.page import variant_figures, write_page
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Writes and reads a page."""
+
+    def page(facts, predictions=None, variants=None, missing=None, min_confidence=0.75):
+        figures = None if variants is None else variant_figures(variants, min_confidence, 30)
+        path = write_page(tmp_path, facts, predictions, figures, missing, min_confidence)
+        return Page(path.read_text(encoding="utf-8"))
+
+    return page
+
+
+def test_all_that_is_known_has_a_section(page):
+    found = page(facts(), predictions(), scored())
+    assert found.ids == [
+        *("loss", "scores", "variant-loss", "weights", "effective", "confusion", "calibration", "flips", "hardest"),
+        "configuration",
+    ]
+    for text in ("films", "0.75", "LexiconSubstitution", "python train.py", "label good, 90 % on the original"):
+        assert text in found.text
+
+
+def test_what_is_not_known_has_no_section(page):
+    bare = facts(log=[], scores={}, weight_histograms=[], hardest=[], method=None, settings={}, augmenter=None)
+    found = page(bare)
+    assert found.ids == ["configuration"] and "plain fine-tuning" in found.text
+    assert page(facts(log=[]), None, None).ids == ["weights", "hardest", "configuration"]
+    assert page(bare, missing=["There is no data."]).ids == ["missing", "configuration"]
+
+
+def test_a_page_loads_nothing_and_runs_nothing(page):
+    found = page(facts(), predictions(), scored())
+    assert len(found.loaded) > 10 and all(address.startswith("data:") for address in found.loaded)
+    assert found.links == {*PAPERS, "#flips"}
+    assert "default-src 'none'" in found.html
+    assert "script" not in found.tags and "url(" not in found.styles and "@import" not in found.styles
+
+
+def test_all_text_is_escaped(page):
+    row = {**HARDEST[0], "original": EVIL, "variant": EVIL + "b", "label": EVIL}
+    names = (EVIL, "good " + EVIL)
+    log = [{"step": step, "loss": 1.0, f"eval_{EVIL}": 0.5} for step in (1, 2)]
+    everywhere = facts(
+        **dict.fromkeys(("name", "dataset", "command"), EVIL),
+        **{"scores": {EVIL: 1.0}, "log": log, "hardest": [row], "arguments": {EVIL: EVIL}},
+        augmenter={"class": EVIL, EVIL: EVIL},
+    )
+    found = page(everywhere, predictions(names), scored(EVIL, EVIL + " good", names), [EVIL])
+    assert "script" not in found.tags
+    assert found.text.count("alert('&')") >= 15  # read as text, everywhere
+
+
+def test_tokens_and_folders_are_left_out(page):
+    token = "hf_abcdefghijklmnop"
+    found = page(undrawn(dataset=token), missing=[f"There is no file /home/me/secret/train.csv, {token}"])
+    assert token not in found.html and "/home/me" not in found.html and "train.csv" in found.text
+
+
+def test_words_that_go_and_come_are_marked_in_words_too(page):
+    found = page(undrawn(), None, scored())
+    assert "<del>good</del> <ins>bad</ins>" in found.html
+    assert "[removed: " in found.styles and "[added: " in found.styles
+
+
+def test_only_confident_flips_are_shown(page):
+    assert page(undrawn(), None, scored(), min_confidence=0.9).text.count("on the variant") == 0
+    assert "There are none." in page(undrawn(), None, scored(), min_confidence=0.9).text
+    assert page(undrawn(), None, scored(), min_confidence=0.8).text.count("on the variant") == 1
+
+
+def test_a_regression_has_a_scatter_and_moves(page):
+    outputs, labels = np.array([1.0, 2.5]), np.array([1.5, 2.0])
+    moved = ScoredVariants("regression", [], ["a film"], ["a movie"], *(np.array([x]) for x in (2.0, 2.1, 4.0)), 1, 1)
+    found = page(undrawn(), Predictions("regression", ["LABEL_0"], outputs, labels, {}), moved)
+    assert "scatter" in found.ids and not {"confusion", "calibration", "labels"} & set(found.ids)
+    assert "label 2 2.1 on the original 4 on the variant" in found.text
+
+
+def test_several_labels_have_a_table_and_flips_by_label(page):
+    kind, names = "multi_label_classification", ["sad", "funny"]
+    outputs, labels = np.array([[0.9, 0.2], [0.8, 0.4]]), np.array([[1.0, 0], [0, 1]])
+    arrays = np.array([[1.0, 0]]), np.array([[0.9, 0.2]]), np.array([[0.9, 0.85]])
+    flipped = ScoredVariants(kind, names, ["a film"], ["a movie"], *arrays, 1, 1)
+    found = page(undrawn(), Predictions(kind, names, outputs, labels, {}), flipped)
+    assert {"labels", "calibration", "flips"} <= set(found.ids) and "confusion" not in found.ids
+    assert "funny: no, 80 % on the original yes, 85 % on the variant" in found.text
+    assert "sad 1 2 50.0 % 100.0 %" in found.text
+
+
+def test_pictures_are_files_of_both_themes_too(page, tmp_path):
+    page(facts(), predictions(), scored())
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"loss.png", "loss-dark.png", "calibration.png", "weights-dark.png"} <= names
+    corners = [matplotlib.image.imread(tmp_path / "report" / name)[0, 0, :3].mean() for name in sorted(names)]
+    assert all(corner < 0.3 for corner in corners[::2]) and all(corner > 0.9 for corner in corners[1::2])
+
+
+@pytest.mark.parametrize("num_classes", [3, 20, 80])
+def test_many_classes_and_long_names_are_drawn(page, num_classes):
+    outputs = np.full((5, num_classes), 1 / num_classes)
+    names = [f"$a class of number_{i} with a name of its own" for i in range(num_classes)]
+    labels = np.arange(5) % num_classes
+    found = page(undrawn(), Predictions("single_label_classification", names, outputs, labels, {}))
+    assert "confusion" in found.ids
+
+
+def test_a_single_logged_loss_is_drawn(page):
+    one = facts(log=facts().log[:1], weight_histograms=facts().weight_histograms[:1])
+    assert page(one).ids[:3] == ["loss", "variant-loss", "weights"]
