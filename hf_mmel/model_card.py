@@ -26,6 +26,7 @@ from .private import plain_config, without_tokens
 if TYPE_CHECKING:
     from .data_collator import VariantCollator
     from .trainer import MMELTrainer
+    from .training_args import MMELTrainingArguments
 
 CARD, PICTURE = "README.md", "mmel_weights.svg"
 TAGS = ["mmel", "data-augmentation"]
@@ -100,7 +101,9 @@ def write_model_card(
     scores = _numbers(_last_scores(trainer, data["split"]) if scores is None else scores)
     if picture is not None:
         (folder / PICTURE).write_text(picture, encoding="utf-8")
-    settings = _settings(trainer, collator) if has_variants else {}
+    settings = (
+        objective_settings(trainer.args, None if collator is None else collator.num_variants) if has_variants else {}
+    )
     done = "fine-tuned" if is_trained else "evaluated"
     sections = [
         _introduction(summary, data, type(trainer.model).__name__, done, has_variants),
@@ -288,11 +291,13 @@ def _numbers(scores: Scores) -> Scores:
     return found
 
 
-def _settings(trainer: MMELTrainer, collator: VariantCollator | None) -> dict[str, Any]:
-    """The arguments of the objective as they were in force, without those that had no effect."""
-    args = trainer.args
+def objective_settings(args: MMELTrainingArguments, num_variants: int | None) -> dict[str, Any]:
+    """
+    The arguments of the objective as they were in force, without those that had no effect; `num_variants` is that of
+    the collator, where there is one.
+    """
     settings = {name: getattr(args, name) for name in SETTINGS}
-    settings["num_variants"] = None if collator is None else collator.num_variants
+    settings["num_variants"] = num_variants
     if args.reweight_original is None:
         settings["reweight_original"] = args.mmel_loss != "soft"
     without_effect = {name for name, value in settings.items() if value is None}

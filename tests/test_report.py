@@ -12,7 +12,7 @@ from report_pages import HARDEST, HISTOGRAMS, Page
 from transformers import BertConfig, BertForTokenClassification, default_data_collator
 
 from augment import LexiconSubstitution
-from hf_mmel import MMELTrainer
+from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.__main__ import main
 from hf_mmel.report import write_report
 from hf_mmel.report.collect import score_variants
@@ -155,3 +155,17 @@ def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, errors = report(tmp_path)
     assert code == 1 and errors == 'error: A report needs matplotlib and jinja2: pip install "hf_mmel[report]"\n'
+
+
+def test_groups_that_come_with_the_data_have_curves_and_no_augmenter(tokenizer, augmenter, dataset, arguments):
+    collator = VariantCollator(tokenizer, augmenter, num_variants=2)
+    batches = Dataset.from_list([{"place": i} for i in range(4)])
+    rows = dataset.to_list()
+    args = arguments(max_steps=2, logging_steps=1, mmel_loss="hard", remove_unused_columns=False)
+    trainer = MMELTrainer(
+        make_model(tokenizer), args, lambda places: collator([rows[row["place"]] for row in places]), batches
+    )
+    trainer.train()
+    found = read(write_report(trainer))
+    assert found.ids == ["loss", "variant-loss", "effective", "configuration"]
+    assert "MMEL with hard labels" in found.text and "lambda_p" in found.text and "num_variants" not in found.text

@@ -90,6 +90,7 @@ def write_report(
         trainer.args,
         trainer.state,
         config,
+        getattr(collator, "num_variants", None),
         dataset=dataset,
         command=command,
         scores={} if predictions is None else predictions.scores,

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import TrainerState, TrainingArguments
 
-from ..model_card import METHODS, NOT_SCORES, SETTINGS
+from ..model_card import METHODS, NOT_SCORES, objective_settings
 from ..private import plain_config, without_folders
 from ..training_args import MMELTrainingArguments
 
@@ -62,7 +62,7 @@ class Facts:
     @property
     def num_weighed(self) -> int | None:
         """Weights in a group whose variants are all there."""
-        if self.method not in METHODS:
+        if "num_variants" not in self.settings:
             return None
         return self.settings["num_variants"] + self.settings["reweight_original"]
 
@@ -105,6 +105,7 @@ def collect_facts(
     args: TrainingArguments | None,
     state: TrainerState | None,
     augmenter: Mapping[str, Any] | None = None,
+    num_variants: int | None = None,
     **facts: Any,
 ) -> Facts:
     """
@@ -115,15 +116,14 @@ def collect_facts(
         args ([`~transformers.TrainingArguments`], *optional*): Those of the training.
         state ([`~transformers.TrainerState`], *optional*): What the training wrote down.
         augmenter (`Mapping`, *optional*): The configuration of the augmenter.
+        num_variants (`int`, *optional*): K, where it is not that of the arguments.
         **facts: Others of [`Facts`].
     """
     log = [] if state is None else state.log_history
     history = {} if state is None else state.stateful_callbacks.get(HISTORY, {}).get("attributes", {})
     has_variants = augmenter is not None or any("mmel/loss_variants" in logs for logs in log)
     if has_variants and isinstance(args, MMELTrainingArguments) and args.mmel_loss != "none":
-        settings = {name: getattr(args, name) for name in SETTINGS}
-        if settings["reweight_original"] is None:
-            settings["reweight_original"] = args.mmel_loss != "soft"
+        settings = objective_settings(args, None if augmenter is None else num_variants or args.num_variants)
         facts |= {"method": args.mmel_loss, "settings": settings}
     return Facts(
         name=Path(output_dir).resolve().name,
