@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         `int`: The exit code: 0, 1 after an error, 2 after a wrong use, 130 after an interruption.
     """
-    args = _parser().parse_args(argv)
+    args = parse(sys.argv[1:] if argv is None else argv)
     try:
         for line in args.run(args):
             print(line, flush=True)
@@ -34,10 +35,44 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments of a sub-command; `options` are those that it takes from the command of the trainings."""
+    parser = _parser()
+    args, options = parser.parse_known_args(argv)
+    if options and not args.takes_options:
+        parser.error(f"there is no option {options[0]}")
+    args.argv, args.options = argv, options
+    return args
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hf_mmel", description="What augmentation does on your data.")
-    parser.set_defaults(after_interruption="")
+    parser.set_defaults(after_interruption="", takes_options=False)
     add = partial(parser.add_subparsers(required=True, metavar="COMMAND").add_parser, allow_abbrev=False)
+
+    compare = add(
+        "compare",
+        help="train a grid of methods, augmenters and seeds, and compare their scores",
+        usage="python -m hf_mmel compare [FILE] [option of run_glue_mmel.py ...] [options below]",
+        description="Trains a grid of methods, augmenters and seeds, and compares their scores. Takes the options of "
+        "run_glue_mmel.py, from a .json or .yaml file, from the command line, or from both, and besides:",
+    )
+    compare.add_argument("--methods", default="none,uniform,hard,soft", help="of mmel_loss (default: %(default)s)")
+    compare.add_argument(
+        "--augmenters", default="wordnet", metavar="NAMES", help="names or JSON files (default: %(default)s)"
+    )
+    compare.add_argument(
+        "--seeds", default="5", help="how many, or which ones, such as 3,7,9 (default: %(default)s, which are 1 to 5)"
+    )
+    compare.add_argument("--metric", metavar="NAME", help="the score (default: metric_for_best_model, or the task's)")
+    compare.add_argument("--budget", metavar="TIME", help="leave out seeds that do not end in time: 90s, 30m, 2h")
+    compare.add_argument("--cell_limit", metavar="TIME", help="end a run that takes longer, as one that has failed")
+    compare.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, one on a CPU)")
+    compare.add_argument(
+        "--launcher", metavar="COMMAND", help="starts each run, on all GPUs: 'accelerate launch --multi_gpu ...'"
+    )
+    compare.add_argument("--keep_models", action="store_true", help="keep the weights of all runs")
+    compare.set_defaults(run=_compare, takes_options=True, after_interruption="; the same command goes on from here")
 
     report = add("report", help="write a page that tells what a training did, with its variants and its predictions")
     report.add_argument("folder", metavar="OUTPUT_DIR", type=Path, help="the output_dir of run_glue_mmel")
@@ -64,6 +99,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(run=_report)
     return parser
+
+
+def _compare(args: argparse.Namespace) -> Iterator[str]:
+    from .compare import compare
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the runs are not to be left behind
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    return compare(args)
 
 
 def _report(args: argparse.Namespace) -> Iterator[str]:

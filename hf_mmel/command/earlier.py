@@ -104,6 +104,10 @@ def begin(folder: Path, options: Sequence[str], overwrite: bool) -> None:
 def forget(folder: Path) -> None:
     """Removes what an earlier training would be gone on from, as if it were a later one."""
     (folder / TRAIN_RESULTS).unlink(missing_ok=True)
+    remove_checkpoints(folder)
+
+
+def remove_checkpoints(folder: Path) -> None:
     for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-[0-9]*"):
         shutil.rmtree(checkpoint)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
@@ -60,3 +61,20 @@ def add_negations(parser: HfArgumentParser, groups: tuple[type, ...]) -> None:
         if option.init and option.type in (bool, bool | None) and option.default is not True:
             names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
             parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
+
+
+def value_of(options: Sequence[str], name: str) -> str | None:
+    """The value that an option is given, the last one if it is given several times."""
+    return getattr(_parser_of(name).parse_known_args(options)[0], name)
+
+
+def without_options(options: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The options but for those named, each of which has a value."""
+    return _parser_of(*names).parse_known_args(options)[1]
+
+
+def _parser_of(*names: str) -> OptionParser:
+    parser = OptionParser((), add_help=False, allow_abbrev=False)
+    for name in names:
+        parser.add_argument(*dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"]))
+    return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,35 @@ def arguments_of(groups: Sequence[Any]) -> dict[str, Any]:
     return json.loads(json.dumps(kept, default=str))
 
 
+def differences_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """In words, which arguments have changed; empty where none has."""
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return ", ".join(f"{name} was {before.get(name)} and is {after.get(name)}" for name in changed)
+
+
+def scores_among(names: Iterable[str]) -> list[str]:
+    """The names of scores among those of the metrics of an evaluation; not those of MNLI's second validation set."""
+    others = ("eval_loss", "eval_samples")
+    scores = [name for name in names if name.startswith("eval_") and not name.endswith((*_SPEED, "_mm"))]
+    return [name for name in scores if name not in others]
+
+
+def leading_metric(names: Iterable[str], chosen: str | None = None) -> str | None:
+    """
+    The metric that trainings are compared by: the one that is chosen, with or without its `eval_`, else the combined
+    score or the first score of the task. `None` where there is no score.
+    """
+    if chosen is not None:
+        return chosen if chosen.startswith("eval_") else f"eval_{chosen}"
+    scores = scores_among(names)
+    return "eval_combined_score" if "eval_combined_score" in scores else next(iter(scores), None)
+
+
+def less_is_better(metric: str, greater_is_better: bool | None = None) -> bool:
+    """Whether a metric is an error or a loss; for others `greater_is_better` says so."""
+    return greater_is_better is False or metric.removeprefix("eval_").removesuffix("_mm") in ("loss", *OF_NUMBERS)
+
+
 class SeedResults:
     """
     The metrics of each seed, kept in `seeds_results.json` together with the arguments that they hold for.
@@ -74,9 +103,7 @@ class SeedResults:
                 "--overwrite_output_dir to train again and replace it."
             )
         before, self.metrics = earlier or (arguments, {})
-        changed = [name for name in {**before, **arguments} if before.get(name) != arguments.get(name)]
-        if changed:
-            differences = ", ".join(f"{name} was {before.get(name)} and is {arguments.get(name)}" for name in changed)
+        if differences := differences_of(before, arguments):
             raise ValueError(
                 f"{output_dir} holds seeds trained with other arguments: {differences}. Choose another --output_dir, "
                 "or pass --overwrite_output_dir to train all of them again."
@@ -140,19 +167,13 @@ class SeedResults:
         first score of the task. `None` without evaluation.
         """
         values = self._values()
-        scores = [name for name in values if name.startswith("eval_") and not name.endswith((*_SPEED, "_mm"))]
-        scores = [name for name in scores if name not in ("eval_loss", "eval_samples")]
-        metric = self.args.metric_for_best_model
-        if metric is not None:
-            metric = metric if metric.startswith("eval_") else f"eval_{metric}"
-        elif scores:
-            metric = "eval_combined_score" if "eval_combined_score" in scores else scores[0]
+        metric = leading_metric(values, self.args.metric_for_best_model)
         if metric not in values:
             if metric is not None:
+                scores = scores_among(values)
                 logger.warning("There is no %s, so no seed is called the best; the scores are %s.", metric, scores)
             return None
-        less_is_better = self.args.greater_is_better is False or metric.removeprefix("eval_") in OF_NUMBERS
-        ranks = np.array(values[metric]) * (-1 if less_is_better else 1)
+        ranks = np.array(values[metric]) * (-1 if less_is_better(metric, self.args.greater_is_better) else 1)
         return metric, self.seeds[int(np.where(np.isnan(ranks), -np.inf, ranks).argmax())]
 
     def table(self) -> Iterator[str]:

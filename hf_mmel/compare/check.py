@@ -1,0 +1,88 @@
+"""What is looked at before the first cell: arguments, data, augmenters, and which scores there will be."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from transformers import EvalPrediction
+
+import run_glue_mmel
+from augment.by_name import NAMES
+
+from ..command.seeds import arguments_of, leading_metric, less_is_better, scores_among
+from ..command.usage import UsageError
+from .grid import Cell
+from .plan import Plan
+
+
+# No run begins in this process, and it is not to take memory of a GPU from one.
+_LOOKING_ONLY = ("--dry_run", "--use_cpu", "--tf32", "false")
+_BY_CELL = ("mmel_loss", "augmenter", "use_cpu", "tf32")
+_FEW = 8
+
+
+class Checked(NamedTuple):
+    """
+    What is known of the runs.
+
+    Attributes:
+        arguments (`dict`): What they have in common and their results depend on.
+        metric (`str`): The score that they are compared by.
+        less_is_better (`bool`): Whether it is an error or a loss.
+    """
+
+    arguments: dict[str, Any]
+    metric: str
+    less_is_better: bool
+
+
+def check(plan: Plan) -> Checked:
+    """
+    Parses the arguments of each kind, and prepares data and augmenters as the runs will do.
+
+    Raises:
+        `UsageError`: if a run would refuse them, or there is no such score.
+    """
+    args = run_glue_mmel.parse_arguments([*plan.options_of(plan.cells[0]), *_LOOKING_ONLY])
+    training_args = args[-1]
+    names: list[str] = []
+    augmenters = set()
+    for kind in plan.kinds:
+        of_kind = run_glue_mmel.parse_arguments([*plan.options_of(Cell(kind, plan.seeds[0])), *_LOOKING_ONLY])
+        if kind.augmenter not in augmenters:
+            augmenters.add(kind.augmenter)
+            names = _score_names(run_glue_mmel.prepare(of_kind))
+    metric = leading_metric(names, plan.metric or training_args.metric_for_best_model)
+    if metric not in names:
+        scores = ", ".join(name.removeprefix("eval_") for name in [*scores_among(names), "eval_loss"])
+        raise UsageError(
+            f"metric is {plan.metric or training_args.metric_for_best_model!r}; expected one of {scores}."
+        )
+    arguments = {name: value for name, value in arguments_of(args).items() if name not in _BY_CELL}
+    arguments["launcher"] = " ".join(plan.launcher)
+    less = less_is_better(metric, training_args.greater_is_better)
+    return Checked(arguments, metric, less)
+
+
+def contents_of(augmenters: dict[str, str]) -> dict[str, Any]:
+    """What the augmenters are: their names, or what their files hold."""
+    return {
+        name: what if what in NAMES else json.loads(Path(what).read_text(encoding="utf-8"))
+        for name, what in augmenters.items()
+    }
+
+
+def _score_names(prepared: run_glue_mmel.Prepared) -> list[str]:
+    """The names of the metrics of an evaluation, found by scoring answers that were drawn."""
+    splits = [name for name in prepared.encoded if name.startswith("validation")]
+    labels = np.array(prepared.encoded[splits[0]][:_FEW]["label"])
+    logits = np.random.default_rng(0).normal(size=(len(labels), prepared.labels.num_outputs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scores that so few examples do not have
+        scores = prepared.compute_metrics(EvalPrediction(predictions=logits, label_ids=labels))
+    names = ["eval_loss", *(f"eval_{name}" for name in scores)]
+    return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]

@@ -1,0 +1,313 @@
+"""The comparison as users run it, most of it with a stand-in for the trainings."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hf_mmel.__main__ import main, parse
+from hf_mmel.compare.check import check
+from hf_mmel.compare.read import read_plan
+
+
+ROOT = Path(__file__).parents[2]
+# Takes the place of Python: `stand_in.py -m run_glue_mmel OPTION...` writes what a training would, at once.
+STAND_IN = """\
+import json, pathlib, sys
+options = sys.argv[3:]
+value = {name: options[len(options) - options[::-1].index(name)] for name in options if name.startswith("--")
+         and name not in ("--do_train", "--do_eval", "--use_cpu", "--overwrite_output_dir")}
+method, seed, out = value["--mmel_loss"], int(value["--seed"]), pathlib.Path(value["--output_dir"])
+with open(pathlib.Path(__file__).with_name("calls"), "a") as calls:
+    print(json.dumps(options), file=calls)
+gain = {"none": 0, "uniform": 0.01, "hard": 0.02, "soft": 0.03}[method]
+metrics = {"eval_accuracy": 0.5 + gain + 0.01 * seed + 0.001 * gain * seed**2, "eval_loss": 1 - gain}
+metrics["eval_samples"] = 16
+(out / "all_results.json").write_text(json.dumps(metrics))
+(out / "model.safetensors").write_text("weights")
+(out / "checkpoint-2").mkdir(exist_ok=True)
+if pathlib.Path(__file__).with_name(f"fail-{out.name}").exists():
+    raise MemoryError("There is no room.")
+"""
+
+
+@pytest.fixture
+def compare(synonyms, model_dir, files, tmp_path, capsys):
+    """Runs `python -m hf_mmel compare` in this process; the exit code, and what was said."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+
+    def compare(*options, code=0, data=files, out=("--output_dir", tmp_path / "out")):
+        argv = ["compare", "--model_name_or_path", model_dir, *data, *out, "--cache_dir", tmp_path / "cache"]
+        argv += ["--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}", "--methods", "none,hard", *options]
+        assert main(list(map(str, argv))) == code
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    return compare
+
+
+def value_of(options, name):
+    """The value of an option, which is given last."""
+    return options[len(options) - options[::-1].index(name)]
+
+
+@pytest.fixture
+def calls(tmp_path):
+    """The names of the cells that have been started since the last time."""
+
+    def calls():
+        file = tmp_path / "calls"
+        lines = file.read_text().splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return [Path(value_of(json.loads(line), "--output_dir")).name for line in lines]
+
+    calls.options = lambda: [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
+    return calls
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def read(out):
+    return json.loads((out / "compare.json").read_text())
+
+
+def test_the_grid_is_run_seed_by_seed_and_everything_is_written(compare, calls, out):
+    said = compare("--seeds", 3)
+    assert calls() == [f"{kind}-seed-{seed}" for seed in (1, 2, 3) for kind in ("none", "hard-wordnet")]
+    assert "6 of 6  hard  wordnet  seed 3  accuracy 0.5502" in said and "3 of 6  none  –  seed 2" in said
+    none, hard = read(out)["summary"]
+    assert none["mean"] == pytest.approx(0.52) and none["std"] == pytest.approx(0.01)
+    assert hard["seeds"] == [1, 2, 3] and hard["difference_to_none"]["mean"] == pytest.approx(0.02, abs=1e-3)
+    assert len(read(out)["cells"]) == 6 and read(out)["cells"][0]["metrics"]["eval_samples"] == 16
+    document = (out / "compare.md").read_text()
+    for line in read(out)["conclusions"]:
+        assert line in said and line in document
+    assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_cell_is_the_run_of_the_options_with_its_own_added(compare, calls):
+    compare("--seeds", "7", "--methods", "hard", "--lambda_p", 0.5, "--save_strategy", "epoch", "--seeds", "7,9")
+    options = calls.options()[0]
+    assert options[:2] == ["--save_strategy", "no"] and value_of(options, "--save_strategy") == "epoch", (
+        "the user's own count over ours"
+    )
+    own = {"--lambda_p": "0.5", "--seed": "7", "--mmel_loss": "hard", "--augmenter": "wordnet"}
+    assert {name: value_of(options, name) for name in own} == own
+    assert {"--do_train", "--do_eval"} <= set(options) and not {"--methods", "--seeds"} & set(options)
+
+
+def test_a_cell_that_fails_is_told_and_run_again_and_what_is_finished_is_not(compare, calls, out, tmp_path):
+    (fail := tmp_path / "fail-none-seed-1").touch()
+    said = compare("--seeds", 2, code=1)
+    assert len(calls()) == 4
+    assert "none  –  seed 1  failed: exit code 1: MemoryError: There is no room. (see" in said
+    assert "error: 1 of the cells failed; the same command runs them again." in said
+    assert "none-seed-1: exit code 1" in (out / "compare.md").read_text()
+    assert [row["seeds"] for row in read(out)["summary"]] == [[2], [1, 2]]
+    fail.unlink()
+    assert "3 of them finished before" in compare("--seeds", 2)
+    assert calls() == ["none-seed-1"]
+    compare("--seeds", 2)
+    assert calls() == []
+    assert "Failed" not in (out / "compare.md").read_text()
+    compare("--seeds", 3, "--methods", "none,soft")
+    assert calls() == ["soft-wordnet-seed-1", "soft-wordnet-seed-2", "none-seed-3", "soft-wordnet-seed-3"]
+    assert [(row["method"], len(row["seeds"])) for row in read(out)["summary"]] == [
+        ("none", 3),
+        ("soft", 3),
+        ("hard", 2),
+    ]
+
+
+def test_a_cell_whose_folder_is_gone_is_run_again(compare, calls, out):
+    compare("--seeds", "1,2")
+    calls()
+    (out / "cells" / "none-seed-2" / "all_results.json").unlink()
+    compare("--seeds", "1,2")
+    assert calls() == ["none-seed-2"]
+
+
+def test_other_arguments_are_refused_unless_all_is_to_be_run_again(compare, calls, out):
+    compare("--seeds", "1,2", "--token", "hf_abcdefghij")
+    assert "hf_abcdefghij" not in "".join(file.read_text() for file in out.glob("compare.[jm]*"))
+    calls()
+    said = compare("--seeds", "1,2", "--lambda_p", 0.5, code=1)
+    assert "holds a comparison with other arguments: lambda_p was 1.0 and is 0.5" in said and calls() == []
+    compare("--seeds", "1,2", "--logging_steps", 3, "--metric", "loss", "--jobs", 1)
+    assert calls() == [] and read(out)["metric"] == "eval_loss"
+    assert "less is better" in (out / "compare.md").read_text()
+    compare("--seeds", "1,2", "--lambda_p", 0.5, "--overwrite_output_dir")
+    assert len(calls()) == 4
+
+
+def test_an_augmenter_that_has_changed_is_refused(compare, calls, out, tmp_path):
+    (own := tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
+    grid = ["--seeds", "1,2", "--methods", "hard", "--augmenters", f"wordnet,{own}", "--replace_prob", 0.3]
+    compare(*grid)
+    options = calls.options()
+    assert "--replace_prob" in options[0] and "--replace_prob" not in options[1], "a file has its arguments itself"
+    assert calls() == [f"hard-{name}-seed-{seed}" for seed in (1, 2) for name in ("wordnet", "own")]
+    own.write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.2}))
+    assert "own was {'class': 'RandomDelete', 'replace_prob': 0.1}" in compare(*grid, code=1)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_weights_are_kept_only_if_asked_for(compare, out, keep):
+    compare("--seeds", "1,2", *(["--keep_models"] if keep else []))
+    folder = out / "cells" / "none-seed-1"
+    assert (folder / "log.txt").exists() and (folder / "all_results.json").exists()
+    assert (folder / "model.safetensors").exists() == (folder / "checkpoint-2").exists() == keep
+
+
+def test_a_file_may_hold_the_options_and_later_ones_count_over_it(compare, calls, files, model_dir, tmp_path, out):
+    options = {"lambda_p": 0.5, "train_file": str(files[1]), "validation_file": str(files[3]), "push_to_hub": False}
+    (config := tmp_path / "config.json").write_text(
+        json.dumps({**options, "output_dir": "elsewhere", "num_variants": 3})
+    )
+    argv = ["compare", str(config), "--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}"]
+    argv += ["--methods", "hard", "--seeds", "1", "--cache_dir", str(tmp_path / "cache"), "--output_dir", str(out)]
+    argv += ["--lambda_p", "2", "--model_name_or_path", str(tmp_path.parent / "nothing")]
+    assert main(argv) == 1 and calls() == []  # there is no such model
+    assert main([*argv[:-1], str(model_dir)]) == 0
+    assert read(out)["arguments"]["lambda_p"] == 2.0 and read(out)["arguments"]["num_variants"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--push_to_hub"], "push_to_hub is not for a comparison"),
+        (["--seed", 3], "seed is not for a comparison; pass --seeds"),
+        (["--mmel-loss", "hard"], "mmel_loss is not for a comparison; pass --methods"),
+        (["--augmenter=mlm"], "augmenter is not for a comparison; pass --augmenters"),
+        (["--glue_submission"], "it takes the predictions of one model"),
+        (["--resume_from_checkpoint", "x"], "resume_from_checkpoint is not for a comparison"),
+        (["--dry_run"], "dry_run is not for a comparison"),
+        (["--methods", "none,harder"], "methods is 'none,harder'; expected some of soft, hard, uniform, none"),
+        (["--methods", "hard,hard"], "each once"),
+        (["--augmenters", "wordnet,wordnet"], "each with a name of its own"),
+        (["--augmenters", "a/x.json,b/x.json"], "each with a name of its own"),
+        (["--augmenters", "none"], "that is the method 'none'"),
+        (["--augmenters", "worldnet"], "augmenters has 'worldnet'"),
+        (["--seeds", "0"], "seeds is '0'"),
+        (["--seeds", "1,1"], "seeds is '1,1'"),
+        (["--seeds", "x"], "expected how many, such as 5"),
+        (["--budget", "30"], "budget is '30'; expected a time such as 90s, 30m or 2h"),
+        (["--cell_limit", "0s"], "cell_limit is '0s'"),
+        (["--jobs", "0"], "jobs is 0"),
+        (["--jobs", "2"], "with a launcher the runs go one after the other"),
+        (["--launcher", "no_such_command -x"], "launcher is 'no_such_command -x'"),
+        (["--metric", "f1"], "metric is 'f1'; expected one of accuracy, loss"),
+        (["--lambda_p", "-1"], "lambda_p"),
+        (["--lamda_p", "1"], "There is no option --lamda_p"),
+        (["--label_column_name", "stars"], "stars"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line_before_anything_runs(compare, calls, out, options, message):
+    said = compare(*options, code=1)
+    assert message in said and said.rstrip().splitlines()[-1].startswith("error: ")
+    assert calls() == [] and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "chosen"),
+    [
+        ("mrpc", None, "eval_combined_score"),
+        ("stsb", "pearson", "eval_pearson"),
+        ("mnli", None, "eval_accuracy"),
+        ("mnli", "accuracy_mm", "eval_accuracy_mm"),
+    ],
+)
+def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric, chosen):
+    options = ["compare", *mirror, "--task_name", task, "--model_name_or_path", model_dir, "--output_dir", "nowhere"]
+    options += ["--methods", "none", "--use_cpu", *(["--metric", metric] if metric else [])]
+    assert check(read_plan(parse([str(option) for option in options]))).metric == chosen
+
+
+def test_the_score_of_several_labels_is_known_too(model_dir, write):
+    rows = [{"text": "the film was good .", "label": labels} for labels in (["a"], ["a", "b"], [])] * 3
+    file = write("rows.json", rows)
+    options = ["compare", "--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
+    options += ["--output_dir", "nowhere", "--methods", "none", "--use_cpu"]
+    assert check(read_plan(parse([str(option) for option in options]))).metric == "eval_f1"
+
+
+def test_there_has_to_be_an_output_dir_and_something_to_evaluate(compare, calls, files):
+    assert "There is no output_dir" in compare(out=(), code=1)
+    assert "pass --validation_file" in compare(data=files[:2], code=1)
+    assert calls() == []
+
+
+def test_a_budget_that_is_too_small_keeps_the_measured_cell(compare, calls, out):
+    said = compare("--budget", "0.001s", code=1)
+    assert "error: budget is 0 s, and the first seed takes some 1 min here" in said
+    assert calls() == ["hard-wordnet-seed-1"] and len(read(out)["cells"]) == 1
+    assert "1 of them finished before" in compare("--budget", "1h", "--seeds", "1,2")
+    assert calls() == ["none-seed-1", "none-seed-2", "hard-wordnet-seed-2"]
+
+
+def test_a_budget_whose_first_cell_fails_is_not_spent(compare, calls, tmp_path):
+    (tmp_path / "fail-hard-wordnet-seed-1").touch()
+    said = compare("--budget", "1h", code=1)
+    assert "There is no room" in said and "was to be measured for --budget, has failed" in said
+    assert calls() == ["hard-wordnet-seed-1"]
+
+
+def test_matplotlib_is_missed_before_any_work(compare, calls, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert 'pip install "hf_mmel[report]"' in compare(code=1) and calls() == []
+
+
+def launch(tmp_path, *options):
+    command = [sys.executable, "-m", "hf_mmel", "compare", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        list(map(str, command)),
+        cwd=tmp_path,
+        env={**environment, "HF_HOME": str(tmp_path / "hf")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+def test_two_methods_and_two_seeds_are_really_trained(model_dir, files, tmp_path, out):
+    options = ["--model_name_or_path", model_dir, *files, "--output_dir", out, "--use_cpu", "--max_steps", 30]
+    options += ["--learning_rate", 1e-2, "--per_device_train_batch_size", 4, "--num_variants", 2]
+    options += ["--methods", "none,hard", "--augmenters", "delete", "--seeds", 2, "--jobs", 2]
+    done = launch(tmp_path, *options)
+    said = done.communicate(timeout=400)[0]
+    assert done.returncode == 0, said
+    assert "4 of 4" in said and "2 at a time" in said
+    scores = [cell["metrics"]["eval_accuracy"] for cell in read(out)["cells"]]
+    assert len(scores) == 4 and max(scores) == 1.0
+    losses = [cell["metrics"]["train_loss"] for cell in read(out)["cells"]]
+    assert len(set(losses)) == 4
+    assert not list(out.rglob("*.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_ends_what_runs_and_keeps_what_is_finished(model_dir, files, tmp_path, out, number):
+    waits = "if seed == 2: import time, os; print(os.getpid(), flush=True); time.sleep(60)\n"
+    (tmp_path / "stand_in.py").write_text(STAND_IN.replace("gain = ", waits + "gain = "))
+    options = ["--model_name_or_path", model_dir, *files, "--output_dir", out, "--use_cpu", "--methods", "none"]
+    compare = launch(tmp_path, *options, "--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}")
+    log, end = out / "cells" / "none-seed-2" / "log.txt", time.monotonic() + 120
+    while not (log.exists() and log.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    compare.send_signal(number)
+    said = compare.communicate(timeout=60)[0]
+    assert compare.returncode == 130 and "interrupted; the same command goes on from here" in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text()), 0)
+    assert [cell["seed"] for cell in read(out)["cells"]] == [1]

@@ -1,0 +1,137 @@
+"""What is said, tabled and drawn of a comparison."""
+
+import json
+
+import pytest
+from matplotlib.image import imread
+
+from hf_mmel.compare.conclusions import conclusions
+from hf_mmel.compare.grid import Cell, Kind, grid, kinds_of
+from hf_mmel.compare.picture import draw
+from hf_mmel.compare.summary import Measured, summarise
+from hf_mmel.compare.table import document, duration, table
+
+
+NONE, HARD = Kind("none"), Kind("hard", "wordnet")
+
+
+def rows_of(none, hard, metric="eval_accuracy"):
+    scores = {NONE: none, HARD: hard}
+    finished = {
+        Cell(kind, seed): Measured({metric: score}, 60.0)
+        for kind, of_kind in scores.items()
+        for seed, score in of_kind.items()
+    }
+    return summarise(finished, [NONE, HARD], metric)
+
+
+def seeds(*scores):
+    return dict(enumerate(scores, start=1))
+
+
+def said(none, hard, metric="eval_accuracy", less=False, examples=277):
+    return list(conclusions(rows_of(none, hard, metric), metric, less, examples))
+
+
+FIVE = seeds(0.80, 0.81, 0.79, 0.80, 0.82)
+BETTER = seeds(0.84, 0.86, 0.83, 0.85, 0.85)
+MIXED = seeds(0.84, 0.79, 0.79, 0.83, 0.81)
+
+
+def test_a_row_holds_the_differences_of_the_seeds_that_both_have():
+    none, hard = rows_of({1: 0.5, 2: 0.6, 3: 0.7, 9: 0.1}, {2: 0.7, 3: 0.9, 1: 0.5, 8: 1.0})
+    assert none.differences == {} and none.difference is None
+    assert hard.differences == pytest.approx({1: 0.0, 2: 0.1, 3: 0.2})
+    assert (hard.difference, hard.mean) == pytest.approx((0.1, 0.775))
+    assert hard.std == pytest.approx(0.2217356)
+    assert hard.interval.low == pytest.approx(0.1 - 4.3026527 * 0.1 / 3**0.5)
+    assert json.loads(json.dumps(hard.to_dict()))["difference_to_none"]["seeds"] == [1, 2, 3]
+
+
+def test_an_interval_with_zero_in_it_shows_no_difference():
+    assert "no difference from `none` is shown" in said(FIVE, MIXED)[1]
+
+
+def test_a_difference_may_be_that_of_too_few_examples():
+    few, many = (said(FIVE, BETTER, examples=number)[1] for number in (277, 100_000))
+    for sentence in (few, many):
+        assert "better than `none` on these validation examples, by 0.0420 over 5 seeds" in sentence
+    assert "is open: the choice of 277 examples may be why" in few
+    assert "more than the choice of 100,000 examples explains" in many
+
+
+@pytest.mark.parametrize(("metric", "less", "word"), [("eval_f1", False, "better"), ("eval_mse", True, "worse")])
+def test_other_scores_than_accuracy_have_no_error_of_examples(metric, less, word):
+    measured, sentence, examples = said(FIVE, BETTER, metric, less)
+    assert f"{word} than `none`" in sentence and "examples may be why" not in sentence and "explains" not in sentence
+    assert "no simple formula" in examples and ("less" if less else "more") + " is better" in measured
+
+
+def test_two_seeds_and_differences_that_are_all_the_same_conclude_nothing():
+    two = said(seeds(0.5, 0.6), seeds(0.7, 0.9))[1]
+    assert two.startswith("`hard` with wordnet: +0.2500 against `none` over 2 seeds. With fewer than 3 seeds")
+    same = said(seeds(0.5, 0.5, 0.5), seeds(0.5, 0.5, 0.5))[1]
+    assert "the same as `none` over 3 seeds. It is the same for each" in same
+    for sentence in (two, same):
+        assert "better" not in sentence and "interval" not in sentence
+
+
+def test_a_score_that_is_not_a_number_concludes_nothing(tmp_path):
+    hard = seeds(0.8, float("nan"), 0.9)
+    assert said(FIVE, hard, "eval_pearson")[1].startswith("`hard` with wordnet: nothing")
+    draw(tmp_path / "a.png", rows_of(FIVE, hard), "eval_accuracy", False)
+
+
+def test_without_none_nothing_is_compared():
+    assert said({}, FIVE) == [
+        "Nothing is compared yet: that takes a run of `none` and one with variants of the same seed."
+    ]
+    assert "Nothing is compared" in said(FIVE, {})[0]
+
+
+def test_the_best_of_several_is_said_to_look_better_than_it_is():
+    kinds = kinds_of(["none", "hard", "soft"], ["wordnet"])
+    finished = {
+        cell: Measured({"eval_f1": 0.1 * cell.seed + 0.01 * cell.seed**2 * kinds.index(cell.kind)}, 1.0)
+        for cell in grid(kinds, [1, 2, 3])
+    }
+    assert (
+        "The best of 2 looks better than it is"
+        in list(conclusions(summarise(finished, kinds, "eval_f1"), "eval_f1", False, 50))[-1]
+    )
+
+
+def test_the_table_and_the_document_hold_every_kind_and_no_folders():
+    lines = table(rows_of(FIVE, BETTER), "eval_accuracy")
+    assert lines[2] == "| none | – | 0.8040 | 0.0114 | 5 | – | – | 60 s |"
+    assert lines[3].startswith("| hard | wordnet | 0.8460 | 0.0114 | 5 | +0.0420 | +0.0")
+    few = table(rows_of(FIVE, seeds(0.8, 0.9)), "eval_accuracy")[3]
+    assert "| 2 | +0.0450 | – |" in few
+    failed = {Cell(HARD, 3): "exit code 1: OSError: hf_abcdefghij (see /home/me/out/log.txt)"}
+    text = document(lines, ["Nothing."], failed, "compare.png", "python -m hf_mmel compare")
+    assert "- hard-wordnet-seed-3: exit code 1: OSError: <token> (see log.txt)" in text
+    assert "\n".join(lines) in text and "](compare.png)" in text and "/home" not in text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(59.6, "60 s"), (150, "2.5 min"), (7200, "2.0 h")])
+def test_times_are_for_readers(seconds, text):
+    assert duration(seconds) == text
+
+
+def ink(file, rows):
+    draw(file, rows, "eval_accuracy", False)
+    pixels = imread(file)[..., :3]
+    assert (pixels[0] == 1).all() and (pixels[:, 0] == 1).all(), "nothing is cut off"
+    return pixels
+
+
+def test_the_picture_shows_every_row_and_the_differences_where_there_are_any(tmp_path):
+    both, alone = (ink(tmp_path / "a.png", rows_of(FIVE, hard)) for hard in (BETTER, {}))
+    assert both.shape[0] > alone.shape[0] and both.shape[1] == alone.shape[1]
+
+    def blue(pixels):
+        return abs(pixels - [0, 0x72 / 255, 0xB2 / 255]).max(axis=-1) < 0.02
+
+    left, right = blue(both)[:, : both.shape[1] // 2], blue(both)[:, both.shape[1] // 2 :]
+    assert left.any() and not blue(alone).any()
+    assert right.sum(axis=1).max() > 0.2 * right.shape[1], "the interval is a line"
