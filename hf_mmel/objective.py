@@ -62,10 +62,10 @@ class Judged(NamedTuple):
         """The weights of the variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, even ones for "uniform"."""
         mask = variant_mask
         if self.divergences is not None:
-            if not args.reweight_original:
+            if not args.weighs_original:
                 mask = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
             return mmel_weights(self.divergences, args.lambda_p, mask)
-        if args.reweight_original is False:  # an original without any variant stands for itself
+        if not args.weighs_original:  # an original without any variant stands for itself
             mask = torch.cat([~mask[:, 1:].any(dim=1, keepdim=True), mask[:, 1:]], dim=1)
         return mmel_weights(self.losses.mean(), args.lambda_p if args.mmel_loss == "hard" else math.inf, mask)
 

@@ -12,7 +12,6 @@ from transformers import (
     PreTrainedModel,
     Trainer,
     TrainerCallback,
-    TrainerState,
     TrainingArguments,
 )
 from transformers.integrations import is_deepspeed_zero3_enabled
@@ -26,7 +25,9 @@ from .epochs import EpochCallback
 from .figures import GroupFigures
 from .group_step import GroupStep
 from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from .history import VariantHistory
 from .model_card import write_model_card
+from .progress import replace_progress_bar
 from .scores import ScoreTable
 from .search import GreedySearchCallback
 from .training_args import MMELTrainingArguments
@@ -57,8 +58,10 @@ class MMELTrainer(Trainer):
     and processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
 
     With each logged training loss come, averaged over the same steps and over all processes, `mmel/loss_original`,
-    `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a group) and
-    `mmel/effective_num_variants` (exponential of the entropy of a group's weights).
+    `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a group),
+    `mmel/effective_num_variants` (exponential of the entropy of a group's weights), and `mmel/variants_per_second`
+    (augmented variants per second of training, without evaluation and saving). [`VariantHistory`] keeps how the
+    weights were spread, and the hardest variants.
 
     Args:
         args ([`MMELTrainingArguments`], *optional*):
@@ -81,7 +84,6 @@ class MMELTrainer(Trainer):
     _class_weights: torch.Tensor | None = None
     current_gradient_accumulation_steps = 1  # until a training says otherwise
     _takes_passes = False
-    _figures_of: tuple[TrainerState | None, GroupFigures] = (None, GroupFigures())
 
     def __init__(
         self,
@@ -122,11 +124,17 @@ class MMELTrainer(Trainer):
         self.augmenter = augmenter
         self._variant_collator = variant_collator
         self._scores = ScoreTable(self.args.device)
+        self._figures = GroupFigures()
+        if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
+            self.add_callback(self._figures)
+            if self._history is None:
+                self.add_callback(VariantHistory())
+            replace_progress_bar(self)
         if augmenter is None and variant_collator is None:
             return
         check_source(augmenter, variant_collator, self.processing_class)
         check_objective(self.args, self.compute_loss_func)
-        check_vocabulary(self.model, self.processing_class if variant_collator is None else variant_collator.tokenizer)
+        check_vocabulary(self.model, self._tokenizer)
         self._epoch_callback = EpochCallback(self._scores)
         self.add_callback(self._epoch_callback)
         self._build_variant_collator()  # what does not fit shows here, before any work is done
@@ -316,7 +324,9 @@ class MMELTrainer(Trainer):
             scores=scores,
         )
         loss, outputs, losses, weights = step(inputs, scale)
-        self._figures.add(losses, inputs[VARIANT_MASK], weights)
+        self._figures.add(losses, inputs[VARIANT_MASK], weights, self.args.weighs_original)
+        if self._history is not None:
+            self._history.add(inputs, losses, weights, self.state.global_step + 1, self._tokenizer)
         return loss, outputs
 
     @property
@@ -325,16 +335,23 @@ class MMELTrainer(Trainer):
         return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
     @property
-    def _figures(self) -> GroupFigures:
-        """The figures of this training; what an earlier one left is not mixed with them."""
-        if self._figures_of[0] is not self.state:
-            self._figures_of = self.state, GroupFigures()
-        return self._figures_of[1]
+    def _tokenizer(self) -> Any:
+        """Reads the training examples; there may be none."""
+        return self.processing_class if self._variant_collator is None else self._variant_collator.tokenizer
+
+    @property
+    def _history(self) -> VariantHistory | None:
+        """Looked for where it is, for `Trainer` makes callbacks that it restores from a checkpoint anew."""
+        callbacks = self.callback_handler.callbacks
+        return next((callback for callback in callbacks if isinstance(callback, VariantHistory)), None)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the figures of the variants to a training loss that is logged."""
         if "loss" in logs:
-            logs |= self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+            figures, weight_counts = self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+            logs |= figures
+            if self._history is not None:
+                self._history.add_weights(weight_counts, self.state)
         super().log(logs, start_time)
 
     def create_model_card(

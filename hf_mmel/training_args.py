@@ -61,6 +61,8 @@ class MMELTrainingArguments(TrainingArguments):
             Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
             `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the
             variants of one, and hold for `"none"`, too. The evaluation loss goes without them.
+        show_variants (`int`, *optional*, defaults to 0):
+            How many of the hardest variants are shown as text at the end of each epoch.
         hub_tags (`list[str]`, *optional*):
             Tags of the model on the Hub, besides `mmel` and `data-augmentation`.
 
@@ -136,6 +138,10 @@ class MMELTrainingArguments(TrainingArguments):
             "the inverse of each class's share in the training set."
         },
     )
+    show_variants: int = field(
+        default=0,
+        metadata={"help": "Hardest variants to show at the end of each epoch, with labels, weights and losses."},
+    )
     hub_tags: list[str] | None = field(
         default=None, metadata={"help": "Tags of the model on the Hub, besides mmel and data-augmentation."}
     )
@@ -144,11 +150,16 @@ class MMELTrainingArguments(TrainingArguments):
         self.check_objective()
         # A hyperparameter search casts what it proposes to the type that it finds: 1 would make 0 of 0.5.
         self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
-        self.num_variants = int(self.num_variants)
+        self.num_variants, self.show_variants = int(self.num_variants), int(self.show_variants)
         weights = self.class_weights
         if weights is not None and not (isinstance(weights, str) and weights == "balanced"):  # an array compares apart
             self.class_weights = _numbers("class_weights", weights)
         super().__post_init__()
+
+    @property
+    def weighs_original(self) -> bool:
+        """Whether the original is one of the variants that are weighted, where it has any."""
+        return self.mmel_loss != "soft" if self.reweight_original is None else self.reweight_original
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "hub_token": None}
@@ -192,6 +203,8 @@ class MMELTrainingArguments(TrainingArguments):
             value = getattr(self, name)
             if not (_is_count(value) or (value is None and name == "variant_chunk_size")):
                 raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+        if self.show_variants != 0 and not _is_count(self.show_variants):
+            raise ValueError(f"show_variants is {self.show_variants}; expected a whole number >= 0.")
         if self.score_interval > 1 and self.variant_backward == "full":
             raise ValueError(
                 f"score_interval is {self.score_interval}, but variant_backward='full' computes all variants in every "

@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import make_model, make_tokenizer
 from scripts.train_groups import train
+from trainer_runs import SPEED
 
 
 SCRIPT = Path(__file__).parent / "scripts" / "train_groups.py"
@@ -121,15 +122,33 @@ def launch(launcher, output_dir, cases, check=True, **environment):
 
 
 def assert_same_training(reference, results, name):
-    """Weights and logs of all processes are those of the reference."""
+    """Weights, logs and history of all processes are those of the reference."""
     for result in results:
         assert result[name]["weights"].keys() == reference.model.state_dict().keys()
         for key, weight in reference.model.state_dict().items():
             assert torch.allclose(weight, result[name]["weights"][key], atol=1e-6, rtol=0), key
         for ours, theirs in zip(reference.state.log_history, result[name]["logs"], strict=True):
-            names = [key for key in ours if "loss" in key or key.startswith("mmel/")]
-            assert names == [key for key in theirs if "loss" in key or key.startswith("mmel/")]
+            names, others = (
+                [key for key in logs if ("loss" in key or key.startswith("mmel/")) and key != SPEED]
+                for logs in (ours, theirs)
+            )
+            assert names == others
             assert [theirs[key] for key in names] == pytest.approx([ours[key] for key in names], abs=1e-5)
+        assert_same_history(
+            reference.state.stateful_callbacks["VariantHistory"]["attributes"], result[name]["history"]
+        )
+
+
+def assert_same_history(ours, theirs):
+    histograms = [[(one["step"], one["counts"]) for one in run["weight_histograms"]] for run in (ours, theirs)]
+    assert histograms[0] == histograms[1]
+    ours, theirs = ours["hardest_variants"], theirs["hardest_variants"]
+    assert 0 < len(ours) == len(theirs)
+    for name in ("epoch", "step", "weight", "loss", "loss_original"):
+        assert [entry[name] for entry in ours] == pytest.approx([entry[name] for entry in theirs], abs=1e-5)
+    # Of variants that lose the same, either may be kept.
+    texts = [sorted((entry["epoch"], entry["original"], entry["label"]) for entry in run) for run in (ours, theirs)]
+    assert texts[0] == texts[1]
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +177,7 @@ def test_a_resume_in_mid_epoch_equals_the_uninterrupted_run(results):
         whole, resumed = result["whole"], result["resumed"]
         assert all(torch.equal(weight, resumed["weights"][key]) for key, weight in whole["weights"].items())
         figures = [
-            [{k: v for k, v in row.items() if "_" not in k or "/" in k} for row in case["logs"][3:6]]
+            [{k: v for k, v in row.items() if k != SPEED and ("_" not in k or "/" in k)} for row in case["logs"][3:6]]
             for case in (whole, resumed)
         ]
         assert figures[0] == figures[1]

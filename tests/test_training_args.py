@@ -33,6 +33,8 @@ from hf_mmel import MMELTrainingArguments
         ("variant_chunk_size", 0),
         ("variant_chunk_size", 1.5),
         ("score_interval", 0),
+        ("show_variants", -1),
+        ("show_variants", 1.5),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
@@ -90,7 +92,7 @@ def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 14
+    assert len(own) == 15
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
 
 

@@ -99,6 +99,7 @@ if __name__ == "__main__":
         results[name] = {
             "weights": trained.accelerator.get_state_dict(trained.model_wrapped),
             "logs": trained.state.log_history,
+            "history": trained.state.stateful_callbacks["VariantHistory"]["attributes"],
             "num_local_weights": sum(getattr(p, "_local_tensor", p).numel() for p in trained.model.parameters()),
         }
     torch.save(results, options.output_dir / f"results{trained.args.process_index}.pt")
