@@ -17,6 +17,7 @@ import hf_mmel.report
 
 PAGE = Path(__file__).with_name("api.md")
 MODULES = [hf_mmel, hf_mmel.functional, hf_mmel.report, augment]
+PUBLIC = {name for module in MODULES for name in getattr(module, "__all__", ())}
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
 _ITEM = re.compile(r"^(?P<name>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?P<types> \(.*?\))?:(?P<text>.*)$", re.DOTALL)
 
@@ -56,7 +57,11 @@ def entry(name: str, thing: Any) -> Iterator[str]:
     yield body(inspect.getdoc(thing))
     if not inspect.isclass(thing):
         return
-    for method_name, method in vars(thing).items():
+    methods = {}
+    for base in reversed(thing.__mro__):  # with those of the trainer's base, which is not public itself
+        if base is thing or (base.__module__.startswith("hf_mmel.") and base.__name__ not in PUBLIC):
+            methods |= vars(base)
+    for method_name, method in methods.items():
         function = getattr(method, "__func__", method)  # of class methods
         if method_name.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
             continue

@@ -4,10 +4,18 @@ Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Los
 """
 
 from .data_collator import VariantCollator
+from .history import VariantHistory
 from .search import GreedySearchCallback, search_variants
 from .trainer import MMELTrainer
 from .training_args import MMELTrainingArguments
 
 
 __version__ = "0.1.0"
-__all__ = ["GreedySearchCallback", "MMELTrainer", "MMELTrainingArguments", "VariantCollator", "search_variants"]
+__all__ = [
+    "GreedySearchCallback",
+    "MMELTrainer",
+    "MMELTrainingArguments",
+    "VariantCollator",
+    "VariantHistory",
+    "search_variants",
+]
