@@ -32,6 +32,7 @@ _WITHOUT_EFFECT = {
     *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_pin_memory"),
     *("dataloader_prefetch_factor", "save_total_limit", "save_on_each_node", "token"),
     *("logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy"),
+    "show_variants",
 }
 _SPEED = ("_runtime", "_per_second")
 

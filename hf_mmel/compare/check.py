@@ -13,6 +13,7 @@ from transformers import EvalPrediction
 import run_glue_mmel
 from augment.by_name import NAMES
 
+from ..command.options import value_of
 from ..command.seeds import arguments_of, leading_metric, less_is_better, scores_among
 from ..command.usage import UsageError
 from .grid import Cell
@@ -56,15 +57,17 @@ def check(plan: Plan) -> Checked:
         if kind.augmenter not in augmenters:
             augmenters.add(kind.augmenter)
             names = _score_names(run_glue_mmel.prepare(of_kind))
-    metric = leading_metric(names, plan.metric or training_args.metric_for_best_model)
+    # `TrainingArguments` fill in the loss, and whether less is better, where the user has named neither.
+    of_best = value_of(plan.options, "metric_for_best_model")
+    named = plan.metric or of_best
+    metric = leading_metric(names, named)
     if metric not in names:
         scores = ", ".join(name.removeprefix("eval_") for name in [*scores_among(names), "eval_loss"])
-        raise UsageError(
-            f"metric is {plan.metric or training_args.metric_for_best_model!r}; expected one of {scores}."
-        )
+        raise UsageError(f"metric is {named!r}; expected one of {scores}.")
     arguments = {name: value for name, value in arguments_of(args).items() if name not in _BY_CELL}
     arguments["launcher"] = " ".join(plan.launcher)
-    less = less_is_better(metric, training_args.greater_is_better)
+    is_of_best = of_best is not None and metric == leading_metric(names, of_best)
+    less = less_is_better(metric, training_args.greater_is_better if is_of_best else None)
     return Checked(arguments, metric, less)
 
 

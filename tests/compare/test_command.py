@@ -141,7 +141,7 @@ def test_other_arguments_are_refused_unless_all_is_to_be_run_again(compare, call
     calls()
     said = compare("--seeds", "1,2", "--lambda_p", 0.5, code=1)
     assert "holds a comparison with other arguments: lambda_p was 1.0 and is 0.5" in said and calls() == []
-    compare("--seeds", "1,2", "--logging_steps", 3, "--metric", "loss", "--jobs", 1)
+    compare("--seeds", "1,2", "--logging_steps", 3, "--show_variants", 3, "--metric", "loss", "--jobs", 1)
     assert calls() == [] and read(out)["metric"] == "eval_loss"
     assert "less is better" in (out / "compare.md").read_text()
     compare("--seeds", "1,2", "--lambda_p", 0.5, "--overwrite_output_dir")
@@ -229,6 +229,24 @@ def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric
     options = ["compare", *mirror, "--task_name", task, "--model_name_or_path", model_dir, "--output_dir", "nowhere"]
     options += ["--methods", "none", "--use_cpu", *(["--metric", metric] if metric else [])]
     assert check(read_plan(parse([str(option) for option in options]))).metric == chosen
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen", "less"),
+    [
+        (["--load_best_model_at_end"], "eval_accuracy", False),
+        (["--load_best_model_at_end", "--metric", "accuracy"], "eval_accuracy", False),
+        (["--metric_for_best_model", "loss", "--metric", "accuracy"], "eval_accuracy", False),
+        (["--metric_for_best_model", "accuracy", "--metric", "loss"], "eval_loss", True),
+        (["--metric_for_best_model", "loss"], "eval_loss", True),
+        (["--metric_for_best_model", "accuracy", "--greater_is_better", "false"], "eval_accuracy", True),
+    ],
+)
+def test_what_the_best_checkpoint_is_chosen_by_does_not_turn_another_score(model_dir, files, options, chosen, less):
+    argv = ["compare", *files, "--model_name_or_path", model_dir, "--output_dir", "nowhere", "--methods", "none"]
+    argv += ["--use_cpu", "--eval_strategy", "epoch", "--save_strategy", "epoch", *options]
+    checked = check(read_plan(parse([str(option) for option in argv])))
+    assert (checked.metric, checked.less_is_better) == (chosen, less)
 
 
 def test_the_score_of_several_labels_is_known_too(model_dir, write):
