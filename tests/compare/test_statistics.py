@@ -38,6 +38,12 @@ def test_values_of_which_most_are_the_same_have_students_interval():
     assert mean_interval([0.01] * 4 + [0.02]).how == "Student's t"
 
 
+@pytest.mark.parametrize("values", [[0.01, 0.0101, 0.03, 0.04], [0.01, 0.0101, 0.0102, 0.03, 0.04]])
+def test_values_of_which_some_are_nearly_the_same_have_an_interval_of_their_own_size(values):
+    interval = mean_interval(values)
+    assert interval.high - interval.low < 0.1 and interval.how == "Student's t"
+
+
 @pytest.mark.parametrize("values", [[], [0.1], [0.1, 0.3], [0.1] * 5, [0.0] * 3, [0.1, 0.2, float("nan")]])
 def test_too_few_values_and_those_without_spread_have_none(values):
     assert mean_interval(values) is None
