@@ -43,8 +43,8 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     stands in for one that is more than four times as wide. With three values that is always so.
 
     Bootstrap percentiles cover far too little with few values, and correcting them (BCa) changes little. Of intervals
-    of 95 %, 2,000 each, so many held the mean of the distribution that n values were drawn from,
-    Student's in the last column where it stands in:
+    of 95 %, 2,000 each, so many held the mean of the distribution that n values were drawn from; the last column has
+    Student's where it stands in:
 
         | n | values      | percentile | BCa  | Student's t | bootstrap-t |
         |---|-------------|------------|------|-------------|-------------|
@@ -101,6 +101,10 @@ def accuracy_error(*accuracies: float, num_examples: int) -> float:
     The standard error, over other examples of the same source, of an accuracy, or of the difference between two.
 
     Two models err on many of the same examples, so that of the difference is in truth smaller than this sum, which
-    takes their answers for independent.
+    takes their answers for independent. Two right and two wrong answers are added to the examples of each, without
+    which a model that errs on none of a few would be certain never to err.
+
+    Source: Agresti and Coull, The American Statistician 52, 1998.
     """
-    return math.sqrt(sum(p * (1 - p) for p in accuracies) / num_examples)
+    n = num_examples + 4
+    return math.sqrt(sum(p * (1 - p) / n for p in ((num_examples * p + 2) / n for p in accuracies)))

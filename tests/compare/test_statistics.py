@@ -70,6 +70,13 @@ def test_it_holds_the_mean_as_often_as_it_says(n, draw, mean, least):
 
 
 def test_the_error_of_a_difference_is_that_of_independent_samples():
-    assert accuracy_error(0.8, num_examples=100) == pytest.approx(0.04)
+    assert accuracy_error(0.8, num_examples=100) == pytest.approx(0.04, rel=0.01)
     draws = np.random.default_rng(0).binomial(200, (0.7, 0.9), size=(20_000, 2)) / 200
     assert accuracy_error(0.7, 0.9, num_examples=200) == pytest.approx((draws[:, 1] - draws[:, 0]).std(), rel=0.03)
+
+
+@pytest.mark.parametrize("accuracy", [0.9, 0.97])
+def test_an_accuracy_of_few_examples_is_not_certain_where_none_is_wrong(accuracy):
+    draws = np.random.default_rng(0).binomial(20, accuracy, size=2_000) / 20
+    errors = [1.96 * accuracy_error(draw, num_examples=20) for draw in draws]
+    assert np.mean(abs(draws - accuracy) <= errors) > 0.93
