@@ -14,7 +14,7 @@ import torch
 
 from augment.whole_file import whole_file, write_json
 
-from ..command.usage import UsageError
+from ..command.usage import UsageError, usage_errors
 from ..private import command_line
 from .cells import Outcome, Process, places_for, run_cells
 from .check import Checked, check, contents_of
@@ -48,6 +48,8 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
     _need_matplotlib()
     plan = read_plan(args)
     checked = check(plan)
+    with usage_errors(OSError):  # not at the first cell
+        plan.output_dir.mkdir(parents=True, exist_ok=True)
     results = Results(plan, checked.arguments, contents_of(plan.augmenters))
     places = places_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
     schedule = _schedule(plan, results, len(places), begun)

@@ -29,6 +29,7 @@ _INSTEAD = {
     "resume_from_checkpoint": "each run begins by itself, and those that are finished are kept",
     "push_to_hub": "train the method of your choice by itself, and push that",
 }
+_LARGEST_SEED = 2**32 - 1  # of NumPy
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -98,9 +99,12 @@ def _augmenters(text: str) -> dict[str, str]:
 def _seeds(text: str) -> list[int]:
     """`5` is 1 to 5, and `3,7` are these."""
     parts = listed(text)
-    if not parts or not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts) or parts == ("0",):
+    if not parts or not all(part.isdecimal() for part in parts) or parts == ("0",):
         raise UsageError(f"seeds is {text!r}; expected how many, such as 5, or which ones, such as 3,7,9.")
-    return list(range(1, int(text) + 1)) if len(parts) == 1 and "," not in text else list(map(int, parts))
+    seeds = list(range(1, int(text) + 1)) if len(parts) == 1 and "," not in text else list(map(int, parts))
+    if len(set(seeds)) < len(seeds) or max(seeds) > _LARGEST_SEED:
+        raise UsageError(f"seeds is {text!r}; expected each once, and none above {_LARGEST_SEED}.")
+    return seeds
 
 
 def _time(name: str, text: str | None) -> float | None:

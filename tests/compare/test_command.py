@@ -197,7 +197,8 @@ def test_a_file_may_hold_the_options_and_later_ones_count_over_it(compare, calls
         (["--augmenters", "none"], "that is the method 'none'"),
         (["--augmenters", "worldnet"], "augmenters has 'worldnet'"),
         (["--seeds", "0"], "seeds is '0'"),
-        (["--seeds", "1,1"], "seeds is '1,1'"),
+        (["--seeds", "1,01"], "seeds is '1,01'; expected each once"),
+        (["--seeds", "7,4294967296"], "none above 4294967295"),
         (["--seeds", "x"], "expected how many, such as 5"),
         (["--budget", "30"], "budget is '30'; expected a time such as 90s, 30m or 2h"),
         (["--cell_limit", "0s"], "cell_limit is '0s'"),
@@ -260,6 +261,14 @@ def test_the_score_of_several_labels_is_known_too(model_dir, write):
 def test_there_has_to_be_an_output_dir_and_something_to_evaluate(compare, calls, files):
     assert "There is no output_dir" in compare(out=(), code=1)
     assert "pass --validation_file" in compare(data=files[:2], code=1)
+    assert calls() == []
+
+
+def test_an_output_dir_that_cannot_be_one_is_refused_in_a_line(compare, calls, tmp_path):
+    (tmp_path / "taken").touch()
+    for folder in ("taken", "taken/out"):
+        said = compare(out=("--output_dir", tmp_path / folder), code=1)
+        assert said.rstrip().splitlines()[-1].startswith("error: ") and "taken" in said.splitlines()[-1]
     assert calls() == []
 
 
