@@ -133,7 +133,8 @@ def test_without_its_data_a_report_tells_what_the_files_tell(run, files, report,
     (tmp_path / "train.csv").unlink()
     code, _, _ = report(tmp_path / "out")
     found = read(tmp_path / "out")
-    assert code == 0 and found.ids == ["missing", "loss", "variant-loss", "effective", "configuration"]
+    assert code == 0
+    assert found.ids == ["missing", "loss", "variant-loss", "weights", "effective", "hardest", "configuration"]
     assert "there is no such file" in found.text and "accuracy" in found.text and "num_variants" in found.text
     assert str(tmp_path) not in found.html
     assert caplog.text.count("Predictions and variants are left out") == 1 and "train.csv" in caplog.text
