@@ -101,8 +101,7 @@ class VariantHistory(TrainerCallback, ExportableState):
             self.hardest_variants += hardest
         if args.show_variants and hardest and state.is_world_process_zero:
             marks = COLOURS if sys.stdout.isatty() else PLAIN
-            for line in shown(hardest[: args.show_variants], marks):
-                tqdm.write(line)  # above the bars
+            tqdm.write("\n".join(shown(hardest[: args.show_variants], marks)))  # above the bars
 
     def _read(self, found: list[HardVariant], epoch: float, config: PretrainedConfig | None) -> list[dict[str, Any]]:
         """The variants as text, the hardest first, one of each example."""

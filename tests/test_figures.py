@@ -121,3 +121,21 @@ def test_a_run_without_variants_has_no_speed(arguments, tokenizer, dataset):
     trainer.train()
     entries = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert len(entries) == 2 and all("mmel/loss_original" in entry and SPEED not in entry for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("logging", "steps"),
+    [
+        ({}, [4, 8]),
+        ({"logging_steps": 5}, [4, 5]),
+        ({"logging_steps": 3}, [3, 6]),
+        ({"logging_strategy": "no"}, []),
+        ({"logging_strategy": "epoch"}, [4, 8]),
+    ],
+)
+def test_an_epoch_without_a_log_is_logged_at_its_end(arguments, tokenizer, dataset, augmenter, logging, steps):
+    fields = {"logging_steps": 500, "num_train_epochs": 2, "per_device_train_batch_size": len(dataset) // 4, **logging}
+    args = arguments(dataloader_drop_last=True, **fields)
+    trainer = MMELTrainer(make_model(tokenizer), args, None, dataset, None, tokenizer, augmenter=augmenter)
+    trainer.train()
+    assert [entry["step"] for entry in trainer.state.log_history if SPEED in entry] == steps
