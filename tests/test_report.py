@@ -168,5 +168,5 @@ def test_groups_that_come_with_the_data_have_curves_and_no_augmenter(tokenizer, 
     )
     trainer.train()
     found = read(write_report(trainer))
-    assert found.ids == ["loss", "variant-loss", "effective", "configuration"]
+    assert found.ids == ["loss", "variant-loss", "weights", "effective", "configuration"]
     assert "MMEL with hard labels" in found.text and "lambda_p" in found.text and "num_variants" not in found.text
