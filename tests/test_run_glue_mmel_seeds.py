@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 import run_glue_mmel
 from augment.fill_mask import FillMask
+from hf_mmel.command.seeds import leading_metric
 from run_glue_mmel import UsageError
 
 
@@ -170,3 +171,8 @@ def test_seeds_on_two_processes_are_those_of_one(run, files, model_dir, tmp_path
         for name in ("train_loss", "eval_loss", "eval_accuracy"):
             assert two[seed][name] == pytest.approx(one[seed][name], abs=1e-5)
     assert read(tmp_path / "two")["eval_loss_std"] == pytest.approx(read(tmp_path / "out")["eval_loss_std"], abs=1e-5)
+
+
+def test_how_long_a_model_takes_to_prepare_is_no_score():
+    names = ["eval_loss", "eval_model_preparation_time", "eval_accuracy", "eval_runtime", "eval_samples"]
+    assert leading_metric(names) == "eval_accuracy"

@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = {
     *("logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy"),
     "show_variants",
 }
-_SPEED = ("_runtime", "_per_second")
+_SPEED = ("_runtime", "_per_second", "_preparation_time")
 
 
 def arguments_of(groups: Sequence[Any]) -> dict[str, Any]:
