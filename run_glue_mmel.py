@@ -25,10 +25,8 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    TrainerState,
     set_seed,
 )
-from transformers.trainer import TRAINER_STATE_NAME
 
 from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
@@ -36,7 +34,7 @@ from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command.data import encode_splits, find_text_columns
 from hf_mmel.command.dry_run import dry_run
-from hf_mmel.command.earlier import Earlier, begin, find_earlier
+from hf_mmel.command.earlier import Earlier, begin, find_earlier, load_state
 from hf_mmel.command.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.command.labels import Labels, find_labels
@@ -291,7 +289,7 @@ def save_augmenter(augmenter: Augmenter, output_dir: str) -> None:
 def train(trainer: MMELTrainer, earlier: Earlier) -> dict[str, float]:
     """Trains, or takes up what a finished training has left."""
     if earlier.metrics is not None:
-        trainer.state = TrainerState.load_from_json(str(Path(earlier.folder, TRAINER_STATE_NAME)))
+        trainer.state = load_state(Path(earlier.folder))
         return earlier.metrics
     metrics = trainer.train(resume_from_checkpoint=earlier.folder).metrics
     metrics["train_samples"] = len(trainer.train_dataset)

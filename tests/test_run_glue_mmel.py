@@ -208,6 +208,15 @@ def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_
     assert metrics.items() == results(tmp_path, "all").items()
 
 
+def test_a_finished_training_whose_state_is_gone_is_one_line(run, files, tmp_path):
+    options = [*files, "--do_train"]
+    run(*options)
+    (tmp_path / "out" / "trainer_state.json").unlink()
+    for changed in ([], ["--max_steps", 5]):
+        with pytest.raises(UsageError, match=r"trainer_state\.json is missing or damaged"):
+            run(*options, *changed)
+
+
 def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_path, monkeypatch):
     options = [*files, "--do_train"]
     run(*options)

@@ -112,9 +112,24 @@ def remove_checkpoints(folder: Path) -> None:
         shutil.rmtree(checkpoint)
 
 
+def load_state(folder: Path) -> TrainerState:
+    """
+    What a training wrote down in its folder, or in a checkpoint.
+
+    Raises:
+        `UsageError`: if the file is missing or damaged.
+    """
+    try:
+        return TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{folder / TRAINER_STATE_NAME} is missing or damaged; to train anew pass --overwrite_output_dir."
+        ) from error
+
+
 def _asks_for_more(args: TrainingArguments, folder: Path) -> bool:
     """Whether a run asks for more steps than the finished training has made."""
-    state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    state = load_state(folder)
     if args.max_steps > 0:
         return args.max_steps > state.global_step
     return args.num_train_epochs > state.num_train_epochs
