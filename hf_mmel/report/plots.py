@@ -17,6 +17,7 @@ from .theme import Draw, Theme, legend
 
 MOST_MARKS = 40  # of a line; with more points it is a line alone
 MOST_NUMBERS, MOST_NAMES = 12, 30  # classes of a confusion matrix whose counts, whose names are shown
+MOST_LETTERS = 32  # of names that stand side by side
 _MARKERS, _DASHES = "osD^", ("-", "--", "-.", ":")
 
 
@@ -74,7 +75,7 @@ def draw_lines(
         )
         axes.set_ylim(bottom=0.9, top=level * 1.06)
     elif min(y for line in lines.values() for y in line.values()) >= 0 and label == "loss":
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.06 * max(y for line in lines.values() for y in line.values()) or 1)
     axes.set(xlabel="step", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     legend(figure, axes)
@@ -129,7 +130,8 @@ def draw_confusion(figure: Figure, theme: Theme, predictions: Predictions) -> No
     if size <= MOST_NAMES:
         short = [name if len(name) <= 16 else name[:15] + "…" for name in names]
         fontsize = 11 if size < 5 else 8 if size <= MOST_NUMBERS else 5
-        axes.set_xticks(range(size), short, fontsize=fontsize, rotation=0 if size < 5 else 90)
+        fit = size * max(map(len, short)) <= MOST_LETTERS
+        axes.set_xticks(range(size), short, fontsize=fontsize, rotation=0 if fit else 90)
         axes.set_yticks(range(size), short, fontsize=fontsize)
     axes.grid(visible=False)
     axes.set(xlabel="predicted", ylabel="label")
