@@ -98,7 +98,8 @@ def write_model_card(
     )
     summary.hyperparameters |= _optimizer(trainer.args)
     data = _data_facts(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))
-    scores = _numbers(_last_scores(trainer, data["split"]) if scores is None else scores)
+    scores = _last_scores(trainer, data["split"]) if scores is None else scores
+    scores = {split: scores_of(metrics) for split, metrics in scores.items()}
     if picture is not None:
         (folder / PICTURE).write_text(picture, encoding="utf-8")
     settings = (
@@ -278,17 +279,15 @@ def _last_scores(trainer: MMELTrainer, split: str) -> Scores:
     return {split: evaluations[-1]} if evaluations else {}
 
 
-def _numbers(scores: Scores) -> Scores:
-    """The scores by plain names, without times and counts, and without what is not a number."""
-    found: Scores = {}
-    for split, values in scores.items():
-        named = {name.removeprefix("eval_"): v for name, v in values.items() if name.startswith("eval_")}
-        found[split] = {
-            name: float(v)
-            for name, v in named.items()
-            if not name.endswith(NOT_SCORES) and isinstance(v, int | float) and math.isfinite(v)
-        }
-    return found
+def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The scores among the metrics of an evaluation, by plain names, without times and counts; the loss comes last."""
+    named = {name.removeprefix("eval_"): v for name, v in metrics.items() if name.startswith("eval_")}
+    scores = {
+        name: float(v)
+        for name, v in named.items()
+        if not name.endswith(NOT_SCORES) and isinstance(v, int | float) and math.isfinite(v)
+    }
+    return dict(sorted(scores.items(), key=lambda score: score[0] == "loss"))
 
 
 def objective_settings(args: MMELTrainingArguments, num_variants: int | None) -> dict[str, Any]:

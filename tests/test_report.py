@@ -133,11 +133,50 @@ def test_without_its_data_a_report_tells_what_the_files_tell(run, files, report,
     (tmp_path / "train.csv").unlink()
     code, _, _ = report(tmp_path / "out")
     found = read(tmp_path / "out")
-    assert code == 0
-    assert found.ids == ["missing", "loss", "variant-loss", "weights", "effective", "hardest", "configuration"]
+    curves = ["loss", "variant-loss", "weights", "effective"]
+    assert code == 0 and found.ids == ["missing", *curves, "hardest", "configuration"]
     assert "there is no such file" in found.text and "accuracy" in found.text and "num_variants" in found.text
     assert str(tmp_path) not in found.html
     assert caplog.text.count("Predictions and variants are left out") == 1 and "train.csv" in caplog.text
+
+
+def test_an_interrupted_training_is_told_of_up_to_its_last_checkpoint(run, files, report, tmp_path):
+    options = ["--do_train", "--do_eval", "--mmel_loss", "hard", "--logging_steps", 1]
+    run(*files, *options, "--save_strategy", "steps", "--save_steps", 2, "--max_steps", 2)
+    run(*files, *options, "--overwrite_output_dir", "--max_steps", 3, out="out")  # whose checkpoints are gone
+    for name in ("train_results.json", "trainer_state.json", "config.json", "model.safetensors"):
+        (tmp_path / "out" / name).unlink()
+    code, _, errors = report(tmp_path / "out")
+    assert code == 1 and "has left no checkpoint" in errors
+
+    run(*files, *options, "--save_strategy", "steps", "--save_steps", 2, "--max_steps", 3, out="cut")
+    for name in ("train_results.json", "trainer_state.json", "config.json", "model.safetensors"):
+        (tmp_path / "cut" / name).unlink()
+    shutil.rmtree(tmp_path / "cut" / "checkpoint-3")
+    assert report(tmp_path / "cut")[0] == 0
+    found = read(tmp_path / "cut")
+    assert {"missing", "loss", "variant-loss", "confusion", "flips"} <= set(found.ids)
+    assert "has not come to its end: what it did after checkpoint-2 is left out" in found.text
+
+
+@pytest.mark.parametrize("name", ["options.json", "trainer_state.json", "augmenter.json"])
+def test_a_damaged_file_is_named_on_one_line(run, files, report, tmp_path, name):
+    run(*files, "--do_train", "--mmel_loss", "hard")
+    file = tmp_path / "out" / name
+    file.write_text(file.read_text()[:20])
+    code, _, errors = report(tmp_path / "out")
+    message = errors.splitlines()[-1]
+    assert code == 1 and message.startswith("error: ") and name in message and "damaged" in message
+
+
+def test_a_training_that_has_diverged_has_a_report(trained, tokenizer, augmenter, arguments, tmp_path):
+    with torch.no_grad():
+        trained.model.classifier.bias.fill_(torch.nan)
+    args = arguments(num_variants=1, mmel_loss="hard")
+    data = {"train_dataset": trained.train_dataset, "eval_dataset": trained.train_dataset}
+    trainer = MMELTrainer(trained.model, args, **data, processing_class=tokenizer, augmenter=augmenter)
+    found = read(write_report(trainer))
+    assert found.ids == ["missing", "configuration"] and found.text.count("has diverged") == 2
 
 
 def test_reports_of_regression_and_of_several_labels(run, write, report, tmp_path):

@@ -1,12 +1,17 @@
 """The page of a report: what is on it, and what never is."""
 
+from itertools import pairwise
+
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from report_pages import EVIL, HARDEST, PAPERS, Page, facts, predictions, scored, undrawn
 
 from hf_mmel.report.collect import Predictions, ScoredVariants
 from hf_mmel.report.page import variant_figures, write_page
+from hf_mmel.report.plots import draw_confusion, draw_lines
+from hf_mmel.report.theme import LIGHT
 
 
 @pytest.fixture
@@ -95,6 +100,7 @@ def test_several_labels_have_a_table_and_flips_by_label(page):
     found = page(undrawn(), Predictions(kind, names, outputs, labels, {}), flipped)
     assert {"labels", "calibration", "flips"} <= set(found.ids) and "confusion" not in found.ids
     assert "funny: no, 80 % on the original yes, 85 % on the variant" in found.text
+    assert "On 1 variants the final model is wrong about 1 labels" in found.text
     assert "sad 1 2 50.0 % 100.0 %" in found.text
 
 
@@ -118,3 +124,30 @@ def test_many_classes_and_long_names_are_drawn(page, num_classes):
 def test_a_single_logged_loss_is_drawn(page):
     one = facts(log=facts().log[:1], weight_histograms=facts().weight_histograms[:1])
     assert page(one).ids[:3] == ["loss", "variant-loss", "weights"]
+
+
+def test_sentences_are_apart(page):
+    assert "made of. Weights" in page(facts()).text
+
+
+@pytest.mark.parametrize("label, text", [(4.599999904632568, "4.6"), ([0.25, 1.0], "0.25, 1"), ("", "none"), (3, "3")])
+def test_labels_of_the_hardest_variants_are_read_as_people_write_them(page, label, text):
+    found = page(undrawn(hardest=[{**HARDEST[0], "label": label}]))
+    assert f'<span class="tag">label {text}</span>' in found.html
+
+
+def test_names_of_classes_do_not_run_into_each_other():
+    names = ["a rather long name", "another long name", "and a third one"]
+    outputs, labels = np.full((3, 3), 1 / 3), np.arange(3)
+    figure = Figure()
+    draw_confusion(figure, LIGHT, Predictions("single_label_classification", names, outputs, labels, {}))
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))
+
+
+def test_a_line_keeps_off_the_edge_of_its_picture():
+    figure = Figure()
+    draw_lines(figure, LIGHT, {"training": {1: 0.69, 2: 0.68}}, "loss")
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom == 0 and top > 1.05 * 0.69

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def write_report(
     max_shown: int = 30,
     dataset: str | None = None,
     command: str | None = None,
+    missing: Sequence[str] = (),
 ) -> Path:
     """
     Writes `report.html`, one page that needs no network, and its pictures to `report/`.
@@ -44,6 +46,7 @@ def write_report(
         max_shown (`int`, *optional*, defaults to 30): How many of them are shown.
         dataset (`str`, *optional*): Name of the data for readers.
         command (`str`, *optional*): The command that trained the model.
+        missing (`Sequence[str]`, *optional*): What else is left out, and why, each a sentence.
 
     Returns:
         `Path`: the page.
@@ -65,7 +68,7 @@ def write_report(
     from .facts import collect_facts
     from .page import variant_figures, write_page
 
-    missing, predictions, variants = [], None, None
+    missing, predictions, variants = list(missing), None, None
     if trainer.eval_dataset is not None:
         try:
             predictions = predict(trainer)

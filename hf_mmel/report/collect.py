@@ -13,9 +13,9 @@ from tqdm.auto import tqdm
 from ..data_collator import VariantCollator
 from ..groups import LABELS, Groups
 from ..heads import logits_of, problem_type_of
+from ..model_card import scores_of
 from ..modes import evaluating
 from ..reading import reader
-from .facts import scores_of
 
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def predict(trainer: MMELTrainer) -> Predictions:
     Predicts the validation data; of several validation sets, the first.
 
     Raises:
-        `ValueError`: if there is none, or its examples are not texts with a class, several labels, or a number.
+        `ValueError`: if there is none, its examples are not texts with a class, several labels, or a number, or the
+            model's outputs are not finite.
     """
     dataset = trainer.eval_dataset
     if isinstance(dataset, dict):
@@ -88,6 +89,8 @@ def predict(trainer: MMELTrainer) -> Predictions:
     problem_type = _problem_type(trainer, logits.shape[1], labels)
     labels = labels.reshape(-1) if problem_type == "regression" else labels
     labelled = _labelled(labels, problem_type)
+    if not labelled.any():
+        raise ValueError("No validation example has a label.")
     outputs = outputs_of(torch.from_numpy(logits[labelled]), problem_type)
     return Predictions(problem_type, _names(trainer), outputs, labels[labelled], scores_of(metrics))
 
@@ -103,7 +106,8 @@ def score_variants(trainer: MMELTrainer, collator: VariantCollator, max_examples
         max_examples (`int`): Draws as many examples, by the seed of the training.
 
     Raises:
-        `ValueError`: if the training data are not texts with a class, several labels, or a number, read by number.
+        `ValueError`: if the training data are not texts with a class, several labels, or a number, read by number, or
+            the model's outputs are not finite.
     """
     dataset, args = trainer.train_dataset, trainer.args
     if dataset is None or isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized) or not len(dataset):
@@ -160,7 +164,14 @@ def _predicted(trainer: MMELTrainer, inputs: dict[str, torch.Tensor]) -> tuple[n
 
 
 def outputs_of(logits: torch.Tensor, problem_type: str) -> np.ndarray:
-    """Probabilities `(N, C)` of logits of the same shape; for regression the numbers `(N,)`."""
+    """
+    Probabilities `(N, C)` of logits of the same shape; for regression the numbers `(N,)`.
+
+    Raises:
+        `ValueError`: if a logit is NaN or infinite.
+    """
+    if not logits.isfinite().all():
+        raise ValueError("The model's outputs are not finite numbers; its training has diverged.")
     logits = logits.double()
     if problem_type == "regression":
         return logits.squeeze(1).numpy()

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import TrainerState, TrainingArguments
 
-from ..model_card import METHODS, NOT_SCORES, objective_settings
+from ..model_card import METHODS, objective_settings
 from ..private import plain_config, without_folders
 from ..training_args import MMELTrainingArguments
 
@@ -134,17 +134,6 @@ def collect_facts(
         arguments={} if args is None else _changed(args),
         **facts,
     )
-
-
-def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The scores among the metrics of an evaluation, without times and counts; the loss comes last."""
-    named = {name.removeprefix("eval_"): v for name, v in metrics.items() if name.startswith("eval_")}
-    scores = {
-        name: float(v)
-        for name, v in named.items()
-        if not name.endswith(NOT_SCORES) and isinstance(v, int | float) and math.isfinite(v)
-    }
-    return dict(sorted(scores.items(), key=lambda score: score[0] == "loss"))
 
 
 def hardest_by_epoch(hardest: Sequence[Mapping[str, Any]]) -> dict[float, list[Mapping[str, Any]]]:

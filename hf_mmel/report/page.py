@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -89,7 +89,7 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.globals["differences"] = differences
-    environment.filters["number"] = _number
+    environment.filters |= {"number": _number, "label": _label}
     page = environment.get_template("report.html.jinja").render(
         facts=facts,
         predictions=predictions,
@@ -122,3 +122,10 @@ def _label_scores(predictions: Predictions | None) -> list:
 def _number(value: float) -> str:
     """A number with three or four digits that count."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def _label(value: Any) -> str:
+    """The label of an example: a name, a number, or several of either, of which there may be none."""
+    if isinstance(value, list):
+        return ", ".join(map(_label, value)) or "none"
+    return _number(value) if isinstance(value, float) else str(value) or "none"

@@ -9,18 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForSequenceClassification, HfArgumentParser, TrainerState
+from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ..command.args import AugmenterArguments
-from ..command.earlier import OPTIONS_FILE
+from ..command.earlier import OPTIONS_FILE, left_in, load_state
 from ..command.hub import name_of_data
 from ..command.usage import UsageError, usage_errors
+from ..model_card import scores_of
 from ..private import command_line, without_tokens
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from . import check_numbers, write_report
-from .facts import collect_facts, scores_of
+from .facts import collect_facts
 from .page import write_page
 
 
@@ -34,8 +35,8 @@ _CANNOT = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeErro
 
 def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max_shown: int) -> Path:
     """
-    Writes the report of a folder. Where the data or the augmenter are not to be found any more, it tells what the
-    files of the folder tell.
+    Writes the report of a folder; where the training was interrupted, of its last checkpoint. Where the data or the
+    augmenter are not to be found any more, it tells what the files of the folder tell.
 
     Args:
         folder (`Path`): The `output_dir` of a run of the command.
@@ -45,7 +46,7 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
         `Path`: the page.
 
     Raises:
-        `UsageError`: if nothing was trained there, or a number is out of range.
+        `UsageError`: if nothing was trained there, a file is damaged, or a number is out of range.
     """
     with usage_errors(ValueError):
         check_numbers(max_examples, min_confidence, max_shown)
@@ -56,12 +57,18 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
         )
     options = _read(folder / OPTIONS_FILE) or []
     command = command_line("python run_glue_mmel.py", options) if options else None
+    earlier = left_in(folder)
+    if options and earlier.folder is None:
+        raise UsageError(f"The training in {folder} has not come to its end, and has left no checkpoint to tell of.")
+    trained, missing = Path(earlier.folder or folder), []
+    if trained != folder:
+        missing.append(f"The training has not come to its end: what it did after {trained.name} is left out.")
     try:
-        trainer, dataset = _trainer_of(folder, options)
+        trainer, dataset = _trainer_of(folder, trained, options)
     except _CANNOT as error:
-        missing = f"Predictions and variants are left out: {' '.join(str(error).split())}"
-        logger.warning(without_tokens(missing))
-        return _page_of_files(folder, options, command, [missing])
+        missing.append(f"Predictions and variants are left out: {' '.join(str(error).split())}")
+        logger.warning(without_tokens(missing[-1]))
+        return _page_of_files(folder, trained, options, command, missing)
     return write_report(
         trainer,
         folder,
@@ -70,11 +77,12 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
         max_shown=max_shown,
         dataset=dataset,
         command=command,
+        missing=missing,
     )
 
 
-def _trainer_of(folder: Path, options: Sequence[str]) -> tuple[MMELTrainer, str | None]:
-    """The trainer as it was at the end of its training, and the name of the data."""
+def _trainer_of(folder: Path, trained: Path, options: Sequence[str]) -> tuple[MMELTrainer, str | None]:
+    """The trainer as it was when it wrote the folder `trained`, and the name of the data."""
     import run_glue_mmel
 
     if not options:
@@ -82,28 +90,29 @@ def _trainer_of(folder: Path, options: Sequence[str]) -> tuple[MMELTrainer, str 
     args = run_glue_mmel.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
     model_args, data_args, augmenter_args, run_args, training_args = args
     # Tokenizer and labels are those of the model, the augmenter is the one that was saved.
-    model_args = replace(model_args, model_name_or_path=str(folder), config_name=None, tokenizer_name=None)
+    model_args = replace(model_args, model_name_or_path=str(trained), config_name=None, tokenizer_name=None)
     if (folder / "augmenter.json").is_file():
         augmenter_args = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
     args = (model_args, data_args, augmenter_args, run_args, training_args)
     prepared = run_glue_mmel.prepare(args)
     trainer = run_glue_mmel.build_trainer(
-        args, prepared, AutoModelForSequenceClassification.from_pretrained(folder, **model_args.hub_options)
+        args, prepared, AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)
     )
-    if (folder / TRAINER_STATE_NAME).is_file():
-        trainer.state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    if (trained / TRAINER_STATE_NAME).is_file():
+        trainer.state = load_state(trained)
     return trainer, name_of_data(data_args)
 
 
-def _page_of_files(folder: Path, options: Sequence[str], command: str | None, missing: list[str]) -> Path:
+def _page_of_files(
+    folder: Path, trained: Path, options: Sequence[str], command: str | None, missing: list[str]
+) -> Path:
     """A page without predictions."""
-    state = folder / TRAINER_STATE_NAME
     facts = collect_facts(
         folder,
         _training_args(folder, options),
-        TrainerState.load_from_json(str(state)) if state.is_file() else None,
+        load_state(trained) if (trained / TRAINER_STATE_NAME).is_file() else None,
         _read(folder / "augmenter.json"),
-        scores=scores_of(_read(folder / "eval_results.json") or {}),
+        scores=scores_of(_read(trained / "eval_results.json") or {}),
         command=command,
     )
     return write_page(folder, facts, missing=missing)
@@ -122,4 +131,7 @@ def _training_args(folder: Path, options: Sequence[str]) -> MMELTrainingArgument
 
 def _read(file: Path) -> Any:
     """What a JSON file holds, `None` where there is none."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    try:
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except ValueError as error:
+        raise UsageError(f"{file} is damaged: {error}. Delete it to have a report of what else is there.") from None
