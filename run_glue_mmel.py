@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
@@ -32,6 +32,7 @@ from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
+from hf_mmel.command.arguments import arguments_of
 from hf_mmel.command.data import encode_splits, find_text_columns
 from hf_mmel.command.dry_run import dry_run
 from hf_mmel.command.earlier import Earlier, begin, find_earlier, load_state
@@ -42,7 +43,7 @@ from hf_mmel.command.metrics import build_metrics, outputs_of, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.run_args import RunArguments
-from hf_mmel.command.seeds import SeedResults, arguments_of
+from hf_mmel.command.seeds import SeedResults
 from hf_mmel.command.splits import load_splits
 from hf_mmel.command.usage import UsageError, usage_errors
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
@@ -85,7 +86,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     model_args, *_, run_args, training_args = args
     set_up_logging(training_args)
     seeds = open_seeds(args) if run_args.seeds is not None else None
-    earlier = find_earlier(training_args, model_args.overwrite_output_dir, options) if seeds is None else Earlier()
+    earlier = open_training(args) if seeds is None else Earlier()
     with usage_errors(HubError, ValueError):  # before hours of training
         check_tokens(token=model_args.token, hub_token=training_args.hub_token)
         check_seen_by_all(earlier.folder)
@@ -183,6 +184,18 @@ def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -
 def validation_sets(args: Arguments, prepared: Prepared) -> list[datasets.Dataset]:
     """The data that are evaluated; of MNLI both."""
     return [prepared.encoded[split] for split in args[1].task.validation_splits if split in prepared.encoded]
+
+
+def open_training(args: Arguments) -> Earlier:
+    """Where a training with one seed goes on."""
+
+    def facts(args: Arguments) -> dict[str, Any]:
+        return {"seed": args[-1].seed, **arguments_of(args)}
+
+    def facts_of(options: list[str]) -> dict[str, Any]:
+        return facts(parse_arguments(options))
+
+    return find_earlier(args[-1], args[0].overwrite_output_dir, facts(args), facts_of)
 
 
 def open_seeds(args: Arguments) -> SeedResults:

@@ -32,7 +32,8 @@ class GroupFigures(TrainerCallback):
         self._begin()  # what an earlier training left is not mixed in
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        self._was_logged = False
+        begun = int(state.epoch or 0)  # a resumed training is in the middle of this epoch
+        self._was_logged = any("loss" in logs and logs["epoch"] > begun for logs in state.log_history)
 
     def on_epoch_end(self, args, state, control, **kwargs):
         if self._sums is not None and not self._was_logged and args.logging_strategy == IntervalStrategy.STEPS:

@@ -183,7 +183,8 @@ def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys)
 
 def test_a_trained_model_is_not_overwritten_unasked(run, files):
     run(*files, "--do_train")
-    with pytest.raises(run_glue_mmel.UsageError, match=r"holds a trained model already.*--overwrite_output_dir"):
+    message = r"holds a trained model already.* \(seed was 42 and is 1\).*--overwrite_output_dir"
+    with pytest.raises(run_glue_mmel.UsageError, match=message):
         run(*files, "--do_train", "--seed", 1)
     run(*files, "--do_train", "--overwrite_output_dir")
 
@@ -198,7 +199,7 @@ def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_
     trained = (tmp_path / "out" / "model.safetensors").read_bytes()
     monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *_: 1 / 0)
     monkeypatch.setattr("run_glue_mmel.build_augmenter", lambda *_: None)
-    metrics = run(*options)
+    metrics = run(*options, "--max_predict_samples", 2)  # which training has no use of
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == trained
     monkeypatch.undo()
     monkeypatch.setattr("run_glue_mmel.build_augmenter", lambda *_: None)
@@ -223,8 +224,12 @@ def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_
     monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(*options, "--overwrite_output_dir")
-    with pytest.raises(run_glue_mmel.UsageError, match="holds a trained model already"):
+    with pytest.raises(run_glue_mmel.UsageError, match="holds a trained model already;"):
         run(*options)
+    monkeypatch.undo()
+    monkeypatch.setattr("run_glue_mmel.build_augmenter", lambda *_: None)
+    run(*options, "--overwrite_output_dir")
+    assert run(*options)["train_loss"] == results(tmp_path, "train")["train_loss"]  # the wish to overwrite is no other
 
 
 def test_the_options_are_kept_without_tokens(run, files, tmp_path):

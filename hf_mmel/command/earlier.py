@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -17,6 +17,7 @@ from augment.whole_file import write_json
 
 from ..distributed import gathered
 from ..private import without_token_options
+from .arguments import differences_of
 from .usage import UsageError
 
 
@@ -25,6 +26,12 @@ logger = logging.getLogger(__name__)
 SEEDS_FILE = "seeds_results.json"
 OPTIONS_FILE = "options.json"
 TRAIN_RESULTS = "train_results.json"
+# Arguments of what is done with a model once it is trained.
+_AFTER_TRAINING = {
+    *("do_eval", "do_predict", "glue_submission", "per_device_eval_batch_size", "metric_name"),
+    *("validation_file", "test_file", "validation_split_name", "test_split_name"),
+    *("max_eval_samples", "max_predict_samples"),
+}
 
 
 class Earlier(NamedTuple):
@@ -48,14 +55,18 @@ def left_in(folder: Path) -> Earlier:
     return gathered(Earlier(checkpoint if metrics is None else str(folder), metrics))[0]
 
 
-def find_earlier(args: TrainingArguments, overwrite: bool, options: Sequence[str]) -> Earlier:
+def find_earlier(
+    args: TrainingArguments, overwrite: bool, arguments: dict[str, Any], read: Callable[[list[str]], dict[str, Any]]
+) -> Earlier:
     """
-    Where the run of these options goes on. A finished model is not overwritten unasked.
+    Where a run goes on: behind a training that has been finished with the same arguments, or from the last checkpoint.
+    A finished model is not overwritten unasked.
 
     Args:
         args ([`~transformers.TrainingArguments`]): Those of the run.
         overwrite (`bool`): Whether to begin anew.
-        options (`Sequence[str]`): The options of the command: where the same have finished a training, that is done.
+        arguments (`dict`): All arguments of the run, see [`~arguments.arguments_of`].
+        read (`Callable`): The same from the options of a command.
 
     Raises:
         `UsageError`: if there is another training, or no checkpoint where one is named.
@@ -72,8 +83,12 @@ def find_earlier(args: TrainingArguments, overwrite: bool, options: Sequence[str
     if checkpoint is not None:
         return Earlier(checkpoint)
     earlier = left_in(folder)
+    differences = ""
     if earlier.metrics is not None:
-        if gathered(_read(folder / OPTIONS_FILE))[0] == without_token_options(options):
+        options = gathered(_read(folder / OPTIONS_FILE))[0]
+        if options is not None:
+            differences = differences_of(_of_training(read(options)), _of_training(arguments))
+        if options is not None and not differences:
             logger.warning("The training in %s is finished; going on with what comes after it.", folder)
             return earlier
         earlier = Earlier(get_last_checkpoint(str(folder)) if _asks_for_more(args, folder) else None)
@@ -81,10 +96,11 @@ def find_earlier(args: TrainingArguments, overwrite: bool, options: Sequence[str
         logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", earlier.folder)
         return earlier
     if (folder / "config.json").exists():
+        other = f", trained with other arguments ({differences})" if differences else ""
         raise UsageError(
-            f"{folder} holds a trained model already; choose another --output_dir, or pass --overwrite_output_dir to "
-            f"train again and replace it. To evaluate it or to predict with it pass --model_name_or_path {folder}, "
-            "and leave out --do_train."
+            f"{folder} holds a trained model already{other}; choose another --output_dir, or pass "
+            "--overwrite_output_dir to train again and replace it. To evaluate it or to predict with it pass "
+            f"--model_name_or_path {folder}, and leave out --do_train."
         )
     return earlier
 
@@ -125,6 +141,13 @@ def load_state(folder: Path) -> TrainerState:
         raise UsageError(
             f"{folder / TRAINER_STATE_NAME} is missing or damaged; to train anew pass --overwrite_output_dir."
         ) from error
+
+
+def _of_training(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those that the trained model depends on. Where the best of several is kept, that is all of them."""
+    if arguments.get("load_best_model_at_end"):
+        return arguments
+    return {name: value for name, value in arguments.items() if name not in _AFTER_TRAINING}
 
 
 def _asks_for_more(args: TrainingArguments, folder: Path) -> bool:

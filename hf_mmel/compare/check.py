@@ -13,8 +13,9 @@ from transformers import EvalPrediction
 import run_glue_mmel
 from augment.by_name import NAMES
 
+from ..command.arguments import arguments_of
 from ..command.options import value_of
-from ..command.seeds import arguments_of, leading_metric, less_is_better, scores_among
+from ..command.seeds import leading_metric, less_is_better, scores_among
 from ..command.usage import UsageError
 from .grid import Cell
 from .plan import Plan

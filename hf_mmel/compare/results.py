@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..command.arguments import differences_of
 from ..command.earlier import remove_checkpoints
-from ..command.seeds import differences_of
 from ..command.usage import UsageError
 from .grid import BASELINE, Cell, Kind
 from .plan import Plan
