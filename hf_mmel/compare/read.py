@@ -13,6 +13,7 @@ from augment.by_name import NAMES
 
 from ..command.args import listed
 from ..command.options import options_from_file, value_of
+from ..command.run_args import MAX_SEED
 from ..command.usage import UsageError, usage_errors
 from ..training_args import MMEL_LOSSES
 from .grid import BASELINE
@@ -29,7 +30,6 @@ _INSTEAD = {
     "resume_from_checkpoint": "each run begins by itself, and those that are finished are kept",
     "push_to_hub": "train the method of your choice by itself, and push that",
 }
-_LARGEST_SEED = 2**32 - 1  # of NumPy
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -102,8 +102,8 @@ def _seeds(text: str) -> list[int]:
     if not parts or not all(part.isdecimal() for part in parts) or parts == ("0",):
         raise UsageError(f"seeds is {text!r}; expected how many, such as 5, or which ones, such as 3,7,9.")
     seeds = list(range(1, int(text) + 1)) if len(parts) == 1 and "," not in text else list(map(int, parts))
-    if len(set(seeds)) < len(seeds) or max(seeds) > _LARGEST_SEED:
-        raise UsageError(f"seeds is {text!r}; expected each once, and none above {_LARGEST_SEED}.")
+    if len(set(seeds)) < len(seeds) or max(seeds) > MAX_SEED:
+        raise UsageError(f"seeds is {text!r}; expected each once, and none above {MAX_SEED}.")
     return seeds
 
 
