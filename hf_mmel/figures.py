@@ -16,8 +16,8 @@ class GroupFigures(TrainerCallback):
     Averages over the batches of a logging window, summed on the device so that no step waits for them; how the weights
     are spread; and variants per second of training, which is all that happens but evaluation and saving.
 
-    An epoch that ends before it has come to a log is logged at its end, where `logging_strategy` is "steps": else
-    there would be nothing to see of a short training, as `logging_steps` is 500 by default.
+    A training of fewer steps than `logging_steps`, 500 by default, would show nothing. It is logged at the end of each
+    epoch.
     """
 
     def __init__(self):
@@ -26,17 +26,13 @@ class GroupFigures(TrainerCallback):
     def _begin(self) -> None:
         self._sums: Tensor | None = None
         self._seconds, self._since = 0.0, time.perf_counter()
-        self._was_logged = False  # in this epoch
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._begin()  # what an earlier training left is not mixed in
 
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        begun = int(state.epoch or 0)  # a resumed training is in the middle of this epoch
-        self._was_logged = any("loss" in logs and logs["epoch"] > begun for logs in state.log_history)
-
     def on_epoch_end(self, args, state, control, **kwargs):
-        if self._sums is not None and not self._was_logged and args.logging_strategy == IntervalStrategy.STEPS:
+        is_short = args.logging_strategy == IntervalStrategy.STEPS and state.max_steps < state.logging_steps
+        if self._sums is not None and is_short:
             control.should_log = True
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -84,7 +80,6 @@ class GroupFigures(TrainerCallback):
         if self._sums is None:
             return {}, [0] * NUM_BINS
         self._count_seconds()  # the device has caught up
-        self._was_logged = True
         time_of_all = self._sums.new_tensor([self._seconds, 1])
         sums = reduce(torch.cat([time_of_all, self._sums])).tolist()
         self._sums, self._seconds = None, 0.0

@@ -127,13 +127,16 @@ def test_a_run_without_variants_has_no_speed(arguments, tokenizer, dataset):
     ("logging", "steps"),
     [
         ({}, [4, 8]),
-        ({"logging_steps": 5}, [4, 5]),
+        ({"logging_steps": 9}, [4, 8]),
+        ({"logging_steps": 8}, [8]),
         ({"logging_steps": 3}, [3, 6]),
         ({"logging_strategy": "no"}, []),
         ({"logging_strategy": "epoch"}, [4, 8]),
     ],
 )
-def test_an_epoch_without_a_log_is_logged_at_its_end(arguments, tokenizer, dataset, augmenter, logging, steps):
+def test_a_training_shorter_than_a_logging_window_is_logged_by_epoch(
+    arguments, tokenizer, dataset, augmenter, logging, steps
+):
     fields = {"logging_steps": 500, "num_train_epochs": 2, "per_device_train_batch_size": len(dataset) // 4, **logging}
     args = arguments(dataloader_drop_last=True, **fields)
     trainer = MMELTrainer(make_model(tokenizer), args, None, dataset, None, tokenizer, augmenter=augmenter)
