@@ -114,9 +114,11 @@ class Shell:
         model = Path(options[options.index("--model_name_or_path") + 1])
         if not (model / "config.json").is_file():  # that of an earlier training on RTE
             shutil.copytree(self.classifier, model, dirs_exist_ok=True)
-        mirror = ["--dataset_name", str(self.data)] if "--task_name" in options else []
-        options = [*options, *mirror, *SHORT.split()]
-        return run_glue_mmel.main(options)
+        return run_glue_mmel.main([*options, *self._mirror(options), *SHORT.split()])
+
+    def _mirror(self, options: list[str]) -> list[str]:
+        """Where the tasks of GLUE are at hand."""
+        return ["--dataset_name", str(self.data)] if "--task_name" in options else []
 
     def _parse(self, options: list[str]) -> None:
         """The options of a launch, which has tests of its own: see test_run_glue_mmel_processes.py."""
@@ -143,9 +145,9 @@ class Shell:
         if argv[0] == "report":
             assert hf_mmel.__main__.main(argv) == 0
             return
-        with_head = str(self.masked_lm)  # which the augmenter mlm needs
-        args = hf_mmel.__main__.parse([with_head if word == str(self.encoder) else word for word in argv])
-        args.options += SHORT.split()
+        args = hf_mmel.__main__.parse(argv)
+        # The model has a head, which the augmenter mlm needs.
+        args.options += ["--model_name_or_path", str(self.masked_lm), *self._mirror(argv), *SHORT.split()]
         assert check(read_plan(args)).metric == "eval_accuracy"
 
     def _make(self, argv: list[str]) -> None:
