@@ -39,7 +39,7 @@ from hf_mmel.command.earlier import Earlier, begin, find_earlier, load_state
 from hf_mmel.command.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.command.labels import Labels, find_labels
-from hf_mmel.command.metrics import build_metrics, outputs_of, write_predictions
+from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.run_args import RunArguments
@@ -332,7 +332,7 @@ def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, labe
     """
     outputs = []
     for dataset, suffix in zip(tests, ("", "-mm", "-ax"), strict=False):
-        outputs.append(outputs_of(trainer.predict(dataset, metric_key_prefix="predict").predictions, labels))
+        outputs.append(outputs_of(predict_in_order(trainer, dataset), labels))
         if trainer.is_world_process_zero():
             file = Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt"
             write_predictions(file, outputs[-1], labels)

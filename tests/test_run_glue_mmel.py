@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import results, reviews
+from conftest import make_model, results, reviews
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import run_glue_mmel
@@ -146,6 +146,19 @@ def test_a_trained_model_predicts_unlabelled_files(run, files, write, tmp_path):
     assert metrics == {}
     lines = (tmp_path / "predictions" / "predict_results_custom.txt").read_text().splitlines()
     assert lines == ["index\tprediction", "0\tbad", "1\tgood", "2\tbad"]
+
+
+def test_predictions_are_in_the_order_of_the_file(run, write, tokenizer, tmp_path):
+    make_model(tokenizer, num_labels=1, initializer_range=0.3).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    test = write("test.csv", [{"text": "the film " * (7 * i % 10 + 1) + "was good"} for i in range(10)])
+    written = []
+    for strategy in ("random", "group_by_length"):
+        options = ["--test_file", test, "--do_predict", "--train_sampling_strategy", strategy]
+        run(*options, "--model_name_or_path", tmp_path / "model", "--per_device_eval_batch_size", 2, out=strategy)
+        written.append((tmp_path / strategy / "predict_results_custom.txt").read_text().splitlines())
+    assert len({line.split("\t")[1] for line in written[0]}) > 5
+    assert written[0] == written[1]
 
 
 def test_evaluation_alone_uses_the_trained_models_labels(run, files, write, tmp_path):

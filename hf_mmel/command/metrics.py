@@ -9,6 +9,7 @@ from typing import Any
 
 import evaluate
 import numpy as np
+from datasets import Dataset
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -17,7 +18,7 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
 )
-from transformers import EvalPrediction
+from transformers import EvalPrediction, Trainer
 
 from .args import DataArguments
 from .labels import Labels
@@ -135,6 +136,18 @@ def _loaded(
         return scores
 
     return score
+
+
+def predict_in_order(trainer: Trainer, dataset: Dataset) -> np.ndarray | tuple:
+    """
+    What a model predicts on each example, in the order of the data. Under "group_by_length" `Trainer` puts examples of
+    like length together, in evaluation and prediction as well, and gives predictions in that order.
+    """
+    strategy, trainer.args.train_sampling_strategy = trainer.args.train_sampling_strategy, "sequential"
+    try:
+        return trainer.predict(dataset, metric_key_prefix="predict").predictions
+    finally:
+        trainer.args.train_sampling_strategy = strategy
 
 
 def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
