@@ -1,0 +1,137 @@
+"""The data of a task: what is trained on, what is evaluated, and perturbed forms of that."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from datasets import Dataset, load_from_disk
+
+import run_glue_mmel
+from augment import Augmenter
+from augment.by_name import augmenter_config, limited
+from hf_mmel.command.data import encode_splits, find_text_columns
+from hf_mmel.command.model import longest_input
+from hf_mmel.command.splits import load_splits
+
+from .plan import ALL
+from .typos import with_typos
+
+
+NUM_FORMS = 8  # perturbed forms of each example
+PERTURBATIONS = ("wordnet", "mlm", "typo")
+REPLACE_PROB = 0.3  # of the evaluation, whatever a run trains with
+HELD_OUT, SHARE_HELD_OUT = 1000, 0.25  # examples of the training set that settings are chosen on, at most
+# The seeds of a training's variants are a seed, an epoch and a fingerprint; no pair is equal to such a triple.
+_SEED = 20_210_308
+
+
+class TaskData(NamedTuple):
+    """
+    A task as the runs take it.
+
+    Attributes:
+        prepared (`run_glue_mmel.Prepared`): What does not depend on the seed, with the whole training set.
+        train (`Dataset`): What slices are drawn from.
+        evaluated (`Dataset`): The validation set, or in the stage "tune" the part of the training set held out.
+        forms (`dict[str, list[Dataset]]`): For each perturbation, NUM_FORMS data sets of the length of `evaluated`.
+    """
+
+    prepared: run_glue_mmel.Prepared
+    train: Dataset
+    evaluated: Dataset
+    forms: dict[str, list[Dataset]]
+
+    def slice(self, size: str, seed: int) -> Dataset:
+        """Training examples drawn by the seed; those of a smaller size are among those of a larger one."""
+        if size == ALL:
+            return self.train
+        return self.train.select(np.random.default_rng(seed).permutation(len(self.train))[: int(size)])
+
+
+def hold_out(train: Dataset) -> tuple[Dataset, Dataset]:
+    """What is left of a training set, and the part, always the same, that settings are chosen on."""
+    order = np.random.default_rng(_SEED).permutation(len(train))
+    count = min(HELD_OUT, int(SHARE_HELD_OUT * len(train)))
+    return train.select(np.sort(order[count:])), train.select(np.sort(order[:count]))
+
+
+def load_task(options: list[str], stage: str, perturbations: tuple[str, ...], kept: Path) -> TaskData:
+    """
+    Loads a task. In the stage "tune" no validation data is read.
+
+    Args:
+        options (`list[str]`): Those of a training, `--mmel_loss none`.
+        stage (`str`): "tune" or "report".
+        perturbations (`tuple[str, ...]`): Of `PERTURBATIONS`.
+        kept (`Path`): Folder where perturbed forms are kept.
+    """
+    args = run_glue_mmel.parse_arguments(options)
+    prepared = run_glue_mmel.prepare(args)
+    whole = prepared.encoded["train"]
+    if stage == "tune":
+        return TaskData(prepared, *hold_out(whole), {})
+    model_args, data_args, *_ = args
+    max_length = longest_input(prepared.tokenizer, data_args.max_seq_length)
+    split = data_args.task.validation_splits[0]
+    raw = load_splits(data_args, [split], model_args.cache_dir, model_args.token)
+    columns = find_text_columns(raw, data_args)
+
+    def encode(raw: dict[str, Dataset]) -> Dataset:
+        return next(
+            iter(encode_splits(raw, data_args, prepared.tokenizer, columns, max_length, prepared.labels).values())
+        )
+
+    evaluated = encode(raw)
+    forms = {}
+    for name in perturbations:
+        if name == "typo":
+            texts = raw[split].select(range(len(evaluated)))
+            forms[name] = [encode({"test": _mistyped(texts, columns, k)}) for k in range(NUM_FORMS)]
+        else:
+            model = model_args.model_name_or_path if name == "mlm" else None
+            forms[name] = _variants(name, model, evaluated, prepared, max_length, model_args.cache_dir, kept)
+    return TaskData(prepared, whole, evaluated, forms)
+
+
+def both(model: str, replace_prob: float | None, cache_dir: str | None) -> dict[str, Any]:
+    """The configuration of the augmenter "both": each variant is of synonyms, or of a masked LM's words."""
+    options = {"replace_prob": replace_prob, "cache_dir": cache_dir}
+    parts = [augmenter_config("wordnet", **options), augmenter_config("mlm", model, **options)]
+    return {"class": "OneOf", "augmenters": parts}
+
+
+def _mistyped(texts: Dataset, columns: tuple[str, ...], k: int) -> Dataset:
+    return Dataset.from_dict(
+        {
+            column: [with_typos(text, (_SEED, k, c, i)) for i, text in enumerate(texts[column])]
+            for c, column in enumerate(columns)
+        }
+    )
+
+
+def _variants(
+    name: str,
+    model: str | None,
+    evaluated: Dataset,
+    prepared: run_glue_mmel.Prepared,
+    max_length: int,
+    cache_dir: str | None,
+    kept: Path,
+) -> list[Dataset]:
+    """The variants of an augmenter, read if they are there; they depend on no model that is evaluated."""
+    config = limited(augmenter_config(name, model, replace_prob=REPLACE_PROB, cache_dir=cache_dir), max_length)
+    plain = evaluated.remove_columns("label")
+    known = blake2b(repr([config, NUM_FORMS, plain["input_ids"][:]]).encode(), digest_size=8).hexdigest()
+    paths = [kept / f"{name}-{known}" / str(k) for k in range(NUM_FORMS)]
+    if not all((path / "state.json").is_file() for path in paths):
+        rows = plain.to_list()
+        augmenter = Augmenter.from_dict(config, prepared.tokenizer).precompute(plain)
+        seeds = [(_SEED, i) for i in range(len(rows))]
+        for k, forms in enumerate(zip(*augmenter.variants(rows, NUM_FORMS, seeds), strict=True)):
+            Dataset.from_list(
+                [{column: form[column] for column in plain.column_names} for form in forms]
+            ).save_to_disk(paths[k])
+    return [load_from_disk(str(path)) for path in paths]

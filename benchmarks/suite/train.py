@@ -1,0 +1,186 @@
+"""One run: a training, and all that is measured of its model."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import EvalPrediction, PrinterCallback, Trainer, set_seed
+
+import run_glue_mmel
+from hf_mmel import __version__
+from hf_mmel.command.metrics import build_metrics, predict_in_order
+from hf_mmel.command.model import load_model
+from hf_mmel.command.seeds import leading_metric
+from hf_mmel.distributed import release
+
+from .data import TaskData, both, load_task
+from .plan import Run
+from .rival import RDropTrainer
+from .scores import clean_scores, robustness
+from .settings import Settings
+
+
+_LOSSES = {"none_time": "none", "rdrop": "none", "worst": "hard"}  # of methods that are no `mmel_loss` themselves
+
+
+@dataclass
+class Bench:
+    """
+    What the runs have in common.
+
+    Attributes:
+        model, data (`str`): Names or folders of the encoder and of GLUE.
+        work_dir (`Path`): Where everything is kept.
+        stage (`str`): "tune" or "report".
+        device (`str`): "cpu" or "gpu".
+        perturbations (`tuple[str, ...]`): Of the evaluated data.
+        cache_dir (`str`, *optional*): Of downloads and lexicons.
+        max_eval_samples (`int`, *optional*): Evaluates no more examples.
+    """
+
+    model: str
+    data: str
+    work_dir: Path
+    stage: str
+    device: str
+    perturbations: tuple[str, ...]
+    cache_dir: str | None = None
+    max_eval_samples: int | None = None
+
+    def __post_init__(self):
+        self._tasks: dict[tuple[str, int], TaskData] = {}
+
+    @cached_property
+    def conditions(self) -> dict[str, Any]:
+        """What results depend on besides a run and its settings."""
+        facts = {"model": self.model, "data": self.data, "stage": self.stage, "device": self.device}
+        limits = {"perturbations": list(self.perturbations), "max_eval_samples": self.max_eval_samples}
+        return {**facts, **limits, "version": __version__}
+
+    def task(self, name: str, max_seq_length: int) -> TaskData:
+        """The data of a task, which are loaded once."""
+        if (name, max_seq_length) not in self._tasks:
+            options = self._options(name, {"max_seq_length": max_seq_length}, "--mmel_loss", "none")
+            self._tasks[name, max_seq_length] = load_task(
+                options, self.stage, self.perturbations, self.work_dir / "forms" / name
+            )
+        return self._tasks[name, max_seq_length]
+
+    def execute(self, run: Run, settings: Settings) -> dict[str, Any]:
+        """Trains and evaluates; scores, seconds, steps, and the last figures of the variants."""
+        data = self.task(run.task, settings["max_seq_length"])
+        begun = time.perf_counter()
+        trainer = self._trainer(run, settings, data)
+        prepared = time.perf_counter()
+        trainer.train()
+        trained = time.perf_counter()
+        scores = self._scores(trainer, data, run.task)
+        seconds = {
+            "prepare": prepared - begun,
+            "train": trained - prepared,
+            "evaluate": time.perf_counter() - trained,
+        }
+        history = trainer.state.log_history
+        figures = next((line for line in reversed(history) if "mmel/max_weight" in line), {})
+        result = {
+            "scores": scores,
+            "seconds": {name: round(value, 2) for name, value in seconds.items()},
+            "steps": trainer.state.global_step,
+            "epochs": settings["num_train_epochs"],
+            "num_examples": len(trainer.train_dataset),
+            "figures": {name: value for name, value in figures.items() if name.startswith("mmel/")},
+        }
+        release(trainer)
+        return result
+
+    def _trainer(self, run: Run, settings: Settings, data: TaskData) -> Trainer:
+        """The trainer of a run, made by the parts of the command."""
+        settings = dict(settings)
+        alpha, replace_prob = settings.pop("rdrop_alpha", None), settings.pop("replace_prob", None)
+        if run.method == "worst":
+            settings["lambda_p"] = 0.0
+        options = self._options(run.task, settings, "--mmel_loss", _LOSSES.get(run.method, run.method))
+        options += ["--seed", str(run.seed), *self._augmenter_options(run, replace_prob)]
+        args = run_glue_mmel.parse_arguments(options)
+        model_args, data_args, augmenter_args, _, training_args = args
+        examples, tokenizer = data.slice(run.size, run.seed), data.prepared.tokenizer
+        augmenter = run_glue_mmel.build_augmenter(
+            augmenter_args, training_args, model_args, tokenizer, data_args.max_seq_length, examples
+        )
+        prepared = data.prepared._replace(encoded={"train": examples}, augmenter=augmenter)
+        set_seed(run.seed)  # before the new head of the model is drawn
+        model = load_model(model_args, prepared.config)
+        if run.method == "rdrop":
+            trainer: Trainer = RDropTrainer(
+                model,
+                training_args,
+                data_collator=prepared.collator,
+                train_dataset=examples,
+                processing_class=tokenizer,
+                alpha=alpha,
+            )
+        else:
+            trainer = run_glue_mmel.build_trainer(args, prepared, model)
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def _options(self, task: str, settings: Settings, *more: str) -> list[str]:
+        options = ["--model_name_or_path", self.model, "--dataset_name", self.data, "--task_name", task]
+        options += ["--output_dir", str(self.work_dir / "out"), "--do_train", "--per_device_eval_batch_size", "64"]
+        options += ["--save_strategy", "no", "--report_to", "none", "--disable_tqdm", "true", "--log_level", "error"]
+        options += ["--train_sampling_strategy", "group_by_length", "--logging_strategy", "epoch"]
+        options += [] if self.cache_dir is None else ["--cache_dir", self.cache_dir]
+        options += ["--use_cpu"] if self.device == "cpu" else []
+        options += [] if self.max_eval_samples is None else ["--max_eval_samples", str(self.max_eval_samples)]
+        for name, value in settings.items():
+            options += [f"--{name}", str(value)]
+        return [*options, *more]
+
+    def _augmenter_options(self, run: Run, replace_prob: float | None) -> list[str]:
+        """`--augmenter`; "both" is a file, which has its own `replace_prob`."""
+        if run.augmenter is None or run.method == "none_time":
+            return ["--augmenter", "none"]
+        if run.augmenter != "both":
+            given = [] if replace_prob is None else ["--replace_prob", str(replace_prob)]
+            return ["--augmenter", run.augmenter, *given]
+        config = both(self.model, replace_prob, self.cache_dir)
+        path = self.work_dir / "augmenters" / f"both-{replace_prob}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return ["--augmenter", str(path)]
+
+    def _scores(self, trainer: Trainer, data: TaskData, task: str) -> dict[str, float]:
+        """The task's metrics, `score`, which is the one that counts, and what `scores.py` has."""
+        labels, kind = np.array(data.evaluated["label"]), data.prepared.labels.problem_type
+        sets = [data.evaluated, *(form for forms in data.forms.values() for form in forms)]
+        logits = predict(trainer, sets)
+        args = run_glue_mmel.parse_arguments(self._options(task, {}, "--mmel_loss", "none"))
+        metrics = build_metrics(args[1], data.prepared.labels, self.cache_dir)(EvalPrediction(logits[0], labels))
+        rest = iter(logits[1:])
+        perturbed = {name: np.stack([next(rest) for _ in forms], axis=1) for name, forms in data.forms.items()}
+        score = metrics[leading_metric([f"eval_{name}" for name in metrics]).removeprefix("eval_")]
+        found = {**metrics, **clean_scores(logits[0], labels, kind), **robustness(logits[0], perturbed, labels, kind)}
+        return {"score": float(score), **{name: float(value) for name, value in found.items()}}
+
+
+def predict(trainer: Trainer, sets: list[Dataset]) -> list[np.ndarray]:
+    """The logits `(N, C)` of each of several data sets; equal rows are computed once, and short ones together."""
+    rows: dict[tuple, int] = {}
+    places = []
+    for dataset in sets:
+        columns = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in dataset.column_names]
+        values = zip(*(map(tuple, dataset[name]) for name in columns), strict=True)
+        places.append([rows.setdefault(row, len(rows)) for row in values])
+    unique = sorted(rows, key=lambda row: len(row[0]))
+    ordered = Dataset.from_list([dict(zip(columns, row, strict=True)) for row in unique])
+    found = predict_in_order(trainer, ordered)
+    logits = np.empty_like(found)
+    logits[[rows[row] for row in unique]] = found
+    return [logits[place] for place in places]

@@ -1,0 +1,253 @@
+"""The GLUE suite: what it runs and in which order, what it keeps, what it measures, and what its tables say."""
+
+import json
+import re
+from collections import Counter
+from statistics import fmean
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import SENTENCES, make_model
+from datasets import Dataset
+from transformers import Trainer
+
+from benchmarks import glue_suite
+from benchmarks.suite import session
+from benchmarks.suite.data import hold_out
+from benchmarks.suite.plan import Kind, Run, kinds_of, runs_of
+from benchmarks.suite.scores import clean_scores, robustness
+from benchmarks.suite.settings import grid_of, read_settings, settings_of
+from benchmarks.suite.store import Store
+from benchmarks.suite.tables import averaged, differences, newest, tables
+from benchmarks.suite.train import predict
+from benchmarks.suite.typos import with_typos
+
+
+LAYERS = {"common": {"num_train_epochs": 3, "lambda_p": 1.0, "num_variants": 2}}
+COMMON = {"model": "m", "data": "d", "stage": "report", "device": "cpu"}
+TEXT = "An odd picture: boring, slow and dull; the Worst acting I ever saw"
+
+
+def result(score=0.5, seconds=10.0):
+    return {
+        "scores": {"score": score, "accuracy": score},
+        "seconds": {"prepare": 0.0, "train": seconds, "evaluate": 1.0},
+        "steps": 9,
+        "epochs": 3,
+        "num_examples": 50,
+    }
+
+
+@pytest.fixture
+def go(tmp_path):
+    """Runs with a made-up training: `go(runs, execute)` gives the runs that it was asked for, and what was said."""
+
+    def go(runs, execute=lambda run, settings: result(), **options):
+        asked = []
+
+        def noted(run, settings):
+            asked.append((run, settings))
+            return execute(run, settings)
+
+        store = Store(tmp_path / "results.jsonl")
+        jobs = session.jobs_of(runs, LAYERS, lambda method: [{}])
+        said = list(session.run_all(jobs, store, COMMON, LAYERS, noted, lambda run: 50, **options))
+        return asked, said
+
+    return go
+
+
+RUNS = runs_of(["rte"], ["50"], kinds_of(["none", "hard", "none_time", "soft"], ["wordnet"]), [1, 2])
+
+
+def test_seeds_come_one_after_the_other_and_small_slices_first():
+    kinds = kinds_of(["soft", "none", "uniform"], ["wordnet", "mlm"])
+    assert kinds[0] == Kind("none") and len(kinds) == 5
+    runs = runs_of(["rte", "sst2"], ["all", "500", "100"], kinds, [3, 1])
+    assert [run.seed for run in runs] == [3] * 30 + [1] * 30
+    assert [run.size for run in runs[:30]] == ["100"] * 10 + ["500"] * 10 + ["all"] * 10
+    for end in range(len(runs)):  # at any moment no kind is ahead of another by more than one run
+        counts = Counter(run.kind for run in runs[: end + 1])
+        assert max(counts.values()) - min(counts[kind] for kind in kinds) <= 1
+
+
+def test_a_finished_run_is_skipped_and_a_failed_one_is_run_again(go):
+    def execute(run, settings):
+        if run.method == "hard" and run.seed == 1:
+            raise RuntimeError("out of\nmemory")
+        return result()
+
+    asked, said = go(RUNS, execute)
+    assert [run for run, _ in asked] == [run for run in RUNS if run.method != "none_time" or run.seed == 2]
+    assert said[1].startswith("rte 50 hard · wordnet seed 1: RuntimeError: out of memory")
+    assert "is not finished" in said[2]  # `none_time` has no `hard` to go by, and the rest goes on
+    asked, said = go(RUNS)
+    assert [(run.method, run.seed) for run, _ in asked] == [("hard", 1), ("none_time", 1)]
+    assert go(RUNS) == ([], [])
+
+
+def test_other_settings_are_another_run(go, monkeypatch):
+    go(RUNS)
+    monkeypatch.setitem(LAYERS["common"], "lambda_p", 0.5)
+    # `none_time` takes the time of the new `hard`; `none` has no use for lambda_p.
+    assert {run.method for run, _ in go(RUNS)[0]} == {"hard", "none_time", "soft"}
+
+
+def test_a_line_that_was_cut_off_is_left_out(go, tmp_path):
+    go(RUNS[:2])
+    path = tmp_path / "results.jsonl"
+    path.write_text(path.read_text()[:-20])
+    assert [run for run, _ in go(RUNS[:2])[0]] == [RUNS[1]]
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2
+
+
+def test_none_time_has_as_many_epochs_as_take_the_time_of_hard(go):
+    asked, _ = go(RUNS[:3], lambda run, settings: result(seconds={"hard": 35.0}.get(run.method, 10.0)))
+    assert asked[2][0].method == "none_time" and asked[2][1]["num_train_epochs"] == 10.5
+
+
+def test_no_run_is_begun_that_would_not_end_in_time(go):
+    now = [0.0]
+
+    def execute(run, settings):
+        now[0] += 11
+        return result()
+
+    asked, said = go(RUNS, execute, deadline=58.0, clock=lambda: now[0])
+    # What is not known is begun; of the second seed `none` ends at 55, and `hard` would end at 66.
+    assert [run for run, _ in asked] == RUNS[:5] and "would not end in time" in said[-1]
+
+
+def test_the_grid_has_for_each_method_what_it_knows():
+    axes = {"lambda_p": [0.1, 1], "num_variants": [2, 4], "learning_rate": [1, 2, 3]}
+    assert [len(grid_of(axes, m)) for m in ("none", "uniform", "worst", "hard", "rdrop")] == [3, 6, 6, 12, 3]
+    hard = Run("rte", "100", "hard", "wordnet", 1)
+    assert settings_of(hard, read_settings(), {"lambda_p": 7})["lambda_p"] == 7
+    assert "lambda_p" not in settings_of(Run("rte", "100", "none", None, 1), read_settings())
+
+
+def test_what_is_held_out_is_not_trained_on():
+    train, held_out = hold_out(Dataset.from_dict({"i": range(100)}))
+    assert sorted([*train["i"], *held_out["i"]]) == list(range(100)) and len(held_out) == 25
+    assert hold_out(Dataset.from_dict({"i": range(100)}))[1]["i"][:] == held_out["i"][:]
+
+
+def test_typos_are_decided_by_the_seed_and_leave_short_words_alone():
+    forms = [with_typos(TEXT, (7, k)) for k in range(50)]
+    assert forms == [with_typos(TEXT, (7, k)) for k in range(50)]
+    assert TEXT not in forms and len(set(forms)) > 25
+    for form in forms:
+        before, after = (re.findall(r"\W+|\w+", text) for text in (TEXT, form))
+        assert len(before) == len(after)
+        assert all(a == b for a, b in zip(before, after, strict=True) if len(a) < 4 or not a.isalpha())
+    assert with_typos("a 1234 is it", (1,), rate=1.0) == "a 1234 is it"
+
+
+@pytest.mark.parametrize("kind", ["single_label_classification", "regression"])
+def test_worst_is_below_mean_and_a_constant_model_is_as_good_on_perturbed_data(kind):
+    random = np.random.default_rng(0)
+    outputs = 1 if kind == "regression" else 2
+    labels = random.integers(2, size=40)
+    logits, forms = random.normal(size=(40, outputs)), random.normal(size=(40, 2, outputs))
+    found, clean = robustness(logits, {"typo": forms}, labels, kind), clean_scores(logits, labels, kind)
+    if kind == "regression":
+        assert found["typo_worst_mse"] > max(found["typo_mean_mse"], clean["mse"]) and found["typo_mean_change"] > 0
+    else:
+        assert found["typo_worst_accuracy"] < min(found["typo_mean_accuracy"], clean["accuracy"])
+        assert found["typo_worst_accuracy"] == fmean(
+            all(row.argmax() == label for row in (one, *of))
+            for one, of, label in zip(logits, forms, labels, strict=True)
+        )
+    logits[:], forms[:] = logits[0], logits[0]
+    found, clean = robustness(logits, {"typo": forms}, labels, kind), clean_scores(logits, labels, kind)
+    name = "mse" if kind == "regression" else "accuracy"
+    assert found[f"typo_mean_{name}"] == pytest.approx(found[f"typo_worst_{name}"]) == pytest.approx(clean[name])
+
+
+@pytest.fixture
+def lines():
+    random = np.random.default_rng(1)
+    runs = runs_of(["rte", "sst2"], ["100", "500"], kinds_of(["none", "uniform", "hard"], ["wordnet"]), range(5))
+    return [{"run": r._asdict(), "conditions": COMMON, **result(float(random.random()))} for r in runs]
+
+
+def test_differences_are_paired_by_seed_over_cells_that_both_have(lines):
+    runs = newest(lines)
+    del runs[Run("sst2", "500", "hard", "wordnet", 3)]
+    cells = [(task, size) for task in ("rte", "sst2") for size in ("100", "500")]
+    hard, none = (averaged(runs, cells, ["score"], kind) for kind in (Kind("hard", "wordnet"), Kind("none")))
+    expected = []
+    for seed in (0, 1, 2, 4):
+        of = {run: x["scores"]["score"] for run, x in runs.items() if run.seed == seed}
+        pairs = [(of[Run(*c, "hard", "wordnet", seed)], of[Run(*c, "none", None, seed)]) for c in cells]
+        expected.append(fmean(one for one, _ in pairs) - fmean(other for _, other in pairs))
+    assert differences(hard, none) == pytest.approx(expected)
+    text = "\n".join(tables([x for x in lines if Run(**x["run"]) in runs]))
+    row = next(line for line in text.splitlines() if line.startswith("| hard"))
+    assert f"| 4 | {100 * fmean(expected):+.2f} (" in row
+
+
+def test_predictions_are_in_the_order_of_the_data(tokenizer, arguments):
+    model = make_model(tokenizer, num_labels=2, initializer_range=0.3)
+    args = arguments(train_sampling_strategy="group_by_length", per_device_eval_batch_size=2)
+    sets = [Dataset.from_list([dict(tokenizer(text)) for text in texts]) for texts in (SENTENCES, SENTENCES[::-1])]
+    one, other = predict(Trainer(model, args, processing_class=tokenizer), sets)
+    model.eval()
+    for i, text in enumerate(SENTENCES):
+        with torch.no_grad():
+            expected = model(**tokenizer(text, return_tensors="pt")).logits[0].numpy()
+        assert one[i] == pytest.approx(expected, abs=1e-5)
+        assert other[len(SENTENCES) - 1 - i] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture
+def suite(mirror, masked_lm_dir, synonyms, tmp_path, monkeypatch):
+    """The suite on tiny data: `suite(*options)` gives its exit code and its lines."""
+    settings = {**read_settings(), "sizes": {}}
+    settings["common"] |= {"num_train_epochs": 2, "per_device_train_batch_size": 2, "max_seq_length": 32}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+
+    def main(*options):
+        argv = ["--model", masked_lm_dir, "--data", mirror[1], "--work_dir", tmp_path / "suite", "--seeds", 1]
+        argv += ["--settings", tmp_path / "settings.json", "--cache_dir", tmp_path / "cache", *options]
+        code = glue_suite.main([str(option) for option in argv])
+        return code, Store(tmp_path / "suite" / "results.jsonl").lines
+
+    return main
+
+
+def test_every_method_trains_for_the_same_number_of_steps(suite, capsys):
+    options = ["--tasks", "rte", "stsb", "--sizes", 4, "--augmenters", "wordnet", "both"]
+    code, found = suite(*options)
+    assert code == 0 and not [line for line in found if "error" in line]
+    assert len(found) == 2 * (2 + 2 * 5)
+    assert {x["steps"] for x in found if x["run"]["method"] != "none_time"} == {4}
+    for line in found:
+        names = line["scores"].keys()
+        assert {"score", "typo_worst_mse" if line["run"]["task"] == "stsb" else "mlm_worst_accuracy"} <= names
+    figures = {line["run"]["method"] for line in found if line["figures"]}
+    assert figures == {"uniform", "hard", "soft", "worst"}
+    capsys.readouterr()
+    assert suite(*options, "--seeds", 1, 2, "--plan", "cpu") == (0, found)
+    assert "24 runs" in capsys.readouterr().out  # those of the second seed
+    assert suite(*options)[1] == found  # all of them are finished
+    suite("--table")
+    assert "**score, mean over rte, stsb with 4 examples**" in capsys.readouterr().out
+
+
+def test_tuning_needs_no_validation_data(suite, tmp_path):
+    config = {"config_name": "rte", "data_files": [{"split": "train", "path": "rte/train-*"}]}
+    (tmp_path / "glue" / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': [config]})}---\n")
+    for file in (tmp_path / "glue" / "rte").glob("validation*"):
+        file.unlink()
+    options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "none"]
+    suite(*options, "--grid", "lambda_p=0.5,2", "learning_rate=1e-5,1e-3")
+    code, found = suite(*options, "--choose")
+    assert code == 0 and [("error" in line, line["run"]["method"]) for line in found] == [
+        *[(False, "none")] * 2,
+        *[(False, "hard")] * 4,
+    ]
+    chosen = json.loads((tmp_path / "settings.json").read_text())["methods"]
+    assert set(chosen["hard"]) == {"lambda_p", "learning_rate"} and set(chosen["none"]) == {"learning_rate"}
