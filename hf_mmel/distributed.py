@@ -28,7 +28,8 @@ def check_seen_by_all(checkpoint: str | None) -> None:
     the others do: one that is not there, or lacks the model, as on machines that do not share `output_dir`. Those that
     see none would begin anew, and all would wait for each other in vain.
     """
-    files = [] if checkpoint is None else [path.name for path in Path(checkpoint).iterdir()]
+    is_here = checkpoint is not None and Path(checkpoint).is_dir()
+    files = [path.name for path in Path(checkpoint).iterdir()] if is_here else []
     seen = [set(names) for names in gathered([name for name in files if name.endswith((".json", ".safetensors"))])]
     for process, names in enumerate(seen):
         if missing := set.union(*seen) - names:

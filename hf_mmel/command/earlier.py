@@ -48,11 +48,14 @@ class Earlier(NamedTuple):
 
 
 def left_in(folder: Path) -> Earlier:
-    """What a training has left in its folder, as process 0 sees it."""
-    checkpoint, metrics = None, _read(folder / TRAIN_RESULTS)
-    if metrics is None and folder.is_dir():
-        checkpoint = get_last_checkpoint(str(folder))
-    return gathered(Earlier(checkpoint if metrics is None else str(folder), metrics))[0]
+    """
+    What a training has left in its folder: whether it is finished is for process 0 to say, and which checkpoint is the
+    last for each, since they are compared before it is gone on from.
+    """
+    metrics = gathered(_read(folder / TRAIN_RESULTS))[0]
+    if metrics is not None:
+        return Earlier(str(folder), metrics)
+    return Earlier(get_last_checkpoint(str(folder)) if folder.is_dir() else None)
 
 
 def find_earlier(
@@ -91,7 +94,8 @@ def find_earlier(
         if options is not None and not differences:
             logger.warning("The training in %s is finished; going on with what comes after it.", folder)
             return earlier
-        earlier = Earlier(get_last_checkpoint(str(folder)) if _asks_for_more(args, folder) else None)
+        asks_for_more = gathered(args.process_index == 0 and _asks_for_more(args, folder))[0]
+        earlier = Earlier(get_last_checkpoint(str(folder)) if asks_for_more and folder.is_dir() else None)
     if earlier.folder is not None:
         logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", earlier.folder)
         return earlier
