@@ -8,7 +8,6 @@ A single .json or .yaml file with the same arguments as keys may stand in their 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command.arguments import arguments_of
+from hf_mmel.command.augmenter import build_augmenter, save_augmenter
 from hf_mmel.command.data import encode_splits, find_text_columns
 from hf_mmel.command.dry_run import dry_run
 from hf_mmel.command.earlier import Earlier, begin, find_earlier, load_state
@@ -264,39 +264,6 @@ def set_up_logging(training_args: MMELTrainingArguments) -> None:
     logger.setLevel(level)
     datasets.utils.logging.set_verbosity(level)
     transformers.utils.logging.set_verbosity(level)
-
-
-def build_augmenter(
-    augmenter_args: AugmenterArguments,
-    training_args: MMELTrainingArguments,
-    model_args: ModelArguments,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    train_dataset: datasets.Dataset | None,
-) -> Augmenter | None:
-    """The source of variants; `None` where the training needs none."""
-    if not training_args.do_train or training_args.mmel_loss == "none":
-        return None
-    if augmenter_args.augmenter == "none":
-        logger.warning(
-            "Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.",
-            training_args.mmel_loss,
-        )
-        return None
-    with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
-        config = augmenter_args.config(model_args.model_name_or_path, max_length, model_args.cache_dir)
-        with training_args.main_process_first(desc="building the augmenter"):
-            augmenter = Augmenter.from_dict(config, tokenizer)
-        if train_dataset is not None:
-            augmenter.precompute(train_dataset)
-    return augmenter
-
-
-def save_augmenter(augmenter: Augmenter, output_dir: str) -> None:
-    """Writes `augmenter.json`, from which the run can be repeated."""
-    path = Path(output_dir) / "augmenter.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(augmenter.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def train(trainer: MMELTrainer, earlier: Earlier) -> dict[str, float]:

@@ -8,7 +8,11 @@ from functools import partial
 from .by_name import NAMES
 from .command_line import commands
 from .command_line.formats import WRITERS
+from .command_line.running import run_command
 from .command_line.tables import READERS
+
+
+ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, ImportError)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,19 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         `int`: The exit code: 0, 1 after an error, 2 after a wrong use, 130 after an interruption.
     """
-    args = _parser().parse_args(argv)
-    try:
-        for line in args.run(args):
-            print(line, flush=True)
-    except BrokenPipeError:  # the reader of our lines has had enough of them
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print(f"interrupted{args.after_interruption}", file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, LookupError, OSError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(_parser().parse_args(argv), ERRORS)
 
 
 def _parser() -> argparse.ArgumentParser:

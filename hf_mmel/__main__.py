@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from augment.command_line.running import run_command
+
+from .command.usage import UsageError, usage_errors
+
 
 def main(argv: list[str] | None = None) -> int:
     """
@@ -16,23 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         `int`: The exit code: 0, 1 after an error, 2 after a wrong use, 130 after an interruption.
     """
-    args = parse(sys.argv[1:] if argv is None else argv)
-    try:
-        for line in args.run(args):
-            print(line, flush=True)
-    except BrokenPipeError:  # the reader of our lines has had enough of them
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print(f"interrupted{args.after_interruption}", file=sys.stderr)
-        return 130
-    except ValueError as error:
-        from .command.usage import UsageError
-
-        if not isinstance(error, UsageError):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(parse(sys.argv[1:] if argv is None else argv), (UsageError,))
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -111,7 +99,6 @@ def _compare(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _report(args: argparse.Namespace) -> Iterator[str]:
-    from .command.usage import usage_errors
     from .report import check_installed
 
     with usage_errors(ImportError):

@@ -107,7 +107,7 @@ def test_the_table_and_the_document_hold_every_kind_and_no_folders():
     assert lines[3].startswith("| hard | wordnet | 0.8460 | 0.0114 | 5 | +0.0420 | +0.0")
     few = table(rows_of(FIVE, seeds(0.8, 0.9)), "eval_accuracy")[3]
     assert "| 2 | +0.0450 | – |" in few
-    failed = {Cell(HARD, 3): "exit code 1: OSError: hf_abcdefghij (see /home/me/out/log.txt)"}
+    failed = {Cell(HARD, 3): "exit code 1: OSError: hf_abcdefghij (see /disk/me/out/log.txt)"}
     text = document(lines, ["Nothing."], failed, "compare.png", "python -m hf_mmel compare")
     assert "- hard-wordnet-seed-3: exit code 1: OSError: <token> (see log.txt)" in text
     assert "\n".join(lines) in text and "](compare.png)" in text and "/home" not in text
