@@ -42,7 +42,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
-    store = Store(args.work_dir / "results.jsonl")
+    store = Store(args.results or args.work_dir / "results.jsonl")
     if args.table:
         lines = [line for line in store.lines if line["conditions"]["stage"] == "report" and "error" not in line]
         draw(args.work_dir / "glue_suite.png", lines)
@@ -89,12 +89,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--settings", type=Path, default=FILE, help="The file of settings.")
     parser.add_argument("--perturbations", nargs="+", choices=PERTURBATIONS, default=list(PERTURBATIONS))
     parser.add_argument("--max_eval_samples", type=int)
+    parser.add_argument("--max_perturbed_samples", type=int, help="Of those, examples evaluated in perturbed forms.")
     parser.add_argument("--device", choices=list(PRESETS), default="cpu", help="Also says what is run by default.")
     parser.add_argument("--plan", choices=list(PRESETS), help="Print the unfinished runs of a device and their time.")
     parser.add_argument("--budget", type=seconds, help="Start no run that would end later, such as 60m.")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="Print the tables, and draw WORK_DIR/glue_suite.png.")
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/glue_suite"))
+    parser.add_argument("--results", type=Path, help="File of the runs. Defaults to WORK_DIR/results.jsonl.")
     parser.add_argument("--cache_dir", help="Folder of downloads and lexicons.")
     args = parser.parse_args(argv)
     if args.model is None and not args.table:
@@ -122,8 +124,9 @@ def seconds(text: str) -> float:
 
 def bench_of(args: argparse.Namespace) -> Bench:
     perturbations = () if args.stage == "tune" else tuple(args.perturbations)
-    shared = (args.stage, args.device, perturbations, args.cache_dir, args.max_eval_samples)
-    return Bench(args.model, args.data, args.work_dir, *shared)
+    shared = (args.stage, args.device, perturbations, args.cache_dir)
+    limits = (args.max_eval_samples, None if args.stage == "tune" else args.max_perturbed_samples)
+    return Bench(args.model, args.data, args.work_dir, *shared, *limits)
 
 
 def be_quiet(threads: int) -> None:

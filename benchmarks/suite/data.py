@@ -23,7 +23,7 @@ from .typos import with_typos
 NUM_FORMS = 8  # perturbed forms of each example
 PERTURBATIONS = ("wordnet", "mlm", "typo")
 REPLACE_PROB = 0.3  # of the evaluation, whatever a run trains with
-HELD_OUT, SHARE_HELD_OUT = 1000, 0.25  # examples of the training set that settings are chosen on, at most
+HELD_OUT, SHARE_HELD_OUT = 4000, 0.25  # examples of the training set that settings are chosen on, at most
 # The seeds of a training's variants are a seed, an epoch and a fingerprint; no pair is equal to such a triple.
 _SEED = 20_210_308
 
@@ -36,7 +36,7 @@ class TaskData(NamedTuple):
         prepared (`run_glue_mmel.Prepared`): What does not depend on the seed, with the whole training set.
         train (`Dataset`): What slices are drawn from.
         evaluated (`Dataset`): The validation set, or in the stage "tune" the part of the training set held out.
-        forms (`dict[str, list[Dataset]]`): For each perturbation, NUM_FORMS data sets of the length of `evaluated`.
+        forms (`dict[str, list[Dataset]]`): For each perturbation, NUM_FORMS forms of the first rows of `evaluated`.
     """
 
     prepared: run_glue_mmel.Prepared
@@ -58,7 +58,9 @@ def hold_out(train: Dataset) -> tuple[Dataset, Dataset]:
     return train.select(np.sort(order[count:])), train.select(np.sort(order[:count]))
 
 
-def load_task(options: list[str], stage: str, perturbations: tuple[str, ...], kept: Path) -> TaskData:
+def load_task(
+    options: list[str], stage: str, perturbations: tuple[str, ...], max_perturbed: int | None, kept: Path
+) -> TaskData:
     """
     Loads a task. In the stage "tune" no validation data is read.
 
@@ -66,6 +68,7 @@ def load_task(options: list[str], stage: str, perturbations: tuple[str, ...], ke
         options (`list[str]`): Those of a training, `--mmel_loss none`.
         stage (`str`): "tune" or "report".
         perturbations (`tuple[str, ...]`): Of `PERTURBATIONS`.
+        max_perturbed (`int`, *optional*): Examples that have perturbed forms, at most; `None` for all.
         kept (`Path`): Folder where perturbed forms are kept.
     """
     args = run_glue_mmel.parse_arguments(options)
@@ -85,14 +88,15 @@ def load_task(options: list[str], stage: str, perturbations: tuple[str, ...], ke
         )
 
     evaluated = encode(raw)
+    perturbed = evaluated.select(range(min(len(evaluated), max_perturbed or len(evaluated))))
     forms = {}
     for name in perturbations:
         if name == "typo":
-            texts = raw[split].select(range(len(evaluated)))
+            texts = raw[split].select(range(len(perturbed)))
             forms[name] = [encode({"test": _mistyped(texts, columns, k)}) for k in range(NUM_FORMS)]
         else:
             model = model_args.model_name_or_path if name == "mlm" else None
-            forms[name] = _variants(name, model, evaluated, prepared, max_length, model_args.cache_dir, kept)
+            forms[name] = _variants(name, model, perturbed, prepared, max_length, model_args.cache_dir, kept)
     return TaskData(prepared, whole, evaluated, forms)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 METHODS = ("none", "hard", "none_time", "uniform", "soft", "worst", "rdrop")
-AUGMENTERS = ("wordnet", "mlm", "both")
+AUGMENTERS = ("wordnet", "mlm", "both", "delete")
 ALL = "all"  # as a size, the whole training set
 WITHOUT_VARIANTS = ("none", "rdrop")
 PRESETS: dict[str, dict[str, Any]] = {

@@ -35,19 +35,20 @@ def robustness(
 
     Args:
         logits (`np.ndarray` of shape `(N, C)`): Of the examples.
-        perturbed (`Mapping[str, np.ndarray]`): Of their perturbed forms, `(N, V, C)`.
+        perturbed (`Mapping[str, np.ndarray]`): Of perturbed forms of the first M of them, `(M, V, C)`.
         labels (`np.ndarray` of shape `(N,)`): Class ids, or numbers.
     """
     found = {}
     for name, of_forms in perturbed.items():
-        forms = np.concatenate([logits[:, None], of_forms], axis=1)
+        forms = np.concatenate([logits[: len(of_forms), None], of_forms], axis=1)
+        truth = labels[: len(of_forms), None]
         if problem_type == "regression":
-            errors = (forms[..., 0] - labels[:, None]) ** 2
+            errors = (forms[..., 0] - truth) ** 2
             found[f"{name}_mean_mse"] = float(errors[:, 1:].mean())
             found[f"{name}_worst_mse"] = float(errors.max(axis=1).mean())
             found[f"{name}_mean_change"] = float(np.abs(forms[:, 1:, 0] - forms[:, :1, 0]).mean())
         else:
-            right = forms.argmax(axis=2) == labels[:, None]
+            right = forms.argmax(axis=2) == truth
             found[f"{name}_mean_accuracy"] = float(right[:, 1:].mean())
             found[f"{name}_worst_accuracy"] = float(right.all(axis=1).mean())
     return found

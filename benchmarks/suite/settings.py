@@ -18,14 +18,15 @@ from .plan import Run
 FILE = Path(__file__).with_name("settings.json")
 Settings = dict[str, Any]
 _OF_VARIANTS = ("num_variants", "replace_prob")
+_LAMBDA_P = ("lambda_p", "lambda_p_start")  # the latter where it is not constant, see mending.py
 # Which of the settings below a method knows; all others are those of any training.
 _OWN = {
     "none": (),
     "none_time": (),
     "uniform": _OF_VARIANTS,
     "worst": _OF_VARIANTS,
-    "hard": (*_OF_VARIANTS, "lambda_p"),
-    "soft": (*_OF_VARIANTS, "lambda_p", "lambda_t"),
+    "hard": (*_OF_VARIANTS, *_LAMBDA_P),
+    "soft": (*_OF_VARIANTS, *_LAMBDA_P, "lambda_t"),
     "rdrop": ("rdrop_alpha",),
 }
 _SOME = {name for names in _OWN.values() for name in names}

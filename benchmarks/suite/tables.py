@@ -28,6 +28,7 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
         yield f"## On {device}, {model.rstrip('/').rpartition('/')[2]}"
         slices = [cell for cell in cells if cell[1] != ALL]
         if slices:
+            yield from _summary(runs, slices)
             yield from _table(f"score, mean over {_named(slices)}", runs, slices, ("score",))
             classified = [cell for cell in slices if has(runs, cell, "accuracy")]
             yield from _table(f"calibration error, mean over {_named(classified)}", runs, classified, ("ece",))
@@ -38,6 +39,29 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
             yield from _tables_of(f"worst-case accuracy, {' '.join(cell)}", runs, [cell], WORST)
             for name in MSE:
                 yield from _table(f"{name}, {' '.join(cell)}", runs, [cell], (name,), points=1)
+
+
+def _summary(runs: Mapping[Run, Line], slices: Sequence[Cell]) -> Iterator[str]:
+    """All that counts of each method on one line, with the means over the slices that have it."""
+    classified = [cell for cell in slices if has(runs, cell, "accuracy")]
+    worst = [name for name in WORST if classified and all(has(runs, cell, name) for cell in classified)]
+    columns = {
+        "score": (slices, ("score",)),
+        "worst-case accuracy": (classified, worst),
+        "calibration error": (classified, ("ece",)),
+    }
+    columns = {title: of for title, of in columns.items() if all(of)}
+    yield f"\n**all in one, means over {_named(slices)}; after the semicolon the difference to none**\n"
+    yield f"| method | {' | '.join(columns)} |"
+    yield f"|---|{'---:|' * len(columns)}"
+    for kind in kinds_in(runs):
+        parts = []
+        for cells, names in columns.values():
+            one, none = (
+                {seed: 100 * value for seed, value in averaged(runs, cells, names, of).items()} for of in (kind, NONE)
+            )
+            parts.append("–" if not one else f"{fmean(one.values()):.1f}; {_difference(one, none)}")
+        yield f"| {kind} | {' | '.join(parts)} |"
 
 
 def newest(lines: Sequence[Line]) -> dict[Run, Line]:

@@ -19,8 +19,10 @@ from hf_mmel.command.metrics import build_metrics, predict_in_order
 from hf_mmel.command.model import load_model
 from hf_mmel.command.seeds import leading_metric
 from hf_mmel.distributed import release
+from hf_mmel.private import without_folders
 
 from .data import TaskData, both, load_task
+from .mending import LambdaSchedule
 from .plan import Run
 from .rival import RDropTrainer
 from .scores import clean_scores, robustness
@@ -43,6 +45,7 @@ class Bench:
         perturbations (`tuple[str, ...]`): Of the evaluated data.
         cache_dir (`str`, *optional*): Of downloads and lexicons.
         max_eval_samples (`int`, *optional*): Evaluates no more examples.
+        max_perturbed_samples (`int`, *optional*): Evaluates no more examples in perturbed forms.
     """
 
     model: str
@@ -53,15 +56,21 @@ class Bench:
     perturbations: tuple[str, ...]
     cache_dir: str | None = None
     max_eval_samples: int | None = None
+    max_perturbed_samples: int | None = None
 
     def __post_init__(self):
         self._tasks: dict[tuple[str, int], TaskData] = {}
 
     @cached_property
     def conditions(self) -> dict[str, Any]:
-        """What results depend on besides a run and its settings."""
-        facts = {"model": self.model, "data": self.data, "stage": self.stage, "device": self.device}
-        limits = {"perturbations": list(self.perturbations), "max_eval_samples": self.max_eval_samples}
+        """What results depend on besides a run and its settings; folders by their names, wherever they are."""
+        names = {"model": without_folders(self.model), "data": without_folders(self.data)}
+        facts = {**names, "stage": self.stage, "device": self.device}
+        limits = {
+            "perturbations": list(self.perturbations),
+            "max_eval_samples": self.max_eval_samples,
+            "max_perturbed_samples": self.max_perturbed_samples,
+        }
         return {**facts, **limits, "version": __version__}
 
     def task(self, name: str, max_seq_length: int) -> TaskData:
@@ -69,7 +78,7 @@ class Bench:
         if (name, max_seq_length) not in self._tasks:
             options = self._options(name, {"max_seq_length": max_seq_length}, "--mmel_loss", "none")
             self._tasks[name, max_seq_length] = load_task(
-                options, self.stage, self.perturbations, self.work_dir / "forms" / name
+                options, self.stage, self.perturbations, self.max_perturbed_samples, self.work_dir / "forms" / name
             )
         return self._tasks[name, max_seq_length]
 
@@ -104,6 +113,7 @@ class Bench:
         """The trainer of a run, made by the parts of the command."""
         settings = dict(settings)
         alpha, replace_prob = settings.pop("rdrop_alpha", None), settings.pop("replace_prob", None)
+        lambda_p_start = settings.pop("lambda_p_start", None)
         if run.method == "worst":
             settings["lambda_p"] = 0.0
         options = self._options(run.task, settings, "--mmel_loss", _LOSSES.get(run.method, run.method))
@@ -129,6 +139,8 @@ class Bench:
         else:
             trainer = run_glue_mmel.build_trainer(args, prepared, model)
         trainer.remove_callback(PrinterCallback)
+        if lambda_p_start is not None:
+            trainer.add_callback(LambdaSchedule(lambda_p_start, settings["lambda_p"]))
         return trainer
 
     def _options(self, task: str, settings: Settings, *more: str) -> list[str]:
