@@ -1,0 +1,164 @@
+"""How many variants have lost their label, and how many of the hardest have.
+
+    python -m benchmarks.label_flips --model PATH_OR_NAME --data PATH_OR_NAME_OF_GLUE [--task sst2]
+
+Nobody labels variants, so a judge does: a model trained on many examples of the task. A variant counts as flipped
+where the judge, right on the original, takes it for another class. The hardest variant of a group is the one on which
+a novice, trained on few other examples, loses most: it has the largest weight in MMEL-H whatever lambda_p is. The
+judge errs as well, so the figures are for comparing augmenters, not shares of wrong labels.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import transformers
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+import run_glue_mmel
+from augment import Augmenter
+from augment.by_name import augmenter_config, limited
+from augment.fill_mask import fast_dtype
+from benchmarks.suite.data import both
+from benchmarks.suite.train import predict
+from hf_mmel.functional import per_variant_loss
+
+
+class Flips(NamedTuple):
+    """
+    Of the variants of an augmenter.
+
+    Attributes:
+        per_example (`float`): Variants that are no copies, of each example.
+        all (`float`): Share of them that the judge takes for another class.
+        hardest (`float`): That share among the hardest of each example. Examples on which the judge errs do not count.
+    """
+
+    per_example: float
+    all: float
+    hardest: float
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    torch.set_num_threads(args.threads)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    options = ["--model_name_or_path", args.model, "--dataset_name", args.data, "--task_name", args.task]
+    options += ["--output_dir", str(args.work_dir), "--do_train", "--max_seq_length", "128", "--mmel_loss", "none"]
+    prepared = run_glue_mmel.prepare(run_glue_mmel.parse_arguments(options))
+    parts = parts_of(prepared.encoded["train"], args.num_judge, args.num_novice, args.num_examples)
+    judge, novice = (train(args.model, part, prepared, args.work_dir, args.num_steps) for part in parts[:2])
+    print(f"{args.task}: {len(parts[0])} examples for the judge, {len(parts[1])} for the novice.")
+    print("| augmenter | variants of each example | flipped | of the hardest |\n|---|---:|---:|---:|")
+    for name in args.augmenters:
+        if name == "both":
+            config = both(args.model, None, args.cache_dir)
+        else:
+            options = {"cache_dir": args.cache_dir} if name in ("mlm", "wordnet") else {}
+            config = augmenter_config(name, args.model if name == "mlm" else None, **options)
+        augmenter = Augmenter.from_dict(limited(config, 128), prepared.tokenizer)
+        found = flips(parts[2], augmenter, args.num_variants, judge, novice)
+        print(f"| {name} | {found.per_example:.1f} | {100 * found.all:.1f} % | {100 * found.hardest:.1f} % |")
+    return 0
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="Name or folder of an encoder with a masked-LM head.")
+    parser.add_argument("--data", default="nyu-mll/glue", help="GLUE, name or folder.")
+    parser.add_argument("--task", default="sst2", help="One of single labels.")
+    parser.add_argument("--augmenters", nargs="+", default=["wordnet", "mlm", "delete"])
+    parser.add_argument("--num_variants", type=int, default=4, help="K")
+    parser.add_argument("--num_judge", type=int, default=20_000, help="Examples that the judge is trained on.")
+    parser.add_argument("--num_novice", type=int, default=500, help="Others, that the novice is trained on.")
+    parser.add_argument("--num_examples", type=int, default=1000, help="Further ones, of which variants are made.")
+    parser.add_argument("--num_steps", type=int, default=300, help="Least steps of either training.")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work_dir", type=Path, default=Path("outputs/label_flips"))
+    parser.add_argument("--cache_dir", help="Folder of lexicons and candidates.")
+    return parser.parse_args(argv)
+
+
+def parts_of(train: Dataset, *sizes: int) -> list[Dataset]:
+    """Disjoint parts of a training set."""
+    if sum(sizes) > len(train):
+        raise SystemExit(f"The training set has {len(train)} examples; expected {sum(sizes)} at least.")
+    order, ends = np.random.default_rng(0).permutation(len(train)), np.cumsum(sizes)
+    return [train.select(order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+
+
+def train(name: str, part: Dataset, prepared: run_glue_mmel.Prepared, work_dir: Path, num_steps: int) -> Trainer:
+    """A model trained for so many steps, or one epoch of batches of 32 if that is more."""
+    set_seed(0)
+    args = TrainingArguments(
+        str(work_dir),
+        max_steps=max(num_steps, len(part) // 32),
+        learning_rate=5e-5,
+        warmup_steps=0.1,
+        per_device_train_batch_size=32 if len(part) > 5000 else 8,
+        per_device_eval_batch_size=64,
+        train_sampling_strategy="group_by_length",
+        bf16=fast_dtype("cuda" if torch.cuda.is_available() else "cpu") == "bfloat16",
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    model = AutoModelForSequenceClassification.from_pretrained(name, config=prepared.config)
+    trainer = Trainer(model, args, DataCollatorWithPadding(prepared.tokenizer), part)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return trainer
+
+
+def flips(examples: Dataset, augmenter: Augmenter, num_variants: int, judge: Trainer, novice: Trainer) -> Flips:
+    """What the judge thinks of the variants of an augmenter."""
+    rows = examples.remove_columns("label").to_list()
+    labels = np.array(examples["label"])
+    augmenter.precompute(examples)
+    groups = augmenter.variants(rows, num_variants, [(0, i) for i in range(len(rows))])
+    sets = [Dataset.from_list(rows)] + [Dataset.from_list([group[k] for group in groups]) for k in range(num_variants)]
+    judged, tried = (np.stack(predict(trainer, sets), axis=1) for trainer in (judge, novice))
+    is_new = np.array(
+        [
+            [variant["input_ids"] != row["input_ids"] for variant in group]
+            for row, group in zip(rows, groups, strict=True)
+        ]
+    )
+    return count(judged, tried, labels, is_new)
+
+
+def count(judged: np.ndarray, tried: np.ndarray, labels: np.ndarray, is_new: np.ndarray) -> Flips:
+    """
+    Counts flips.
+
+    Args:
+        judged, tried (`np.ndarray` of shape `(N, K + 1, C)`): Logits of judge and novice, the originals' first.
+        labels (`np.ndarray` of shape `(N,)`): Classes.
+        is_new (`np.ndarray` of shape `(N, K)`): Which variants are no copies.
+    """
+    wrong = judged.argmax(axis=2) != labels[:, None]
+    counted = is_new & ~wrong[:, :1]
+    shape = tried.shape[:2]
+    repeated = torch.from_numpy(np.repeat(labels, shape[1]))
+    losses = per_variant_loss(torch.from_numpy(tried).flatten(0, 1), repeated, "single_label_classification")
+    losses = np.where(counted, losses.view(shape).numpy()[:, 1:], -np.inf)
+    has_any = counted.any(axis=1)
+    hardest = wrong[:, 1:][has_any, losses[has_any].argmax(axis=1)]
+    return Flips(float(is_new.sum(axis=1).mean()), float(wrong[:, 1:][counted].mean()), float(hardest.mean()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
