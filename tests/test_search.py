@@ -239,7 +239,7 @@ def test_training_sees_harder_variants_than_those_of_the_source(
         fields = {"mmel_loss": mmel_loss, "learning_rate": 0.0, "num_train_epochs": 2}
         trainer = train(arguments, tokenizer, small_dataset, augmenter, model=trained, **fields)
         losses.append([log["mmel/loss_variants"] for log in trainer.state.log_history if "mmel/loss_variants" in log])
-    assert len(losses[0]) == 4 and np.mean(losses[1]) > 2 * np.mean(losses[0])
+    assert len(losses[0]) == 4 and np.mean(losses[1]) > 1.5 * np.mean(losses[0])
     assert len(set(losses[1])) > 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from hf_mmel.command.usage import reason_of
@@ -84,11 +85,16 @@ def epochs_of(run: Run, settings: Settings, layers: Mapping[str, Any]) -> float:
 def _epochs_in_time(
     run: Run, settings: Settings, store: Store, common: Mapping[str, Any], layers: Mapping[str, Any]
 ) -> float:
-    """How many epochs without variants take the time of the finished training of hard with the same seed."""
+    """
+    How many epochs without variants take the time of the training of hard: by the medians over the seeds that are
+    finished, since a machine may have had other work, that of the run among them.
+    """
     seconds = []
     for other in (run._replace(method="hard"), run._replace(method="none", augmenter=None)):
         conditions = conditions_of((other, settings_of(other, layers)), common, layers)
-        if (line := store.find(other, conditions)) is None:
+        if store.find(other, conditions) is None:
             raise ValueError(f"{other} is not finished; none_time takes the time of hard, by the speed of none.")
-        seconds.append(line["seconds"]["train"])
+        seeds = {line["run"]["seed"] for line in store.lines}
+        lines = [store.find(other._replace(seed=seed), conditions) for seed in sorted(seeds)]
+        seconds.append(median(line["seconds"]["train"] for line in lines if line is not None))
     return round(settings["num_train_epochs"] * seconds[0] / seconds[1], 2)

@@ -108,6 +108,18 @@ def test_none_time_has_as_many_epochs_as_take_the_time_of_hard(go):
     assert asked[2][0].method == "none_time" and asked[2][1]["num_train_epochs"] == 10.5
 
 
+def test_the_time_of_hard_is_the_median_over_the_seeds(go):
+    seconds = iter([35.0, 90.0, 45.0])  # the second while the machine had other work
+    runs = runs_of(["rte"], ["50"], kinds_of(["none", "hard", "none_time"], ["wordnet"]), [1, 2, 3])
+
+    def execute(run, settings):
+        return result(seconds=next(seconds) if run.method == "hard" else 10.0)
+
+    asked, _ = go(runs, execute)
+    epochs = [settings["num_train_epochs"] for run, settings in asked if run.method == "none_time"]
+    assert epochs == [10.5, 18.75, 13.5]
+
+
 def test_no_run_is_begun_that_would_not_end_in_time(go):
     now = [0.0]
 
