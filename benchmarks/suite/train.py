@@ -84,7 +84,7 @@ class Bench:
 
     def execute(self, run: Run, settings: Settings) -> dict[str, Any]:
         """
-        Trains and evaluates; scores, seconds (of the processor, on a CPU), steps, and the last figures of the variants.
+        Trains and evaluates: scores, seconds (of the processor, on a CPU), steps, and the last figures of variants.
         """
         now = time.process_time if self.device == "cpu" else time.perf_counter
         data = self.task(run.task, settings["max_seq_length"])
