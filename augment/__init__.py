@@ -1,6 +1,6 @@
-"""Token-level augmentation of tokenised text: ids in, K variants out.
+"""Augmentation of tokenised text and of images: ids or pixels in, K variants out.
 
-Needs a fast tokenizer and nothing else of transformers, and no torch.
+Text needs a fast tokenizer and nothing else of transformers, and no torch.
 """
 
 from .base import Augmenter
@@ -9,6 +9,7 @@ from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
 from .embedding import EmbeddingNeighbours
 from .greedy import GreedySearch
+from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
 from .substitution import LexiconSubstitution
 from .wordnet import WordNetSynonyms
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddingNeighbours",
     "FirstOf",
     "GreedySearch",
+    "ImageVariants",
     "LexiconSubstitution",
     "MaskedLMSubstitution",
     "OneOf",

@@ -116,10 +116,10 @@ def compare(
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
     """One line per method in markdown: mean ± standard deviation over the seeds."""
-    columns = list(results["none"][0])
+    columns = list(next(iter(results.values()))[0])
     rows = [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for method, runs in results.items():
-        cells = [METHODS[method]]
+        cells = [METHODS.get(method, method)]
         for column in columns:
             values = [run[column] for run in runs]
             spread = f" ± {statistics.stdev(values):.2f}" if len(runs) > 1 and column != "seconds" else ""

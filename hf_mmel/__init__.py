@@ -3,7 +3,9 @@
 Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Loss", ICLR 2021, arXiv 2103.08933.
 """
 
+from .adversarial import AdversarialVariants
 from .data_collator import VariantCollator
+from .group_collator import GroupCollator
 from .history import VariantHistory
 from .search import GreedySearchCallback, search_variants
 from .trainer import MMELTrainer
@@ -12,7 +14,9 @@ from .training_args import MMELTrainingArguments
 
 __version__ = "0.1.0"
 __all__ = [
+    "AdversarialVariants",
     "GreedySearchCallback",
+    "GroupCollator",
     "MMELTrainer",
     "MMELTrainingArguments",
     "VariantCollator",

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, TrainingArguments
 
-from .data_collator import plain
+from .group_collator import plain
 from .groups import IGNORE_INDEX, POSITIONS
 from .validation import LABEL_COLUMNS
 

@@ -12,7 +12,8 @@ from transformers import PretrainedConfig
 
 from augment.fill_mask import fast_dtype
 
-from .groups import GROUP_KEY, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
+from .adversarial import AdversarialVariants, perturbed, with_copies
+from .groups import GROUP_KEY, PERTURBATION, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
 from .heads import Head, Losses
 from .modes import evaluating
 from .objective import Judged, select
@@ -45,6 +46,7 @@ class GroupStep:
             Whether to train in one pass also where more would be quicker, so that the loss that is returned has the
             whole gradient.
         scores ([`ScoreTable`], *optional*): What is known of groups by their keys. Without it all are scored.
+        adversary ([`AdversarialVariants`], *optional*): What the model makes against itself.
     """
 
     model: nn.Module
@@ -58,6 +60,50 @@ class GroupStep:
     is_sharded: bool = False
     in_one_pass: bool = False
     scores: ScoreTable | None = None
+    adversary: AdversarialVariants | None = None
+
+    def with_adversaries(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """
+        The batch with the variants that the model makes against itself at the end of each group, if it is to make any:
+        copies of the original, and a `perturbation` of its input.
+        """
+        if self.adversary is None:
+            return inputs
+        count = self.adversary.num_variants
+        inputs = with_copies(inputs, count)
+        copies = inputs[VARIANT_MASK].clone()
+        copies[:, :-count] = False
+        used = copies.clone()
+        used[:, 0] |= self.args.mmel_loss == "soft"  # whose prediction is what they are to leave
+        free = self._free(inputs)
+        whole, delta = torch.zeros_like(free), self.adversary.start(free[copies])
+        with evaluating(self.scorer), torch.enable_grad():  # of the inputs alone
+            for _ in range(self.adversary.num_steps):
+                delta.requires_grad_()
+                gradient = torch.zeros_like(delta)
+                moved = {**inputs, PERTURBATION: whole.masked_scatter(_like(copies, whole), delta)}
+                for part in in_quick_passes(inputs, used):
+                    chosen, head, groups, logits, _ = self._forward(self.scorer, moved, part)
+                    judged = Judged.of(head, logits.float(), groups, self.args)
+                    aims = judged.losses.mean() if judged.divergences is None else judged.divergences
+                    # Large, so that in float16 no gradient comes to nothing; only its direction counts.
+                    aim = 1024 * aims[copies[chosen] & part[chosen]].sum()
+                    gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
+                delta = self.adversary.step(delta.detach(), gradient)
+        return {**inputs, PERTURBATION: whole.masked_scatter(_like(copies, whole), delta)}
+
+    def _free(self, inputs: dict[str, Tensor]) -> Tensor:
+        """In the shape of what can be perturbed, `(B, V, ...)` in float32, 1 where it is and 0 for padding."""
+        main = inputs[self._main_input]
+        if main.is_floating_point():
+            return torch.ones_like(main, dtype=torch.float32)
+        width = self.scorer.get_input_embeddings().weight.shape[1]
+        seen = inputs.get("attention_mask", torch.ones_like(main))
+        return seen[..., None].float().expand(*main.shape, width).contiguous()
+
+    @property
+    def _main_input(self) -> str:
+        return getattr(self.scorer, "main_input_name", "input_ids")
 
     def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Any, Tensor, Tensor]:
         """
@@ -140,7 +186,13 @@ class GroupStep:
         chosen = part.any(dim=1).nonzero().squeeze(1)
         groups = Groups.of(trimmed({**take(inputs, chosen), VARIANT_MASK: part[chosen]}))
         head = Head.of(groups, self.config, self.label_smoothing, self.class_weights)
-        outputs = model(**groups.rows)
+        rows = dict(groups.rows)
+        delta = rows.pop(PERTURBATION, None)
+        if delta is not None and rows[self._main_input].is_floating_point():
+            rows[self._main_input] = rows[self._main_input] + delta.to(rows[self._main_input].dtype)
+            delta = None
+        with perturbed(self.scorer, delta):
+            outputs = model(**rows)
         logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.scorer).__name__))
         return chosen, head, groups, logits, outputs
 
@@ -186,3 +238,8 @@ class GroupStep:
             return Judged(losses, None), None
         divergences = torch.cat([part.divergences for part in parts])[back]
         return Judged(losses, divergences), torch.cat(soft_labels)[back]
+
+
+def _like(mask: Tensor, whole: Tensor) -> Tensor:
+    """A mask of shape `(B, V)` in the shape of all that each variant has."""
+    return mask.view(*mask.shape, *[1] * (whole.dim() - 2)).expand_as(whole)

@@ -19,6 +19,7 @@ from augment.batch import LABELS_KEY as LABELS
 
 VARIANT_MASK = "variant_mask"
 GROUP_KEY = "group_key"  # in a batch: a number that tells groups apart by what is in them, (B,)
+PERTURBATION = "perturbation"  # in a batch: what is added to the inputs of the model, or to its word embeddings
 POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
 
 _TARGETS = (LABELS, *POSITIONS)
@@ -126,7 +127,10 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
         return dict(inputs)
     shape, length = inputs["attention_mask"].shape, int(lengths.max())
-    return {name: x[..., :length] if x.shape == shape else x for name, x in inputs.items()}
+    short = {name: x[..., :length] if x.shape == shape else x for name, x in inputs.items()}
+    if PERTURBATION in inputs:  # (B, V, ..., L, E)
+        short[PERTURBATION] = inputs[PERTURBATION][..., :length, :]
+    return short
 
 
 def _lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:

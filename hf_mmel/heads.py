@@ -104,7 +104,7 @@ class Head(ABC):
 
 
 class SequenceClassificationHead(Head):
-    """One prediction per text: a class, a number or several labels, as `config.problem_type` says."""
+    """One prediction per example: a class, a number or several labels, as `config.problem_type` says."""
 
     def _problem_type(self, logits: Tensor, labels: Tensor) -> str:
         return problem_type_of(self.config, logits.shape[-1], labels)
@@ -205,12 +205,12 @@ class QuestionAnsweringHead(Head):
 
 def logits_of(outputs: Any, num_rows: int, model_name: str) -> Tensor:
     """
-    The logits `(N, C)` among a sequence classification model's outputs on N rows.
+    The logits `(N, C)` among a classification model's outputs on N rows.
 
     Raises:
         `ValueError`: if they are of another shape.
     """
-    return _checked(_first(outputs), num_rows, 2, "(N, num_labels), a sequence classification model's", model_name)
+    return _checked(_first(outputs), num_rows, 2, "(N, num_labels), a classification model's", model_name)
 
 
 def problem_type_of(config: PretrainedConfig | None, num_labels: int, labels: Tensor) -> str:

@@ -24,7 +24,8 @@ from .private import plain_config, without_tokens
 
 
 if TYPE_CHECKING:
-    from .data_collator import VariantCollator
+    from .adversarial import AdversarialVariants
+    from .group_collator import GroupCollator
     from .trainer import MMELTrainer
     from .training_args import MMELTrainingArguments
 
@@ -66,7 +67,7 @@ Scores = dict[str, dict[str, float]]
 
 def write_model_card(
     trainer: MMELTrainer,
-    collator: VariantCollator | None,
+    collator: GroupCollator | None,
     *,
     dataset: str | list[str] | None = None,
     dataset_tags: str | list[str] | None = None,
@@ -81,7 +82,7 @@ def write_model_card(
 
     Args:
         trainer ([`MMELTrainer`]): What is told of.
-        collator ([`VariantCollator`], *optional*): What makes the variants of its training examples.
+        collator ([`GroupCollator`], *optional*): What makes the variants of its training examples.
         dataset, dataset_tags, dataset_args, tags, scores, command, **facts:
             As in [`MMELTrainer.create_model_card`].
     """
@@ -110,7 +111,7 @@ def write_model_card(
         _introduction(summary, data, type(trainer.model).__name__, done, has_variants),
         _results(scores),
         _method(settings) if is_trained else "",
-        _augmentation(collator) if has_variants else "",
+        _augmentation(collator, trainer.adversary) if has_variants else "",
         "" if picture is None else _weights(settings),
         _training(summary) if is_trained else "",
         _command(command),
@@ -203,15 +204,21 @@ def _method(settings: Mapping[str, Any]) -> str:
     )
 
 
-def _augmentation(collator: VariantCollator | None) -> str:
-    if collator is None:
-        return "## Augmentation\n\nThe variants came with the data."
-    if not hasattr(collator.augmenter, "to_dict"):
-        return f"## Augmentation\n\nVariants were made by `{type(collator.augmenter).__name__}`."
-    shown = json.dumps(plain_config(collator.augmenter.to_dict()), indent=2, ensure_ascii=False)
-    return (
-        f"## Augmentation\n\nVariants were made by this augmenter of the package `augment`:\n\n```json\n{shown}\n```"
-    )
+def _augmentation(collator: GroupCollator | None, adversary: AdversarialVariants | None) -> str:
+    texts = []
+    if collator is not None and not hasattr(collator.augmenter, "to_dict"):
+        texts.append(f"Variants were made by `{type(collator.augmenter).__name__}`.")
+    elif collator is not None:
+        shown = _as_json(collator.augmenter.to_dict())
+        texts.append(f"Variants were made by this augmenter of the package `augment`:\n\n{shown}")
+    if adversary is not None:
+        shown = _as_json(adversary.to_dict())
+        texts.append(f"The model made variants against itself, in the space of its inputs:\n\n{shown}")
+    return "## Augmentation\n\n" + ("\n\n".join(texts) or "The variants came with the data.")
+
+
+def _as_json(config: Mapping[str, Any]) -> str:
+    return f"```json\n{json.dumps(plain_config(config), indent=2, ensure_ascii=False)}\n```"
 
 
 def _weights(settings: Mapping[str, Any]) -> str:

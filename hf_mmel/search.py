@@ -16,9 +16,10 @@ from augment.batch import SPANS_KEY, Batch
 from augment.randomness import Seed, mix, row_keys
 from augment.variant_table import VariantTable, example_keys
 
-from .data_collator import VariantCollator, plain
+from .data_collator import VariantCollator
 from .distributed import gathered, is_in_processes
 from .functional import divergence, per_variant_loss
+from .group_collator import plain
 from .groups import IGNORE_INDEX, LABELS, POSITIONS
 from .heads import logits_of, problem_type_of
 from .modes import evaluating

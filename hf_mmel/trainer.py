@@ -37,11 +37,15 @@ class MMELTrainer(VariantTrainer):
         args ([`MMELTrainingArguments`], *optional*):
             `TrainingArguments` do where no augmenter is given.
         augmenter (*optional*):
-            Makes the variants of the training examples, see [`VariantCollator`]; needs `processing_class`, the
-            tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`. The variants of
-            a [`~augment.GreedySearch`] are searched at the beginning of every epoch, see [`GreedySearchCallback`].
+            Makes the variants of the training examples, see [`GroupCollator`]; one of text needs `processing_class`,
+            the tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`. The
+            variants of a [`~augment.GreedySearch`] are searched at the beginning of every epoch, see
+            [`GreedySearchCallback`].
+        adversary ([`AdversarialVariants`], *optional*):
+            Adds to each group variants that the model makes against itself, beside those of the augmenter or instead
+            of any. Not used with `mmel_loss="none"`.
         data_collator (*optional*):
-            As in [`~transformers.Trainer`], or a [`VariantCollator`] instead of an augmenter: it serves training, and
+            As in [`~transformers.Trainer`], or a [`GroupCollator`] instead of an augmenter: it serves training, and
             the collator inside it evaluation. All other arguments are those of [`~transformers.Trainer`].
 
     Raises:
@@ -55,7 +59,7 @@ class MMELTrainer(VariantTrainer):
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
         """Examples in all micro-batches of an update and in all processes: what their losses are divided by."""
-        in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._class_weights is not None)
+        in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._takes_groups)
         if not in_groups:
             return super()._get_num_items_in_batch(batch_samples, device)
         batches = [batch if VARIANT_MASK in batch else as_groups(batch) for batch in batch_samples]
@@ -63,6 +67,15 @@ class MMELTrainer(VariantTrainer):
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
         return count if self._is_scaled(count) else count / len(batches)
+
+    @property
+    def _takes_groups(self) -> bool:
+        """Whether training makes groups of plain examples, too."""
+        return self._class_weights is not None or self._makes_adversaries
+
+    @property
+    def _makes_adversaries(self) -> bool:
+        return self.adversary is not None and self.args.mmel_loss != "none"
 
     def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
         """Whether `Trainer` believes a loss to be scaled already; else it divides by the number of micro-batches."""
@@ -114,7 +127,7 @@ class MMELTrainer(VariantTrainer):
             check_objective(self.args, self.compute_loss_func)
         if VARIANT_MASK in inputs and (not model.training or self.args.mmel_loss == "none"):
             inputs = originals(inputs)
-        if VARIANT_MASK not in inputs and model.training and self._class_weights is not None:
+        if VARIANT_MASK not in inputs and model.training and self._takes_groups:
             inputs = as_groups(inputs)
         if VARIANT_MASK not in inputs:
             return super().compute_loss(
@@ -132,7 +145,7 @@ class MMELTrainer(VariantTrainer):
         # with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples; and where
         # other processes score, whose passes all have to make.
         others_score = self._is_sharded and self.args.variant_backward != "full"
-        is_plain = num_here and not mask[:, 1:].any() and self._class_weights is None
+        is_plain = num_here and not mask[:, 1:].any() and not self._takes_groups
         if is_plain and self.args.n_gpu <= 1 and not others_score:
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             self._figures.add(mean_loss.detach().expand(mask.shape), mask)
@@ -177,11 +190,14 @@ class MMELTrainer(VariantTrainer):
             is_sharded=self._is_sharded,
             in_one_pass=return_outputs or not self._takes_passes,
             scores=scores,
+            adversary=self.adversary if self._makes_adversaries else None,
         )
-        loss, outputs, losses, weights = step(inputs, scale)
-        self._figures.add(losses, inputs[VARIANT_MASK], weights, self.args.weighs_original)
-        if self._history is not None:
-            self._history.add(inputs, losses, weights, self.state.global_step + 1, self._tokenizer)
+        groups = step.with_adversaries(inputs)
+        loss, outputs, losses, weights = step(groups, scale)
+        self._figures.add(losses, groups[VARIANT_MASK], weights, self.args.weighs_original)
+        if self._history is not None:  # of what can be read
+            given = slice(inputs[VARIANT_MASK].shape[1])
+            self._history.add(inputs, losses[:, given], weights[:, given], self.state.global_step + 1, self._reader)
         return loss, outputs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

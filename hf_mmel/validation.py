@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
+from .adversarial import AdversarialVariants
+from .group_collator import how_to_read
 from .groups import IGNORE_INDEX, POSITIONS
 from .training_args import MMELTrainingArguments
 
@@ -15,14 +17,15 @@ from .training_args import MMELTrainingArguments
 LABEL_COLUMNS = ("labels", "label", "label_ids")
 
 
-def check_source(augmenter: Any, variant_collator: Any, tokenizer: Any) -> None:
+def check_source(augmenter: Any, variant_collator: Any) -> None:
     """
-    Raises a `ValueError` if there are two sources of variants, or no tokenizer for the one.
+    Raises a `ValueError` if there are two sources of variants.
     """
     if augmenter is not None and variant_collator is not None:
-        raise ValueError("Both an augmenter and a VariantCollator are given; the collator has an augmenter already.")
-    if augmenter is not None and tokenizer is None:
-        raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
+        raise ValueError(
+            f"Both an augmenter and a {type(variant_collator).__name__} are given; the collator has an augmenter "
+            "already."
+        )
 
 
 def check_objective(args: TrainingArguments, compute_loss_func: Any) -> None:
@@ -73,17 +76,37 @@ def check_passes_of_shards(args: MMELTrainingArguments) -> None:
             )
 
 
-def check_vocabulary(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_adversary(adversary: Any, args: MMELTrainingArguments, is_sharded: bool) -> None:
+    """
+    Raises a `TypeError` or a `ValueError` if variants that the model makes against itself do not go with the rest.
+    """
+    if not isinstance(adversary, AdversarialVariants):
+        raise TypeError(f"adversary is a {type(adversary).__name__}; expected hf_mmel.AdversarialVariants.")
+    if args.score_interval > 1:
+        raise ValueError(
+            f"score_interval is {args.score_interval}, but adversarial variants are made anew in every step, and have "
+            "no earlier scores; expected an interval of 1."
+        )
+    if is_sharded or args.n_gpu > 1:
+        raise ValueError(
+            "Adversarial variants need the whole model in every process; train without FSDP and DeepSpeed, and with "
+            "a process for each GPU (accelerate launch) instead of DataParallel."
+        )
+    if args.mmel_loss == "soft" and not adversary.random_start:
+        raise ValueError(
+            "random_start is False, but mmel_loss='soft' has no slope at the original, whose prediction the variants "
+            "are compared with; expected a random start."
+        )
+
+
+def check_vocabulary(model: nn.Module, tokenizer: Any) -> None:
     """
     Raises a `ValueError` if the tokenizer has ids for which the model has no embedding.
     """
-    embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-    num_embeddings = getattr(embeddings, "num_embeddings", None)
-    if (
-        num_embeddings is not None
-        and isinstance(tokenizer, PreTrainedTokenizerBase)
-        and len(tokenizer) > num_embeddings
-    ):
+    if not isinstance(tokenizer, PreTrainedTokenizerBase) or not hasattr(model, "get_input_embeddings"):
+        return  # some models of images have no embeddings to ask for
+    num_embeddings = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    if num_embeddings is not None and len(tokenizer) > num_embeddings:
         raise ValueError(
             f"The tokenizer has {len(tokenizer)} tokens, the model {num_embeddings} embeddings: they do not belong "
             "together. Load both from the same checkpoint, or call model.resize_token_embeddings(len(tokenizer))."
@@ -95,14 +118,15 @@ def _is_stored(dataset: Any) -> bool:
     return isinstance(dataset, datasets.Dataset) and dataset.format["type"] != "custom"
 
 
-def check_train_dataset(dataset: Any) -> None:
+def check_train_dataset(dataset: Any, main_input_name: str) -> None:
     """
-    Raises a `ValueError` if a `datasets.Dataset` is not tokenised, nor transformed as its rows are read.
+    Raises a `ValueError` if a `datasets.Dataset` has not the column that is to be varied, nor is transformed as its
+    rows are read.
     """
-    if _is_stored(dataset) and "input_ids" not in dataset.column_names:
+    if _is_stored(dataset) and main_input_name not in dataset.column_names:
         raise ValueError(
-            f"train_dataset has the columns {dataset.column_names}; expected input_ids among them. "
-            "Tokenise it first: dataset.map(lambda row: tokenizer(row['text'], truncation=True), batched=True)."
+            f"train_dataset has the columns {dataset.column_names}; expected {main_input_name} among them. "
+            f"{how_to_read(main_input_name)}"
         )
 
 
@@ -128,8 +152,9 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
         raise ValueError(
             f"train_dataset has the columns {dataset.column_names}; expected one named {' or '.join(LABEL_COLUMNS)}."
         )
-    arrow = dataset.select_columns([name, "input_ids"]).with_format("arrow")[:]
-    labels, ids = arrow[name], arrow["input_ids"]
+    has_ids = "input_ids" in dataset.column_names
+    arrow = dataset.select_columns([name, "input_ids"] if has_ids else [name]).with_format("arrow")[:]
+    labels, ids = arrow[name], arrow["input_ids"] if has_ids else None
     if labels.null_count:
         row = pc.index(pc.is_null(labels), True).as_py()
         raise ValueError(f"Row {row} of train_dataset has no {name}; remove the row or give it one.")
@@ -141,11 +166,11 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
     num_labels, classes = getattr(config, "num_labels", 1), "num_labels"
     rows = None
     if _is_list(labels.type) and pa.types.is_integer(labels.type.value_type):
-        if getattr(config, "problem_type", None) == "multi_label_classification":
+        if ids is None or getattr(config, "problem_type", None) == "multi_label_classification":
             return
         _check_lengths(labels, ids, name)
         rows, labels = pc.list_parent_indices(labels), pc.list_flatten(labels)
-    elif _is_list(ids.type) and _is_list(ids.type.value_type) and len(ids):
+    elif ids is not None and _is_list(ids.type) and _is_list(ids.type.value_type) and len(ids):
         num_labels, classes = len(ids[0]), "choices"
     if pa.types.is_integer(labels.type) and num_labels > 1:
         in_range = pc.and_(pc.greater_equal(labels, 0), pc.less(labels, num_labels))

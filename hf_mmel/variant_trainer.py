@@ -11,10 +11,12 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from augment import GreedySearch
 
+from .adversarial import AdversarialVariants
 from .class_weights import class_weights_of
 from .data_collator import VariantCollator
 from .epochs import EpochCallback
 from .figures import GroupFigures
+from .group_collator import GroupCollator
 from .history import VariantHistory
 from .model_card import write_model_card
 from .progress import replace_progress_bar
@@ -22,6 +24,7 @@ from .scores import ScoreTable
 from .search import GreedySearchCallback
 from .training_args import MMELTrainingArguments
 from .validation import (
+    check_adversary,
     check_interval,
     check_labels,
     check_objective,
@@ -30,6 +33,9 @@ from .validation import (
     check_train_dataset,
     check_vocabulary,
 )
+
+
+_COLLATORS = {"input_ids": VariantCollator}  # by what is varied; any other input is one array for each example
 
 
 class VariantTrainer(Trainer):
@@ -57,9 +63,10 @@ class VariantTrainer(Trainer):
         preprocess_logits_for_metrics: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
         *,
         augmenter: Any = None,
+        adversary: AdversarialVariants | None = None,
     ):
         variant_collator = None
-        if isinstance(data_collator, VariantCollator):
+        if isinstance(data_collator, GroupCollator):
             variant_collator, data_collator = data_collator, data_collator.data_collator
         super().__init__(
             model,
@@ -77,6 +84,7 @@ class VariantTrainer(Trainer):
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
         self.augmenter = augmenter
+        self.adversary = adversary
         self._variant_collator = variant_collator
         self._scores = ScoreTable(self.args.device)
         self._figures = GroupFigures()
@@ -85,11 +93,14 @@ class VariantTrainer(Trainer):
             if self._history is None:
                 self.add_callback(VariantHistory())
             replace_progress_bar(self)
+        if adversary is not None:
+            check_objective(self.args, self.compute_loss_func)
+            check_adversary(adversary, self.args, self._is_sharded)
         if augmenter is None and variant_collator is None:
             return
-        check_source(augmenter, variant_collator, self.processing_class)
+        check_source(augmenter, variant_collator)
         check_objective(self.args, self.compute_loss_func)
-        check_vocabulary(self.model, self._tokenizer)
+        check_vocabulary(self.model, self._reader)
         self._epoch_callback = EpochCallback(self._scores)
         self.add_callback(self._epoch_callback)
         self._build_variant_collator()  # what does not fit shows here, before any work is done
@@ -97,16 +108,17 @@ class VariantTrainer(Trainer):
         if isinstance(source, GreedySearch) and not self._search_callbacks():
             self.add_callback(GreedySearchCallback())
 
-    def _build_variant_collator(self) -> VariantCollator | None:
+    def _build_variant_collator(self) -> GroupCollator | None:
         """The collator of the training examples, `None` where they are trained on as they are."""
         if (self.augmenter is None and self._variant_collator is None) or self.args.mmel_loss == "none":
             return None
         if self._variant_collator is not None:
             check_interval(self.args, self._variant_collator.epochs_per_draw)
             return self._variant_collator
-        return VariantCollator(
-            self.processing_class,
+        of_input = _COLLATORS.get(getattr(self.augmenter, "main_input_name", "input_ids"), GroupCollator)
+        return of_input.of(
             self.augmenter,
+            self.processing_class,
             num_variants=self.args.num_variants,
             seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
             data_collator=self.data_collator,
@@ -115,8 +127,11 @@ class VariantTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, collating groups of variants where there is an augmenter."""
-        if self.augmenter is not None or self._variant_collator is not None:
-            check_objective(self.args, self.compute_loss_func)  # again, for the arguments may have been changed since
+        # Again, for the arguments may have been changed since.
+        if self.augmenter is not None or self._variant_collator is not None or self.adversary is not None:
+            check_objective(self.args, self.compute_loss_func)
+        if self.adversary is not None:
+            check_adversary(self.adversary, self.args, self._is_sharded)
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
         collator = self._build_variant_collator()
         if collator is None:
@@ -124,7 +139,7 @@ class VariantTrainer(Trainer):
             for callback in self._search_callbacks():
                 callback.collator = None  # that of an earlier training, with variants
             return super().get_train_dataloader()
-        check_train_dataset(self.train_dataset)
+        check_train_dataset(self.train_dataset, collator.main_input_name)
         check_labels(self.train_dataset, getattr(self.model, "config", None), self.args.label_smoothing_factor)
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
@@ -159,9 +174,9 @@ class VariantTrainer(Trainer):
         return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
     @property
-    def _tokenizer(self) -> Any:
-        """Reads the training examples; there may be none."""
-        return self.processing_class if self._variant_collator is None else self._variant_collator.tokenizer
+    def _reader(self) -> Any:
+        """Reads the training examples, as a tokenizer does; there may be none."""
+        return getattr(self._variant_collator, "tokenizer", self.processing_class)
 
     @property
     def _history(self) -> VariantHistory | None:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from accelerate.commands.launch import launch_command_parser
 from augmenters import make_masked_lm
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from torch.distributed.run import get_args_parser
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNetForImageClassification
 
 import augment.__main__
 import hf_mmel.__main__
@@ -211,6 +212,8 @@ def names(shell, tokenizer, monkeypatch) -> dict:
     return {
         "tokenizer": tokenizer,
         "model": AutoModelForSequenceClassification.from_pretrained(shell.classifier),
+        "image_model": ResNetForImageClassification(ResNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1])),
+        "images": [{"pixel_values": torch.rand(3, 8, 8), "labels": i % 2} for i in range(8)],
         "train": labelled,
         "dev": labelled,
         "dataset": labelled,

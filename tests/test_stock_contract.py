@@ -50,10 +50,11 @@ def same_outcome(stock, ours):
 # Signatures and construction
 
 
-def test_the_constructor_takes_what_stock_takes_and_an_augmenter_by_keyword():
-    *parameters, augmenter = parameters_of(MMELTrainer.__init__)
+def test_the_constructor_takes_what_stock_takes_and_sources_of_variants_by_keyword():
+    *parameters, augmenter, adversary = parameters_of(MMELTrainer.__init__)
     assert parameters == parameters_of(Trainer.__init__)
     assert augmenter == ("augmenter", inspect.Parameter.KEYWORD_ONLY, None)
+    assert adversary == ("adversary", inspect.Parameter.KEYWORD_ONLY, None)
 
 
 @pytest.mark.parametrize("name", [name for name in OVERRIDDEN if name != "__init__"])

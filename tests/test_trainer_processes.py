@@ -23,6 +23,8 @@ LOCAL_COUNTS = {"average_tokens_across_devices": False}
 # Sentences 5 and 7 have no word to replace: the second process has no variant in the first update, both in the second.
 FEW_VARIANTS = {"rows": [0, 1, 5, 7, 5, 7, 7, 5, 2, 5, 3, 4], "max_steps": 3}
 
+FROM_EXAMPLES = {"num_steps": 2, "step_size": 0.1, "random_start": False}  # which no process has to draw
+
 
 def accelerator(**options):
     return {"accelerator_config": options}
@@ -88,6 +90,12 @@ CASES = {
             "max_steps": 3,
             "train_sampling_strategy": "random",
         },
+        HALVES,
+        {},
+    ),
+    "adversarial variants, too": ({"adversary": FROM_EXAMPLES}, QUARTERS, {}),
+    "adversarial variants, in passes": (
+        {"adversary": FROM_EXAMPLES, "variant_chunk_size": 1, "scoring_bf16": False},
         HALVES,
         {},
     ),

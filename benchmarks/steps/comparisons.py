@@ -13,7 +13,8 @@ class Configuration:
     A way to train on groups of `num_variants` + 1 sequences.
 
     `method` is an `mmel_loss`, or `"stock"`: `Trainer` itself, for which each sequence is an example. The other fields
-    are those of `MMELTrainingArguments`; `scoring_bf16` is `None` where nothing is scored.
+    are those of `MMELTrainingArguments`; `scoring_bf16` is `None` where nothing is scored. With `adversarial_steps`
+    the model makes a further variant against itself, in so many steps.
     """
 
     method: str = "stock"
@@ -22,14 +23,17 @@ class Configuration:
     variant_chunk_size: int | None = None
     scoring_bf16: bool | None = None
     score_interval: int = 1
+    adversarial_steps: int = 0
 
     @property
     def name(self) -> str:
         if self == PLAIN:
             return "plain"
-        parts = [self.method, self.variant_backward if self.method != "stock" else "", f"K={self.num_variants}"]
+        parts = [self.method, self.variant_backward if self.method != "stock" else ""]
+        parts += [f"K={self.num_variants}"] if self.num_variants or not self.adversarial_steps else []
         parts += [] if self.variant_chunk_size is None else [f"chunks of {self.variant_chunk_size}"]
         parts += [] if self.score_interval == 1 else [f"scored every {self.score_interval} epochs"]
+        parts += [f"adversarial in {self.adversarial_steps}"] if self.adversarial_steps else []
         parts += [] if self.scoring_bf16 is None else ["bfloat16" if self.scoring_bf16 else "float32"]
         return " ".join(filter(None, parts))
 
@@ -67,9 +71,13 @@ def chunked(method: str, num_variants: int, scoring_bf16: bool) -> Configuration
     return Configuration(method, num_variants, variant_chunk_size=2, scoring_bf16=scoring_bf16)
 
 
+def adversarial(method: str, num_steps: int) -> Configuration:
+    return Configuration(method, adversarial_steps=num_steps)
+
+
 def comparisons(for_picture: bool) -> list[Comparison]:
-    """What has a target, and what else is drawn."""
-    found = {comparison.name: comparison for comparison in aims()}
+    """What has a target, what adversarial variants cost, and what else is drawn."""
+    found = {comparison.name: comparison for comparison in [*aims(), *adversaries()]}
     for comparison in picture() if for_picture else []:
         found.setdefault(comparison.name, comparison)
     return list(found.values())
@@ -91,6 +99,15 @@ def aims() -> list[Comparison]:
                 Comparison(TIME, chunked(method, 32, in_bf16), full(method, 32), 1.10),
             ]
         found.append(Comparison(MEMORY, chunked(method, 32, True), full(method, 1), 1.25))
+    return found
+
+
+def adversaries() -> list[Comparison]:
+    """Adversarial variants, next to none and to as many that need no search."""
+    found = []
+    for method in ("hard", "soft"):
+        found += [Comparison(TIME, adversarial(method, steps), PLAIN) for steps in (1, 3)]
+        found.append(Comparison(TIME, adversarial(method, 1), full(method, 1)))
     return found
 
 

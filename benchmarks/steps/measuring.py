@@ -23,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_mmel import MMELTrainer, MMELTrainingArguments, VariantCollator
+from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments, VariantCollator
 from hf_mmel.groups import GROUP_KEY, VARIANT_MASK, originals
 
 from .comparisons import Configuration
@@ -129,13 +129,14 @@ def make_trainer(
     args = MMELTrainingArguments(
         **options,
         mmel_loss=configuration.method,
-        num_variants=configuration.num_variants,
+        num_variants=max(configuration.num_variants, 1),
         variant_backward=configuration.variant_backward,
         variant_chunk_size=configuration.variant_chunk_size,
         scoring_bf16=configuration.scoring_bf16,
         score_interval=configuration.score_interval,
     )
-    return MMELTrainer(model, args, optimizers=(optimizer, None))
+    adversary = AdversarialVariants(configuration.adversarial_steps) if configuration.adversarial_steps else None
+    return MMELTrainer(model, args, optimizers=(optimizer, None), adversary=adversary)
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,8 @@ from benchmarks.steps.comparisons import (
     TIME,
     Comparison,
     Configuration,
+    adversarial,
+    adversaries,
     aims,
     chunked,
     comparisons,
@@ -45,6 +47,8 @@ def setting(tmp_path_factory):
         (top("hard", 4, False), [15], [3]),
         (top("soft", 4, True), [15], [6]),
         (chunked("hard", 4, False), [], [5, 5, 5]),
+        (adversarial("hard", 2), [], [3, 3, 6]),
+        (adversarial("soft", 1), [], [6, 6]),
     ],
     ids=lambda value: value.name if isinstance(value, Configuration) else None,
 )
@@ -108,8 +112,8 @@ def test_ratios_of_memory_share_their_configurations():
 
 def test_what_is_drawn_and_aimed_at_is_measured_once():
     names = [comparison.name for comparison in comparisons(for_picture=True)]
-    assert len(set(names)) == len(names) and {c.name for c in [*aims(), *picture()]} == set(names)
-    assert all(comparison.target for comparison in comparisons(for_picture=False))
+    assert len(set(names)) == len(names) and {c.name for c in [*aims(), *adversaries(), *picture()]} == set(names)
+    assert all(comparison.target for comparison in aims())
 
 
 def test_the_picture_has_all_that_was_measured():

@@ -19,7 +19,7 @@ from datasets import Dataset  # noqa: E402
 from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 
 from augment import GreedySearch, LexiconSubstitution, candidate_table  # noqa: E402
-from hf_mmel import MMELTrainer, MMELTrainingArguments  # noqa: E402
+from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments  # noqa: E402
 from hf_mmel.distributed import end_training  # noqa: E402
 
 
@@ -66,6 +66,7 @@ def train(
     stream: bool = False,
     dropout: float = 0.0,
     resume_from_checkpoint: str | None = None,
+    adversary: dict | None = None,
     **arguments,
 ) -> MMELTrainer:
     """The trainer after its training on the first examples, or on those with the numbers `rows`, in their order."""
@@ -81,6 +82,7 @@ def train(
         eval_dataset=dataset,
         processing_class=tokenizer,
         augmenter=make_augmenter(augmenter, tokenizer, output_dir),
+        adversary=None if adversary is None else AdversarialVariants(**adversary),
     )
     trainer.train(resume_from_checkpoint=resume_from_checkpoint)
     return trainer
