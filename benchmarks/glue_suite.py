@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     store = Store(args.results or args.work_dir / "results.jsonl")
     if args.table:
         lines = [line for line in store.lines if line["conditions"]["stage"] == "report" and "error" not in line]
+        lines = [line for line in lines if is_asked_for(Run(**line["run"]), args)]
+        args.work_dir.mkdir(parents=True, exist_ok=True)
         draw(args.work_dir / "glue_suite.png", lines)
         print("\n".join(tables(lines)))
         return 0
@@ -74,6 +76,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def is_asked_for(run: Run, args: argparse.Namespace) -> bool:
+    """Whether the tables are to have a run."""
+    return run.task in args.tasks and (args.sizes is None or run.size in args.sizes)
+
+
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="Name or folder of an encoder; with a masked-LM head, where mlm is used.")
@@ -94,7 +101,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--plan", choices=list(PRESETS), help="Print the unfinished runs of a device and their time.")
     parser.add_argument("--budget", type=seconds, help="Start no run that would end later, such as 60m.")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true", help="Print the tables, and draw WORK_DIR/glue_suite.png.")
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="Print the tables of the tasks and sizes that there are, and draw WORK_DIR/glue_suite.png.",
+    )
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/glue_suite"))
     parser.add_argument("--results", type=Path, help="File of the runs. Defaults to WORK_DIR/results.jsonl.")
     parser.add_argument("--cache_dir", help="Folder of downloads and lexicons.")
@@ -105,6 +116,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--grid is for --stage tune; the validation data is not there to choose settings on")
     args.device = args.plan or args.device
     preset = PRESETS[args.device]
+    if args.table:
+        return args  # of all that there is, where nothing else is asked for
     for name in ("sizes", "methods", "augmenters"):
         setattr(args, name, getattr(args, name) or preset[name])
     args.seeds = args.seeds or list(range(1, preset["num_seeds"] + 1))

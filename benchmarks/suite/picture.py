@@ -1,4 +1,4 @@
-"""Score and worst-case accuracy against the number of training examples, at one glance."""
+"""What each method changes, next to training without variants, at one glance."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from statistics import fmean
 
 from hf_mmel.compare.statistics import mean_interval
 
-from .plan import Kind, Run
-from .tables import WORST, Line, averaged, cells_of, has, kinds_in, newest
+from .plan import ALL, Kind, Run
+from .tables import NONE, Cell, Line, averaged, cells_of, differences, has, kinds_in, newest, worst_names
 
 
 # Okabe and Ito's colours, which remain different for those who do not see all of them.
 COLORS = {
-    "none": "#555555",
-    "none_time": "#999999",
+    "none_time": "#777777",
     "uniform": "#E69F00",
     "hard": "#0072B2",
     "soft": "#009E73",
     "worst": "#D55E00",
     "rdrop": "#CC79A7",
 }
-STYLES = {None: "-", "wordnet": "-", "mlm": "--", "both": ":"}
+MARKERS = "osD^vP*X"
 
 
 def draw(file: Path, lines: Sequence[Line]) -> None:
     """
-    Writes the picture: one line per method, the mean over the tasks of which all is known, and the interval of the
-    mean over seeds as a band. Lines of several models or devices are not mixed: those of the newest line are drawn.
+    Writes the picture: for each method the difference to `none`, seed by seed, as its mean over the slices with the
+    interval over seeds, and small, for each slice alone. Lines of several models or devices are not mixed: those of
+    the newest line are drawn.
     """
     if not lines:
         return
@@ -36,40 +36,61 @@ def draw(file: Path, lines: Sequence[Line]) -> None:
 
     facts = [(line["conditions"]["model"], line["conditions"]["device"]) for line in lines]
     runs = newest([line for line, fact in zip(lines, facts, strict=True) if fact == facts[-1]])
-    figure = Figure(figsize=(10, 4.6), dpi=150, facecolor="white", layout="constrained")
-    panels = {"score": ("score",), "worst case of each example's perturbed forms": _worst_names(runs)}
-    for axes, (title, names) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        sizes = list(dict.fromkeys(size for _, size in sorted(cells_of(runs), key=lambda cell: _order(cell[1]))))
-        for kind in kinds_in(runs):
-            _draw_kind(axes, runs, kind, sizes, names)
-        axes.set_xticks(range(len(sizes)), sizes)
-        axes.set_xlabel("training examples")
+    slices = [cell for cell in cells_of(runs) if cell[1] != ALL] or cells_of(runs)
+    classified = [cell for cell in slices if has(runs, cell, "accuracy")]
+    panels = {
+        "score": (slices, ["score"]),
+        "worst-case accuracy": (classified, worst_names(runs, classified)),
+        "calibration error (less is better)": (classified, ["ece"]),
+    }
+    panels = {title: of for title, of in panels.items() if all(of)}
+    kinds = [kind for kind in kinds_in(runs) if kind != NONE][::-1]
+    marks = dict(zip(slices, MARKERS * len(slices), strict=False))
+    height = 1.6 + 0.42 * len(kinds)
+    figure = Figure(figsize=(11, height), dpi=150, facecolor="white", layout="constrained")
+    for axes, (title, (cells, names)) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for place, kind in enumerate(kinds):
+            _draw_kind(axes, runs, kind, place, cells, names, marks)
+        axes.axvline(0, color="#333333", linewidth=1)
+        axes.set_yticks(range(len(kinds)), [str(kind) for kind in kinds])
         axes.set_title(title, fontsize=11, loc="left")
-        axes.grid(axis="y", color="#dddddd")
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.supylabel("points, mean over tasks", fontsize=10)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+        axes.grid(axis="x", color="#dddddd")
+        axes.set_axisbelow(True)
+        axes.set_xlabel("points more than none")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(left=False)
+    handles = [
+        axes.plot([], [], mark, color="#999999", markersize=5, label=" ".join(cell))[0] for cell, mark in marks.items()
+    ]
+    handles.append(axes.errorbar([], [], xerr=[], fmt="o", color="black", label="mean of these, 95 % interval"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     figure.savefig(file, format="png", metadata={"Software": None})
 
 
-def _draw_kind(axes, runs: Mapping[Run, Line], kind: Kind, sizes: Sequence[str], names: Sequence[str]) -> None:
-    points = []
-    for place, size in enumerate(sizes):
-        cells = [cell for cell in cells_of(runs) if cell[1] == size and names and has(runs, cell, names[0])]
-        values = [100 * value for value in averaged(runs, cells, names, kind).values()] if cells else []
-        if values:
-            mean, interval = fmean(values), mean_interval(values)
-            points.append((place, mean, *((mean, mean) if interval is None else interval[:2])))
-    if points:
-        places, means, lows, highs = zip(*points, strict=True)
-        color = COLORS[kind.method]
-        axes.plot(places, means, STYLES[kind.augmenter], marker="o", color=color, label=str(kind), linewidth=2)
-        axes.fill_between(places, lows, highs, color=color, alpha=0.13, linewidth=0)
+def _draw_kind(
+    axes,
+    runs: Mapping[Run, Line],
+    kind: Kind,
+    place: int,
+    cells: Sequence[Cell],
+    names: Sequence[str],
+    marks: Mapping[Cell, str],
+) -> None:
+    color = COLORS[kind.method]
+    for cell in cells:
+        if found := _points(runs, kind, [cell], names):
+            axes.plot(fmean(found), place - 0.18, marks[cell], color=color, markersize=4, alpha=0.6)
+    found = _points(runs, kind, cells, names)
+    interval = mean_interval(found) if found else None
+    if interval is not None:
+        axes.plot([interval.low, interval.high], [place + 0.1] * 2, color=color, linewidth=2.5)
+    if found:
+        axes.plot(fmean(found), place + 0.1, "o", color=color, markersize=8)
 
 
-def _worst_names(runs: Mapping[Run, Line]) -> list[str]:
-    return [name for name in WORST if any(name in line["scores"] for line in runs.values())]
-
-
-def _order(size: str) -> float:
-    return int(size) if size.isdecimal() else float("inf")
+def _points(runs: Mapping[Run, Line], kind: Kind, cells: Sequence[Cell], names: Sequence[str]) -> list[float]:
+    """How much better than `none` with each seed, in points."""
+    one, none = (averaged(runs, cells, names, of) for of in (kind, NONE))
+    return [100 * value for value in differences(one, none)]

@@ -44,10 +44,9 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
 def _summary(runs: Mapping[Run, Line], slices: Sequence[Cell]) -> Iterator[str]:
     """All that counts of each method on one line, with the means over the slices that have it."""
     classified = [cell for cell in slices if has(runs, cell, "accuracy")]
-    worst = [name for name in WORST if classified and all(has(runs, cell, name) for cell in classified)]
     columns = {
         "score": (slices, ("score",)),
-        "worst-case accuracy": (classified, worst),
+        "worst-case accuracy": (classified, worst_names(runs, classified)),
         "calibration error": (classified, ("ece",)),
     }
     columns = {title: of for title, of in columns.items() if all(of)}
@@ -60,7 +59,8 @@ def _summary(runs: Mapping[Run, Line], slices: Sequence[Cell]) -> Iterator[str]:
             one, none = (
                 {seed: 100 * value for seed, value in averaged(runs, cells, names, of).items()} for of in (kind, NONE)
             )
-            parts.append("–" if not one else f"{fmean(one.values()):.1f}; {_difference(one, none)}")
+            mean = f"{fmean(one.values()):.1f}" if one else "–"
+            parts.append(mean if kind == NONE or not one else f"{mean}; {_difference(one, none)}")
         yield f"| {kind} | {' | '.join(parts)} |"
 
 
@@ -81,6 +81,11 @@ def kinds_in(runs: Mapping[Run, Line]) -> list[Kind]:
 def has(runs: Mapping[Run, Line], cell: Cell, name: str) -> bool:
     """Whether the runs of a cell have a score of this name."""
     return any(name in line["scores"] for run, line in runs.items() if (run.task, run.size) == cell)
+
+
+def worst_names(runs: Mapping[Run, Line], cells: Sequence[Cell]) -> list[str]:
+    """The worst-case accuracies that all of the cells have."""
+    return [name for name in WORST if cells and all(has(runs, cell, name) for cell in cells)]
 
 
 def averaged(runs: Mapping[Run, Line], cells: Sequence[Cell], names: Sequence[str], kind: Kind) -> BySeed:
