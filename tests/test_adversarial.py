@@ -280,3 +280,25 @@ def test_the_card_tells_of_them(tokenizer, dataset, arguments, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "The model made variants against itself" in card and '"step_size": 0.25' in card
     assert "came with the data" not in card and "made by this augmenter" not in card
+
+
+def test_the_search_has_no_dropout(tokenizer, batch, arguments):
+    model = make_model(tokenizer, num_labels=2, dropout=0.5, initializer_range=0.3).train()
+    step = step_of(model, AdversarialVariants(1, 0.3, random_start=False), arguments(mmel_loss="hard"))
+    one, other = (step.with_adversaries(as_groups(batch))[PERTURBATION] for _ in range(2))
+    assert torch.equal(one, other) and model.training
+
+
+def test_under_soft_labels_a_step_leads_away_from_the_prediction_on_the_original(model, batch, arguments):
+    adversary = AdversarialVariants(1, 0.3)
+    torch.manual_seed(3)
+    found = step_of(model, adversary, arguments(mmel_loss="soft")).with_adversaries(as_groups(batch))
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    embedded = model.get_input_embeddings()(ids).detach()
+    torch.manual_seed(3)
+    start = adversary.start(mask[..., None].float().expand_as(embedded).contiguous()).requires_grad_()
+    moved = model(inputs_embeds=embedded + start, attention_mask=mask).logits
+    apart = divergence(moved, model(inputs_embeds=embedded, attention_mask=mask).logits.detach(), KIND)
+    (gradient,) = torch.autograd.grad(apart.sum(), start)
+    expected = adversary.step(start.detach(), gradient)
+    assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-3)

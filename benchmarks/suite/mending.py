@@ -1,4 +1,4 @@
-"""What was tried to mend MMEL where it did not help."""
+"""A λ_P that changes in the course of a training."""
 
 from __future__ import annotations
 

@@ -91,6 +91,6 @@ def _draw_kind(
 
 
 def _points(runs: Mapping[Run, Line], kind: Kind, cells: Sequence[Cell], names: Sequence[str]) -> list[float]:
-    """How much better than `none` with each seed, in points."""
+    """How much more than `none` with each seed, in points."""
     one, none = (averaged(runs, cells, names, of) for of in (kind, NONE))
     return [100 * value for value in differences(one, none)]

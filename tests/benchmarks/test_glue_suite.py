@@ -23,6 +23,7 @@ from benchmarks.suite.store import Store
 from benchmarks.suite.tables import averaged, differences, newest, tables
 from benchmarks.suite.train import predict
 from benchmarks.suite.typos import with_typos
+from hf_mmel.objective import Judged
 
 
 LAYERS = {"common": {"num_train_epochs": 3, "lambda_p": 1.0, "num_variants": 2}}
@@ -264,3 +265,23 @@ def test_tuning_needs_no_validation_data(suite, tmp_path):
     ]
     chosen = json.loads((tmp_path / "settings.json").read_text())["methods"]
     assert set(chosen["hard"]) == {"lambda_p", "learning_rate"} and set(chosen["none"]) == {"learning_rate"}
+
+
+def test_lambda_p_goes_from_its_start_to_its_end(suite, monkeypatch):
+    seen = []
+    weights = Judged.weights
+    monkeypatch.setattr(
+        Judged, "weights", lambda self, mask, args: (seen.append(args.lambda_p), weights(self, mask, args))[1]
+    )
+    options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "--augmenters", "wordnet"]
+    _, found = suite(*options, "--grid", "lambda_p_start=8", "lambda_p=1")
+    assert found[0]["conditions"]["settings"]["lambda_p_start"] == 8 and found[0]["steps"] == 4
+    assert list(dict.fromkeys(seen)) == pytest.approx([8, 4, 2, 1])
+
+
+def test_the_tables_are_of_what_is_asked_for(suite, capsys):
+    suite("--tasks", "rte", "--sizes", 2, 4, "--methods", "none", "--perturbations", "typo")
+    for sizes, expected in ((["4"], ["4"]), ([], ["2", "4"])):
+        capsys.readouterr()
+        suite("--table", *(["--sizes", *sizes] if sizes else []))
+        assert re.findall(r"\*\*score, rte (\d+)\*\*", capsys.readouterr().out) == expected
