@@ -173,6 +173,7 @@ def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -
             processing_class=prepared.tokenizer,
             compute_metrics=prepared.compute_metrics,
             augmenter=prepared.augmenter,
+            adversary=args[2].adversary(),
         )
     # Classification heads return the mean over their batch. Trainer believes that those which accept an item count
     # have divided by it, and so multiplies the loss of evaluation, and of training without variants, by the number of
@@ -224,11 +225,13 @@ def run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[s
 def show_dry_run(args: Arguments) -> dict[str, float]:
     """Says what a training would see and how long it would be. There are no metrics."""
     prepared = prepare(args)
-    model_args, *_, training_args = args
+    model_args, _, augmenter_args, _, training_args = args
     config, labels, tokenizer, encoded, collator, _, augmenter = prepared
+    adversary = augmenter_args.adversary() if training_args.mmel_loss != "none" else None
+    num_adversarial = 0 if adversary is None else adversary.num_variants
     with usage_errors(ValueError):
         model = shape_of_model(model_args, config)
-        for line in dry_run(training_args, model, tokenizer, encoded, labels, augmenter, collator):
+        for line in dry_run(training_args, model, tokenizer, encoded, labels, augmenter, collator, num_adversarial):
             if training_args.process_index == 0:
                 print(line)
     return {}

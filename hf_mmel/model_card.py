@@ -103,9 +103,8 @@ def write_model_card(
     scores = {split: scores_of(metrics) for split, metrics in scores.items()}
     if picture is not None:
         (folder / PICTURE).write_text(picture, encoding="utf-8")
-    settings = (
-        objective_settings(trainer.args, None if collator is None else collator.num_variants) if has_variants else {}
-    )
+    num_variants = sum(maker.num_variants for maker in (collator, trainer.adversary) if maker is not None)
+    settings = objective_settings(trainer.args, num_variants) if has_variants else {}
     done = "fine-tuned" if is_trained else "evaluated"
     sections = [
         _introduction(summary, data, type(trainer.model).__name__, done, has_variants),
@@ -297,13 +296,13 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
     return dict(sorted(scores.items(), key=lambda score: score[0] == "loss"))
 
 
-def objective_settings(args: MMELTrainingArguments, num_variants: int | None) -> dict[str, Any]:
+def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[str, Any]:
     """
-    The arguments of the objective as they were in force, without those that had no effect; `num_variants` is that of
-    the collator, where there is one.
+    The arguments of the objective as they were in force, without those that had no effect; `num_variants` is what
+    collator and adversary made of each example together, 0 where variants came with the data.
     """
     settings = {name: getattr(args, name) for name in SETTINGS}
-    settings["num_variants"] = num_variants
+    settings["num_variants"] = num_variants or None
     if args.reweight_original is None:
         settings["reweight_original"] = args.mmel_loss != "soft"
     without_effect = {name for name, value in settings.items() if value is None}

@@ -140,6 +140,19 @@ def test_without_its_data_a_report_tells_what_the_files_tell(run, files, report,
     assert caplog.text.count("Predictions and variants are left out") == 1 and "train.csv" in caplog.text
 
 
+@pytest.mark.parametrize("with_data", [True, False])
+@pytest.mark.parametrize("augmenter", ["none", "delete"])
+def test_adversarial_variants_are_told_of_and_counted(run, files, report, tmp_path, with_data, augmenter):
+    run(*files, "--do_train", "--augmenter", augmenter, "--num_variants", 2, "--adversarial_num_steps", 3)
+    if not with_data:
+        (tmp_path / "train.csv").unlink()
+    assert report(tmp_path / "out")[0] == 0
+    text = read(tmp_path / "out").text
+    told = {"none": "1 variants of each example by AdversarialVariants"}
+    told["delete"] = "3 variants of each example by RandomDelete and AdversarialVariants"
+    assert told[augmenter] in text and '"num_steps": 3' in text
+
+
 def test_an_interrupted_training_is_told_of_up_to_its_last_checkpoint(run, files, report, tmp_path):
     options = ["--do_train", "--do_eval", "--mmel_loss", "hard", "--logging_steps", 1]
     run(*files, *options, "--save_strategy", "steps", "--save_steps", 2, "--max_steps", 2)

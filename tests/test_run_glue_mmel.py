@@ -58,6 +58,15 @@ def test_greedy_search_raises_the_loss_of_the_variants(run, files, tmp_path):
     assert losses[0] > losses[1]
 
 
+@pytest.mark.parametrize("augmenter", ["none", "delete"])
+def test_adversarial_variants_are_harder_than_the_originals(run, files, tmp_path, augmenter):
+    options = ["--do_train", *files, "--augmenter", augmenter, "--logging_steps", 1]
+    run(*options, "--adversarial_num_steps", 2, "--adversarial_step_size", 5.0)
+    steps = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"][:-1]
+    variants, originals = (sum(step[f"mmel/loss_{of}"] for step in steps) for of in ("variants", "original"))
+    assert variants > originals
+
+
 def test_masked_lm_without_a_head_is_refused_before_training(run, files):
     with pytest.raises(UsageError, match="expected a model trained as a masked LM"):
         run("--do_train", *files, "--augmenter", "mlm")

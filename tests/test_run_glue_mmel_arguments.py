@@ -7,6 +7,7 @@ import pytest
 from conftest import reviews
 from datasets import Dataset, DatasetDict
 
+from hf_mmel.command.usage import UsageError
 from run_glue_mmel import main, parse_arguments
 
 
@@ -48,6 +49,18 @@ def test_every_boolean_can_be_negated(name):
         assert parsed(no)[name] is False
         assert parsed(f"--{name}", "true", no)[name] is False
     assert parsed(f"--{name}", "true")[name] is True
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("num_steps", "-1", "adversarial_num_steps is -1; expected a whole number >= 1"),
+        ("step_size", "nan", "adversarial_step_size is nan; expected a finite number > 0"),
+    ],
+)
+def test_an_adversary_out_of_range_is_refused_by_the_name_of_its_option(option, value, message):
+    with pytest.raises(UsageError, match=message):
+        parse_arguments([*LEAST, "--adversarial_num_steps", "1", f"--adversarial_{option}", value])
 
 
 def test_negations_change_no_default():

@@ -103,6 +103,9 @@ def test_examples_variants_and_lengths_are_counted(show, write):
     plain = show(*options, "--mmel_loss", "none")
     assert figure(plain, "variants per example") == "0.00 (num_variants 0)"
     assert figure(plain, "batch of a process") == "4 examples, 4.0 sequences"
+    adversarial = show(*options, "--num_variants", 3, "--adversarial_num_steps", 2)
+    assert figure(adversarial, "adversarial variants") == "1 per example"
+    assert figure(adversarial, "batch of a process") == "4 examples, 14.0 sequences"
 
 
 def test_a_masked_lm_is_asked_for_few_examples_alone(show, write, masked_lm_dir):

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from augment.by_name import NAMES, augmenter_config, limited
 
+from ..adversarial import NORMS, AdversarialVariants
+
 
 class Task(NamedTuple):
     """What has to be known of a GLUE task; its configuration and its metric go by the task's name."""
@@ -291,6 +293,31 @@ class AugmenterArguments:
     augment_segments: str | None = field(
         default=None, metadata={"help": "Which text of a pair may change.", "choices": ["all", "first", "second"]}
     )
+    adversarial_num_steps: int = field(
+        default=0,
+        metadata={
+            "help": "Gradient steps by which the model makes one more variant of each example against itself, beside "
+            "those of the augmenter or, with --augmenter none, in place of any. 0: no such variant."
+        },
+    )
+    adversarial_step_size: float = field(
+        default=0.1, metadata={"help": "Length of such a step, in the unit of the word embeddings."}
+    )
+    adversarial_norm: str = field(
+        default="l2", metadata={"help": "Norm in which it is measured.", "choices": list(NORMS)}
+    )
+
+    def __post_init__(self):
+        try:
+            self.adversary()
+        except ValueError as error:
+            raise ValueError(f"adversarial_{error}") from None
+
+    def adversary(self) -> AdversarialVariants | None:
+        """Makes the adversarial variants; `None` where there are none."""
+        if not self.adversarial_num_steps:
+            return None
+        return AdversarialVariants(self.adversarial_num_steps, self.adversarial_step_size, self.adversarial_norm)
 
     def config(self, model: str, max_length: int, cache_dir: str | None) -> dict[str, Any]:
         """

@@ -31,10 +31,11 @@ def build_augmenter(
     if not training_args.do_train or training_args.mmel_loss == "none":
         return None
     if augmenter_args.augmenter == "none":
-        logger.warning(
-            "Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.",
-            training_args.mmel_loss,
-        )
+        if augmenter_args.adversary() is None:
+            logger.warning(
+                "Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.",
+                training_args.mmel_loss,
+            )
         return None
     with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
         config = augmenter_args.config(model_args.model_name_or_path, max_length, model_args.cache_dir)

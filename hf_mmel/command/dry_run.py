@@ -37,6 +37,7 @@ def dry_run(
     labels: Labels,
     augmenter: Augmenter | None,
     data_collator: Collator,
+    num_adversarial: int = 0,
 ) -> Iterator[str]:
     """
     The first training examples with the variants of the first epoch, and the size of the training, as lines of text.
@@ -49,6 +50,7 @@ def dry_run(
         labels ([`Labels`]): What the outputs are.
         augmenter ([`~augment.Augmenter`], *optional*): Makes the variants, where there are any.
         data_collator (`Callable`): Pads.
+        num_adversarial (`int`, *optional*, defaults to 0): Variants of each example that the model makes itself.
 
     Raises:
         `ValueError`: if model, tokenizer and labels do not belong together.
@@ -71,7 +73,8 @@ def dry_run(
     yield _line("model", f"{type(model).__name__}, {model.num_parameters():,} parameters; outputs: {outputs}")
     if train is not None:
         few = augmenter is not None and augmenter.precomputes
-        yield from _training(train, collator, args, NUM_COUNTED_WITH_MODEL if few else NUM_COUNTED)
+        counted = NUM_COUNTED_WITH_MODEL if few else NUM_COUNTED
+        yield from _training(train, collator, args, counted, num_adversarial)
     for split, dataset in encoded.items():
         if split != "train":
             batches = math.ceil(len(dataset) / (args.eval_batch_size * args.world_size))
@@ -113,7 +116,9 @@ def _label(label: int | float | list[float], names: list[str] | None) -> str:
     return f"label {label if names is None else names[label]}"
 
 
-def _training(train: Dataset, collator: Collator, args: MMELTrainingArguments, at_most: int) -> Iterator[str]:
+def _training(
+    train: Dataset, collator: Collator, args: MMELTrainingArguments, at_most: int, num_adversarial: int
+) -> Iterator[str]:
     """Figures of all examples, or of a draw of them in batches such as the training has."""
     size = args.train_batch_size
     numbers = np.random.default_rng(args.seed).permutation(len(train))[: max(size, at_most // size * size)]
@@ -126,14 +131,17 @@ def _training(train: Dataset, collator: Collator, args: MMELTrainingArguments, a
     counted = "" if len(numbers) == len(train) else f", of {len(numbers):,} examples that were drawn"
     per_update = min(_examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
     mean = present.double().mean().item()
+    sequences = mean + num_adversarial
     yield _line("training examples", f"{len(train):,}")
     yield _line("examples with variants", f"{(present > 1).double().mean().item():.1%}{counted}")
     yield _line("variants per example", f"{mean - 1:.2f} (num_variants {batches[0][VARIANT_MASK].shape[1] - 1})")
+    if num_adversarial:
+        yield _line("adversarial variants", f"{num_adversarial} per example")
     yield _line(
-        "batch of a process", f"{min(size, len(train))} examples, {min(size, len(train)) * mean:.1f} sequences"
+        "batch of a process", f"{min(size, len(train))} examples, {min(size, len(train)) * sequences:.1f} sequences"
     )
     yield _line("padded to", f"{np.mean(widths):.1f} tokens on average, {max(widths)} at most")
-    yield _line("optimisation step", f"{per_update} examples, {per_update * mean:.1f} sequences")
+    yield _line("optimisation step", f"{per_update} examples, {per_update * sequences:.1f} sequences")
     yield _line("optimisation steps", f"{num_updates(len(train), args):,}")
 
 

@@ -94,6 +94,7 @@ def write_report(
         trainer.state,
         config,
         getattr(collator, "num_variants", None),
+        None if trainer.adversary is None else trainer.adversary.to_dict(),
         dataset=dataset,
         command=command,
         scores={} if predictions is None else predictions.scores,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,6 +38,7 @@ class Facts:
         method (`str`, *optional*): The objective, `None` where there were no variants.
         settings (`dict`): The objective's arguments.
         augmenter (`dict`, *optional*): Its configuration, for readers.
+        adversary (`dict`, *optional*): That of the adversarial variants.
         arguments (`dict`): Those that differ from the defaults.
         command (`str`, *optional*): The command that trained the model.
     """
@@ -52,6 +52,7 @@ class Facts:
     method: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     augmenter: dict[str, Any] | None = None
+    adversary: dict[str, Any] | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     command: str | None = None
 
@@ -61,7 +62,7 @@ class Facts:
 
     @property
     def num_weighed(self) -> int | None:
-        """Weights in a group whose variants are all there."""
+        """Weights in a group whose variants are all there; `None` where that is not known."""
         if "num_variants" not in self.settings:
             return None
         return self.settings["num_variants"] + self.settings["reweight_original"]
@@ -71,8 +72,9 @@ class Facts:
         return None if self.augmenter is None else self.augmenter["class"]
 
     @property
-    def augmenter_json(self) -> str:
-        return json.dumps(self.augmenter, indent=2, ensure_ascii=False)
+    def makers(self) -> list[dict[str, Any]]:
+        """The configurations of what made variants."""
+        return [maker for maker in (self.augmenter, self.adversary) if maker is not None]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -106,6 +108,7 @@ def collect_facts(
     state: TrainerState | None,
     augmenter: Mapping[str, Any] | None = None,
     num_variants: int | None = None,
+    adversary: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> Facts:
     """
@@ -116,21 +119,24 @@ def collect_facts(
         args ([`~transformers.TrainingArguments`], *optional*): Those of the training.
         state ([`~transformers.TrainerState`], *optional*): What the training wrote down.
         augmenter (`Mapping`, *optional*): The configuration of the augmenter.
-        num_variants (`int`, *optional*): K, where it is not that of the arguments.
+        num_variants (`int`, *optional*): K of the augmenter, where it is not that of the arguments.
+        adversary (`Mapping`, *optional*): The configuration of the adversarial variants.
         **facts: Others of [`Facts`].
     """
     log = [] if state is None else state.log_history
     history = {} if state is None else state.stateful_callbacks.get(HISTORY, {}).get("attributes", {})
-    has_variants = augmenter is not None or any("mmel/loss_variants" in logs for logs in log)
+    has_variants = bool(augmenter or adversary) or any("mmel/loss_variants" in logs for logs in log)
     if has_variants and isinstance(args, MMELTrainingArguments) and args.mmel_loss != "none":
-        settings = objective_settings(args, None if augmenter is None else num_variants or args.num_variants)
-        facts |= {"method": args.mmel_loss, "settings": settings}
+        of_each = 0 if augmenter is None else num_variants or args.num_variants
+        of_each += 0 if adversary is None else adversary["num_variants"]
+        facts |= {"method": args.mmel_loss, "settings": objective_settings(args, of_each)}
     return Facts(
         name=Path(output_dir).resolve().name,
         log=log,
         weight_histograms=history.get("weight_histograms", []),
         hardest=history.get("hardest_variants", []),
         augmenter=None if augmenter is None else plain_config(dict(augmenter)),
+        adversary=None if adversary is None else dict(adversary),
         arguments={} if args is None else _changed(args),
         **facts,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,7 +90,7 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.globals["differences"] = differences
-    environment.filters |= {"number": _number, "label": _label}
+    environment.filters |= {"number": _number, "label": _label, "json": _json}
     page = environment.get_template("report.html.jinja").render(
         facts=facts,
         predictions=predictions,
@@ -122,6 +123,10 @@ def _label_scores(predictions: Predictions | None) -> list:
 def _number(value: float) -> str:
     """A number with three or four digits that count."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def _json(config: Any) -> str:
+    return json.dumps(config, indent=2, ensure_ascii=False)
 
 
 def _label(value: Any) -> str:

@@ -92,7 +92,9 @@ def _trainer_of(folder: Path, trained: Path, options: Sequence[str]) -> tuple[MM
     # Tokenizer and labels are those of the model, the augmenter is the one that was saved.
     model_args = replace(model_args, model_name_or_path=str(trained), config_name=None, tokenizer_name=None)
     if (folder / "augmenter.json").is_file():
-        augmenter_args = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
+        of_file = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
+        adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
+        augmenter_args = replace(of_file, **adversarial)
     args = (model_args, data_args, augmenter_args, run_args, training_args)
     prepared = run_glue_mmel.prepare(args)
     trainer = run_glue_mmel.build_trainer(
@@ -107,26 +109,31 @@ def _page_of_files(
     folder: Path, trained: Path, options: Sequence[str], command: str | None, missing: list[str]
 ) -> Path:
     """A page without predictions."""
+    args, augmenter_args = _arguments(folder, options)
+    adversary = None if augmenter_args is None else augmenter_args.adversary()
     facts = collect_facts(
         folder,
-        _training_args(folder, options),
+        args,
         load_state(trained) if (trained / TRAINER_STATE_NAME).is_file() else None,
         _read(folder / "augmenter.json"),
+        adversary=None if adversary is None else adversary.to_dict(),
         scores=scores_of(_read(trained / "eval_results.json") or {}),
         command=command,
     )
     return write_page(folder, facts, missing=missing)
 
 
-def _training_args(folder: Path, options: Sequence[str]) -> MMELTrainingArguments | None:
-    """Those of the training alone, without a look at model and data."""
-    parser = HfArgumentParser(MMELTrainingArguments, allow_abbrev=False)
+def _arguments(
+    folder: Path, options: Sequence[str]
+) -> tuple[MMELTrainingArguments, AugmenterArguments] | tuple[None, None]:
+    """Those of the training and of its variants alone, without a look at model and data."""
+    parser = HfArgumentParser((MMELTrainingArguments, AugmenterArguments), allow_abbrev=False)
     options = [*options, *_OVERRIDES[1:], "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
     try:
-        args, _ = parser.parse_args_into_dataclasses(options, return_remaining_strings=True, look_for_args_file=False)
+        *args, _ = parser.parse_args_into_dataclasses(options, return_remaining_strings=True, look_for_args_file=False)
     except _CANNOT:
-        return None
-    return args
+        return None, None
+    return tuple(args)
 
 
 def _read(file: Path) -> Any:

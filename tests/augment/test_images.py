@@ -73,6 +73,19 @@ def test_a_variant_depends_on_its_image_and_seed_alone():
     assert torch.equal(fewer, ImageVariants(crop_padding=2).variant_images(IMAGES, 4, SEEDS)[0][:, :2])
 
 
+def test_transforms_of_torchvision_are_a_function_of_the_seed_too():
+    v2 = pytest.importorskip("torchvision.transforms.v2", reason="torchvision is not installed")
+    transform = v2.Compose([v2.RandomResizedCrop((6, 5), scale=(0.5, 1.0)), v2.ColorJitter(0.5), v2.RandomErasing(0.5)])
+    augmenter = ImageVariants(crop_padding=0, transform=transform)
+    images = IMAGES / IMAGES.max()
+    whole, is_new = augmenter.variant_images(images, 3, SEEDS)
+    assert is_new.all() and len(whole.flatten(2).flatten(0, 1).unique(dim=0)) == 12
+    torch.manual_seed(99)
+    alone, _ = augmenter.variant_images(images[2:3], 3, SEEDS[2:3])
+    assert torch.equal(alone[0], whole[2])
+    assert "RandomErasing" in augmenter.to_dict()["transform"]
+
+
 def test_a_fresh_interpreter_makes_the_same_variants():
     code = (
         "import torch; from augment import ImageVariants\n"
