@@ -50,9 +50,17 @@ class GroupFigures(TrainerCallback):
         self._seconds, self._since = self._seconds + now - self._since, now
 
     def add(
-        self, losses: Tensor, variant_mask: Tensor, weights: Tensor | None = None, weighs_original: bool = True
+        self,
+        losses: Tensor,
+        variant_mask: Tensor,
+        weights: Tensor | None = None,
+        weighs_original: bool = True,
+        left_out: Tensor | None = None,
     ) -> None:
-        """Adds a batch: losses and weights of the variants, both `(B, V)`; without weights, one of originals alone."""
+        """
+        Adds a batch: losses and weights of the variants, both `(B, V)`, and which of them were left out; without
+        weights, one of originals alone.
+        """
         variants = variant_mask[:, 1:]
         if weights is None:
             weights = torch.zeros_like(losses)
@@ -60,13 +68,14 @@ class GroupFigures(TrainerCallback):
         entropies = -torch.xlogy(weights, weights).sum(dim=1)
         sums = torch.stack(
             [
-                torch.as_tensor(len(losses), device=losses.device, dtype=losses.dtype),
-                losses[:, 0].sum(),
+                variant_mask[:, 0].sum(),
+                losses[:, 0].masked_fill(~variant_mask[:, 0], 0).sum(),
                 variants.sum(),
                 losses[:, 1:].masked_fill(~variants, 0).sum(),
                 has_variants.sum(),
                 weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
                 entropies.exp().masked_fill(~has_variants, 0).sum(),
+                torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
             ]
         )
         sums = torch.cat([sums, weight_counts(weights, variant_mask, weighs_original)])
@@ -83,14 +92,17 @@ class GroupFigures(TrainerCallback):
         time_of_all = self._sums.new_tensor([self._seconds, 1])
         sums = reduce(torch.cat([time_of_all, self._sums])).tolist()
         self._sums, self._seconds = None, 0.0
-        seconds, processes, examples, loss_original, variants, loss_variants, groups, max_weight, effective = sums[:9]
-        logs = {"mmel/loss_original": loss_original / examples}
+        seconds, processes, *sums = sums
+        examples, loss_original, variants, loss_variants, groups, max_weight, effective, left_out, *counts = sums
+        logs = {"mmel/loss_original": loss_original / examples} if examples else {}
+        if left_out:
+            logs["mmel/left_out"] = int(left_out)
         if groups:
             logs["mmel/loss_variants"] = loss_variants / variants
             logs["mmel/max_weight"] = max_weight / groups
             logs["mmel/effective_num_variants"] = effective / groups
             logs["mmel/variants_per_second"] = variants * processes / seconds
-        return logs, [int(count) for count in sums[9:]]
+        return logs, [int(count) for count in counts]
 
 
 def weight_counts(weights: Tensor, variant_mask: Tensor, weighs_original: bool = True) -> Tensor:

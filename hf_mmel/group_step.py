@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,29 @@ from .adversarial import AdversarialVariants, perturbed, with_copies
 from .groups import GROUP_KEY, PERTURBATION, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
 from .heads import Head, Losses
 from .modes import evaluating
+from .nonfinite import OF_SHARDS
 from .objective import Judged, select
 from .scores import ScoreTable
 from .training_args import MMELTrainingArguments
+
+
+class StepResult(NamedTuple):
+    """
+    What a step makes of a batch of B groups.
+
+    Attributes:
+        loss (`torch.Tensor`): The objective summed over the items of the batch, times the scale, of whose passes but
+            the last the gradient has been taken already.
+        outputs: Those of the model in the last pass.
+        losses, weights (`torch.Tensor` of shape `(B, V)`): Of all variants.
+        variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that are present and have not been left out.
+    """
+
+    loss: Tensor
+    outputs: Any
+    losses: Tensor
+    weights: Tensor
+    variant_mask: Tensor
 
 
 @dataclass
@@ -33,6 +53,9 @@ class GroupStep:
     the activations of one pass, of which `args.variant_chunk_size` limits the rows. Groups whose scores are known are
     not scored again; what training computes of a variant is its score from then on.
 
+    Variants whose loss or divergence is not finite are left out where they show: before they are weighed, and so that
+    no gradient comes from them.
+
     Args:
         model (`nn.Module`): The model as it is trained, wrapped for parallel training or not.
         scorer (`nn.Module`): The model that scores.
@@ -40,6 +63,7 @@ class GroupStep:
         config, label_smoothing, class_weights: Of the [`Head`].
         backward (`Callable`): Takes a part of the loss back through the model.
         no_sync (`Callable`): Context in which processes do not wait for each other.
+        leave_out (`Callable`): Is told of the batch and of its variants that are left out, `(B, V)`; may raise.
         is_sharded (`bool`, *optional*, defaults to `False`):
             Whether all processes have to make the same passes: one that scores, and one that trains.
         in_one_pass (`bool`, *optional*, defaults to `False`):
@@ -57,6 +81,7 @@ class GroupStep:
     class_weights: Tensor | None
     backward: Callable[[Tensor], None]
     no_sync: Callable[[], AbstractContextManager]
+    leave_out: Callable[[dict[str, Tensor], Tensor], None]
     is_sharded: bool = False
     in_one_pass: bool = False
     scores: ScoreTable | None = None
@@ -105,7 +130,7 @@ class GroupStep:
     def _main_input(self) -> str:
         return getattr(self.scorer, "main_input_name", "input_ids")
 
-    def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> tuple[Tensor, Any, Tensor, Tensor]:
+    def __call__(self, inputs: dict[str, Tensor], scale: Tensor | float) -> StepResult:
         """
         The loss of a batch.
 
@@ -113,9 +138,9 @@ class GroupStep:
             inputs (`dict`): Groups, with a `variant_mask` of dtype `bool`.
             scale (`torch.Tensor` or `float`): Factor of the loss.
 
-        Returns:
-            The objective summed over the items of the batch, times `scale`, of whose passes but the last the gradient
-            has been taken already; the model's outputs in the last pass; losses and weights of all variants `(B, V)`.
+        Raises:
+            `FloatingPointError`: if a variant is not finite and all processes have to make the same passes, so that
+                none can make another one.
         """
         args, mask = self.args, inputs[VARIANT_MASK]
         most = None if args.variant_chunk_size is None else args.variant_chunk_size * len(mask)
@@ -123,6 +148,11 @@ class GroupStep:
             return self._whole_groups(inputs, self._passes(inputs, mask, most), scale)
 
         judged, soft_labels, places = self._known_or_scored(inputs, most)
+        if (usable := self._usable(inputs, judged, mask)) is not None:
+            mask = usable
+            if not mask.any():
+                zeros = torch.zeros_like(judged.losses.totals)
+                return StepResult(self._nothing(), None, zeros, zeros, mask)
         weights = judged.weights(mask, args)
         factors = judged.factors(select(weights, args.variant_backward, args.variant_backward_count), args)
         used = mask & factors.used()
@@ -132,33 +162,29 @@ class GroupStep:
         keeps_groups = args.mmel_loss == "soft" and (args.soft_label_gradient or soft_labels is None)
         passes = in_quick_passes(inputs, used, most) if most and keeps_groups else self._passes(inputs, used, most)
 
-        def part_of_loss(chosen: Tensor, part: Tensor, head: Head, logits: Tensor, groups: Groups) -> Tensor:
-            reference = None if soft_labels is None or part[:, 0].all() else soft_labels[chosen]
-            judged = Judged.of(head, logits, groups, args, reference)
+        def part_of_loss(chosen: Tensor, part: Tensor, judged: Judged) -> Tensor:
             if places is not None:
                 row, variant = part.nonzero(as_tuple=True)
                 self.scores.values[places[chosen][row], :, variant] = judged.rows()[row, :, variant]
             return judged.total(factors.take(chosen), part) * scale
 
-        loss, outputs = self._in_turn(inputs, passes, part_of_loss)
-        return loss, outputs, judged.losses.mean(), weights
+        loss, outputs = self._in_turn(inputs, passes, part_of_loss, soft_labels)
+        return StepResult(loss, outputs, judged.losses.mean(), weights, mask)
 
-    def _whole_groups(
-        self, inputs: dict[str, Tensor], passes: list[Tensor], scale: Tensor | float
-    ) -> tuple[Tensor, Any, Tensor, Tensor]:
+    def _whole_groups(self, inputs: dict[str, Tensor], passes: list[Tensor], scale: Tensor | float) -> StepResult:
         """The loss in passes that hold groups as a whole, each with its weights."""
-        order, losses, weights = [], [], []
+        given = inputs[VARIANT_MASK]
+        mask = torch.zeros_like(given)
+        losses, weights = torch.zeros((2, *given.shape), device=given.device)
 
-        def part_of_loss(chosen: Tensor, part: Tensor, head: Head, logits: Tensor, groups: Groups) -> Tensor:
-            judged = Judged.of(head, logits, groups, self.args)
-            order.append(chosen)
-            weights.append(judged.weights(part, self.args))
-            losses.append(judged.losses.mean().detach())
-            return judged.total(judged.factors(weights[-1], self.args), part) * scale
+        def part_of_loss(chosen: Tensor, part: Tensor, judged: Judged) -> Tensor:
+            of_part = judged.weights(part, self.args)
+            mask[chosen] = part
+            losses[chosen], weights[chosen] = judged.losses.mean().detach().to(losses.dtype), of_part.to(weights.dtype)
+            return judged.total(judged.factors(of_part, self.args), part) * scale
 
         loss, outputs = self._in_turn(inputs, passes, part_of_loss)
-        back = torch.cat(order).argsort()
-        return loss, outputs, torch.cat(losses)[back], torch.cat(weights)[back]
+        return StepResult(loss, outputs, losses, weights, mask)
 
     def _passes(self, inputs: dict[str, Tensor], used: Tensor, most: int | None) -> list[Tensor]:
         """The passes with a graph that compute the used variants."""
@@ -166,18 +192,63 @@ class GroupStep:
             return in_passes(inputs, used, most)
         return [used] if self.is_sharded or self.in_one_pass else in_quick_passes(inputs, used)
 
-    def _in_turn(self, inputs: dict[str, Tensor], passes: list[Tensor], part_of_loss: Callable) -> tuple[Tensor, Any]:
-        """The sum of the parts, all but the last taken back through the model; outputs of the last."""
+    def _in_turn(
+        self,
+        inputs: dict[str, Tensor],
+        passes: list[Tensor],
+        part_of_loss: Callable[[Tensor, Tensor, Judged], Tensor],
+        soft_labels: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
+        """
+        The sum of the parts, all but the last taken back through the model; outputs of the last. A part is what
+        `part_of_loss` makes of the examples of a pass, their variants in it, and how these are judged, by
+        `soft_labels` where the originals are not among them.
+        """
         done = torch.zeros((), device=inputs[VARIANT_MASK].device)
         for number, part in enumerate(passes, start=1):
             with nullcontext() if number == len(passes) else self.no_sync():
-                chosen, head, groups, logits, outputs = self._forward(self.model, inputs, part)
-                loss = part_of_loss(chosen, part[chosen], head, logits, groups)
+                chosen, judged, outputs = self._judged(self.model, inputs, part, soft_labels)
+                while (usable := self._usable(inputs, judged, part[chosen], chosen)) is not None:
+                    part = part.index_put((chosen,), usable)
+                    if not part.any():
+                        break
+                    # Once more without them: a gradient of 0 through what is not finite is NaN. A wrapper for
+                    # data-parallel training, which waits for other processes, has had its pass.
+                    chosen, judged, outputs = self._judged(self.scorer, inputs, part, soft_labels)
+                loss = part_of_loss(chosen, part[chosen], judged) if part.any() else self._nothing()
                 if number < len(passes):
                     if loss.requires_grad:
                         self.backward(loss)
                     done += loss.detach()
         return loss + done, outputs
+
+    def _judged(
+        self, model: nn.Module, inputs: dict[str, Tensor], part: Tensor, soft_labels: Tensor | None
+    ) -> tuple[Tensor, Judged, Any]:
+        """A pass that is trained on: its examples, how their variants are judged, outputs."""
+        chosen, head, groups, logits, outputs = self._forward(model, inputs, part)
+        has_own = soft_labels is None or part[chosen, 0].all()
+        return chosen, Judged.of(head, logits, groups, self.args, None if has_own else soft_labels[chosen]), outputs
+
+    def _usable(
+        self, inputs: dict[str, Tensor], judged: Judged, mask: Tensor, chosen: Tensor | None = None
+    ) -> Tensor | None:
+        """
+        The variants that are left of the chosen examples `(b, V)`, or of all, when those that are not finite are left
+        out; `None` where all are finite.
+        """
+        unusable = judged.unusable(mask)
+        if not unusable.any():
+            return None
+        self.leave_out(inputs if chosen is None else take(inputs, chosen), unusable)
+        usable = mask & ~unusable
+        if self.is_sharded and (chosen is not None or not usable.any()):
+            raise FloatingPointError(OF_SHARDS)
+        return usable
+
+    def _nothing(self) -> Tensor:
+        """A loss of 0 with the gradient 0 for every parameter, which other processes wait for."""
+        return sum(0.0 * parameter.sum() for parameter in self.scorer.parameters() if parameter.requires_grad)
 
     def _forward(
         self, model: nn.Module, inputs: dict[str, Tensor], part: Tensor

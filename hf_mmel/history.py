@@ -14,7 +14,7 @@ from augment.command_line.marking import COLOURS, PLAIN, marked
 from .distributed import gathered
 from .groups import IGNORE_INDEX, LABELS, VARIANT_MASK
 from .hardest import HardestVariants, HardVariant
-from .reading import reader
+from .reading import reader, tokenizer_of
 
 
 NUM_HARDEST = 10  # of each epoch
@@ -65,8 +65,8 @@ class VariantHistory(TrainerCallback, ExportableState):
         Adds a batch of groups. Its variants are kept where they can be read: where `processing_class` is a tokenizer,
         or has one, whose first input is in the batch.
         """
-        tokenizer = getattr(processing_class, "tokenizer", processing_class)
-        if not isinstance(tokenizer, PreTrainedTokenizerBase) or tokenizer.model_input_names[0] not in inputs:
+        tokenizer = tokenizer_of(processing_class, inputs)
+        if tokenizer is None:
             return
         self._tokenizer = tokenizer
         ids, labels = inputs[tokenizer.model_input_names[0]], inputs.get(LABELS)

@@ -58,6 +58,12 @@ class Judged(NamedTuple):
         columns = [*self.losses] if self.divergences is None else [*self.losses, self.divergences]
         return torch.stack(columns, dim=1).detach().float()
 
+    def unusable(self, variant_mask: Tensor) -> Tensor:
+        """Which of the present variants have a loss or divergence that is not finite, or such an original."""
+        values = self.losses.totals if self.divergences is None else self.losses.totals + self.divergences
+        unusable = variant_mask & ~values.isfinite()
+        return unusable | (variant_mask & unusable[:, :1])
+
     def weights(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
         """The weights of the variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, even ones for "uniform"."""
         mask = variant_mask

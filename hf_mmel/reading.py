@@ -1,11 +1,19 @@
 """Ids as people read them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from augment.words import special_ids
+
+
+def tokenizer_of(processing_class: Any, batch: Mapping[str, Any]) -> PreTrainedTokenizerBase | None:
+    """What reads a batch: the tokenizer, or that of a processor, if its first input is in the batch."""
+    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    is_one = isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.model_input_names[0] in batch
+    return tokenizer if is_one else None
 
 
 def reader(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence], str]:

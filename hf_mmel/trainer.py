@@ -8,6 +8,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from .group_step import GroupStep
 from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from .nonfinite import OF_SHARDS
 from .validation import check_objective
 from .variant_trainer import VariantTrainer
 
@@ -31,7 +32,8 @@ class MMELTrainer(VariantTrainer):
     `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a group),
     `mmel/effective_num_variants` (exponential of the entropy of a group's weights), and `mmel/variants_per_second`
     (augmented variants per second of training, without evaluation and saving). [`VariantHistory`] keeps how the
-    weights were spread, and the hardest variants.
+    weights were spread, and the hardest variants. Variants whose loss is infinite or NaN are left out, and counted in
+    `mmel/left_out`, or end the training (`nonfinite_variants`).
 
     Args:
         args ([`MMELTrainingArguments`], *optional*):
@@ -148,14 +150,17 @@ class MMELTrainer(VariantTrainer):
         is_plain = num_here and not mask[:, 1:].any() and not self._takes_groups
         if is_plain and self.args.n_gpu <= 1 and not others_score:
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
-            self._figures.add(mean_loss.detach().expand(mask.shape), mask)
-            loss = mean_loss * share
-        else:  # without a label the total is 0, and 0 / 0 would not do
-            batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
-            scale = share / (num_here or 1)
-            loss, outputs = self._group_loss(
-                model, {**inputs, VARIANT_MASK: mask}, scale, batches, return_outputs=return_outputs
-            )
+            if mean_loss.isfinite():
+                self._figures.add(mean_loss.detach().expand(mask.shape), mask)
+                return (mean_loss * share, outputs) if return_outputs else mean_loss * share
+            if self._is_sharded:
+                raise FloatingPointError(OF_SHARDS)
+            model = self.model  # a wrapper for data-parallel training, which waits for others, has had its pass
+        batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
+        scale = share / (num_here or 1)  # without a label the total is 0, and 0 / 0 would not do
+        loss, outputs = self._group_loss(
+            model, {**inputs, VARIANT_MASK: mask}, scale, batches, return_outputs=return_outputs
+        )
         return (loss, outputs) if return_outputs else loss
 
     def _group_loss(
@@ -187,17 +192,28 @@ class MMELTrainer(VariantTrainer):
             class_weights=self._class_weights,
             backward=backward,
             no_sync=lambda: self.accelerator.no_sync(model),
+            leave_out=lambda batch, left_out: self._nonfinite.tell(
+                batch,
+                left_out,
+                self.model,
+                self._reader,
+                step=self.state.global_step + 1,
+                raises=self.args.nonfinite_variants == "raise",
+            ),
             is_sharded=self._is_sharded,
             in_one_pass=return_outputs or not self._takes_passes,
             scores=scores,
             adversary=self.adversary if self._makes_adversaries else None,
         )
         groups = step.with_adversaries(inputs)
-        loss, outputs, losses, weights = step(groups, scale)
-        self._figures.add(losses, groups[VARIANT_MASK], weights, self.args.weighs_original)
+        loss, outputs, losses, weights, mask = step(groups, scale)
+        left_out = groups[VARIANT_MASK] & ~mask
+        self._figures.add(losses, mask, weights, self.args.weighs_original, left_out)
         if self._history is not None:  # of what can be read
-            given = slice(inputs[VARIANT_MASK].shape[1])
-            self._history.add(inputs, losses[:, given], weights[:, given], self.state.global_step + 1, self._reader)
+            num_given = inputs[VARIANT_MASK].shape[1]
+            given = {**inputs, VARIANT_MASK: mask[:, :num_given]}
+            losses, weights = losses[:, :num_given], weights[:, :num_given]
+            self._history.add(given, losses, weights, self.state.global_step + 1, self._reader)
         return loss, outputs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
 VARIANT_BACKWARD = ("full", "top", "sample")
+NONFINITE_VARIANTS = ("skip", "raise")
 
 
 @dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
@@ -57,6 +58,10 @@ class MMELTrainingArguments(TrainingArguments):
             Whether variants are scored with dropout, from the random state with which training goes on.
         scoring_bf16 (`bool`, *optional*):
             Whether variants are scored in bfloat16. By default where the device computes in it.
+        nonfinite_variants (`str`, *optional*, defaults to `"skip"`):
+            What becomes of a variant whose loss or divergence is infinite or NaN, which would make the whole update
+            NaN. `"skip"` leaves it out with a warning that shows its text, and with an original all of its variants;
+            `"raise"` ends the training. Either does where the model itself has weights that are not finite.
         class_weights (`str` or `list[float]`, *optional*):
             Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
             `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the
@@ -131,6 +136,14 @@ class MMELTrainingArguments(TrainingArguments):
     scoring_bf16: bool | None = field(
         default=None, metadata={"help": "Score variants in bfloat16. Default: where the device computes in it."}
     )
+    nonfinite_variants: str = field(
+        default="skip",
+        metadata={
+            "help": "Whether a variant whose loss is infinite or NaN is left out with a warning ('skip') or ends the "
+            "training ('raise').",
+            "choices": list(NONFINITE_VARIANTS),
+        },
+    )
     class_weights: list[float] | str | None = field(
         default=None,
         metadata={
@@ -194,6 +207,9 @@ class MMELTrainingArguments(TrainingArguments):
         if self.variant_backward not in VARIANT_BACKWARD:
             expected = ", ".join(map(repr, VARIANT_BACKWARD))
             raise ValueError(f"variant_backward is {self.variant_backward!r}; expected one of {expected}.")
+        if self.nonfinite_variants not in NONFINITE_VARIANTS:
+            expected = ", ".join(map(repr, NONFINITE_VARIANTS))
+            raise ValueError(f"nonfinite_variants is {self.nonfinite_variants!r}; expected one of {expected}.")
         if self.variant_backward == "top" and self.mmel_loss == "uniform":
             raise ValueError(
                 "variant_backward is 'top', but mmel_loss='uniform' has no largest weights; expected 'full' or "

@@ -19,6 +19,7 @@ from .figures import GroupFigures
 from .group_collator import GroupCollator
 from .history import VariantHistory
 from .model_card import write_model_card
+from .nonfinite import NonfiniteVariants
 from .progress import replace_progress_bar
 from .scores import ScoreTable
 from .search import GreedySearchCallback
@@ -88,6 +89,7 @@ class VariantTrainer(Trainer):
         self._variant_collator = variant_collator
         self._scores = ScoreTable(self.args.device)
         self._figures = GroupFigures()
+        self._nonfinite = NonfiniteVariants()
         if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
             self.add_callback(self._figures)
             if self._history is None:

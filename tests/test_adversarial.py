@@ -23,7 +23,7 @@ def lengths(delta, norm):
 
 
 def step_of(model, adversary, args):
-    return GroupStep(model, model, args, model.config, 0.0, None, lambda loss: None, None, adversary=adversary)
+    return GroupStep(model, model, args, model.config, 0.0, None, lambda loss: None, None, None, adversary=adversary)
 
 
 @pytest.fixture

@@ -99,6 +99,14 @@ CASES = {
         HALVES,
         {},
     ),
+    # In the original of the first text and in variants of the third, both of the first process.
+    "not finite in one process": ({"poison": "awful"}, HALVES, {}),
+    "not finite in one process, soft": ({"poison": "awful", "mmel_loss": "soft"}, QUARTERS, {}),
+    "not finite in one process, in passes": (
+        {"poison": "awful", "variant_chunk_size": 1, "scoring_bf16": False},
+        HALVES,
+        {},
+    ),
     "split_batches": ({}, accelerator(split_batches=True), {}),
     "split and dispatched": ({}, accelerator(split_batches=True, dispatch_batches=True), {}),
     "stream, split": ({"stream": True}, accelerator(split_batches=True), {}),

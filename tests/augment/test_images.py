@@ -75,7 +75,9 @@ def test_a_variant_depends_on_its_image_and_seed_alone():
 
 def test_transforms_of_torchvision_are_a_function_of_the_seed_too():
     v2 = pytest.importorskip("torchvision.transforms.v2", reason="torchvision is not installed")
-    transform = v2.Compose([v2.RandomResizedCrop((6, 5), scale=(0.5, 1.0)), v2.ColorJitter(0.5), v2.RandomErasing(0.5)])
+    transform = v2.Compose(
+        [v2.RandomResizedCrop((6, 5), scale=(0.5, 1.0)), v2.ColorJitter(0.5), v2.RandomErasing(0.5)]
+    )
     augmenter = ImageVariants(crop_padding=0, transform=transform)
     images = IMAGES / IMAGES.max()
     whole, is_new = augmenter.variant_images(images, 3, SEEDS)

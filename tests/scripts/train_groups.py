@@ -67,9 +67,13 @@ def train(
     dropout: float = 0.0,
     resume_from_checkpoint: str | None = None,
     adversary: dict | None = None,
+    poison: str | None = None,
     **arguments,
 ) -> MMELTrainer:
-    """The trainer after its training on the first examples, or on those with the numbers `rows`, in their order."""
+    """
+    The trainer after its training on the first examples, or on those with the numbers `rows`, in their order. The word
+    `poison` is read as NaN.
+    """
     tokenizer = make_tokenizer("wordpiece")
     rows = range(num_examples) if rows is None else rows
     texts = SENTENCES * 2
@@ -84,6 +88,11 @@ def train(
         augmenter=make_augmenter(augmenter, tokenizer, output_dir),
         adversary=None if adversary is None else AdversarialVariants(**adversary),
     )
+    if poison is not None:
+        spoilt = tokenizer.convert_tokens_to_ids(poison)
+        trainer.model.get_input_embeddings().register_forward_hook(
+            lambda module, args, embedded: embedded.masked_fill((args[0] == spoilt)[..., None], torch.nan)
+        )
     trainer.train(resume_from_checkpoint=resume_from_checkpoint)
     return trainer
 
