@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test slow style quality wordnet clean
+.PHONY: demo test slow style quality wordnet test-oldest test-latest clean
 
 demo: wordnet
 	$(BIN)/python examples/demo.py
@@ -28,20 +28,34 @@ wordnet: $(INSTALLED)
 
 # Debian keeps ensurepip, which gives a new environment its pip, in the package python3-venv. Where that is missing, pip
 # comes from Debian's wheel of it, which can be unpacked without root.
-$(INSTALLED): requirements.txt
+define new_environment
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.version_info >= (3, 10) or sys.exit(f"$(PYTHON) is Python {v}; expected 3.10 or later. Name another one: make PYTHON=python3.11")'
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
-		$(PYTHON) -m venv .venv; \
+		$(PYTHON) -m venv $(1); \
 	else \
 		echo "$(PYTHON) has no ensurepip; taking pip from the package python3-pip-whl"; \
-		$(PYTHON) -m venv --without-pip .venv && \
-		(cd .venv && (apt-get download python3-pip-whl || (apt-get update && apt-get download python3-pip-whl)) && \
+		$(PYTHON) -m venv --without-pip $(1) && \
+		(cd $(1) && (apt-get download python3-pip-whl || (apt-get update && apt-get download python3-pip-whl)) && \
 		dpkg-deb -x python3-pip-whl_*.deb debian && \
 		PYTHONPATH=$$(echo debian/usr/share/python-wheels/pip-*.whl) bin/python -m pip install pip) || \
 		{ echo "No pip could be had. Install it with: sudo apt-get install python3-venv"; exit 1; }; \
 	fi
+endef
+
+$(INSTALLED): requirements.txt
+	$(call new_environment,.venv)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+.PRECIOUS: .venv-%/installed
+# The quick tests with the oldest and the newest set of packages, each in an environment of its own of some gigabytes.
+.venv-%/installed: tests/constraints/%.txt
+	$(call new_environment,.venv-$*)
+	.venv-$*/bin/python -m pip install --disable-pip-version-check -r $<
+	@touch $@
+
+test-oldest test-latest: test-%: .venv-%/installed
+	.venv-$*/bin/python -m pytest -m "not slow"
+
 clean:
-	rm -rf .venv outputs
+	rm -rf .venv .venv-* outputs

@@ -3,6 +3,7 @@
 Text needs a fast tokenizer and nothing else of transformers, and no torch.
 """
 
+from . import versions  # noqa: F401 - refuses what is out of range before anything fails for it
 from .base import Augmenter
 from .compose import Compose, FirstOf, OneOf, Sometimes
 from .eda import RandomDelete, RandomInsert, RandomSwap
