@@ -39,7 +39,7 @@ from hf_mmel.command.earlier import Earlier, begin, find_earlier, load_state
 from hf_mmel.command.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.command.labels import Labels, find_labels
-from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, write_predictions
+from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, save_metrics, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.run_args import RunArguments
@@ -279,7 +279,8 @@ def train(trainer: MMELTrainer, earlier: Earlier) -> dict[str, float]:
     trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
     trainer.save_state()
     trainer.log_metrics("train", metrics)
-    trainer.save_metrics("train", metrics)  # last, for it is by this that a training is known to be finished
+    if trainer.is_world_process_zero():  # last, for it is by this that a training is known to be finished
+        save_metrics(Path(trainer.args.output_dir), "train", metrics)
     return metrics
 
 
@@ -291,7 +292,8 @@ def evaluate_splits(trainer: MMELTrainer, evaluation: list[datasets.Dataset]) ->
         scores["eval_samples"] = len(dataset)
         metrics |= {name + suffix: value for name, value in scores.items() if not (suffix and name == "epoch")}
     trainer.log_metrics("eval", metrics)
-    trainer.save_metrics("eval", metrics)
+    if trainer.is_world_process_zero():
+        save_metrics(Path(trainer.args.output_dir), "eval", metrics)
     return metrics
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from augment import Augmenter
+from augment.whole_file import write_json
 
 from ..training_args import MMELTrainingArguments
 from .args import AugmenterArguments, ModelArguments
@@ -50,4 +50,4 @@ def save_augmenter(augmenter: Augmenter, output_dir: str) -> None:
     """Writes `augmenter.json`, from which the run can be repeated."""
     path = Path(output_dir) / "augmenter.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(augmenter.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(path, augmenter.to_dict())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from augment.whole_file import write_json
 
@@ -55,7 +56,24 @@ def left_in(folder: Path) -> Earlier:
     metrics = gathered(_read(folder / TRAIN_RESULTS))[0]
     if metrics is not None:
         return Earlier(str(folder), metrics)
-    return Earlier(get_last_checkpoint(str(folder)) if folder.is_dir() else None)
+    return Earlier(last_checkpoint(folder))
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """
+    The last checkpoint that is whole. `Trainer` writes the state of a checkpoint last, so that one over which a run
+    was ended has none, or a part of one.
+    """
+    found = {
+        int(name[1]): path
+        for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        if (name := re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", path.name)) and path.is_dir()
+    }
+    for _, path in sorted(found.items(), reverse=True):
+        if _read(path / TRAINER_STATE_NAME) is not None:
+            return str(path)
+        logger.warning("%s is not whole, as where a run is ended over it, and is not gone on from.", path)
+    return None
 
 
 def find_earlier(
@@ -63,7 +81,7 @@ def find_earlier(
 ) -> Earlier:
     """
     Where a run goes on: behind a training that has been finished with the same arguments, or from the last checkpoint.
-    A finished model is not overwritten unasked.
+    A finished model is not overwritten unasked; one over which the same run was ended is made again.
 
     Args:
         args ([`~transformers.TrainingArguments`]): Those of the run.
@@ -86,20 +104,22 @@ def find_earlier(
     if checkpoint is not None:
         return Earlier(checkpoint)
     earlier = left_in(folder)
-    differences = ""
+    options, differences = gathered(_read(folder / OPTIONS_FILE))[0], ""
+    if options is not None:
+        differences = differences_of(_of_training(read(options)), _of_training(arguments))
+    is_same = options is not None and not differences
     if earlier.metrics is not None:
-        options = gathered(_read(folder / OPTIONS_FILE))[0]
-        if options is not None:
-            differences = differences_of(_of_training(read(options)), _of_training(arguments))
-        if options is not None and not differences:
+        if is_same:
             logger.warning("The training in %s is finished; going on with what comes after it.", folder)
             return earlier
         asks_for_more = gathered(args.process_index == 0 and _asks_for_more(args, folder))[0]
-        earlier = Earlier(get_last_checkpoint(str(folder)) if asks_for_more and folder.is_dir() else None)
+        earlier = Earlier(last_checkpoint(folder) if asks_for_more else None)
     if earlier.folder is not None:
         logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", earlier.folder)
         return earlier
-    if (folder / "config.json").exists():
+    if (folder / "config.json").exists() and is_same:
+        logger.warning("The training in %s was ended before its model was whole; training again.", folder)
+    elif (folder / "config.json").exists():
         other = f", trained with other arguments ({differences})" if differences else ""
         raise UsageError(
             f"{folder} holds a trained model already{other}; choose another --output_dir, or pass "
@@ -166,5 +186,5 @@ def _read(file: Path) -> dict | list | None:
     """What a JSON file holds; `None` where there is none, or the run that wrote it was ended over it."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return None

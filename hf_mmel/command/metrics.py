@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from sklearn.metrics import (
     recall_score,
 )
 from transformers import EvalPrediction, Trainer
+
+from augment.whole_file import whole_file, write_json
 
 from .args import DataArguments
 from .labels import Labels
@@ -164,4 +167,18 @@ def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
 
     lines = [f"{i}\t{shown(output)}" for i, output in enumerate(outputs)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(["index\tprediction", *lines]) + "\n", encoding="utf-8")
+    with whole_file(file) as lines_of_file:
+        lines_of_file.write(("\n".join(["index\tprediction", *lines]) + "\n").encode())
+
+
+def save_metrics(folder: Path, split: str, metrics: Mapping[str, float]) -> None:
+    """
+    Writes `SPLIT_results.json`, and `all_results.json` with what all splits have, as `Trainer.save_metrics` does, but
+    whole or not at all: a run that is ended over a file is run again, and reads it.
+    """
+    write_json(folder / f"{split}_results.json", dict(metrics))
+    both: dict[str, float] = {}
+    for name in ("all", split):
+        with suppress(FileNotFoundError, ValueError):
+            both |= json.loads((folder / f"{name}_results.json").read_text(encoding="utf-8"))
+    write_json(folder / "all_results.json", both)

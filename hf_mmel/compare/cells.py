@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,6 +61,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
                 start_new_session=True,  # so that it can be ended with all that it has started
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
 
     @property
@@ -142,6 +145,15 @@ def places_for(jobs: int | None, num_gpus: int, launched: bool) -> list[dict[str
     if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
         return [{}] * jobs
     return [{"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}] * jobs
+
+
+def _end_with_parent() -> None:
+    """
+    Has the kernel end this process when the one that started it has been killed. Else it would go on by itself, and
+    the same cell would be trained twice at once when the comparison is run again.
+    """
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def _why(code: int, log: Path) -> str:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from augment.command_line.marking import differences
+from augment.whole_file import whole_file
 
 from ..private import without_folders, without_tokens
 from .collect import EPOCH, Predictions, ScoredVariants
@@ -104,7 +105,8 @@ def write_page(
         label_scores=_label_scores(predictions),
     )
     path = folder / PAGE
-    path.write_text(without_tokens(page), encoding="utf-8")
+    with whole_file(path) as file:
+        file.write(without_tokens(page).encode())
     return path
 
 
