@@ -29,7 +29,7 @@ from benchmarks.suite.data import PERTURBATIONS
 from benchmarks.suite.picture import draw
 from benchmarks.suite.plan import ALL, AUGMENTERS, METHODS, PRESETS, Run, kinds_of, runs_of
 from benchmarks.suite.schedule import Estimate
-from benchmarks.suite.session import Job, conditions_of, epochs_of, is_alike, jobs_of, run_all
+from benchmarks.suite.session import Job, conditions_of, epochs_of, has_settings, is_alike, jobs_of, run_all
 from benchmarks.suite.settings import FILE, grid_of, read_axes, read_settings
 from benchmarks.suite.store import Store
 from benchmarks.suite.tables import tables
@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     store = Store(args.results or args.work_dir / "results.jsonl")
     if args.table:
         lines = [line for line in store.lines if line["conditions"]["stage"] == "report" and "error" not in line]
-        lines = [line for line in lines if is_asked_for(Run(**line["run"]), args)]
+        layers = read_settings(args.settings)
+        lines = [line for line in lines if is_asked_for(Run(**line["run"]), args) and has_settings(line, layers)]
         args.work_dir.mkdir(parents=True, exist_ok=True)
         draw(args.work_dir / "glue_suite.png", lines)
         print("\n".join(tables(lines)))
@@ -104,7 +105,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--table",
         action="store_true",
-        help="Print the tables of the tasks and sizes that there are, and draw WORK_DIR/glue_suite.png.",
+        help="Print the tables of the tasks and sizes that there are with these settings, and draw "
+        "WORK_DIR/glue_suite.png.",
     )
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/glue_suite"))
     parser.add_argument("--results", type=Path, help="File of the runs. Defaults to WORK_DIR/results.jsonl.")

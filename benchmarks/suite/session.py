@@ -76,6 +76,13 @@ def is_alike(line: Mapping[str, Any], common: Mapping[str, Any]) -> bool:
     return "error" not in line and all(line["conditions"].get(name) == value for name, value in common.items())
 
 
+def has_settings(line: Mapping[str, Any], layers: Mapping[str, Any]) -> bool:
+    """Whether a line was made with the settings that its run has now."""
+    run = Run(**line["run"])
+    now = conditions_of((run, settings_of(run, layers)), {}, layers)
+    return all(line["conditions"].get(name) == value for name, value in now.items())
+
+
 def epochs_of(run: Run, settings: Settings, layers: Mapping[str, Any]) -> float:
     """The epochs to expect the time of: those of hard, where a run is to take as long."""
     of = settings_of(run._replace(method="hard"), layers) if run.method == "none_time" else settings

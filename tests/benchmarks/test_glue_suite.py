@@ -279,6 +279,24 @@ def test_lambda_p_goes_from_its_start_to_its_end(suite, monkeypatch):
     assert list(dict.fromkeys(seen)) == pytest.approx([8, 4, 2, 1])
 
 
+def test_the_tables_are_of_the_settings_of_now(suite, tmp_path, capsys):
+    options = ["--tasks", "rte", "--sizes", 4, "--methods", "none", "hard", "--perturbations", "typo"]
+    suite(*options)
+    file = tmp_path / "settings.json"
+    settings = json.loads(file.read_text())
+    for learning_rate, methods in (
+        (1e-3, ["none"]),
+        (settings["common"]["learning_rate"], ["none", "hard · wordnet"]),
+    ):
+        settings["common"]["learning_rate"] = learning_rate
+        file.write_text(json.dumps(settings))
+        suite(*options[:5], "none", *options[7:])
+        capsys.readouterr()
+        suite("--table")
+        table = capsys.readouterr().out.partition("**score, rte 4**")[2].partition("\n\n**")[0]
+        assert re.findall(r"^\| ((?:none|hard).*?) \|", table, flags=re.MULTILINE) == methods
+
+
 def test_the_tables_are_of_what_is_asked_for(suite, capsys):
     suite("--tasks", "rte", "--sizes", 2, 4, "--methods", "none", "--perturbations", "typo")
     for sizes, expected in ((["4"], ["4"]), ([], ["2", "4"])):
