@@ -39,10 +39,11 @@ from hf_mmel.command.earlier import Earlier, begin, find_earlier, load_state
 from hf_mmel.command.glue_submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from hf_mmel.command.hub import HubError, check_tokens, open_repository, push
 from hf_mmel.command.labels import Labels, find_labels
-from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, save_metrics, write_predictions
+from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.run_args import RunArguments
+from hf_mmel.command.saving import file_errors, finished_model_kept, save_metrics
 from hf_mmel.command.seeds import SeedResults
 from hf_mmel.command.splits import load_splits
 from hf_mmel.command.usage import UsageError, usage_errors
@@ -68,6 +69,7 @@ class Prepared(NamedTuple):
     augmenter: Augmenter | None
 
 
+@file_errors()
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """
     Trains, evaluates and predicts as the arguments say.
@@ -79,7 +81,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         `dict[str, float]`: the metrics, named as in `all_results.json`.
 
     Raises:
-        `UsageError`: if an argument, the data or the model is not usable.
+        `UsageError`: if an argument, the data, the model, or a folder is not usable.
     """
     options = read_options(sys.argv[1:] if argv is None else argv)
     args = parse_arguments(options)
@@ -274,13 +276,14 @@ def train(trainer: MMELTrainer, earlier: Earlier) -> dict[str, float]:
     if earlier.metrics is not None:
         trainer.state = load_state(Path(earlier.folder))
         return earlier.metrics
-    metrics = trainer.train(resume_from_checkpoint=earlier.folder).metrics
-    metrics["train_samples"] = len(trainer.train_dataset)
-    trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
-    trainer.save_state()
-    trainer.log_metrics("train", metrics)
-    if trainer.is_world_process_zero():  # last, for it is by this that a training is known to be finished
-        save_metrics(Path(trainer.args.output_dir), "train", metrics)
+    with finished_model_kept(trainer):
+        metrics = trainer.train(resume_from_checkpoint=earlier.folder).metrics
+        metrics["train_samples"] = len(trainer.train_dataset)
+        trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
+        trainer.save_state()
+        trainer.log_metrics("train", metrics)
+        if trainer.is_world_process_zero():  # last, for it is by this that a training is known to be finished
+            save_metrics(Path(trainer.args.output_dir), "train", metrics)
     return metrics
 
 

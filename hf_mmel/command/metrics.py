@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from sklearn.metrics import (
 )
 from transformers import EvalPrediction, Trainer
 
-from augment.whole_file import whole_file, write_json
+from augment.whole_file import whole_file
 
 from .args import DataArguments
 from .labels import Labels
@@ -169,16 +168,3 @@ def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(file) as lines_of_file:
         lines_of_file.write(("\n".join(["index\tprediction", *lines]) + "\n").encode())
-
-
-def save_metrics(folder: Path, split: str, metrics: Mapping[str, float]) -> None:
-    """
-    Writes `SPLIT_results.json`, and `all_results.json` with what all splits have, as `Trainer.save_metrics` does, but
-    whole or not at all: a run that is ended over a file is run again, and reads it.
-    """
-    write_json(folder / f"{split}_results.json", dict(metrics))
-    both: dict[str, float] = {}
-    for name in ("all", split):
-        with suppress(FileNotFoundError, ValueError):
-            both |= json.loads((folder / f"{name}_results.json").read_text(encoding="utf-8"))
-    write_json(folder / "all_results.json", both)
