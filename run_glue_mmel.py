@@ -247,7 +247,7 @@ def parse_arguments(options: list[str]) -> Arguments:
     add_negations(parser, groups)
     if parser.parse_known_args(options)[0].dry_run and not torch.cuda.is_available():
         options = [*options, "--use_cpu", "--tf32", "false"]  # what the training needs of a device need not be here
-    with usage_errors(ValueError):
+    with usage_errors(Exception):  # TrainingArguments fail in many ways on values that they do not expect
         *parsed, rest = parser.parse_args_into_dataclasses(
             options, return_remaining_strings=True, look_for_args_file=False
         )
@@ -325,3 +325,6 @@ if __name__ == "__main__":
         main()
     except UsageError as error:
         sys.exit(f"{Path(__file__).name}: error: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{Path(__file__).name}: interrupted; the same command goes on from the last checkpoint\n")
+        sys.exit(130)

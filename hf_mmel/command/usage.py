@@ -18,7 +18,7 @@ def usage_errors(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise UsageError(_one_line(str(error))) from error
+        raise UsageError(_one_line(str(error)) or type(error).__name__) from error
 
 
 def reason_of(error: BaseException) -> str:
