@@ -25,12 +25,13 @@ pytestmark = pytest.mark.slow
 def kill(tmp_path):
     """`kill(module, options, **more)` runs a command that is killed; how often it was."""
 
-    def run(module, options, kills=10, longest=3.0, **more):
+    def run(module, options, kills=10, longest=3.0, environment=None, **more):
         command = [sys.executable, str(SCRIPT), module, json.dumps([str(option) for option in options])]
         command += ["--kills", str(kills), "--longest", str(longest)]
         for name, value in more.items():
             command += [f"--{name}", str(value)]
-        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path, timeout=600)
+        environment = {**ENVIRONMENT, **(environment or {})}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
         assert done.returncode == 0, done.stderr[-5000:]
         result = json.loads(done.stdout.splitlines()[-1])
         assert result["code"] == 0, done.stderr[-5000:]
@@ -102,6 +103,19 @@ def test_a_table_of_candidates(kill, training, tmp_path):
     assert killed >= 3 and len(table) == len(undisturbed) > 0
     for name in ("_keys", "_first", "_entries"):
         assert np.array_equal(getattr(table, name), getattr(undisturbed, name))
+
+
+def test_a_push(kill, training, tmp_path, hub):
+    options = [*training, "--augmenter", "delete", "--output_dir"]
+    kill("run_glue_mmel", [*options, tmp_path / "undisturbed"], kills=0)
+    pushing = [*options, tmp_path / "pushed", "--push_to_hub", "--hub_token", "hf_token_of_me"]
+    environment = {**hub.environment, "HF_HUB_OFFLINE": "0"}
+    killed = kill("run_glue_mmel", pushing, environment=environment, inside=tmp_path / "pushed", longest=2.0)
+    files = hub.repositories["me/pushed"].files()
+    assert killed >= 3
+    assert files["model.safetensors"] == (tmp_path / "pushed" / "model.safetensors").read_bytes()
+    assert weights(tmp_path / "pushed") == weights(tmp_path / "undisturbed")
+    assert b"eval_loss" in files["all_results.json"] and b"MMEL" in files["README.md"]
 
 
 def test_a_comparison(kill, training, tmp_path):
