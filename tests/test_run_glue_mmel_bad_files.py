@@ -176,6 +176,19 @@ def test_a_byte_order_mark_and_windows_lines_are_read(accepted):
     assert set(accepted("bom.csv", "\ufefftext,label\r\na,x\r\nb,y\r\n").label2id) == {"x", "y"}
 
 
+@pytest.mark.parametrize("text", ["good " * 200_000, "x" * 1_000_000], ids=["words", "one word"])
+@pytest.mark.parametrize("name", ["long.csv", "long.jsonl"])
+def test_a_text_of_a_million_characters_is_cut(accepted, name, text):
+    rows = [{"text": "a film", "label": "b"}, {"text": text, "label": "a"}]
+    content = lines(*rows) if name.endswith("jsonl") else f"text,label\na film,b\n{text},a\n"
+    assert accepted(name, content).label2id == {"a": 0, "b": 1}
+
+
+def test_a_nul_character_is_text_like_any_other_where_it_is_escaped(accepted):
+    rows = [{"text": "a \x00 film", "label": "b"}, {"text": "\x00", "label": "a"}]
+    assert accepted("nul.jsonl", lines(*rows)).label2id == {"a": 0, "b": 1}
+
+
 def test_two_columns_of_one_name_are_warned_of(accepted, caplog):
     accepted("twice.csv", "text,label,label\na,0,x\nb,1,y\n")
     assert "has 2 columns of the name 'label'; taking the first" in caplog.text
