@@ -326,5 +326,7 @@ if __name__ == "__main__":
     except UsageError as error:
         sys.exit(f"{Path(__file__).name}: error: {error}")
     except KeyboardInterrupt:
-        sys.stderr.write(f"{Path(__file__).name}: interrupted; the same command goes on from the last checkpoint\n")
+        sys.stderr.write(
+            f"{Path(__file__).name}: interrupted; the same command goes on from the last checkpoint, if there is one\n"
+        )
         sys.exit(130)

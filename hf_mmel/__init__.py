@@ -3,8 +3,7 @@
 Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Loss", ICLR 2021, arXiv 2103.08933.
 """
 
-import augment.versions  # noqa: F401 - refuses what is out of range before anything fails for it
-
+from . import versions  # noqa: F401 - refuses what is out of range before anything fails for it
 from .adversarial import AdversarialVariants
 from .data_collator import VariantCollator
 from .group_collator import GroupCollator

@@ -1,6 +1,6 @@
 """From a batch of groups to the loss that is trained on, in one pass over the variants or in several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 from augment.fill_mask import fast_dtype
 
 from .adversarial import AdversarialVariants, perturbed, with_copies
-from .groups import GROUP_KEY, PERTURBATION, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
+from .groups import GROUP_KEY, LABELS, PERTURBATION, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
 from .heads import Head, Losses
 from .modes import evaluating
 from .nonfinite import OF_SHARDS
@@ -71,6 +71,8 @@ class GroupStep:
             whole gradient.
         scores ([`ScoreTable`], *optional*): What is known of groups by their keys. Without it all are scored.
         adversary ([`AdversarialVariants`], *optional*): What the model makes against itself.
+        buffers (`Sequence[torch.Tensor]`, *optional*): What a pass changes in the model, such as the running means of
+            batch normalisation. A pass that is made again leaves nothing in them.
     """
 
     model: nn.Module
@@ -86,6 +88,7 @@ class GroupStep:
     in_one_pass: bool = False
     scores: ScoreTable | None = None
     adversary: AdversarialVariants | None = None
+    buffers: Sequence[Tensor] = ()
 
     def with_adversaries(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """
@@ -152,7 +155,7 @@ class GroupStep:
             mask = usable
             if not mask.any():
                 zeros = torch.zeros_like(judged.losses.totals)
-                return StepResult(self._nothing(), None, zeros, zeros, mask)
+                return StepResult(self._nothing(self.model, inputs), None, zeros, zeros, mask)
         weights = judged.weights(mask, args)
         factors = judged.factors(select(weights, args.variant_backward, args.variant_backward_count), args)
         used = mask & factors.used()
@@ -168,8 +171,15 @@ class GroupStep:
                 self.scores.values[places[chosen][row], :, variant] = judged.rows()[row, :, variant]
             return judged.total(factors.take(chosen), part) * scale
 
-        loss, outputs = self._in_turn(inputs, passes, part_of_loss, soft_labels)
-        return StepResult(loss, outputs, judged.losses.mean(), weights, mask)
+        loss, outputs, left_out = self._in_turn(inputs, passes, part_of_loss, soft_labels)
+        return StepResult(loss, outputs, judged.losses.mean(), weights, mask & ~left_out)
+
+    def in_one_more_pass(self, inputs: dict[str, Tensor], scale: Tensor | float) -> StepResult:
+        """
+        The loss of a batch whose pass through the wrapper for data-parallel training has been in vain. `model` has to
+        be what is inside the wrapper. This one waits for the other processes as that one would have done, once.
+        """
+        return self._whole_groups(inputs, [inputs[VARIANT_MASK]], scale)
 
     def _whole_groups(self, inputs: dict[str, Tensor], passes: list[Tensor], scale: Tensor | float) -> StepResult:
         """The loss in passes that hold groups as a whole, each with its weights."""
@@ -183,7 +193,7 @@ class GroupStep:
             losses[chosen], weights[chosen] = judged.losses.mean().detach().to(losses.dtype), of_part.to(weights.dtype)
             return judged.total(judged.factors(of_part, self.args), part) * scale
 
-        loss, outputs = self._in_turn(inputs, passes, part_of_loss)
+        loss, outputs, _ = self._in_turn(inputs, passes, part_of_loss)
         return StepResult(loss, outputs, losses, weights, mask)
 
     def _passes(self, inputs: dict[str, Tensor], used: Tensor, most: int | None) -> list[Tensor]:
@@ -198,29 +208,33 @@ class GroupStep:
         passes: list[Tensor],
         part_of_loss: Callable[[Tensor, Tensor, Judged], Tensor],
         soft_labels: Tensor | None = None,
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Tensor, Any, Tensor]:
         """
-        The sum of the parts, all but the last taken back through the model; outputs of the last. A part is what
-        `part_of_loss` makes of the examples of a pass, their variants in it, and how these are judged, by
-        `soft_labels` where the originals are not among them.
+        The sum of the parts, all but the last taken back through the model; outputs of the last; which variants have
+        been left out, `(B, V)`. A part is what `part_of_loss` makes of the examples of a pass, their variants in it,
+        and how these are judged, by `soft_labels` where the originals are not among them.
         """
         done = torch.zeros((), device=inputs[VARIANT_MASK].device)
-        for number, part in enumerate(passes, start=1):
+        left_out = torch.zeros_like(inputs[VARIANT_MASK])
+        for number, given in enumerate(passes, start=1):
             with nullcontext() if number == len(passes) else self.no_sync():
+                before, part = [buffer.clone() for buffer in self.buffers], given
                 chosen, judged, outputs = self._judged(self.model, inputs, part, soft_labels)
-                while (usable := self._usable(inputs, judged, part[chosen], chosen)) is not None:
+                while (usable := self._usable(inputs, judged, part[chosen], chosen, before)) is not None:
                     part = part.index_put((chosen,), usable)
                     if not part.any():
                         break
                     # Once more without them: a gradient of 0 through what is not finite is NaN. A wrapper for
                     # data-parallel training, which waits for other processes, has had its pass.
+                    judged = outputs = None  # whose graph is not to be held beside the next
                     chosen, judged, outputs = self._judged(self.scorer, inputs, part, soft_labels)
-                loss = part_of_loss(chosen, part[chosen], judged) if part.any() else self._nothing()
+                left_out |= given & ~part
+                loss = part_of_loss(chosen, part[chosen], judged) if part.any() else self._nothing(self.scorer, inputs)
                 if number < len(passes):
                     if loss.requires_grad:
                         self.backward(loss)
                     done += loss.detach()
-        return loss + done, outputs
+        return loss + done, outputs, left_out
 
     def _judged(
         self, model: nn.Module, inputs: dict[str, Tensor], part: Tensor, soft_labels: Tensor | None
@@ -231,24 +245,55 @@ class GroupStep:
         return chosen, Judged.of(head, logits, groups, self.args, None if has_own else soft_labels[chosen]), outputs
 
     def _usable(
-        self, inputs: dict[str, Tensor], judged: Judged, mask: Tensor, chosen: Tensor | None = None
+        self,
+        inputs: dict[str, Tensor],
+        judged: Judged,
+        mask: Tensor,
+        chosen: Tensor | None = None,
+        before: Sequence[Tensor] | None = None,
     ) -> Tensor | None:
         """
         The variants that are left of the chosen examples `(b, V)`, or of all, when those that are not finite are left
-        out; `None` where all are finite.
+        out, and the buffers are as `before`; `None` where all are finite.
         """
         unusable = judged.unusable(mask)
         if not unusable.any():
             return None
-        self.leave_out(inputs if chosen is None else take(inputs, chosen), unusable)
+        if before is not None:
+            self._restore(before)
+        batch = inputs if chosen is None else take(inputs, chosen)
+        main = batch.get(self._main_input)
+        if main is not None and main.is_floating_point():
+            # Batch normalisation makes all NaN where one is: those are to blame whose own input is not finite.
+            itself = mask & ~main.flatten(2).isfinite().all(dim=2)
+            if itself.any():
+                unusable = itself | (mask & itself[:, :1])
+        self.leave_out(batch, unusable)
         usable = mask & ~unusable
         if self.is_sharded and (chosen is not None or not usable.any()):
             raise FloatingPointError(OF_SHARDS)
         return usable
 
-    def _nothing(self) -> Tensor:
-        """A loss of 0 with the gradient 0 for every parameter, which other processes wait for."""
-        return sum(0.0 * parameter.sum() for parameter in self.scorer.parameters() if parameter.requires_grad)
+    def _restore(self, before: Sequence[Tensor]) -> None:
+        with torch.no_grad():
+            for buffer, value in zip(self.buffers, before, strict=True):
+                buffer.copy_(value)
+
+    def _nothing(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
+        """
+        A loss of 0 with a gradient of 0, which comes through the model as other processes wait for it to come: that of
+        originals without content.
+        """
+        empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
+        for name, x in empty.items():
+            if name == self._main_input or (x.is_floating_point() and name != LABELS):
+                empty[name] = torch.zeros_like(x)
+        originals = torch.zeros_like(inputs[VARIANT_MASK])
+        originals[:, 0] = True
+        before = [buffer.clone() for buffer in self.buffers]
+        *_, logits, _ = self._forward(model, empty, originals)
+        self._restore(before)
+        return 0.0 * logits.float().sum()
 
     def _forward(
         self, model: nn.Module, inputs: dict[str, Tensor], part: Tensor

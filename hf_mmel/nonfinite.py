@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
@@ -52,8 +53,8 @@ class NonfiniteVariants:
         Raises:
             `FloatingPointError`: if this is what was asked for, or if the model has weights that are not finite.
         """
-        for name, parameter in model.named_parameters():
-            if not parameter.isfinite().all():
+        for name, part in chain(model.named_parameters(), model.named_buffers()):
+            if part.is_floating_point() and not part.isfinite().all():
                 raise FloatingPointError(
                     f"In step {step} the losses are not finite, since the model's {name} is not: the training has "
                     "diverged. Go on from an earlier checkpoint with a smaller learning rate, or with max_grad_norm, "
@@ -66,9 +67,10 @@ class NonfiniteVariants:
                     f"{message} Correct the data or the augmenter, or leave such variants out: "
                     "nonfinite_variants='skip'."
                 )
+            if self._num_warnings == MAX_WARNINGS:
+                return
             self._num_warnings += 1
-            if self._num_warnings <= MAX_WARNINGS:
-                logger.warning("%s It is left out.", message)
+            logger.warning("%s It is left out.", message)
             if self._num_warnings == MAX_WARNINGS:
                 logger.warning("Further ones are counted in mmel/left_out alone.")
 
@@ -77,16 +79,15 @@ def _described(batch: Mapping[str, Tensor], left_out: Tensor, processing_class: 
     """A sentence for each example, or for each variant where the original is finite."""
     tokenizer = tokenizer_of(processing_class, batch)
 
-    def shown(i: int, v: int) -> str:
-        if tokenizer is None:
-            return f"example {i + 1} of the batch"
-        text = reader(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
-        return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
+    def text(i: int, v: int) -> str:
+        words = reader(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
+        return repr(words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}...")
 
     for i, row in enumerate(left_out.tolist()):
         if row[0]:
-            yield f"the loss of an example is not finite, with all its variants: {shown(i, 0)}."
+            shown = "" if tokenizer is None else f": {text(i, 0)}"
+            yield f"the loss of an example is not finite, with all its variants{shown}."
             continue
         for v in (v for v, is_left_out in enumerate(row) if is_left_out):
-            is_text = "" if tokenizer is None else f"{shown(i, v)}, "
-            yield f"the loss of variant {v} of an example is not finite: {is_text}made of {shown(i, 0)}."
+            shown = "" if tokenizer is None else f": {text(i, v)}, made of {text(i, 0)}"
+            yield f"the loss of variant {v} of an example is not finite{shown}."

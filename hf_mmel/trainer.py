@@ -148,18 +148,24 @@ class MMELTrainer(VariantTrainer):
         # other processes score, whose passes all have to make.
         others_score = self._is_sharded and self.args.variant_backward != "full"
         is_plain = num_here and not mask[:, 1:].any() and not self._takes_groups
+        is_once_more = False
         if is_plain and self.args.n_gpu <= 1 and not others_score:
+            before = [buffer.clone() for buffer in self._buffers]
             mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             if mean_loss.isfinite():
                 self._figures.add(mean_loss.detach().expand(mask.shape), mask)
                 return (mean_loss * share, outputs) if return_outputs else mean_loss * share
             if self._is_sharded:
                 raise FloatingPointError(OF_SHARDS)
-            model = self.model  # a wrapper for data-parallel training, which waits for others, has had its pass
+            mean_loss = outputs = None  # whose graph is not to be held beside the next
+            with torch.no_grad():
+                for buffer, value in zip(self._buffers, before, strict=True):
+                    buffer.copy_(value)
+            is_once_more = True
         batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
         scale = share / (num_here or 1)  # without a label the total is 0, and 0 / 0 would not do
         loss, outputs = self._group_loss(
-            model, {**inputs, VARIANT_MASK: mask}, scale, batches, return_outputs=return_outputs
+            model, {**inputs, VARIANT_MASK: mask}, scale, batches, return_outputs, is_once_more
         )
         return (loss, outputs) if return_outputs else loss
 
@@ -170,8 +176,12 @@ class MMELTrainer(VariantTrainer):
         scale: torch.Tensor | float,
         batches: int,
         return_outputs: bool,
+        is_once_more: bool = False,
     ) -> tuple[torch.Tensor, Any]:
-        """The objective, summed over the batch's items, times `scale`; the model's outputs in the last pass."""
+        """
+        The objective, summed over the batch's items, times `scale`; the model's outputs in the last pass. With
+        `is_once_more` the batch has had a pass, in vain.
+        """
 
         def backward(loss: torch.Tensor) -> None:
             self.accelerator.backward(loss / batches)
@@ -183,7 +193,8 @@ class MMELTrainer(VariantTrainer):
                 "known again; expected one of shape (B,), such as VariantCollator makes with epochs_per_draw."
             )
         step = GroupStep(
-            model,
+            # A wrapper for data-parallel training has had its pass, and would wait for another one.
+            self.model if is_once_more else model,
             # A wrapper for data-parallel training would have all processes wait for each other at each pass.
             scorer=model if self._is_sharded else self.model,
             args=self.args,
@@ -204,9 +215,10 @@ class MMELTrainer(VariantTrainer):
             in_one_pass=return_outputs or not self._takes_passes,
             scores=scores,
             adversary=self.adversary if self._makes_adversaries else None,
+            buffers=self._buffers,
         )
         groups = step.with_adversaries(inputs)
-        loss, outputs, losses, weights, mask = step(groups, scale)
+        loss, outputs, losses, weights, mask = (step.in_one_more_pass if is_once_more else step)(groups, scale)
         left_out = groups[VARIANT_MASK] & ~mask
         self._figures.add(losses, mask, weights, self.args.weighs_original, left_out)
         if self._history is not None:  # of what can be read

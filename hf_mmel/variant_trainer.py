@@ -90,6 +90,7 @@ class VariantTrainer(Trainer):
         self._scores = ScoreTable(self.args.device)
         self._figures = GroupFigures()
         self._nonfinite = NonfiniteVariants()
+        self._known_buffers: tuple[nn.Module, list[torch.Tensor]] | None = None
         if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
             self.add_callback(self._figures)
             if self._history is None:
@@ -129,6 +130,7 @@ class VariantTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, collating groups of variants where there is an augmenter."""
+        self._nonfinite, self._known_buffers = NonfiniteVariants(), None
         # Again, for the arguments may have been changed since.
         if self.augmenter is not None or self._variant_collator is not None or self.adversary is not None:
             check_objective(self.args, self.compute_loss_func)
@@ -169,6 +171,14 @@ class VariantTrainer(Trainer):
 
     def _search_callbacks(self) -> list[GreedySearchCallback]:
         return [callback for callback in self.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)]
+
+    @property
+    def _buffers(self) -> list[torch.Tensor]:
+        """What passes change in the model, besides gradients."""
+        if self._known_buffers is None or self._known_buffers[0] is not self.model:
+            of_numbers = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
+            self._known_buffers = (self.model, of_numbers)
+        return self._known_buffers[1]
 
     @property
     def _is_sharded(self) -> bool:

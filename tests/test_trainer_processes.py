@@ -107,6 +107,22 @@ CASES = {
         HALVES,
         {},
     ),
+    "nothing left in one process": (
+        {"poison": "awful", "rows": [0, 1, 2, 3]},
+        {"per_device_train_batch_size": 1},
+        {"per_device_train_batch_size": 2},
+    ),
+    "nothing left in one process, the largest": (
+        {"poison": "awful", "rows": [0, 1, 2, 3], "variant_backward": "top", "scoring_bf16": False},
+        {"per_device_train_batch_size": 1},
+        {"per_device_train_batch_size": 2},
+    ),
+    # Neither text has a word to replace.
+    "not finite in one process without variants": (
+        {"poison": "early", "rows": [5, 7, 7, 7, 0, 1, 2, 3]},
+        {**HALVES, "variant_chunk_size": 1, "scoring_bf16": False},
+        {},
+    ),
     "split_batches": ({}, accelerator(split_batches=True), {}),
     "split and dispatched": ({}, accelerator(split_batches=True, dispatch_batches=True), {}),
     "stream, split": ({"stream": True}, accelerator(split_batches=True), {}),
@@ -258,6 +274,11 @@ SHARDED_CASES = {
         {"per_device_train_batch_size": 2},
         {"per_device_train_batch_size": 4},
     ),
+    "the largest that are finite": (
+        {"poison": "awful", "variant_backward": "top", "scoring_bf16": False},
+        HALVES,
+        {},
+    ),
 }
 
 
@@ -296,6 +317,12 @@ def test_fsdp_equals_one_process(tmp_path):
 def test_deepspeed_equals_one_process(tmp_path, stage):
     names = [name for name in SHARDED_CASES if name != "evaluated"]
     assert_sharded_equals_one(tmp_path, deepspeed(stage), names, shards_weights=stage == 3)
+
+
+@pytest.mark.slow
+def test_a_sharded_model_ends_the_launch_where_a_pass_is_not_finite(tmp_path):
+    message = "A variant has a loss that is not finite, in a pass that all processes make together"
+    assert message in launch(TORCHRUN, tmp_path, {"case": {"poison": "awful", **HALVES, **FSDP}}, check=False)
 
 
 @pytest.mark.slow

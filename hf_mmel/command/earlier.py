@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,7 +71,9 @@ def last_checkpoint(folder: Path) -> str | None:
         if (name := re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", path.name)) and path.is_dir()
     }
     for _, path in sorted(found.items(), reverse=True):
-        if _read(path / TRAINER_STATE_NAME) is not None:
+        # The other processes of a launch write their random states at the same time.
+        states_are_whole = all(zipfile.is_zipfile(state) for state in path.glob("rng_state_*.pth"))
+        if _read(path / TRAINER_STATE_NAME) is not None and states_are_whole:
             return str(path)
         logger.warning("%s is not whole, as where a run is ended over it, and is not gone on from.", path)
     return None
@@ -104,12 +107,11 @@ def find_earlier(
     if checkpoint is not None:
         return Earlier(checkpoint)
     earlier = left_in(folder)
-    options, differences = gathered(_read(folder / OPTIONS_FILE))[0], ""
-    if options is not None:
-        differences = differences_of(_of_training(read(options)), _of_training(arguments))
-    is_same = options is not None and not differences
+    differences: str | None = None
+    if earlier.metrics is not None or earlier.folder is None:  # else it is gone on from, whatever it was begun with
+        differences = _differences(folder, arguments, read)
     if earlier.metrics is not None:
-        if is_same:
+        if differences == "":
             logger.warning("The training in %s is finished; going on with what comes after it.", folder)
             return earlier
         asks_for_more = gathered(args.process_index == 0 and _asks_for_more(args, folder))[0]
@@ -117,7 +119,7 @@ def find_earlier(
     if earlier.folder is not None:
         logger.warning("Resuming from %s; to start anew pass --overwrite_output_dir.", earlier.folder)
         return earlier
-    if (folder / "config.json").exists() and is_same:
+    if (folder / "config.json").exists() and differences == "":
         logger.warning("The training in %s was ended before its model was whole; training again.", folder)
     elif (folder / "config.json").exists():
         other = f", trained with other arguments ({differences})" if differences else ""
@@ -165,6 +167,18 @@ def load_state(folder: Path) -> TrainerState:
         raise UsageError(
             f"{folder / TRAINER_STATE_NAME} is missing or damaged; to train anew pass --overwrite_output_dir."
         ) from error
+
+
+def _differences(folder: Path, arguments: dict[str, Any], read: Callable[[list[str]], dict[str, Any]]) -> str | None:
+    """In what a run differs from the one that was begun in a folder, empty if in nothing; `None` if none is known."""
+    options = gathered(_read(folder / OPTIONS_FILE))[0]
+    if options is None:
+        return None
+    try:
+        before = read(options)
+    except UsageError as error:  # as on a machine without what it asked for
+        return f"whose own cannot be taken here: {error}"
+    return differences_of(_of_training(before), _of_training(arguments))
 
 
 def _of_training(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,8 @@ def collect_facts(
         adversary (`Mapping`, *optional*): The configuration of the adversarial variants.
         **facts: Others of [`Facts`].
     """
+    if getattr(args, "mmel_loss", None) == "none":
+        adversary = None
     log = [] if state is None else state.log_history
     history = {} if state is None else state.stateful_callbacks.get(HISTORY, {}).get("attributes", {})
     has_variants = bool(augmenter or adversary) or any("mmel/loss_variants" in logs for logs in log)

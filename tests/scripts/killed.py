@@ -79,10 +79,11 @@ def main() -> None:
         if not killed(forked(options.module, options.argv), random.uniform(0.05, options.longest), inside):
             break
         num_killed += 1
+    begun = time.monotonic()
     child = forked(options.module, options.argv)
     while (code := ended(child)) is None:
         time.sleep(0.01)
-    sys.stdout.write(json.dumps({"killed": num_killed, "code": code}) + "\n")
+    sys.stdout.write(json.dumps({"killed": num_killed, "code": code, "seconds": time.monotonic() - begun}) + "\n")
 
 
 if __name__ == "__main__":
