@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def kill(tmp_path):
-    """`kill(module, options, **more)` runs a command that is killed: how often it was, and the seconds of the last run."""
+    """`kill(module, options, **more)` runs a command that is killed: how often, and the seconds of its last run."""
 
     def run(module, options, kills=10, longest=3.0, environment=None, **more):
         command = [sys.executable, str(SCRIPT), module, json.dumps([str(option) for option in options])]
