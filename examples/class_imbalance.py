@@ -113,7 +113,8 @@ def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
             start = time.perf_counter()
             scores = run(method, seed, train, test, tokenizer, options)
             results[method].append({**scores, "seconds": time.perf_counter() - start})
-            print(f"{method}, seed {seed}: {scores}", flush=True)
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            print(f"{method}, seed {seed}: {shown}", flush=True)
     print(f"\nseeds {options.seeds}:\n\n{table(results)}")
     return results
 

@@ -127,7 +127,8 @@ def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
             start = time.perf_counter()
             scores = run(method, seed, train, test, options)
             results[method].append({**scores, "seconds": time.perf_counter() - start})
-            print(f"{METHODS[method]}, seed {seed}: {scores['accuracy']:.4f}", flush=True)
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            print(f"{METHODS[method]}, seed {seed}: {shown}", flush=True)
     print(f"\n{len(train)} images, {options.epochs} epochs, seeds {options.seeds}:\n\n{table(results)}")
     return results
 
