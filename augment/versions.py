@@ -11,12 +11,12 @@ from packaging.version import Version
 # As in pyproject.toml. From the oldest that the tests pass with, which may be newer than what transformers declares.
 # The methods of Trainer that are overridden are those of one major version.
 RANGES = {
-    "torch": ">=2.7",
-    "transformers": ">=5.19,<6",
-    "accelerate": ">=1.5",
-    "datasets": ">=4.0",
+    "torch": ">=2.8",
+    "transformers": ">=5.20,<6",
+    "accelerate": ">=1.12",
+    "datasets": ">=4.8",
     "numpy": ">=2.0",
-    "tqdm": ">=4.66.3",
+    "tqdm": ">=4.67",
 }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from datasets import ClassLabel, load_dataset
+from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from augment import WordNetSynonyms
@@ -13,7 +13,7 @@ checkpoint = sys.argv[1] if len(sys.argv) > 1 else "google-bert/bert-base-uncase
 files = {"train": "examples/own_data/train.csv", "dev": "examples/own_data/dev.csv"}
 data = load_dataset("csv", data_files=files).rename_column("verdict", "label")
 names = sorted(set(data["train"]["label"]))
-data = data.cast_column("label", ClassLabel(names=names))
+data = data.map(lambda row: {"label": names.index(row["label"])})
 tokenizer = AutoTokenizer.from_pretrained(checkpoint)
 data = data.map(lambda rows: tokenizer(rows["review"], truncation=True), batched=True)
 model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=dict(enumerate(names)))

@@ -40,6 +40,7 @@ def test_the_loss_of_a_batch_is_that_of_the_model_of_transformers(name, tokenize
     head = TASK_HEADS[name]
     model = head.model(tokenizer).double().eval()
     batch = head.collator(tokenizer)(head.rows(tokenizer))
+    batch = {name: x.double() if x.is_floating_point() else x for name, x in batch.items()}
     if name == "tokens":
         assert (batch["labels"] == IGNORE_INDEX).any() and not batch["attention_mask"].all()
     outputs = model(**batch)

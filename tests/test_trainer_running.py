@@ -13,6 +13,8 @@ from hf_mmel import MMELTrainer
 from hf_mmel.group_step import GroupStep
 
 
+# What transformers calls it: "gradient" before 5.21.
+CHECKPOINTING = "activation" if "activation_checkpointing" in TrainingArguments.__dataclass_fields__ else "gradient"
 SGD = {"optim": "sgd", "learning_rate": 1e-2, "lr_scheduler_type": "constant", "max_grad_norm": 0.0, "lambda_p": 0.1}
 
 
@@ -121,9 +123,9 @@ def test_a_batch_size_that_was_found_trains_as_one_that_was_given(arguments, tok
 def test_checkpointed_activations_change_no_gradient(arguments, tokenizer, texts, augmenter, mmel_loss, dropout):
     runs, recomputed = [], []
     for checkpointing in (False, True):
-        args = arguments(mmel_loss=mmel_loss, max_steps=4, activation_checkpointing=checkpointing)
+        args = arguments(mmel_loss=mmel_loss, max_steps=4, **{f"{CHECKPOINTING}_checkpointing": checkpointing})
         trainer, gradients = run(MMELTrainer, args, tokenizer, texts, dropout=dropout, augmenter=augmenter)
-        recomputed.append(trainer.model.is_activation_checkpointing)
+        recomputed.append(getattr(trainer.model, f"is_{CHECKPOINTING}_checkpointing"))
         runs.append((gradients, weights_of(trainer)))
     assert recomputed == [False, True] and runs[0][0].norm() > 1e-2
     assert torch.equal(runs[0][0], runs[1][0]) and torch.equal(runs[0][1], runs[1][1])
@@ -139,9 +141,9 @@ def test_bfloat16_keeps_losses_and_weights_in_float32_near_those_of_float32(
     runs, dtypes, step = {}, set(), GroupStep.__call__
 
     def recorded(self, *args):
-        loss, outputs, losses, weights = step(self, *args)
-        objectives.append((losses, weights, loss))
-        return loss, outputs, losses, weights
+        result = step(self, *args)
+        objectives.append((result.losses, result.weights, result.loss))
+        return result
 
     monkeypatch.setattr(GroupStep, "__call__", recorded)
     for bf16 in (False, True):

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from accelerate.utils.memory import clear_device_cache
 from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
 from augment.whole_file import write_json
 
 from ..distributed import gathered
 from .arguments import differences_of
-from .earlier import SEEDS_FILE, Earlier, forget, last_checkpoint, left_in
+from .earlier import SEEDS_FILE, Earlier, forget, left_in
 from .metrics import OF_NUMBERS
 from .usage import UsageError
 
@@ -195,5 +196,5 @@ class SeedResults:
 
 
 def _is_trained(folder: Path) -> bool:
-    """Whether a folder holds a model or a checkpoint."""
-    return folder.is_dir() and ((folder / "config.json").exists() or last_checkpoint(folder) is not None)
+    """Whether a folder holds a model or a checkpoint, be it a part of one."""
+    return folder.is_dir() and ((folder / "config.json").exists() or get_last_checkpoint(str(folder)) is not None)

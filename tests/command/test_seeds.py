@@ -72,6 +72,7 @@ def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
     results = open_seeds(1, 2)
     for seed in (1, 2):
         (results.folder(seed) / "checkpoint-9").mkdir(parents=True)
+        (results.folder(seed) / "checkpoint-9" / "trainer_state.json").write_text("{}")
         assert results.earlier(seed).folder is not None
     (results.folder(2) / "train_results.json").write_text("{}")
     assert results.earlier(2).metrics is not None
