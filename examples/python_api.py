@@ -11,9 +11,9 @@ from hf_mmel import MMELTrainer, MMELTrainingArguments
 
 checkpoint = sys.argv[1] if len(sys.argv) > 1 else "google-bert/bert-base-uncased"
 files = {"train": "examples/own_data/train.csv", "dev": "examples/own_data/dev.csv"}
-data = load_dataset("csv", data_files=files).rename_column("verdict", "label")
-names = sorted(set(data["train"]["label"]))
-data = data.map(lambda row: {"label": names.index(row["label"])})
+data = load_dataset("csv", data_files=files)
+names = sorted(set(data["train"]["verdict"]))
+data = data.map(lambda row: {"label": names.index(row["verdict"])})
 tokenizer = AutoTokenizer.from_pretrained(checkpoint)
 data = data.map(lambda rows: tokenizer(rows["review"], truncation=True), batched=True)
 model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=dict(enumerate(names)))

@@ -62,8 +62,8 @@ def test_every_set_is_whole_and_within_the_ranges(file):
     [
         (
             "transformers",
-            "5.18.2",
-            r"^transformers 5\.18\.2 is installed; expected transformers>=5\.19,<6: pip install",
+            "5.19.1",
+            r"^transformers 5\.19\.1 is installed; expected transformers>=5\.20,<6: pip install",
         ),
         ("transformers", "6.0.0.dev0", r"^transformers 6\.0\.0\.dev0 is installed"),
         ("torch", "2.7.1+cu126", r"^torch 2\.7\.1\+cu126 is installed; expected torch>=2\.8"),
