@@ -102,7 +102,9 @@ class Shell:
         if program.startswith("python -m benchmarks."):
             self._benchmark(program.removeprefix("python -m "), argv)
         elif program.startswith("examples/"):
-            runpy.run_path(str(ROOT / program))  # their mains have tests of their own
+            with pytest.MonkeyPatch.context() as patch:
+                patch.syspath_prepend(ROOT / "examples")  # where a script that is run looks first
+                runpy.run_path(str(ROOT / program))  # their mains have tests of their own
         else:
             kinds[program](argv)
 
