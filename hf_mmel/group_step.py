@@ -15,7 +15,7 @@ from augment.fill_mask import fast_dtype
 from .adversarial import AdversarialVariants, perturbed, with_copies
 from .groups import GROUP_KEY, LABELS, PERTURBATION, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
 from .heads import Head, Losses
-from .modes import evaluating
+from .modes import evaluating, restore
 from .nonfinite import OF_SHARDS
 from .objective import Judged, select
 from .scores import ScoreTable
@@ -260,7 +260,7 @@ class GroupStep:
         if not unusable.any():
             return None
         if before is not None:
-            self._restore(before)
+            restore(self.buffers, before)
         batch = inputs if chosen is None else take(inputs, chosen)
         main = batch.get(self._main_input)
         if main is not None and main.is_floating_point():
@@ -273,11 +273,6 @@ class GroupStep:
         if self.is_sharded and (chosen is not None or not usable.any()):
             raise FloatingPointError(OF_SHARDS)
         return usable
-
-    def _restore(self, before: Sequence[Tensor]) -> None:
-        with torch.no_grad():
-            for buffer, value in zip(self.buffers, before, strict=True):
-                buffer.copy_(value)
 
     def _nothing(self, model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
         """
@@ -292,7 +287,7 @@ class GroupStep:
         originals[:, 0] = True
         before = [buffer.clone() for buffer in self.buffers]
         *_, logits, _ = self._forward(model, empty, originals)
-        self._restore(before)
+        restore(self.buffers, before)
         return 0.0 * logits.float().sum()
 
     def _forward(

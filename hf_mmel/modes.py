@@ -1,10 +1,10 @@
-"""Modes that a model is in for a while."""
+"""Modes that a model is in for a while, and what passes change in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -18,3 +18,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def restore(buffers: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    """Gives buffers of a model the values that they had before a pass."""
+    with torch.no_grad():
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)

@@ -8,6 +8,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from .group_step import GroupStep
 from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from .modes import restore
 from .nonfinite import OF_SHARDS
 from .validation import check_objective
 from .variant_trainer import VariantTrainer
@@ -158,9 +159,7 @@ class MMELTrainer(VariantTrainer):
             if self._is_sharded:
                 raise FloatingPointError(OF_SHARDS)
             mean_loss = outputs = None  # whose graph is not to be held beside the next
-            with torch.no_grad():
-                for buffer, value in zip(self._buffers, before, strict=True):
-                    buffer.copy_(value)
+            restore(self._buffers, before)
             is_once_more = True
         batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
         scale = share / (num_here or 1)  # without a label the total is 0, and 0 / 0 would not do
