@@ -14,6 +14,7 @@ from conftest import SENTENCES
 from pyarrow import parquet
 
 import run_glue_mmel
+from augment.__main__ import main as augment_command
 from hf_mmel import MMELTrainingArguments
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
 from hf_mmel.command.run_args import RunArguments
@@ -200,3 +201,22 @@ def test_random_files_are_read_or_refused_on_one_line(model_dir, tmp_path):
         except Exception as error:
             raise AssertionError(f"{path.name} {number}: {path.read_bytes()[:500]!r}") from error
     assert NUM_FILES / 10 < read < NUM_FILES
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("command", ["write", "stats"])
+def test_random_files_get_variants_or_are_refused_on_one_line(capsys, tmp_path, command, suffix):
+    draw, read = random.Random(17), 0
+    for number in range(NUM_FILES // 3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = random_file(draw, folder)
+        argv = [command, str(path), *([str(folder / f"out{suffix}")] if command == "write" else [])]
+        code = augment_command([*argv, "--augmenter", "delete", "--num_variants", "2"])
+        said = capsys.readouterr().err.splitlines()
+        assert code == 0 or (
+            code == 1 and said[-1].startswith("error: ") and not any("Trace" in line for line in said)
+        )
+        assert code == 1 or command == "stats" or (folder / f"out{suffix}").is_file()
+        read += code == 0
+    assert NUM_FILES / 20 < read < NUM_FILES / 3

@@ -25,6 +25,6 @@ def run_command(args: argparse.Namespace, errors: tuple[type[Exception], ...]) -
         print(f"interrupted{args.after_interruption}", file=sys.stderr)
         return 130
     except errors as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from os import PathLike
@@ -98,13 +99,21 @@ class Table:
             return None
         from pyarrow import parquet
 
-        return parquet.read_schema(self.path).remove_metadata()
+        with self._named():
+            return parquet.read_schema(self.path).remove_metadata()
 
     def _rows(self) -> Iterator[Row]:
-        try:
+        with self._named():
             yield from READERS[self.path.suffix](self.path)
-        except (ValueError, csv.Error) as error:  # those of JSON, Arrow and Unicode among them
-            raise ValueError(f"{self.path} cannot be read: {str(error).splitlines()[0]}") from error
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Has errors of reading name the file: those of JSON, Arrow, Unicode and parquet, which are of many kinds."""
+        try:
+            yield
+        except (ValueError, OSError, csv.Error, NotImplementedError, RecursionError) as error:
+            reason = str(error).strip() or type(error).__name__
+            raise ValueError(f"{self.path} cannot be read: {reason.splitlines()[0]}") from error
 
 
 def _csv_rows(path: Path, **form) -> Iterator[Row]:
