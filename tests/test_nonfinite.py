@@ -268,6 +268,20 @@ def test_losses_of_ten_thousand_are_trained_on(make_trainer, loss, precision):
     assert all(torch.tensor(list(entry.values())).isfinite().all() for entry in logs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_model_of_half_precision_is_weighed_at_the_ends_of_its_range(make_trainer, tokenizer, loss, dtype):
+    trainer = make_trainer(mmel_loss=loss)
+    trainer.model.to(dtype)
+    with torch.no_grad():  # logits next to the largest number of float16, which is 65,504
+        trainer.model.classifier.bias.copy_(torch.tensor([6e4, -6e4]))
+    poisoned, _ = poison(batch_of(trainer), tokenizer, [(1, 2)])
+    found, gradient = gradient_of(trainer, poisoned)
+    assert found.isfinite() and found > 1e4 and gradient.isfinite().all() and gradient.abs().sum() > 0
+    figures, _ = trainer._figures.taken(lambda sums: sums)
+    assert figures["mmel/left_out"] == 1 and torch.tensor(list(figures.values())).isfinite().all()
+
+
 def test_an_unknown_choice_is_refused(arguments):
     with pytest.raises(ValueError, match="nonfinite_variants is 'ignore'; expected one of 'skip', 'raise'"):
         arguments(nonfinite_variants="ignore")
