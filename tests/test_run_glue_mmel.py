@@ -10,6 +10,8 @@ from conftest import make_model, results, reviews
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import run_glue_mmel
+from hf_mmel import MMELTrainingArguments
+from hf_mmel.command.earlier import find_earlier
 from run_glue_mmel import UsageError
 
 
@@ -341,3 +343,16 @@ def test_accumulation_steps_change_nothing_without_variants(run, files):
     parts = run(*options, "--per_device_train_batch_size", 2, "--gradient_accumulation_steps", 4, out="parts")
     for name in ("train_loss", "eval_loss"):
         assert parts[name] == pytest.approx(whole[name], abs=1e-5)
+
+
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_processes_ask_each_other_as_often_whatever_each_of_them_has(tmp_path, monkeypatch, has_checkpoint):
+    """Else, on machines that do not share the folder, they would wait for each other in vain."""
+    asked = []
+    monkeypatch.setattr("hf_mmel.command.earlier.gathered", lambda part: (asked.append(part), [None])[1])
+    if has_checkpoint:
+        (tmp_path / "checkpoint-2").mkdir()
+        (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    args = MMELTrainingArguments(str(tmp_path), do_train=True, use_cpu=True)
+    earlier = find_earlier(args, False, {}, lambda options: {})
+    assert (earlier.folder is not None) == has_checkpoint and len(asked) == 2

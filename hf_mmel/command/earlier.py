@@ -107,9 +107,10 @@ def find_earlier(
     if checkpoint is not None:
         return Earlier(checkpoint)
     earlier = left_in(folder)
+    options = gathered(_read(folder / OPTIONS_FILE))[0]  # by all, whatever each of them has found
     differences: str | None = None
-    if earlier.metrics is not None or earlier.folder is None:  # else it is gone on from, whatever it was begun with
-        differences = _differences(folder, arguments, read)
+    if options is not None and (earlier.metrics is not None or earlier.folder is None):
+        differences = _differences(options, arguments, read)
     if earlier.metrics is not None:
         if differences == "":
             logger.warning("The training in %s is finished; going on with what comes after it.", folder)
@@ -169,11 +170,8 @@ def load_state(folder: Path) -> TrainerState:
         ) from error
 
 
-def _differences(folder: Path, arguments: dict[str, Any], read: Callable[[list[str]], dict[str, Any]]) -> str | None:
-    """In what a run differs from the one that was begun in a folder, empty if in nothing; `None` if none is known."""
-    options = gathered(_read(folder / OPTIONS_FILE))[0]
-    if options is None:
-        return None
+def _differences(options: list[str], arguments: dict[str, Any], read: Callable[[list[str]], dict[str, Any]]) -> str:
+    """In what a run differs from one that was begun with these options, empty if in nothing."""
     try:
         before = read(options)
     except UsageError as error:  # as on a machine without what it asked for
