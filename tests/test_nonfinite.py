@@ -10,7 +10,9 @@ from transformers import ResNetConfig, ResNetForImageClassification, TrainerCall
 from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer, VariantCollator
 from hf_mmel.groups import VARIANT_MASK
+from hf_mmel.heads import Losses
 from hf_mmel.nonfinite import MAX_WARNINGS
+from hf_mmel.objective import Judged
 
 
 LOSSES = ["hard", "soft", "uniform"]
@@ -84,6 +86,17 @@ def test_the_gradient_is_that_without_the_variant(make_trainer, tokenizer, loss,
     expected_loss, expected = gradient_of(make_trainer(mmel_loss=loss, **WAYS[way]), without)
     assert found.isfinite().all() and expected.abs().sum() > 0
     assert torch.allclose(found, expected, atol=1e-6) and torch.allclose(found_loss, expected_loss)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_loss_or_a_divergence_may_be_at_fault(value):
+    fine, mask = torch.ones(2, 3), torch.tensor([[True, True, True], [True, True, False]])
+    for place, expected in ((1, [False, True, False]), (0, [True, True, True])):
+        wrong = fine.clone()
+        wrong[0, place] = value
+        wrong[1, 2] = value  # which is absent
+        for judged in (Judged(Losses(wrong, fine), None), Judged(Losses(fine, fine), wrong)):
+            assert judged.unusable(mask).tolist() == [expected, [False] * 3]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -11,6 +11,7 @@ import yaml
 from transformers import BertConfig
 
 import run_glue_mmel
+from hf_mmel.command.usage import usage_errors
 from run_glue_mmel import UsageError
 
 
@@ -231,6 +232,13 @@ def test_an_output_folder_that_is_a_file_is_refused(run, tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(UsageError, match=r"output_dir is .*, which is a file; expected a folder"):
         run("--train_file @good.csv --do_train")
+
+
+@pytest.mark.parametrize(("error", "said"), [(AssertionError(), "AssertionError"), (TypeError("a\n b"), "a b")])
+def test_an_error_without_a_text_is_told_by_its_name(error, said):
+    with pytest.raises(UsageError) as caught, usage_errors(Exception):
+        raise error
+    assert str(caught.value) == said
 
 
 def test_help_lists_every_argument():

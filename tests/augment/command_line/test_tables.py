@@ -66,6 +66,7 @@ def test_columns_are_those_of_all_rows(tmp_path):
         ("a.json", "[]", "a.json has no rows"),
         ("a.parquet", "", "a.parquet cannot be read"),
         ("a.parquet", "no parquet", "a.parquet cannot be read"),
+        ("a.parquet", b"PAR1" + bytes(8) + b"\x08\0\0\0PAR1", "a.parquet cannot be read: Couldn't deserialize"),
         ("a.csv", b"text\n\xff\n", "a.csv cannot be read: .*utf-8"),
         ("a.csv", "text,label\na,1\nb\n", r"a.csv cannot be read: row 1 \(from 0\) has 1 cells, the header 2"),
         ("a.csv", 'text\na\n"b\n', r"a.csv cannot be read: row 1 \(from 0\): unexpected end of data"),
