@@ -61,7 +61,8 @@ class MMELTrainingArguments(TrainingArguments):
         nonfinite_variants (`str`, *optional*, defaults to `"skip"`):
             What becomes of a variant whose loss or divergence is infinite or NaN, which would make the whole update
             NaN. `"skip"` leaves it out with a warning that shows its text, and with an original all of its variants;
-            `"raise"` ends the training. Either does where the model itself has weights that are not finite.
+            `"raise"` ends the training with a `FloatingPointError`, which is what both do where the weights of the
+            model itself are not finite.
         class_weights (`str` or `list[float]`, *optional*):
             Factor of the loss of each class, for classification of texts or words: numbers, one per class, or
             `"balanced"` for the inverse of each class's share in the training set. They weigh examples, not the

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 
 import run_glue_mmel
 from hf_mmel import MMELTrainingArguments
-from hf_mmel.command.earlier import find_earlier
+from hf_mmel.command.earlier import find_earlier, last_checkpoint
 from run_glue_mmel import UsageError
 
 
@@ -248,6 +248,20 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
     run(*options)
     assert f"{last.name} is not whole" in caplog.text and "Resuming from" in caplog.text
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_checkpoint_with_half_a_random_state_of_a_process_is_not_whole(tmp_path, size):
+    for step in (2, 10):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text("{}")
+        for process in (0, 1):
+            torch.save({"cpu": torch.get_rng_state()}, folder / f"rng_state_{process}.pth")
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    state = tmp_path / "checkpoint-10" / "rng_state_1.pth"
+    state.write_bytes(state.read_bytes()[:size])
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
 
 
 def test_a_training_that_was_ended_over_its_model_is_made_again(run, files, tmp_path):
