@@ -3,8 +3,8 @@
     python examples/image_classification.py [--data uoft-cs/cifar10] [--num_train 5000] [--epochs 8] [--model resnet]
 
 "uniform" is the usual augmentation by random crop and flip, with K = 2 variants of each image in every step; "hard"
-and "soft" weigh the variants. All methods make the same number of steps. The defaults take some five minutes on one CPU
-core; --num_train 0 takes all images, for a GPU.
+and "soft" weigh the variants. All methods make the same number of steps. The defaults take some five minutes on one
+CPU core; --num_train 0 takes all images, for a GPU.
 """
 
 import argparse

@@ -117,10 +117,10 @@ CASES = {
         {"per_device_train_batch_size": 1},
         {"per_device_train_batch_size": 2},
     ),
-    # Neither text has a word to replace.
+    # Neither of the texts 5 and 7 has a word to replace; of groups they would have a pass each.
     "not finite in one process without variants": (
         {"poison": "early", "rows": [5, 7, 7, 7, 0, 1, 2, 3]},
-        {**HALVES, "variant_chunk_size": 1, "scoring_bf16": False},
+        {**HALVES, "tokens_of_a_pass": 0},
         {},
     ),
     "split_batches": ({}, accelerator(split_batches=True), {}),

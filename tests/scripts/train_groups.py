@@ -19,7 +19,7 @@ from datasets import Dataset  # noqa: E402
 from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 
 from augment import GreedySearch, LexiconSubstitution, candidate_table  # noqa: E402
-from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments  # noqa: E402
+from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments, groups  # noqa: E402
 from hf_mmel.distributed import end_training  # noqa: E402
 
 
@@ -68,11 +68,12 @@ def train(
     resume_from_checkpoint: str | None = None,
     adversary: dict | None = None,
     poison: str | None = None,
+    tokens_of_a_pass: int = groups._TOKENS_OF_A_PASS["cpu"],
     **arguments,
 ) -> MMELTrainer:
     """
     The trainer after its training on the first examples, or on those with the numbers `rows`, in their order. The word
-    `poison` is read as NaN.
+    `poison` is read as NaN. With few `tokens_of_a_pass` texts of different lengths have passes of their own.
     """
     tokenizer = make_tokenizer("wordpiece")
     rows = range(num_examples) if rows is None else rows
@@ -88,6 +89,7 @@ def train(
         augmenter=make_augmenter(augmenter, tokenizer, output_dir),
         adversary=None if adversary is None else AdversarialVariants(**adversary),
     )
+    groups._TOKENS_OF_A_PASS = {**groups._TOKENS_OF_A_PASS, "cpu": tokens_of_a_pass}
     if poison is not None:
         spoilt = tokenizer.convert_tokens_to_ids(poison)
         trainer.model.get_input_embeddings().register_forward_hook(
