@@ -17,8 +17,8 @@ from .plan import Run
 
 FILE = Path(__file__).with_name("settings.json")
 Settings = dict[str, Any]
-_OF_VARIANTS = ("num_variants", "replace_prob")
-_LAMBDA_P = ("lambda_p", "lambda_p_start")  # the latter where it is not constant, see mending.py
+_OF_VARIANTS = ("num_variants", "replace_prob", "top_m", "flip_probability")  # the last one is of mending.py
+_LAMBDA_P = ("lambda_p", "lambda_p_start", "max_weight")  # the last two are of mending.py
 # Which of the settings below a method knows; all others are those of any training.
 _OWN = {
     "none": (),

@@ -14,6 +14,7 @@ from datasets import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, set_seed
 
 import run_glue_mmel
+from augment.by_name import augmenter_config
 from hf_mmel import __version__
 from hf_mmel.command.metrics import build_metrics, predict_in_order
 from hf_mmel.command.model import load_model
@@ -22,7 +23,7 @@ from hf_mmel.distributed import release
 from hf_mmel.private import without_folders
 
 from .data import TaskData, both, load_task
-from .mending import LambdaSchedule
+from .mending import LambdaSchedule, mended_weights
 from .plan import Run
 from .rival import RDropTrainer
 from .scores import clean_scores, robustness
@@ -91,7 +92,8 @@ class Bench:
         begun = now()
         trainer = self._trainer(run, settings, data)
         prepared = now()
-        trainer.train()
+        with mended_weights(settings.get("max_weight"), settings.get("flip_probability")):
+            trainer.train()
         trained = now()
         scores = self._scores(trainer, data, run.task)
         seconds = {
@@ -115,12 +117,14 @@ class Bench:
     def _trainer(self, run: Run, settings: Settings, data: TaskData) -> Trainer:
         """The trainer of a run, made by the parts of the command."""
         settings = dict(settings)
-        alpha, replace_prob = settings.pop("rdrop_alpha", None), settings.pop("replace_prob", None)
-        lambda_p_start = settings.pop("lambda_p_start", None)
+        alpha, lambda_p_start = settings.pop("rdrop_alpha", None), settings.pop("lambda_p_start", None)
+        of_augmenter = {name: settings.pop(name) for name in ("replace_prob", "top_m") if name in settings}
+        for name in ("max_weight", "flip_probability"):  # which `execute` has seen to
+            settings.pop(name, None)
         if run.method == "worst":
             settings["lambda_p"] = 0.0
         options = self._options(run.task, settings, "--mmel_loss", _LOSSES.get(run.method, run.method))
-        options += ["--seed", str(run.seed), *self._augmenter_options(run, replace_prob)]
+        options += ["--seed", str(run.seed), *self._augmenter_options(run, of_augmenter)]
         args = run_glue_mmel.parse_arguments(options)
         model_args, data_args, augmenter_args, _, training_args = args
         examples, tokenizer = data.slice(run.size, run.seed), data.prepared.tokenizer
@@ -158,15 +162,17 @@ class Bench:
             options += [f"--{name}", str(value)]
         return [*options, *more]
 
-    def _augmenter_options(self, run: Run, replace_prob: float | None) -> list[str]:
-        """`--augmenter`; "both" is a file, which has its own `replace_prob`."""
+    def _augmenter_options(self, run: Run, given: Settings) -> list[str]:
+        """`--augmenter`; one that the command has no options for is described in a file."""
         if run.augmenter is None or run.method == "none_time":
             return ["--augmenter", "none"]
-        if run.augmenter != "both":
-            given = [] if replace_prob is None else ["--replace_prob", str(replace_prob)]
-            return ["--augmenter", run.augmenter, *given]
-        config = both(self.model, replace_prob, self.cache_dir)
-        path = self.work_dir / "augmenters" / f"both-{replace_prob}.json"
+        if run.augmenter == "both":
+            config = both(self.model, given.get("replace_prob"), self.cache_dir)
+        elif "top_m" in given:
+            config = augmenter_config(run.augmenter, self.model, **given, cache_dir=self.cache_dir)
+        else:
+            return ["--augmenter", run.augmenter, *(f"--{name}={value}" for name, value in given.items())]
+        path = self.work_dir / "augmenters" / f"{run.augmenter}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(config), encoding="utf-8")
         return ["--augmenter", str(path)]

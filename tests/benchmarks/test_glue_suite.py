@@ -13,8 +13,9 @@ from conftest import SENTENCES, make_model
 from datasets import Dataset
 from transformers import Trainer
 
+import run_glue_mmel
 from benchmarks import glue_suite
-from benchmarks.suite import session
+from benchmarks.suite import session, train
 from benchmarks.suite.data import hold_out
 from benchmarks.suite.plan import Kind, Run, kinds_of, runs_of
 from benchmarks.suite.scores import clean_scores, robustness
@@ -277,6 +278,18 @@ def test_lambda_p_goes_from_its_start_to_its_end(suite, monkeypatch):
     _, found = suite(*options, "--grid", "lambda_p_start=8", "lambda_p=1")
     assert found[0]["conditions"]["settings"]["lambda_p_start"] == 8 and found[0]["steps"] == 4
     assert list(dict.fromkeys(seen)) == pytest.approx([8, 4, 2, 1])
+
+
+def test_a_mended_training_has_its_weights_and_its_candidates(suite, monkeypatch):
+    seen, contexts = [], []
+    weighed = train.mended_weights
+    monkeypatch.setattr(train, "mended_weights", lambda *given: (contexts.append(given), weighed(*given))[1])
+    build = run_glue_mmel.build_augmenter
+    monkeypatch.setattr(run_glue_mmel, "build_augmenter", lambda *given: (seen.append(build(*given)), seen[-1])[1])
+    options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "--augmenters", "mlm"]
+    _, found = suite(*options, "--grid", "top_m=3", "max_weight=0.5", "flip_probability=0.2")
+    assert "error" not in found[0] and contexts == [(0.5, 0.2)]
+    assert (seen[-1].top_m, seen[-1].replace_prob) == (3, 0.3)
 
 
 def test_the_tables_are_of_the_settings_of_now(suite, tmp_path, capsys):

@@ -1,0 +1,54 @@
+"""Weights that are kept from variants which have lost their label."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks.suite.mending import capped, flipped, mended_weights
+from hf_mmel import MMELTrainingArguments
+from hf_mmel.functional import mmel_weights
+from hf_mmel.heads import Losses
+from hf_mmel.objective import Judged
+
+
+GIVEN = torch.tensor([[0.9, 0.08, 0.02], [0.6, 0.4, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize("most", [0.2, 0.45, 0.5, 0.7, 1.0])
+def test_capped_weights_keep_their_sum_and_order_and_none_is_larger(most):
+    weights = torch.cat([GIVEN, torch.rand(50, 3, generator=torch.manual_seed(0)).softmax(dim=1)])
+    found = capped(weights, most)
+    even = 1 / (weights > 0).sum(dim=1, keepdim=True).clamp(min=1)
+    assert torch.allclose(found.sum(dim=1), weights.sum(dim=1))
+    assert (found <= even.clamp(min=most) + 1e-6).all() and (found[weights == 0] == 0).all()
+    assert (found.gather(1, weights.argsort(dim=1)).diff(dim=1) >= -1e-6).all()
+
+
+def test_capped_weights_are_the_best_of_all_that_are_no_larger():
+    losses, most, lambda_p = torch.tensor([2.0, 0.5, 0.1]), 0.5, 0.7
+    sides = torch.linspace(0.001, most, 500)
+    first, second = (side.flatten() for side in torch.meshgrid(sides, sides, indexing="ij"))
+    weights = torch.stack([first, second, 1 - first - second], dim=1)
+    weights = weights[(weights[:, 2] > 0) & (weights[:, 2] <= most)]
+    aims = weights @ losses - lambda_p * (weights * (3 * weights).log()).sum(dim=1)
+    best = weights[aims.argmax()]
+    assert torch.allclose(capped(mmel_weights(losses[None], lambda_p), most)[0], best, atol=0.003)
+
+
+def test_a_variant_is_flipped_where_the_model_denies_its_label_and_is_right_on_the_original():
+    probabilities = torch.tensor([[0.9, 0.1, 0.3], [0.4, 0.1, 0.3]])
+    assert flipped(-probabilities.log(), 0.2).tolist() == [[False, True, False], [False, False, False]]
+
+
+@pytest.mark.parametrize("mmel_loss", ["uniform", "hard"])
+def test_mended_weights_last_as_long_as_the_context(mmel_loss, tmp_path):
+    args = MMELTrainingArguments(str(tmp_path), mmel_loss=mmel_loss, lambda_p=0.5)
+    losses, mask = -torch.tensor([[0.9, 0.1, 0.3]]).log(), torch.ones(1, 3, dtype=torch.bool)
+    judged = Judged(Losses(losses, torch.ones(1, 3)), None)
+    stock = judged.weights(mask, args)
+    with mended_weights(max_weight=0.6, flip_probability=0.2):
+        found = judged.weights(mask, args)
+    left = mmel_weights(losses, 0.5 if mmel_loss == "hard" else math.inf, torch.tensor([[True, False, True]]))
+    assert torch.allclose(found, capped(left, 0.6)) and found[0, 1] == 0
+    assert torch.equal(judged.weights(mask, args), stock)
