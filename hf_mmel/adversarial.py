@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .groups import ALIGNMENT, LABELS, POSITIONS
+from .groups import ALIGNMENT, LABELS, PERTURBATION, POSITIONS, VARIANT_MASK, in_quick_passes
 
 
 NORMS = ("l2", "linf")
@@ -117,6 +117,48 @@ class AdversarialVariants:
         if self.norm == "linf":
             return delta.clamp(-self.radius, self.radius)
         return delta * (self.radius / _length(delta)).clamp(max=1)
+
+    def added_to(
+        self,
+        inputs: Mapping[str, Tensor],
+        free: Callable[[dict[str, Tensor]], Tensor],
+        aims: Callable[[dict[str, Tensor], Tensor], tuple[Tensor, Tensor]],
+        needs_originals: bool,
+    ) -> dict[str, Tensor]:
+        """
+        A batch of groups with these variants at the end of each: copies of the original, and a `perturbation` of what
+        the model reads.
+
+        Args:
+            inputs (`Mapping`): The groups, `(B, V, ...)`.
+            free (`Callable`):
+                Gives of a batch, in the shape of what can be perturbed, `(B, V, ...)` in float32, 1 where it is and 0
+                for padding.
+            aims (`Callable`):
+                Gives of a batch and the variants in a pass over it, `(B, V)`, which examples these are of, `(b,)`, and
+                what is to become large of them, `(b, V)`.
+            needs_originals (`bool`): Whether a pass has to have the originals of its variants.
+        """
+        inputs = with_copies(inputs, self.num_variants)
+        copies = inputs[VARIANT_MASK].clone()
+        copies[:, : -self.num_variants] = False
+        used = copies.clone()
+        used[:, 0] |= needs_originals
+        whole = free(inputs)
+        delta, whole = self.start(whole[copies]), torch.zeros_like(whole)
+        places = copies.view(*copies.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
+        with torch.enable_grad():  # of the inputs alone
+            for _ in range(self.num_steps):
+                delta.requires_grad_()
+                gradient = torch.zeros_like(delta)
+                moved = {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
+                for part in in_quick_passes(inputs, used):
+                    chosen, values = aims(moved, part)
+                    # Large, so that in float16 no gradient comes to nothing; only its direction counts.
+                    aim = 1024 * values[copies[chosen] & part[chosen]].sum()
+                    gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
+                delta = self.step(delta.detach(), gradient)
+        return {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
 
 
 def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 
 from augment.fill_mask import fast_dtype
 
-from .adversarial import AdversarialVariants, perturbed, with_copies
+from .adversarial import AdversarialVariants, perturbed
 from .groups import GROUP_KEY, LABELS, PERTURBATION, VARIANT_MASK, Groups, in_passes, in_quick_passes, take, trimmed
 from .heads import Head, Losses
 from .modes import evaluating, restore
@@ -97,28 +97,15 @@ class GroupStep:
         """
         if self.adversary is None:
             return inputs
-        count = self.adversary.num_variants
-        inputs = with_copies(inputs, count)
-        copies = inputs[VARIANT_MASK].clone()
-        copies[:, :-count] = False
-        used = copies.clone()
-        used[:, 0] |= self.args.mmel_loss == "soft"  # whose prediction is what they are to leave
-        free = self._free(inputs)
-        whole, delta = torch.zeros_like(free), self.adversary.start(free[copies])
-        with evaluating(self.scorer), torch.enable_grad():  # of the inputs alone
-            for _ in range(self.adversary.num_steps):
-                delta.requires_grad_()
-                gradient = torch.zeros_like(delta)
-                moved = {**inputs, PERTURBATION: whole.masked_scatter(_like(copies, whole), delta)}
-                for part in in_quick_passes(inputs, used):
-                    chosen, head, groups, logits, _ = self._forward(self.scorer, moved, part)
-                    judged = Judged.of(head, logits.float(), groups, self.args)
-                    aims = judged.losses.mean() if judged.divergences is None else judged.divergences
-                    # Large, so that in float16 no gradient comes to nothing; only its direction counts.
-                    aim = 1024 * aims[copies[chosen] & part[chosen]].sum()
-                    gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
-                delta = self.adversary.step(delta.detach(), gradient)
-        return {**inputs, PERTURBATION: whole.masked_scatter(_like(copies, whole), delta)}
+        aim_at_divergences = self.args.mmel_loss == "soft"
+
+        def aims(moved: dict[str, Tensor], part: Tensor) -> tuple[Tensor, Tensor]:
+            chosen, head, groups, logits, _ = self._forward(self.scorer, moved, part)
+            judged = Judged.of(head, logits.float(), groups, self.args)
+            return chosen, judged.divergences if aim_at_divergences else judged.losses.mean()
+
+        with evaluating(self.scorer):
+            return self.adversary.added_to(inputs, self._free, aims, needs_originals=aim_at_divergences)
 
     def _free(self, inputs: dict[str, Tensor]) -> Tensor:
         """In the shape of what can be perturbed, `(B, V, ...)` in float32, 1 where it is and 0 for padding."""
@@ -349,8 +336,3 @@ class GroupStep:
             return Judged(losses, None), None
         divergences = torch.cat([part.divergences for part in parts])[back]
         return Judged(losses, divergences), torch.cat(soft_labels)[back]
-
-
-def _like(mask: Tensor, whole: Tensor) -> Tensor:
-    """A mask of shape `(B, V)` in the shape of all that each variant has."""
-    return mask.view(*mask.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
