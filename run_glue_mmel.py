@@ -3,7 +3,7 @@
     python run_glue_mmel.py --model_name_or_path bert-base-uncased --task_name rte \\
         --do_train --do_eval --mmel_loss soft --num_variants 4 --output_dir outputs/rte
 
-A single .json or .yaml file with the same arguments as keys may stand in their place; `--help` lists them all.
+A .json or .yaml file with the same arguments as keys may stand before them or in their place; `--help` lists them all.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from hf_mmel.command.labels import Labels, find_labels
 from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
+from hf_mmel.command.ranges import check_ranges
 from hf_mmel.command.run_args import RunArguments
 from hf_mmel.command.saving import file_errors, finished_model_kept, save_metrics
 from hf_mmel.command.seeds import SeedResults
@@ -259,6 +260,7 @@ def parse_arguments(options: list[str]) -> Arguments:
     if not (training_args.do_train or training_args.do_eval or training_args.do_predict):
         raise UsageError("There is nothing to do; pass --do_train, --do_eval or --do_predict, or several of them.")
     with usage_errors(ValueError):
+        check_ranges(training_args)
         run_args.check(data_args, training_args)
     return tuple(parsed)
 

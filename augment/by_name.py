@@ -62,8 +62,9 @@ def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:
         )
 
     own = {name: limit(value) for name, value in config.items()}
-    if "max_length" in parameters_of(config["class"]):
-        own["max_length"] = min(own.get("max_length") or max_length, max_length)
+    given = own.get("max_length")
+    if "max_length" in parameters_of(config["class"]) and (given is None or isinstance(given, int)):  # else refused
+        own["max_length"] = min(given or max_length, max_length)
     return own
 
 

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 from inspect import Parameter, isabstract, signature
+from numbers import Integral
 from typing import Any
+
+
+def check_count(name: str, value: Any) -> None:
+    """
+    Raises a `ValueError` if an argument is no whole number >= 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
 
 
 class Configurable:
@@ -26,7 +35,7 @@ class Configurable:
         Builds the augmenter that [`to_dict`] describes.
 
         Raises:
-            `ValueError`: if the class or one of its arguments is not known.
+            `ValueError`: if the class or one of its arguments is not known, or an argument is of a wrong type.
         """
         arguments = dict(config)
         name = arguments.pop("class", None)
@@ -47,7 +56,14 @@ class Configurable:
             return [build(item) for item in value] if isinstance(value, list | tuple) else value
 
         first = [tokenizer] if "tokenizer" in signature(cls.__init__).parameters else []
-        return cls(*first, **{name: build(value) for name, value in arguments.items()})
+        built = {name: build(value) for name, value in arguments.items()}
+        try:
+            return cls(*first, **built)
+        except (TypeError, AttributeError) as error:  # such as a list where a number was to be
+            given = ", ".join(f"{name}={value!r:.60}" for name, value in arguments.items())
+            raise ValueError(
+                f"{name} cannot be made with {given}; one has a wrong type: {str(error).rstrip('.')}."
+            ) from error
 
     @classmethod
     def _parameters(cls) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from .batch import Batch
 from .candidates import Candidates
+from .config import check_count
 from .substitution import Substitution
 from .vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
 from .words import Words
@@ -60,8 +61,7 @@ class EmbeddingNeighbours(Substitution):
         **options,
     ):
         super().__init__(tokenizer, **options)
-        if num_neighbours < 1:
-            raise ValueError(f"num_neighbours is {num_neighbours}; expected at least 1.")
+        check_count("num_neighbours", num_neighbours)
         if not -1 <= min_similarity <= 1:
             raise ValueError(f"min_similarity is {min_similarity}; expected a cosine in [-1, 1].")
         if keep_inflection:

@@ -9,6 +9,7 @@ import numpy as np
 from .base import Augmenter
 from .batch import SPANS_KEY, TOKEN_LEVEL_KEYS, Batch, Swaps
 from .candidates import Candidates
+from .config import check_count
 from .randomness import GOLDEN, Seed, mix, row_keys, unit
 from .substitution import Substitution
 from .variant_table import SharedTable, Variant, VariantTable
@@ -83,8 +84,7 @@ class GreedySearch(Augmenter):
         if strategy not in STRATEGIES:
             raise ValueError(f"strategy is {strategy!r}; expected one of {', '.join(map(repr, STRATEGIES))}.")
         for name, value in (("num_positions", num_positions), ("max_candidates", max_candidates)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+            check_count(name, value)
         super().__init__(candidates.tokenizer)
         self.candidates = candidates
         self.objective = objective

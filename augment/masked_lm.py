@@ -13,6 +13,7 @@ from .batch import Batch
 from .cache import cache_folder
 from .candidate_table import CandidateTable, Proposals, Rows, entry_type, make_table
 from .candidates import Candidates, ranges
+from .config import check_count
 from .fill_mask import FillMask, default_device, fast_dtype, fingerprint, load
 from .lexicon import tokenizer_fingerprint
 from .passes import MASKINGS, plan
@@ -102,8 +103,7 @@ class MaskedLMSubstitution(Substitution):
         **options,
     ):
         super().__init__(tokenizer, **options)
-        if top_m < 1:
-            raise ValueError(f"top_m is {top_m}; expected a number of candidates >= 1.")
+        check_count("top_m", top_m)
         if not temperature > 0:
             raise ValueError(f"temperature is {temperature}; expected a number > 0, float('inf') for all alike.")
         if masking not in MASKINGS:
@@ -113,8 +113,8 @@ class MaskedLMSubstitution(Substitution):
         dtype = None if dtype is None else str(dtype).removeprefix("torch.")
         if dtype is not None and dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}; expected one of {', '.join(map(repr, DTYPES))}.")
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {batch_tokens}; expected a number of tokens >= 1.")
+        if batch_tokens is not None:
+            check_count("batch_tokens", batch_tokens)
         if keep_inflection:
             require_dictionary()
         self.model = os.fspath(model) if isinstance(model, str | os.PathLike) else model

@@ -8,6 +8,7 @@ import numpy as np
 
 from .base import Augmenter
 from .batch import Batch
+from .config import check_count
 from .words import WordFinder, Words
 
 
@@ -51,8 +52,9 @@ class WordAugmenter(Augmenter):
         max_replaced: int | None = None,
     ):
         super().__init__(tokenizer)
-        if max_length is not None and max_length < 1:
-            raise ValueError(f"max_length is {max_length}; expected a number of tokens >= 1.")
+        for name, value in (("max_length", max_length), ("max_replaced", max_replaced)):
+            if value is not None:
+                check_count(name, value)
         if segments not in SEGMENTS:
             raise ValueError(f"segments is {segments!r}; expected one of {', '.join(map(repr, SEGMENTS))}.")
         if isinstance(keep_words, str) or not isinstance(keep_words, Iterable):
@@ -64,8 +66,6 @@ class WordAugmenter(Augmenter):
             pattern = None if keep_pattern is None else re.compile(keep_pattern)
         except re.error as error:
             raise ValueError(f"keep_pattern is {keep_pattern!r}, no regular expression: {error}.") from error
-        if max_replaced is not None and max_replaced < 1:
-            raise ValueError(f"max_replaced is {max_replaced}; expected a number of words >= 1.")
         self._finder = WordFinder(tokenizer)
         if segments != "all" and self._finder.separator is None:
             raise ValueError(f"segments is {segments!r}, but the tokenizer has no token that separates texts.")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +19,9 @@ from .reading import reader, tokenizer_of
 
 
 NUM_HARDEST = 10  # of each epoch
+_HISTOGRAM = {"step": int, "epoch": Real, "counts": list}
+_HARDEST = {"epoch": Real, "step": int, "original": str, "variant": str}
+_HARDEST |= {"weight": Real, "loss": Real, "loss_original": Real}
 
 
 class VariantHistory(TrainerCallback, ExportableState):
@@ -85,9 +89,7 @@ class VariantHistory(TrainerCallback, ExportableState):
 
     def on_train_begin(self, args, state, control, **kwargs):
         name = type(self).__name__
-        saved = state.stateful_callbacks.get(name, self.state())["attributes"] if state.global_step else {}
-        self.weight_histograms = list(saved.get("weight_histograms", []))
-        self.hardest_variants = list(saved.get("hardest_variants", []))
+        self.weight_histograms, self.hardest_variants = history_of(state) if state.global_step else ([], [])
         self._begin(max(NUM_HARDEST, args.show_variants))
         # The same lists, so that a state that is saved without a checkpoint has them as they are by then.
         state.stateful_callbacks[name] = self.state()
@@ -112,6 +114,23 @@ class VariantHistory(TrainerCallback, ExportableState):
             figures = {"weight": one.weight, "loss": one.loss, "loss_original": one.loss_original}
             entries.setdefault((original, str(label)), {**entry, "label": label, **figures})
         return list(entries.values())
+
+
+def history_of(state: TrainerState) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """
+    The weight histograms and the hardest variants that [`VariantHistory`] has left in a state; none without it.
+
+    Raises:
+        `ValueError`: if they are not as it leaves them.
+    """
+    left = state.stateful_callbacks.get(VariantHistory.__name__, {"attributes": {}})["attributes"]
+    histograms, hardest = (list(left.get(name, [])) for name in ("weight_histograms", "hardest_variants"))
+    for rows, types in ((histograms, _HISTOGRAM), (hardest, _HARDEST)):
+        if not all(isinstance(row.get(name), kind) for row in rows for name, kind in types.items()):
+            raise ValueError(f"{VariantHistory.__name__} has left rows without {', '.join(types)}.")
+    if len({len(row["counts"]) for row in histograms}) > 1:
+        raise ValueError(f"{VariantHistory.__name__} has left histograms of several sizes.")
+    return histograms, hardest
 
 
 def label_of(variant: HardVariant, config: PretrainedConfig | None) -> Any:

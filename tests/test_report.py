@@ -172,14 +172,37 @@ def test_an_interrupted_training_is_told_of_up_to_its_last_checkpoint(run, files
     assert "has not come to its end: what it did after checkpoint-2 is left out" in found.text
 
 
-@pytest.mark.parametrize("name", ["options.json", "trainer_state.json", "augmenter.json"])
-def test_a_damaged_file_is_named_on_one_line(run, files, report, tmp_path, name):
+HISTORY = {"weight_histograms": [{"step": 1, "epoch": 1.0, "counts": counts} for counts in ([1, 2], [3])]}
+DAMAGED_STATE = {"stateful_callbacks": {"VariantHistory": {"args": {}, "attributes": HISTORY}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("options.json", None),
+        ("options.json", ["--do_train", 1.5]),
+        ("trainer_state.json", None),
+        ("trainer_state.json", {"log_history": [{"loss": 1.0}]}),
+        ("trainer_state.json", DAMAGED_STATE),
+        ("augmenter.json", None),
+        ("augmenter.json", "delete"),
+    ],
+)
+def test_a_damaged_file_is_named_on_one_line(run, files, report, tmp_path, name, content):
     run(*files, "--do_train", "--mmel_loss", "hard")
     file = tmp_path / "out" / name
-    file.write_text(file.read_text()[:20])
+    file.write_text(file.read_text()[:20] if content is None else json.dumps(content))
     code, _, errors = report(tmp_path / "out")
     message = errors.splitlines()[-1]
     assert code == 1 and message.startswith("error: ") and name in message and "damaged" in message
+
+
+def test_a_model_that_cannot_be_read_is_told_of(run, files, report, tmp_path):
+    run(*files, "--do_train", "--mmel_loss", "hard")
+    file = tmp_path / "out" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "num_attention_heads": None}))
+    assert report(tmp_path / "out")[0] == 0
+    assert "num_attention_heads" in read(tmp_path / "out").text
 
 
 def test_a_training_that_has_diverged_has_a_report(trained, tokenizer, augmenter, arguments, tmp_path):

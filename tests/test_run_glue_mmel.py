@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 
 import run_glue_mmel
 from hf_mmel import MMELTrainingArguments
-from hf_mmel.command.earlier import find_earlier, last_checkpoint
+from hf_mmel.command.earlier import find_earlier, is_whole, last_checkpoint
 from run_glue_mmel import UsageError
 
 
@@ -191,6 +191,9 @@ def test_a_file_of_arguments_is_as_good_as_options(run, files, model_dir, tmp_pa
     file = tmp_path / f"arguments.{suffix}"
     file.write_text(json.dumps(arguments) if suffix == "json" else yaml.safe_dump(arguments))
     assert run_glue_mmel.main([str(file)])["eval_loss"] == expected["eval_loss"]
+    other = [str(tmp_path / "once more"), "--learning_rate", "2e-2", "--no_do_train"]
+    found = run_glue_mmel.main([str(file), "--output_dir", *other])  # options after it win
+    assert found["eval_loss"] != expected["eval_loss"] and "train_loss" not in found
 
 
 def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys):
@@ -248,6 +251,37 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
     run(*options)
     assert f"{last.name} is not whole" in caplog.text and "Resuming from" in caplog.text
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("trainer_state.json", b'{"global_step": "two"}'),
+        ("trainer_state.json", b'{"unheard_of": 1}'),
+        ("trainer_state.json", b'{"log_history": [{"loss": 1.0}]}'),
+        (
+            "trainer_state.json",
+            b'{"stateful_callbacks": {"VariantHistory": {"attributes": {"hardest_variants": [1]}}}}',
+        ),
+        ("config.json", b'{"hidden_size": \xff}'),
+        ("config.json", b"[]"),
+        ("config.json", b'{"dtype": "x"}'),
+        ("model.safetensors", b"half"),
+        ("optimizer.pt", b"PK"),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_file_is_not_gone_on_from(run, files, tmp_path, name, content, caplog):
+    options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
+    run(*options)
+    last = tmp_path / "out" / "checkpoint-3"
+    assert is_whole(last)
+    (last / name).write_bytes(content)
+    (tmp_path / "out" / "train_results.json").unlink()
+    run(*options)
+    assert "checkpoint-3 is not whole" in caplog.text and "Resuming from" in caplog.text
+    (last / name).write_bytes(content)
+    with pytest.raises(UsageError, match="expected the folder of a whole checkpoint"):
+        run(*options, "--resume_from_checkpoint", last)
 
 
 @pytest.mark.parametrize("size", [0, 100])

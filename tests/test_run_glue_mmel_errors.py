@@ -154,7 +154,7 @@ def test_a_slow_tokenizer_is_refused_only_where_variants_are_made(run, monkeypat
     monkeypatch.setattr("transformers.PreTrainedTokenizerFast.is_fast", False)
     with pytest.raises(UsageError, match=r"slow tokenizer .* or --augmenter none"):
         run("--do_train --train_file @good.csv --augmenter wordnet")
-    with pytest.raises(AssertionError, match="a model was loaded"):
+    with pytest.raises(UsageError, match="a model was loaded"):
         run("--do_train --train_file @good.csv")
 
 
@@ -175,7 +175,7 @@ def test_max_seq_length_is_cut_to_what_the_model_takes(run, caplog, monkeypatch)
         "run_glue_mmel.encode_splits",
         lambda *args: lengths.extend(map(len, (data := encode(*args))["train"]["input_ids"])) or data,
     )
-    with pytest.raises(AssertionError, match="a model was loaded"):
+    with pytest.raises(UsageError, match="a model was loaded"):
         run("--do_train --train_file @long.csv", {"long.csv": f"text,label\n{'a ' * 100},0\nfilm,1\n"})
     assert max(lengths) == 64
     assert "max_seq_length is 128, the model takes 64 tokens" in caplog.text
@@ -198,6 +198,41 @@ def test_a_wrong_choice_in_a_file_of_arguments_is_refused(tmp_path):
         run_glue_mmel.main([str(tmp_path / "arguments.json")])
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"model_name_or_path": "caf\xe9"}', "is not encoded in UTF-8, at byte 27"),
+        (b'"rte"', "holds a str"),
+        (b"1: rte", "has the key 1; expected names of arguments"),
+        (b"lr_scheduler_kwargs: {a: 2026-01-01}", "cannot be written as JSON"),
+    ],
+)
+def test_a_file_of_arguments_that_cannot_be_read_is_named(tmp_path, content, message):
+    path = tmp_path / "arguments.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=f"arguments.yaml.* {message}"):
+        run_glue_mmel.main([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--per_device_train_batch_size=0", "per_device_train_batch_size is 0; expected a whole number >= 1"),
+        ("--eval_accumulation_steps=0", "eval_accumulation_steps is 0; expected a whole number >= 1"),
+        ("--cache_dir={a}", "cache_dir is '{a}'; datasets can keep nothing in a folder with braces"),
+        ("--seed=-1", "seed is -1; expected a whole number from 0 to 4294967295"),
+        ("--learning_rate=nan", "learning_rate is nan; expected a finite number >= 0"),
+        ("--warmup_steps=1e400", "warmup_steps is inf; expected a finite number >= 0"),
+        ("--adam_beta2=1", "adam_beta2 is 1.0; expected a number in [0, 1)"),
+        ("--label_smoothing_factor=7", "label_smoothing_factor is 7.0; expected a number in [0, 1]"),
+        ("--num_train_epochs=inf", "num_train_epochs is inf; expected a finite number"),
+    ],
+)
+def test_numbers_that_no_training_has_are_refused(run, option, expected):
+    with pytest.raises(UsageError, match=re.escape(expected)):
+        run(f"--do_train --train_file @good.csv {option}")
+
+
 @pytest.mark.parametrize("text", ["token: hf_SECRET: x", "- [hf_SECRET", "token: 'hf_SECRET"])
 def test_a_broken_yaml_is_refused_without_what_is_in_it(tmp_path, text):
     path = tmp_path / "arguments.yaml"
@@ -214,7 +249,7 @@ def test_a_broken_yaml_is_refused_without_what_is_in_it(tmp_path, text):
         ("--remove_splits test", "remove_splits is for data sets that hold all splits"),
         ("--test_split_name test", "test_split_name is for data sets that hold all splits"),
         ("--lambda_p much", "invalid float value: 'much'; --help"),
-        ("--resume_from_checkpoint .", "resume_from_checkpoint is '.'; expected the folder of a checkpoint"),
+        ("--resume_from_checkpoint .", "resume_from_checkpoint is '.'; expected the folder of a whole checkpoint"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_training(run, options, message):

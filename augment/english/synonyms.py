@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
+from ..config import check_count
 from .inflection import BASE_TAGS, inflections
 from .senses import Member, Synset, read_synsets
 from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
@@ -81,8 +82,7 @@ def build_synonyms(
     for name, share in (("min_sense_share", min_sense_share), ("min_pos_share", min_pos_share)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} is {share}; expected a share in [0, 1].")
-    if max_candidates < 1:
-        raise ValueError(f"max_candidates is {max_candidates}; expected at least 1.")
+    check_count("max_candidates", max_candidates)
 
     thesaurus = _Thesaurus(read_synsets(wordnet))
     readings = _read_forms(thesaurus)

@@ -75,6 +75,10 @@ class ModelArguments:
         metadata={"help": "Train anew even if output_dir holds a checkpoint or a saved model."},
     )
 
+    def __post_init__(self):
+        if self.cache_dir is not None and not {"{", "}"}.isdisjoint(self.cache_dir):
+            raise ValueError(f"cache_dir is {self.cache_dir!r}; datasets can keep nothing in a folder with braces.")
+
     @property
     def hub_options(self) -> dict:
         """What every `from_pretrained` is told."""

@@ -8,16 +8,20 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers import TrainerState, TrainingArguments
+from safetensors import safe_open
+from transformers import PretrainedConfig, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.utils import CONFIG_NAME
 
 from augment.whole_file import write_json
 
 from ..distributed import gathered
+from ..history import history_of
 from ..private import without_token_options
 from .arguments import differences_of
 from .usage import UsageError
@@ -55,28 +59,43 @@ def left_in(folder: Path) -> Earlier:
     last for each, since they are compared before it is gone on from.
     """
     metrics = gathered(_read(folder / TRAIN_RESULTS))[0]
-    if metrics is not None:
+    if isinstance(metrics, dict):
         return Earlier(str(folder), metrics)
     return Earlier(last_checkpoint(folder))
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """
-    The last checkpoint that is whole. `Trainer` writes the state of a checkpoint last, so that one over which a run
-    was ended has none, or a part of one.
-    """
+    """The last checkpoint that is whole. `Trainer` writes one file by file, so that a run can be ended in between."""
     found = {
         int(name[1]): path
         for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
         if (name := re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", path.name)) and path.is_dir()
     }
     for _, path in sorted(found.items(), reverse=True):
-        # The other processes of a launch write their random states at the same time.
-        states_are_whole = all(zipfile.is_zipfile(state) for state in path.glob("rng_state_*.pth"))
-        if _read(path / TRAINER_STATE_NAME) is not None and states_are_whole:
+        if is_whole(path):
             return str(path)
         logger.warning("%s is not whole, as where a run is ended over it, and is not gone on from.", path)
     return None
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """
+    Whether a checkpoint has its state, which is written last, and no file that was cut off. Damage in the midst of
+    weights does not show.
+    """
+    try:
+        load_state(checkpoint)
+        if not all(isinstance(_read(file), dict) for file in checkpoint.glob("*.json")):
+            return False
+        if (checkpoint / CONFIG_NAME).is_file():
+            PretrainedConfig.from_json_file(checkpoint / CONFIG_NAME)
+        for file in checkpoint.glob("*.safetensors"):
+            with safe_open(file, "pt"):
+                pass
+    except Exception:  # damaged files raise all kinds
+        return False
+    # The other processes of a launch write their random states at the same time.
+    return all(zipfile.is_zipfile(file) for file in checkpoint.glob("*.pt*"))
 
 
 def find_earlier(
@@ -98,8 +117,8 @@ def find_earlier(
     folder, checkpoint = Path(args.output_dir), args.resume_from_checkpoint
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"output_dir is {str(folder)!r}, which is a file; expected a folder.")
-    if args.do_train and checkpoint is not None and not Path(checkpoint, TRAINER_STATE_NAME).is_file():
-        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a checkpoint.")
+    if args.do_train and checkpoint is not None and not is_whole(Path(checkpoint)):
+        raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a whole checkpoint.")
     if not args.do_train or overwrite:
         return Earlier(checkpoint)
     if (folder / SEEDS_FILE).exists():
@@ -108,6 +127,8 @@ def find_earlier(
         return Earlier(checkpoint)
     earlier = left_in(folder)
     options = gathered(_read(folder / OPTIONS_FILE))[0]  # by all, whatever each of them has found
+    if not is_options(options):
+        options = None
     differences: str | None = None
     if options is not None and (earlier.metrics is not None or earlier.folder is None):
         differences = _differences(options, arguments, read)
@@ -130,6 +151,11 @@ def find_earlier(
             f"--model_name_or_path {folder}, and leave out --do_train."
         )
     return earlier
+
+
+def is_options(value: Any) -> bool:
+    """Whether a value is what [`begin`] writes."""
+    return isinstance(value, list) and all(isinstance(option, str) for option in value)
 
 
 def begin(folder: Path, options: Sequence[str], overwrite: bool) -> None:
@@ -163,11 +189,17 @@ def load_state(folder: Path) -> TrainerState:
         `UsageError`: if the file is missing or damaged.
     """
     try:
-        return TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{folder / TRAINER_STATE_NAME} is missing or damaged; to train anew pass --overwrite_output_dir."
-        ) from error
+        state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+        history_of(state)
+        numbers = [state.global_step, state.max_steps, state.num_train_epochs]
+        numbers += [log["step"] for log in state.log_history]
+        if all(isinstance(number, Real) for number in numbers):
+            return state
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        pass
+    raise UsageError(
+        f"{folder / TRAINER_STATE_NAME} is missing or damaged; to train anew pass --overwrite_output_dir."
+    )
 
 
 def _differences(options: list[str], arguments: dict[str, Any], read: Callable[[list[str]], dict[str, Any]]) -> str:

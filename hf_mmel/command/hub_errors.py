@@ -15,7 +15,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError
 
 from ..private import without_tokens
 from .args import ModelArguments
@@ -37,7 +36,7 @@ def errors_of_loading(kind: str, name: str, model_args: ModelArguments) -> Itera
     """
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
+    except Exception as error:  # damaged files raise all kinds
         reason = refusal(error, model_args.token, model_args.model_revision) or without_tokens(reason_of(error))
         raise UsageError(f"The {kind} of {name!r} cannot be loaded: {reason}") from error
 

@@ -15,19 +15,21 @@ from transformers import HfArgumentParser
 from .usage import UsageError, usage_errors
 
 
-def read_options(argv: list[str]) -> list[str]:
-    """The options as they are, or those of the one .json or .yaml file that stands in their place."""
-    if len(argv) == 1 and argv[0].endswith((".json", ".yaml", ".yml")):
-        with usage_errors(ValueError, OSError):
-            return options_from_file(Path(argv[0]))
-    return argv
+def read_options(argv: Sequence[str]) -> list[str]:
+    """The options, those of a .json or .yaml file first if one stands before them."""
+    if not argv or argv[0].startswith("-") or not argv[0].endswith((".json", ".yaml", ".yml")):
+        return list(argv)
+    with usage_errors(ValueError, OSError):
+        return [*_options_of_file(Path(argv[0])), *argv[1:]]
 
 
-def options_from_file(path: Path) -> list[str]:
+def _options_of_file(path: Path) -> list[str]:
     """The file's keys and values as options, so that they are converted and checked as on the command line."""
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         arguments = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not encoded in UTF-8, at byte {error.start}.") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}.") from None
     except yaml.MarkedYAMLError as error:  # without the line itself, which may hold a token
@@ -39,13 +41,22 @@ def options_from_file(path: Path) -> list[str]:
         raise ValueError(f"{path} holds a {type(arguments).__name__}; expected arguments as keys with their values.")
     options = []
     for name, value in arguments.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{path} has the key {name!r}; expected names of arguments.")
         if name.startswith(("no_", "no-")) and isinstance(value, bool):  # has no value on the command line
             options += [f"--{name}"] if value else []
         elif isinstance(value, list):
             options += [f"--{name}", *map(str, value)]
         elif value is not None:
-            options.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+            options.append(f"--{name}={_as_text(path, name, value)}")
     return options
+
+
+def _as_text(path: Path, name: str, value: object) -> str:
+    try:
+        return json.dumps(value) if isinstance(value, dict) else str(value)
+    except TypeError as error:  # YAML has dates, and keys that are no text
+        raise ValueError(f"{path} has for {name} what cannot be written as JSON: {error}.") from None
 
 
 class OptionParser(HfArgumentParser):

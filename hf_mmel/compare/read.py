@@ -12,9 +12,9 @@ from pathlib import Path
 from augment.by_name import NAMES
 
 from ..command.args import listed
-from ..command.options import options_from_file, value_of
+from ..command.options import read_options, value_of
 from ..command.run_args import MAX_SEED
-from ..command.usage import UsageError, usage_errors
+from ..command.usage import UsageError
 from ..training_args import MMEL_LOSSES
 from .grid import BASELINE
 from .plan import Plan
@@ -44,10 +44,7 @@ def read_plan(args: argparse.Namespace) -> Plan:
     Raises:
         `UsageError`: if an option is not known, or makes no sense here.
     """
-    options = args.options
-    if options and options[0].endswith((".json", ".yaml", ".yml")) and not options[0].startswith("-"):
-        with usage_errors(ValueError, OSError):
-            options = [*options_from_file(Path(options[0])), *options[1:]]
+    options = read_options(args.options)
     for name, instead in _INSTEAD.items():
         if _is_on(options, name):
             raise UsageError(f"{name} is not for a comparison; {instead}.")

@@ -7,17 +7,18 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerState, TrainingArguments
 
+from ..history import history_of
 from ..model_card import METHODS, objective_settings
 from ..private import plain_config, without_folders
 from ..training_args import MMELTrainingArguments
 
 
-HISTORY = "VariantHistory"  # the callback that keeps weights and the hardest variants
 # Where things are, and what does not change a result.
 _NOT_TOLD = ("output_dir", "run_name", "logging_dir", "report_to", "use_cpu", "tf32", "resume_from_checkpoint")
 _NOT_TOLD += ("do_train", "do_eval", "do_predict", "disable_tqdm")
@@ -88,8 +89,9 @@ class Facts:
         return versions
 
     def curve(self, name: str) -> dict[float, float]:
-        """A logged figure by its steps."""
-        return {logs["step"]: logs[name] for logs in self.log if name in logs and math.isfinite(logs[name])}
+        """A logged figure by its steps, where it is a finite number."""
+        logged = {logs["step"]: logs[name] for logs in self.log if isinstance(logs.get(name), Real)}
+        return {step: value for step, value in logged.items() if math.isfinite(value)}
 
     def late(self, name: str) -> float | None:
         """The mean of a logged figure over the last quarter of the training."""
@@ -126,7 +128,7 @@ def collect_facts(
     if getattr(args, "mmel_loss", None) == "none":
         adversary = None
     log = [] if state is None else state.log_history
-    history = {} if state is None else state.stateful_callbacks.get(HISTORY, {}).get("attributes", {})
+    weight_histograms, hardest = ([], []) if state is None else history_of(state)
     has_variants = bool(augmenter or adversary) or any("mmel/loss_variants" in logs for logs in log)
     if has_variants and isinstance(args, MMELTrainingArguments) and args.mmel_loss != "none":
         of_each = 0 if augmenter is None else num_variants or args.num_variants
@@ -135,8 +137,8 @@ def collect_facts(
     return Facts(
         name=Path(output_dir).resolve().name,
         log=log,
-        weight_histograms=history.get("weight_histograms", []),
-        hardest=history.get("hardest_variants", []),
+        weight_histograms=weight_histograms,
+        hardest=hardest,
         augmenter=None if augmenter is None else plain_config(dict(augmenter)),
         adversary=None if adversary is None else dict(adversary),
         arguments={} if args is None else _changed(args),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ..command.args import AugmenterArguments
-from ..command.earlier import OPTIONS_FILE, left_in, load_state
+from ..command.earlier import OPTIONS_FILE, is_options, left_in, load_state
 from ..command.hub import name_of_data
 from ..command.usage import UsageError, usage_errors
 from ..model_card import scores_of
@@ -55,7 +55,7 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
             f"{folder} has neither {TRAINER_STATE_NAME} nor {OPTIONS_FILE}; expected the output_dir of a run of "
             "run_glue_mmel with --do_train. The runs of --seeds are in the folders seed-N."
         )
-    options = _read(folder / OPTIONS_FILE) or []
+    options = _read(folder / OPTIONS_FILE, is_options) or []
     command = command_line("python run_glue_mmel.py", options) if options else None
     earlier = left_in(folder)
     if options and earlier.folder is None:
@@ -136,9 +136,17 @@ def _arguments(
     return tuple(args)
 
 
-def _read(file: Path) -> Any:
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _read(file: Path, is_right: Callable[[Any], bool] = _is_object) -> Any:
     """What a JSON file holds, `None` where there is none."""
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        value = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        if value is None or is_right(value):
+            return value
+        reason = f"it holds {value!r:.60}"
     except ValueError as error:
-        raise UsageError(f"{file} is damaged: {error}. Delete it to have a report of what else is there.") from None
+        reason = str(error)
+    raise UsageError(f"{file} is damaged: {reason}. Delete it to have a report of what else is there.")

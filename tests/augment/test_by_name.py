@@ -35,3 +35,8 @@ def test_limit_of_the_length_reaches_every_part():
     short, other = limited({"class": "Compose", "augmenters": parts}, 9)["augmenters"]
     assert short == {**lexicon, "max_length": 5}
     assert other["augmenter"] == {**lexicon, "max_length": 9} and "max_length" not in lexicon
+
+
+def test_a_limit_of_a_wrong_type_is_refused_by_its_augmenter(tokenizer):
+    with pytest.raises(ValueError, match=r"max_length is \[\]; expected a whole number"):
+        Augmenter.from_dict(limited({"class": "RandomDelete", "max_length": []}, 9), tokenizer)

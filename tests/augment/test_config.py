@@ -102,3 +102,21 @@ def test_unknown_argument_is_refused_with_those_there_are(tokenizer):
         Augmenter.from_dict(described, tokenizer)
     with pytest.raises(ValueError, match="RandomDelete has no probability"):
         Augmenter.from_dict({"class": "Compose", "augmenters": [described]}, tokenizer)
+
+
+@pytest.mark.parametrize("temperature", [[], {"a": 1}, None])
+def test_an_argument_of_a_wrong_type_is_refused_with_what_was_given(tokenizer, masked_lm_dir, temperature):
+    config = {"class": "MaskedLMSubstitution", "model": str(masked_lm_dir), "temperature": temperature}
+    with pytest.raises(ValueError, match=r"MaskedLMSubstitution cannot be made with model=.*temperature=.*wrong type"):
+        Augmenter.from_dict(config, tokenizer)
+
+
+@pytest.mark.parametrize("max_length", [0, -1, 2.5, True, "9", []])
+def test_what_is_no_whole_number_is_refused(tokenizer, max_length):
+    with pytest.raises(ValueError, match=r"max_length is .*; expected a whole number >= 1"):
+        Augmenter.from_dict({"class": "RandomDelete", "max_length": max_length}, tokenizer)
+
+
+def test_a_model_that_is_none_is_refused(tokenizer):
+    with pytest.raises(ValueError, match=r"MaskedLMSubstitution cannot be made with model=\[\]"):
+        Augmenter.from_dict({"class": "MaskedLMSubstitution", "model": []}, tokenizer)
