@@ -121,6 +121,11 @@ def test_many_classes_and_long_names_are_drawn(page, num_classes):
     assert "confusion" in found.ids
 
 
+def test_curves_are_of_finite_numbers():
+    log = [{"step": i, "loss": value} for i, value in enumerate([2.0, "x", None, float("nan"), float("inf"), 1])]
+    assert facts(log=[*log, {"step": 6}]).curve("loss") == {0: 2.0, 5: 1}
+
+
 def test_a_single_logged_loss_is_drawn(page):
     one = facts(log=facts().log[:1], weight_histograms=facts().weight_histograms[:1])
     assert page(one).ids[:3] == ["loss", "variant-loss", "weights"]

@@ -223,6 +223,7 @@ def test_a_file_of_arguments_that_cannot_be_read_is_named(tmp_path, content, mes
         ("--seed=-1", "seed is -1; expected a whole number from 0 to 4294967295"),
         ("--learning_rate=nan", "learning_rate is nan; expected a finite number >= 0"),
         ("--warmup_steps=1e400", "warmup_steps is inf; expected a finite number >= 0"),
+        ("--max_grad_norm=nan", "max_grad_norm is nan; expected a number >= 0"),
         ("--adam_beta2=1", "adam_beta2 is 1.0; expected a number in [0, 1)"),
         ("--label_smoothing_factor=7", "label_smoothing_factor is 7.0; expected a number in [0, 1]"),
         ("--num_train_epochs=inf", "num_train_epochs is inf; expected a finite number"),
