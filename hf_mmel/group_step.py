@@ -54,7 +54,7 @@ class GroupStep:
     not scored again; what training computes of a variant is its score from then on.
 
     Variants whose loss or divergence is not finite are left out where they show: before they are weighed, and so that
-    no gradient comes from them.
+    no gradient comes from them. Those that seem to have lost their label have no weight.
 
     Args:
         model (`nn.Module`): The model as it is trained, wrapped for parallel training or not.
@@ -143,6 +143,7 @@ class GroupStep:
             if not mask.any():
                 zeros = torch.zeros_like(judged.losses.totals)
                 return StepResult(self._nothing(self.model, inputs), None, zeros, zeros, mask)
+        mask = judged.keeping_label(mask, args)
         weights = judged.weights(mask, args)
         factors = judged.factors(select(weights, args.variant_backward, args.variant_backward_count), args)
         used = mask & factors.used()
@@ -175,6 +176,7 @@ class GroupStep:
         losses, weights = torch.zeros((2, *given.shape), device=given.device)
 
         def part_of_loss(chosen: Tensor, part: Tensor, judged: Judged) -> Tensor:
+            part = judged.keeping_label(part, self.args)
             of_part = judged.weights(part, self.args)
             mask[chosen] = part
             losses[chosen], weights[chosen] = judged.losses.mean().detach().to(losses.dtype), of_part.to(weights.dtype)

@@ -52,6 +52,7 @@ SETTINGS = {
     "variant_chunk_size": "variants of each example in memory at once",
     "scoring_dropout": "dropout while variants are scored",
     "scoring_bf16": "bfloat16 while variants are scored",
+    "min_label_probability": "least probability of its label with which a variant counts",
     "class_weights": "factors of the classes",
 }
 CITATION = """\

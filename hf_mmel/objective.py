@@ -64,6 +64,14 @@ class Judged(NamedTuple):
         unusable = variant_mask & ~values.isfinite()
         return unusable | (variant_mask & unusable[:, :1])
 
+    def keeping_label(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
+        """The variants but for those that seem to have lost their label, as `args.min_label_probability` says."""
+        if args.min_label_probability is None:
+            return variant_mask
+        losses = self.losses.mean().detach()
+        is_right = losses[:, :1] < math.log(2)
+        return variant_mask & ~(is_right & (losses > -math.log(args.min_label_probability)))
+
     def weights(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
         """The weights of the variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, even ones for "uniform"."""
         mask = variant_mask

@@ -33,8 +33,9 @@ class MMELTrainer(VariantTrainer):
     `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a group),
     `mmel/effective_num_variants` (exponential of the entropy of a group's weights), and `mmel/variants_per_second`
     (augmented variants per second of training, without evaluation and saving). [`VariantHistory`] keeps how the
-    weights were spread, and the hardest variants. Variants whose loss is infinite or NaN are left out, and counted in
-    `mmel/left_out`, or end the training (`nonfinite_variants`).
+    weights were spread, and the hardest variants. Variants whose loss is infinite or NaN are left out, or end the
+    training (`nonfinite_variants`); those that are left out, these and those of `min_label_probability`, are counted
+    in `mmel/left_out`.
 
     Args:
         args ([`MMELTrainingArguments`], *optional*):

@@ -58,6 +58,11 @@ class MMELTrainingArguments(TrainingArguments):
             Whether variants are scored with dropout, from the random state with which training goes on.
         scoring_bf16 (`bool`, *optional*):
             Whether variants are scored in bfloat16. By default where the device computes in it.
+        min_label_probability (`float`, *optional*):
+            Leaves out variants that seem to have lost their label: those to whose label the model of the moment gives
+            a smaller probability, `exp(-loss)`, while it is right on the original, to whose label it gives more than
+            one half. Above 0, and one half at most; all variants stay by default. For losses that are cross entropies;
+            of several words or labels the probability is the geometric mean of theirs.
         nonfinite_variants (`str`, *optional*, defaults to `"skip"`):
             What becomes of a variant whose loss or divergence is infinite or NaN, which would make the whole update
             NaN. `"skip"` leaves it out with a warning that shows its text, and with an original all of its variants;
@@ -137,6 +142,13 @@ class MMELTrainingArguments(TrainingArguments):
     scoring_bf16: bool | None = field(
         default=None, metadata={"help": "Score variants in bfloat16. Default: where the device computes in it."}
     )
+    min_label_probability: float | None = field(
+        default=None,
+        metadata={
+            "help": "Leave out variants to whose label the model gives a smaller probability while it is right on "
+            "the original: above 0, and 0.5 at most."
+        },
+    )
     nonfinite_variants: str = field(
         default="skip",
         metadata={
@@ -208,6 +220,10 @@ class MMELTrainingArguments(TrainingArguments):
         if self.variant_backward not in VARIANT_BACKWARD:
             expected = ", ".join(map(repr, VARIANT_BACKWARD))
             raise ValueError(f"variant_backward is {self.variant_backward!r}; expected one of {expected}.")
+        if self.min_label_probability is not None and not 0 < self.min_label_probability <= 0.5:
+            raise ValueError(
+                f"min_label_probability is {self.min_label_probability}; expected a number in (0, 0.5], or None."
+            )
         if self.nonfinite_variants not in NONFINITE_VARIANTS:
             expected = ", ".join(map(repr, NONFINITE_VARIANTS))
             raise ValueError(f"nonfinite_variants is {self.nonfinite_variants!r}; expected one of {expected}.")

@@ -184,6 +184,20 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
             )
 
 
+def check_label_probability(min_label_probability: float | None, config: PretrainedConfig | None) -> None:
+    """
+    Raises a `ValueError` if labels are to have a probability and are numbers.
+    """
+    is_regression = getattr(config, "problem_type", None) == "regression" or (
+        getattr(config, "problem_type", None) is None and getattr(config, "num_labels", None) == 1
+    )
+    if min_label_probability is not None and is_regression:
+        raise ValueError(
+            f"min_label_probability is {min_label_probability}, but the labels are numbers, which have no "
+            "probability; leave it out."
+        )
+
+
 def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str) -> None:
     """Refuses labels of tokens that are not as many as the tokens, or that lack one."""
     num_labels, num_tokens = pc.list_value_length(labels), pc.list_value_length(ids)

@@ -27,6 +27,7 @@ from .training_args import MMELTrainingArguments
 from .validation import (
     check_adversary,
     check_interval,
+    check_label_probability,
     check_labels,
     check_objective,
     check_passes_of_shards,
@@ -145,6 +146,7 @@ class VariantTrainer(Trainer):
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset, collator.main_input_name)
         check_labels(self.train_dataset, getattr(self.model, "config", None), self.args.label_smoothing_factor)
+        check_label_probability(self.args.min_label_probability, getattr(self.model, "config", None))
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)

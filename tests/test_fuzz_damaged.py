@@ -87,6 +87,12 @@ def planned(argv: list[str]) -> None:
     read_plan(parse(argv))
 
 
+@pytest.fixture(autouse=True)
+def somewhere_else(monkeypatch, tmp_path):
+    """Folders may get any name, and be made where the test runs."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def options(write, model_dir, tmp_path) -> dict[str, object]:
     """The options of a short training, as a file of them has them."""

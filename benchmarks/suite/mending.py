@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import torch
@@ -32,36 +31,15 @@ class LambdaSchedule(TrainerCallback):
 
 
 @contextmanager
-def mended_weights(max_weight: float | None = None, flip_probability: float | None = None) -> Iterator[None]:
-    """
-    Has all trainings weigh variants otherwise as long as it lasts.
-
-    Args:
-        max_weight (`float`, *optional*): No variant has a larger weight, see [`capped`].
-        flip_probability (`float`, *optional*): Variants that have lost their label are left out, see [`flipped`].
-    """
+def mended_weights(max_weight: float | None) -> Iterator[None]:
+    """Has no variant of any training have a larger weight as long as it lasts, see [`capped`]."""
     stock = Judged.weights
 
     def weights(judged: Judged, variant_mask: Tensor, args) -> Tensor:
-        if flip_probability is not None:
-            variant_mask = variant_mask & ~flipped(judged.losses.mean(), flip_probability)
-        found = stock(judged, variant_mask, args)
-        return found if max_weight is None else capped(found, max_weight)
+        return capped(stock(judged, variant_mask, args), max_weight)
 
-    with mock.patch.object(Judged, "weights", weights):
+    with mock.patch.object(Judged, "weights", weights) if max_weight is not None else nullcontext():
         yield
-
-
-def flipped(losses: Tensor, probability: float) -> Tensor:
-    """
-    Which variants seem to have lost their label: those whose label is less probable than this to the model, although
-    it is right on the original.
-
-    Args:
-        losses (`torch.Tensor` of shape `(B, V)`): Cross entropies, in nats; a probability is their `exp(-loss)`.
-        probability (`float`): Between 0 and 0.5.
-    """
-    return (losses > -math.log(probability)) & (losses[:, :1] < math.log(2))
 
 
 def capped(weights: Tensor, most: float) -> Tensor:

@@ -1,7 +1,7 @@
 """The settings of a run, and the grid that they are chosen from.
 
-The file of settings has up to five layers, each an object of options of the command: `common`, `sizes` (by the number
-of examples), `methods`, `tasks`, and `tasks_methods` (by `TASK METHOD`). Later layers win.
+The file of settings has up to six layers, each an object of options of the command: `common`, `sizes` (by the number
+of examples), `methods`, `augmenters`, `tasks`, and `tasks_methods` (by `TASK METHOD`). Later layers win.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .plan import Run
 
 FILE = Path(__file__).with_name("settings.json")
 Settings = dict[str, Any]
-_OF_VARIANTS = ("num_variants", "replace_prob", "top_m", "flip_probability")  # the last one is of mending.py
+_OF_VARIANTS = ("num_variants", "replace_prob", "top_m", "min_label_probability")
 _LAMBDA_P = ("lambda_p", "lambda_p_start", "max_weight")  # the last two are of mending.py
 # Which of the settings below a method knows; all others are those of any training.
 _OWN = {
@@ -43,6 +43,7 @@ def settings_of(run: Run, layers: Mapping[str, Any], chosen: Mapping[str, Any] |
     for layer, key in (
         ("sizes", run.size),
         ("methods", like),
+        ("augmenters", run.augmenter),
         ("tasks", run.task),
         ("tasks_methods", f"{run.task} {like}"),
     ):

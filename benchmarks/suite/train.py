@@ -92,7 +92,7 @@ class Bench:
         begun = now()
         trainer = self._trainer(run, settings, data)
         prepared = now()
-        with mended_weights(settings.get("max_weight"), settings.get("flip_probability")):
+        with mended_weights(settings.get("max_weight")):
             trainer.train()
         trained = now()
         scores = self._scores(trainer, data, run.task)
@@ -119,8 +119,7 @@ class Bench:
         settings = dict(settings)
         alpha, lambda_p_start = settings.pop("rdrop_alpha", None), settings.pop("lambda_p_start", None)
         of_augmenter = {name: settings.pop(name) for name in ("replace_prob", "top_m") if name in settings}
-        for name in ("max_weight", "flip_probability"):  # which `execute` has seen to
-            settings.pop(name, None)
+        settings.pop("max_weight", None)  # which `execute` has seen to
         if run.method == "worst":
             settings["lambda_p"] = 0.0
         options = self._options(run.task, settings, "--mmel_loss", _LOSSES.get(run.method, run.method))

@@ -142,6 +142,15 @@ def test_the_grid_has_for_each_method_what_it_knows():
     assert "lambda_p" not in settings_of(Run("rte", "100", "none", None, 1), read_settings())
 
 
+def test_an_augmenter_has_settings_of_its_own():
+    layers = {**LAYERS, "augmenters": {"mlm": {"min_label_probability": 0.4}}, "tasks": {"rte": {"lambda_p": 3}}}
+    settings = {a: settings_of(Run("rte", "100", "hard", a, 1), layers) for a in ("mlm", "wordnet")}
+    assert (
+        settings["mlm"] == {**settings["wordnet"], "min_label_probability": 0.4} and settings["mlm"]["lambda_p"] == 3
+    )
+    assert "min_label_probability" not in settings_of(Run("rte", "100", "none_time", "mlm", 1), layers)
+
+
 def test_what_is_held_out_is_not_trained_on():
     train, held_out = hold_out(Dataset.from_dict({"i": range(100)}))
     assert sorted([*train["i"], *held_out["i"]]) == list(range(100)) and len(held_out) == 25
@@ -287,8 +296,8 @@ def test_a_mended_training_has_its_weights_and_its_candidates(suite, monkeypatch
     build = run_glue_mmel.build_augmenter
     monkeypatch.setattr(run_glue_mmel, "build_augmenter", lambda *given: (seen.append(build(*given)), seen[-1])[1])
     options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "--augmenters", "mlm"]
-    _, found = suite(*options, "--grid", "top_m=3", "max_weight=0.5", "flip_probability=0.2")
-    assert "error" not in found[0] and contexts == [(0.5, 0.2)]
+    _, found = suite(*options, "--grid", "top_m=3", "max_weight=0.5", "min_label_probability=0.2")
+    assert "error" not in found[0] and contexts == [(0.5,)]
     assert (seen[-1].top_m, seen[-1].replace_prob) == (3, 0.3)
 
 
