@@ -152,10 +152,10 @@ class AdversarialVariants:
                 delta.requires_grad_()
                 gradient = torch.zeros_like(delta)
                 moved = {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
-                for part in in_quick_passes(inputs, used):
+                for part in in_quick_passes(inputs, used):  # which hold groups as a whole
                     chosen, values = aims(moved, part)
                     # Large, so that in float16 no gradient comes to nothing; only its direction counts.
-                    aim = 1024 * values[copies[chosen] & part[chosen]].sum()
+                    aim = 1024 * values[copies[chosen]].sum()
                     gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
                 delta = self.step(delta.detach(), gradient)
         return {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}

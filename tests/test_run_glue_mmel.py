@@ -266,6 +266,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
         ("config.json", b'{"hidden_size": \xff}'),
         ("config.json", b"[]"),
         ("config.json", b'{"dtype": "x"}'),
+        ("tokenizer_config.json", b'{"model_max'),
         ("model.safetensors", b"half"),
         ("optimizer.pt", b"PK"),
     ],
