@@ -1,7 +1,8 @@
 """The settings of a run, and the grid that they are chosen from.
 
 The file of settings has up to six layers, each an object of options of the command: `common`, `sizes` (by the number
-of examples), `methods`, `augmenters`, `tasks`, and `tasks_methods` (by `TASK METHOD`). Later layers win.
+of examples), `methods`, `augmenters`, `tasks`, and `tasks_methods` (by `TASK METHOD`). Later layers win, and `null` takes
+an option away.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def settings_of(run: Run, layers: Mapping[str, Any], chosen: Mapping[str, Any] |
         ("tasks_methods", f"{run.task} {like}"),
     ):
         settings |= layers.get(layer, {}).get(key, {})
-    return _known({**settings, **(chosen or {})}, run.method)
+    settings |= chosen or {}
+    return _known({name: value for name, value in settings.items() if value is not None}, run.method)
 
 
 def grid_of(axes: Mapping[str, Sequence[Any]], method: str) -> list[Settings]:

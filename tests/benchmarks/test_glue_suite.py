@@ -143,12 +143,14 @@ def test_the_grid_has_for_each_method_what_it_knows():
 
 
 def test_an_augmenter_has_settings_of_its_own():
-    layers = {**LAYERS, "augmenters": {"mlm": {"min_label_probability": 0.4}}, "tasks": {"rte": {"lambda_p": 3}}}
+    tasks = {"rte": {"lambda_p": 3}, "stsb": {"min_label_probability": None}}
+    layers = {**LAYERS, "augmenters": {"mlm": {"min_label_probability": 0.4}}, "tasks": tasks}
     settings = {a: settings_of(Run("rte", "100", "hard", a, 1), layers) for a in ("mlm", "wordnet")}
     assert (
         settings["mlm"] == {**settings["wordnet"], "min_label_probability": 0.4} and settings["mlm"]["lambda_p"] == 3
     )
-    assert "min_label_probability" not in settings_of(Run("rte", "100", "none_time", "mlm", 1), layers)
+    for run in (Run("rte", "100", "none_time", "mlm", 1), Run("stsb", "100", "hard", "mlm", 1)):
+        assert "min_label_probability" not in settings_of(run, layers)
 
 
 def test_what_is_held_out_is_not_trained_on():
