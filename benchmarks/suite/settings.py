@@ -1,8 +1,8 @@
 """The settings of a run, and the grid that they are chosen from.
 
 The file of settings has up to six layers, each an object of options of the command: `common`, `sizes` (by the number
-of examples), `methods`, `augmenters`, `tasks`, and `tasks_methods` (by `TASK METHOD`). Later layers win, and `null` takes
-an option away.
+of examples), `methods`, `augmenters`, `tasks`, and `tasks_methods` (by `TASK METHOD`). Later layers win, and `null`
+takes an option away.
 """
 
 from __future__ import annotations
