@@ -23,19 +23,22 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def kill(tmp_path):
-    """`kill(module, options, **more)` runs a command that is killed: how often, and the seconds of its last run."""
+    """
+    `kill(module, options, made, **more)` runs a command that is killed ten times, and gives the seconds of its last
+    run. What it makes is in the folder `made`.
+    """
 
-    def run(module, options, kills=10, longest=3.0, environment=None, **more):
+    def run(module, options, made, kills=10, longest=3.0, environment=None, **more):
         command = [sys.executable, str(SCRIPT), module, json.dumps([str(option) for option in options])]
-        command += ["--kills", str(kills), "--longest", str(longest)]
+        command += ["--kills", str(kills), "--longest", str(longest), "--made", str(made)]
         for name, value in more.items():
             command += [f"--{name}", str(value)]
         environment = {**ENVIRONMENT, **(environment or {})}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
         assert done.returncode == 0, done.stderr[-5000:]
         result = json.loads(done.stdout.splitlines()[-1])
-        assert result["code"] == 0, done.stderr[-5000:]
-        return result["killed"], result["seconds"]
+        assert result["code"] == 0 and result["killed"] == kills, done.stderr[-5000:]
+        return result["seconds"]
 
     return run
 
@@ -76,62 +79,53 @@ def told(folder):
 )
 def test_a_training(kill, training, tmp_path, more):
     options = [*training, *more, "--output_dir"]
-    _, seconds = kill("run_glue_mmel", [*options, tmp_path / "undisturbed"], kills=0)
-    killed, _ = kill("run_glue_mmel", [*options, tmp_path / "killed"], inside=tmp_path / "killed", longest=seconds / 5)
-    assert killed == 10
-    assert weights(tmp_path / "killed") == weights(tmp_path / "undisturbed")
-    assert told(tmp_path / "killed") == told(tmp_path / "undisturbed")
+    made, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    seconds = kill("run_glue_mmel", [*options, undisturbed], undisturbed, kills=0)
+    kill("run_glue_mmel", [*options, made], made, inside=made, longest=seconds / 5)
+    assert weights(made) == weights(undisturbed)
+    assert told(made) == told(undisturbed)
 
 
 def test_a_table_of_candidates(kill, training, tmp_path):
     def made(name, **more):
-        options = [
-            *training,
-            "--augmenter",
-            "mlm",
-            "--mlm_masking",
-            "single",
-            "--cache_dir",
-            tmp_path / f"cache of {name}",
-        ]
-        done = kill("run_glue_mmel", [*options, "--max_steps", 1, "--output_dir", tmp_path / name], **more)
-        (folder,) = (path.parent for path in (tmp_path / f"cache of {name}").rglob("checksums.json"))
-        return *done, CandidateTable(folder)
+        options = [*training, "--augmenter", "mlm", "--mlm_masking", "single", "--max_steps", 1]
+        options += ["--cache_dir", tmp_path / name / "cache", "--output_dir", tmp_path / name / "out"]
+        seconds = kill("run_glue_mmel", options, tmp_path / name, **more)
+        (folder,) = (path.parent for path in (tmp_path / name / "cache").rglob("checksums.json"))
+        return seconds, CandidateTable(folder)
 
-    _, seconds, undisturbed = made("undisturbed", kills=0)
-    killed, _, table = made("killed", longest=seconds / 4)
-    assert killed == 10 and len(table) == len(undisturbed) > 0
+    seconds, undisturbed = made("undisturbed", kills=0)
+    _, table = made("killed", longest=seconds / 4)
+    assert len(table) == len(undisturbed) > 0
     for name in ("_keys", "_first", "_entries"):
         assert np.array_equal(getattr(table, name), getattr(undisturbed, name))
 
 
 def test_a_push(kill, training, tmp_path, hub):
     options = [*training, "--augmenter", "delete", "--output_dir"]
-    _, seconds = kill("run_glue_mmel", [*options, tmp_path / "undisturbed"], kills=0)
-    pushing = [*options, tmp_path / "pushed", "--push_to_hub", "--hub_token", "hf_token_of_me"]
+    undisturbed, made = tmp_path / "undisturbed", tmp_path / "pushed"
+    seconds = kill("run_glue_mmel", [*options, undisturbed], undisturbed, kills=0)
+    pushing = [*options, made, "--push_to_hub", "--hub_token", "hf_token_of_me"]
     environment = {**hub.environment, "HF_HUB_OFFLINE": "0"}
-    killed, _ = kill(
-        "run_glue_mmel", pushing, environment=environment, inside=tmp_path / "pushed", longest=seconds / 5
-    )
+    kill("run_glue_mmel", pushing, made, environment=environment, inside=made, longest=seconds / 5)
     files = hub.repositories["me/pushed"].files()
-    assert killed == 10
-    assert files["model.safetensors"] == (tmp_path / "pushed" / "model.safetensors").read_bytes()
-    assert weights(tmp_path / "pushed") == weights(tmp_path / "undisturbed")
+    assert files["model.safetensors"] == (made / "model.safetensors").read_bytes()
+    assert weights(made) == weights(undisturbed)
     assert b"eval_loss" in files["all_results.json"] and b"MMEL" in files["README.md"]
 
 
 def test_a_comparison(kill, training, tmp_path):
     options = ["compare", *training[:6], "--methods", "none,hard", "--augmenters", "delete", "--seeds", 2]
     options += ["--num_train_epochs", 1, "--use_cpu", "--save_strategy", "no", "--output_dir"]
-    _, seconds = kill("hf_mmel.__main__", [*options, tmp_path / "undisturbed"], kills=0)
-    killed, _ = kill("hf_mmel.__main__", [*options, tmp_path / "killed"], longest=0.3 * seconds)
-    assert killed == 10
+    undisturbed, made = tmp_path / "undisturbed", tmp_path / "killed"
+    seconds = kill("hf_mmel.__main__", [*options, undisturbed], undisturbed, kills=0)
+    kill("hf_mmel.__main__", [*options, made], made, longest=0.3 * seconds)
 
-    def found(name):
-        cells = json.loads((tmp_path / name / "compare.json").read_text())["cells"]
+    def found(folder):
+        cells = json.loads((folder / "compare.json").read_text())["cells"]
         return [(c["method"], c["seed"], c["metrics"]["train_loss"], c["metrics"]["eval_loss"]) for c in cells]
 
-    assert sorted(found("killed")) == sorted(found("undisturbed")) and len(found("killed")) == 4
+    assert sorted(found(made)) == sorted(found(undisturbed)) and len(found(made)) == 4
 
 
 def test_no_cell_outlives_a_comparison_that_is_killed(training, tmp_path):

@@ -1,10 +1,11 @@
-"""Runs a command again and again, killed at random moments, until it ends by itself."""
+"""Runs a command again and again, killed at random moments, and at last to its end."""
 
 import argparse
 import importlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -71,14 +72,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--longest", type=float, help="seconds after which it is killed at the latest")
     parser.add_argument("--inside", type=Path, help="every other one in a checkpoint of this folder")
+    parser.add_argument(
+        "--made", type=Path, help="folder of what is made, which is removed where a run comes to its end"
+    )
     options = parser.parse_args()
     random.seed(options.seed)
     num_killed = 0
-    for number in range(options.kills):
-        inside = options.inside if number % 2 else None
-        if not killed(forked(options.module, options.argv), random.uniform(0.05, options.longest), inside):
-            break
-        num_killed += 1
+    while num_killed < options.kills:
+        inside = options.inside if num_killed % 2 else None
+        if killed(forked(options.module, options.argv), random.uniform(0.05, options.longest), inside):
+            num_killed += 1
+        else:
+            shutil.rmtree(options.made)
     begun = time.monotonic()
     child = forked(options.module, options.argv)
     while (code := ended(child)) is None:
