@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import WORDS, make_model
 from datasets import Dataset
+from trainer_runs import WAYS
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer, MMELTrainingArguments
@@ -17,14 +18,6 @@ from hf_mmel.objective import Judged
 
 
 LOSSES = ["hard", "soft", "uniform"]
-WAYS = {
-    "full": {},
-    "in passes of groups": {"variant_chunk_size": 3},
-    "in passes of parts": {"variant_chunk_size": 1},
-    "top": {"variant_backward": "top"},
-    "sample": {"variant_backward": "sample", "variant_backward_count": 2},
-    "known scores": {"variant_backward": "sample", "variant_backward_count": 2, "score_interval": 2},
-}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 from conftest import WORDS, make_model
+from trainer_runs import WAYS
 from transformers import ResNetConfig, ResNetForImageClassification, TrainerCallback
 
 from augment import ImageVariants, LexiconSubstitution
@@ -16,14 +17,6 @@ from hf_mmel.objective import Judged
 
 
 LOSSES = ["hard", "soft", "uniform"]
-WAYS = {
-    "full": {},
-    "in passes of groups": {"variant_chunk_size": 3},
-    "in passes of parts": {"variant_chunk_size": 1},
-    "top": {"variant_backward": "top"},
-    "sample": {"variant_backward": "sample", "variant_backward_count": 2},
-    "known scores": {"variant_backward": "sample", "variant_backward_count": 2, "score_interval": 2},
-}
 
 
 @pytest.fixture

@@ -8,6 +8,15 @@ from transformers import TrainerCallback
 
 SPEED = "mmel/variants_per_second"
 LOSSES = pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
+# Ways to train on a batch of groups, as fields of the arguments.
+WAYS = {
+    "full": {},
+    "in passes of groups": {"variant_chunk_size": 3},
+    "in passes of parts": {"variant_chunk_size": 1},
+    "top": {"variant_backward": "top"},
+    "sample": {"variant_backward": "sample", "variant_backward_count": 2},
+    "known scores": {"variant_backward": "sample", "variant_backward_count": 2, "score_interval": 2},
+}
 
 
 class Stream(torch.utils.data.IterableDataset):
