@@ -135,6 +135,7 @@ class VariantTrainer(Trainer):
         # Again, for the arguments may have been changed since.
         if self.augmenter is not None or self._variant_collator is not None or self.adversary is not None:
             check_objective(self.args, self.compute_loss_func)
+            check_label_probability(self.args.min_label_probability, getattr(self.model, "config", None))
         if self.adversary is not None:
             check_adversary(self.adversary, self.args, self._is_sharded)
         self._class_weights = class_weights_of(self.args, self.train_dataset, getattr(self.model, "config", None))
@@ -146,7 +147,6 @@ class VariantTrainer(Trainer):
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset, collator.main_input_name)
         check_labels(self.train_dataset, getattr(self.model, "config", None), self.args.label_smoothing_factor)
-        check_label_probability(self.args.min_label_probability, getattr(self.model, "config", None))
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
         if hasattr(collator.augmenter, "precompute") and not is_stream:
             collator.augmenter.precompute(self.train_dataset)

@@ -11,7 +11,7 @@ from datasets import Dataset
 from trainer_runs import WAYS
 
 from augment import LexiconSubstitution
-from hf_mmel import MMELTrainer, MMELTrainingArguments
+from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
 from hf_mmel.groups import VARIANT_MASK
 from hf_mmel.heads import Losses
 from hf_mmel.objective import Judged
@@ -24,13 +24,14 @@ LOSSES = ["hard", "soft", "uniform"]
 def make_trainer(tokenizer, dataset, arguments):
     """A trainer of a model that is sure of itself."""
 
-    def make(num_labels=2, dataset=dataset, **fields):
+    def make(num_labels=2, dataset=dataset, adversary=None, **fields):
         return MMELTrainer(
             make_model(tokenizer, num_labels=num_labels, initializer_range=1.0).train(),
             arguments(**{"num_variants": 3, "lambda_p": 0.5, "scoring_bf16": False, **fields}),
             train_dataset=dataset,
             processing_class=tokenizer,
-            augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=1.0),
+            augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=1.0) if adversary is None else None,
+            adversary=adversary,
         )
 
     return make
@@ -96,10 +97,11 @@ def test_what_is_no_such_probability_is_refused(arguments, value):
         arguments(min_label_probability=value)
 
 
+@pytest.mark.parametrize("adversary", [None, AdversarialVariants()])
 @pytest.mark.parametrize("problem_type", [None, "regression"])
-def test_numbers_have_no_probability(make_trainer, dataset, problem_type):
+def test_numbers_have_no_probability(make_trainer, dataset, problem_type, adversary):
     rows = Dataset.from_list([{**row, "label": float(row["label"])} for row in dataset])
-    trainer = make_trainer(num_labels=1, dataset=rows, min_label_probability=0.2)
+    trainer = make_trainer(num_labels=1, dataset=rows, adversary=adversary, min_label_probability=0.2)
     trainer.model.config.problem_type = problem_type
     with pytest.raises(ValueError, match=r"min_label_probability is 0.2, but the labels are numbers"):
         trainer.train()
