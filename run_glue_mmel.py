@@ -47,7 +47,7 @@ from hf_mmel.command.run_args import RunArguments
 from hf_mmel.command.saving import file_errors, finished_model_kept, save_metrics
 from hf_mmel.command.seeds import SeedResults
 from hf_mmel.command.splits import load_splits
-from hf_mmel.command.usage import UsageError, usage_errors
+from hf_mmel.command.usage import UsageError, quiet_workers, usage_errors
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
 from hf_mmel.private import without_tokens
 
@@ -323,6 +323,7 @@ def submit(path: Path, task: str, outputs: list[np.ndarray], labels: Labels) -> 
 
 
 if __name__ == "__main__":
+    quiet_workers()
     try:
         main()
     except UsageError as error:

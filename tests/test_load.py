@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 from conftest import reviews
@@ -42,7 +43,9 @@ def test_ten_thousand_steps_with_workers_leak_nothing(load):
     steps, megabytes, files, processes = load("--steps", 10_000)
     assert steps[-1] == 10_000
     assert max(megabytes[2:]) - megabytes[1] < 30
-    assert max(files[2:]) <= max(files[:2]) + 2
+    # Of the 4 * 2 batches on their way, those that wait for an earlier one hold a file for each of their 4 tensors.
+    assert max(files) - min(files) <= 4 * 2 * 4
+    assert median(files[10:]) <= median(files[:10]) + 4
     assert set(processes) == {processes[0]} and 4 <= processes[0] <= 5
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +21,20 @@ def usage_errors(*errors: type[Exception]) -> Iterator[None]:
         yield
     except errors as error:
         raise UsageError(_one_line(str(error)) or type(error).__name__) from error
+
+
+def quiet_workers() -> None:
+    """
+    Has the data-loading workers that are forked from now on say nothing of a batch that was broken off because the
+    command was interrupted while it received it: Python prints a traceback of that from a thread of theirs.
+    """
+    shown = sys.excepthook
+
+    def show_unless_broken_off(kind, error, traceback):
+        if multiprocessing.parent_process() is None or not issubclass(kind, (ConnectionError, EOFError)):
+            shown(kind, error, traceback)
+
+    sys.excepthook = show_unless_broken_off
 
 
 def reason_of(error: BaseException) -> str:
