@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_mmel.compare.statistics import mean_interval
 
-from .plan import ALL, METHODS, Kind, Run
+from .plan import ALL, AUGMENTERS, METHODS, Kind, Run
 
 
 Line = Mapping[str, Any]
@@ -18,6 +18,9 @@ WORST = tuple(f"{name}_worst_accuracy" for name in ("wordnet", "mlm", "typo"))
 MEAN = tuple(f"{name}_mean_accuracy" for name in ("wordnet", "mlm", "typo"))
 MSE = ("mse", *(f"{name}_{what}" for name in ("wordnet", "mlm", "typo") for what in ("worst_mse", "mean_change")))
 NONE = Kind("none")
+NOTE = """\
+Intervals over seeds are bootstrap-t, or Student's t where they have a †. Uniform is that of the same augmenter, for a
+rival without one that of the first."""
 
 
 def tables(lines: Sequence[Line]) -> Iterator[str]:
@@ -26,6 +29,7 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
         runs = newest([x for x in lines if (x["conditions"]["model"], x["conditions"]["device"]) == (model, device)])
         cells = cells_of(runs)
         yield f"## On {device}, {model.rstrip('/').rpartition('/')[2]}"
+        yield f"\n{NOTE}"
         slices = [cell for cell in cells if cell[1] != ALL]
         if slices:
             yield from _summary(runs, slices)
@@ -36,6 +40,7 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
                 yield from _tables_of(title, runs, classified, names)
         for cell in cells:
             yield from _table(f"score, {' '.join(cell)}", runs, [cell], ("score",))
+            yield from _table(f"calibration error, {' '.join(cell)}", runs, [cell], ("ece",))
             yield from _tables_of(f"worst-case accuracy, {' '.join(cell)}", runs, [cell], WORST)
             for name in MSE:
                 yield from _table(f"{name}, {' '.join(cell)}", runs, [cell], (name,), points=1)
@@ -75,7 +80,11 @@ def cells_of(runs: Mapping[Run, Line]) -> list[Cell]:
 
 
 def kinds_in(runs: Mapping[Run, Line]) -> list[Kind]:
-    return sorted({run.kind for run in runs}, key=lambda kind: (kind.augmenter or "", METHODS.index(kind.method)))
+    """Those without an augmenter first, then by augmenter."""
+    order = (None, *AUGMENTERS)
+    return sorted(
+        {run.kind for run in runs}, key=lambda kind: (order.index(kind.augmenter), METHODS.index(kind.method))
+    )
 
 
 def has(runs: Mapping[Run, Line], cell: Cell, name: str) -> bool:
@@ -123,10 +132,11 @@ def _table(
     yield f"\n**{title}**\n"
     yield "| method | mean | std | seeds | difference to none | difference to uniform | steps | seconds |"
     yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    first = next((kind.augmenter for kind in values if kind.method == "uniform"), None)
     for kind, found in values.items():
         of_kind = [line for run, line in runs.items() if run.kind == kind and (run.task, run.size) in cells]
         spread = f"{stdev(found.values()):.2f}" if len(found) > 1 else "–"
-        others = (NONE, Kind("uniform", kind.augmenter))
+        others = (NONE, kind if kind == NONE else Kind("uniform", kind.augmenter or first))
         to = [_difference(found, values.get(other, {})) if other != kind else "–" for other in others]
         steps, seconds = fmean(x["steps"] for x in of_kind), fmean(x["seconds"]["train"] for x in of_kind)
         parts = [str(kind), f"{fmean(found.values()):.2f}", spread, str(len(found)), *to]
@@ -138,7 +148,8 @@ def _difference(one: BySeed, other: BySeed) -> str:
     if not found:
         return "–"
     interval = mean_interval(found)
-    ends = "" if interval is None else f" ({interval.low:+.2f} to {interval.high:+.2f})"
+    mark = "†" if interval is not None and interval.how != "bootstrap-t" else ""
+    ends = "" if interval is None else f" ({interval.low:+.2f} to {interval.high:+.2f}{mark})"
     return f"{fmean(found):+.2f}{ends}"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,8 @@ class Bench:
 
     def execute(self, run: Run, settings: Settings) -> dict[str, Any]:
         """
-        Trains and evaluates: scores, seconds (of the processor, on a CPU), steps, and the last figures of variants.
+        Trains and evaluates: scores, seconds (of the processor, on a CPU), steps, the last figures of variants, and by
+        which commit.
         """
         now = time.process_time if self.device == "cpu" else time.perf_counter
         data = self.task(run.task, settings["max_seq_length"])
@@ -109,6 +112,7 @@ class Bench:
             "steps": trainer.state.global_step,
             "epochs": settings["num_train_epochs"],
             "num_examples": len(trainer.train_dataset),
+            "commit": commit(),
             "figures": {name: value for name, value in figures.items() if name.startswith("mmel/")},
         }
         release(trainer)
@@ -188,6 +192,17 @@ class Bench:
         score = metrics[leading_metric([f"eval_{name}" for name in metrics]).removeprefix("eval_")]
         found = {**metrics, **clean_scores(logits[0], labels, kind), **robustness(logits[0], perturbed, labels, kind)}
         return {"score": float(score), **{name: float(value) for name, value in found.items()}}
+
+
+@cache
+def commit() -> str | None:
+    """The commit of this code, which ends in "-dirty" where files differ from it; `None` where there is no git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "describe", "--always", "--dirty", "--exclude", "*"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return done.stdout.strip() or None
 
 
 def predict(trainer: Trainer, sets: list[Dataset]) -> list[np.ndarray]:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 from collections import Counter
+from functools import partial
 from statistics import fmean
 
 import numpy as np
@@ -24,6 +26,7 @@ from benchmarks.suite.store import Store
 from benchmarks.suite.tables import averaged, differences, newest, tables
 from benchmarks.suite.train import predict
 from benchmarks.suite.typos import with_typos
+from hf_mmel.compare.statistics import mean_interval
 from hf_mmel.objective import Judged
 
 
@@ -215,6 +218,63 @@ def test_differences_are_paired_by_seed_over_cells_that_both_have(lines):
     assert f"| 4 | {100 * fmean(expected):+.2f} (" in row
 
 
+def test_the_commit_of_the_code_is_named_and_nothing_without_git(tmp_path, monkeypatch):
+    train.commit.cache_clear()
+    monkeypatch.setattr(train, "__file__", str(tmp_path / "train.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert train.commit() is None
+    run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True, text=True)
+    run(["git", "init", "-q"])
+    run(["git", "-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "--allow-empty", "-m", "one"])
+    (tmp_path / "file").touch()
+    run(["git", "add", "file"])
+    train.commit.cache_clear()
+    assert train.commit() == run(["git", "rev-parse", "--short", "HEAD"]).stdout.strip() + "-dirty"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    train.commit.cache_clear()
+    assert train.commit() is None
+    train.commit.cache_clear()
+
+
+def score_rows(scores):
+    """The cells of the table of scores, by kind, of so many seeds on 100 examples of RTE."""
+    lines = [
+        {"run": Run("rte", "100", *kind, seed)._asdict(), "conditions": COMMON, **result(score)}
+        for kind, of_seeds in scores.items()
+        for seed, score in enumerate(of_seeds)
+    ]
+    rows = "\n".join(tables(lines)).partition("**score, rte 100**")[2].partition("**")[0].strip().splitlines()[2:]
+    return {kind: [cell.strip() for cell in rest] for _, kind, *rest in (row.split("|") for row in rows)}
+
+
+def test_intervals_of_students_t_are_marked():
+    even, nearly_equal = [0.6, 0.62, 0.65, 0.69], [0.6, 0.6001, 0.62, 0.63]
+    assert mean_interval(even).how == "bootstrap-t" and mean_interval(nearly_equal).how == "Student's t"
+    kinds = Kind("none"), Kind("hard", "wordnet"), Kind("soft", "wordnet")
+    rows = score_rows(dict(zip(kinds, ([0.5] * 4, even, nearly_equal), strict=True)))
+    assert {kind.strip(): "†" in row[3] for kind, row in rows.items()} == {
+        "none": False,
+        "hard · wordnet": False,
+        "soft · wordnet": True,
+    }
+
+
+def test_differences_to_uniform_are_to_that_of_the_same_augmenter_or_for_a_rival_without_one_of_the_first():
+    scores = {"none": 0.5, "rdrop": 0.53, "both": 0.54, "mlm": 0.56, "wordnet": 0.6}
+    kinds = {Kind(name) if name in ("none", "rdrop") else Kind("uniform", name): [x] for name, x in scores.items()}
+    rows = score_rows({**kinds, Kind("hard", "both"): [0.57], Kind("none_time", "wordnet"): [0.59]})
+    assert {kind.strip(): row[4] for kind, row in rows.items()} == {
+        "none": "–",
+        "rdrop": "-7.00",
+        "none_time · wordnet": "-1.00",
+        "uniform · wordnet": "–",
+        "uniform · mlm": "–",
+        "hard · both": "+3.00",
+        "uniform · both": "–",
+    }
+    assert [kind.strip() for kind in rows][:2] == ["none", "rdrop"]
+
+
 def test_predictions_are_in_the_order_of_the_data(tokenizer, arguments):
     model = make_model(tokenizer, num_labels=2, initializer_range=0.3)
     args = arguments(train_sampling_strategy="group_by_length", per_device_eval_batch_size=2)
@@ -253,6 +313,7 @@ def test_every_method_trains_for_the_same_number_of_steps(suite, capsys):
     for line in found:
         names = line["scores"].keys()
         assert {"score", "typo_worst_mse" if line["run"]["task"] == "stsb" else "mlm_worst_accuracy"} <= names
+    assert {line["commit"] for line in found} == {train.commit()}
     figures = {line["run"]["method"] for line in found if line["figures"]}
     assert figures == {"uniform", "hard", "soft", "worst"}
     capsys.readouterr()
