@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="most suspected label flips that are shown (default: %(default)s)",
     )
+    report.add_argument(
+        "--trust_remote_code", action="store_true", help="run model code that comes with the folder, if you trust it"
+    )
     report.set_defaults(run=_report)
     return parser
 
@@ -105,7 +108,8 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
         check_installed()
     from .report.rebuild import report_of_folder
 
-    yield str(report_of_folder(args.folder, args.max_examples, args.min_confidence, args.max_shown))
+    numbers = args.max_examples, args.min_confidence, args.max_shown
+    yield str(report_of_folder(args.folder, *numbers, args.trust_remote_code))
 
 
 if __name__ == "__main__":

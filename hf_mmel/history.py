@@ -1,16 +1,20 @@
 """What became of the weights and of the hardest variants in the course of a training."""
 
+import json
 import sys
 from collections.abc import Iterable
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from augment.command_line.marking import COLOURS, PLAIN, marked
+from augment.whole_file import write_json
 
 from .distributed import gathered
 from .groups import IGNORE_INDEX, LABELS, VARIANT_MASK
@@ -30,7 +34,8 @@ class VariantHistory(TrainerCallback, ExportableState):
     hardest variants at the end of each epoch where `show_variants` says so.
 
     A resumed training goes on from what its checkpoint has. The hardest variants of the epoch that was interrupted are
-    then those since the checkpoint. With `push_to_hub` no texts are kept, for a repository may be public.
+    then those since the checkpoint. With `push_to_hub` no texts are kept, for a repository may be public, and any push
+    takes those of earlier trainings out of the file.
 
     Attributes:
         weight_histograms (`list[dict]`):
@@ -91,6 +96,8 @@ class VariantHistory(TrainerCallback, ExportableState):
         name = type(self).__name__
         self.weight_histograms, self.hardest_variants = history_of(state) if state.global_step else ([], [])
         self._begin(max(NUM_HARDEST, args.show_variants))
+        if args.push_to_hub:
+            self.hardest_variants = []
         # The same lists, so that a state that is saved without a checkpoint has them as they are by then.
         state.stateful_callbacks[name] = self.state()
 
@@ -104,6 +111,17 @@ class VariantHistory(TrainerCallback, ExportableState):
         if args.show_variants and hardest and state.is_world_process_zero:
             marks = COLOURS if sys.stdout.isatty() else PLAIN
             tqdm.write("\n".join(shown(hardest[: args.show_variants], marks)))  # above the bars
+
+    def on_push_begin(self, args, state, control, **kwargs):
+        """Takes the texts of a training that was not to be pushed out of the folder that now is."""
+        file = Path(args.output_dir) / TRAINER_STATE_NAME
+        if not state.is_world_process_zero or not file.is_file():
+            return
+        content = json.loads(file.read_text(encoding="utf-8"))
+        kept = content.get("stateful_callbacks", {}).get(type(self).__name__, {"attributes": {}})["attributes"]
+        if kept.get("hardest_variants"):
+            kept["hardest_variants"] = []
+            write_json(file, content)
 
     def _read(self, found: list[HardVariant], epoch: float, config: PretrainedConfig | None) -> list[dict[str, Any]]:
         """The variants as text, the hardest first, one of each example."""

@@ -166,6 +166,29 @@ def test_the_same_command_pushes_what_an_earlier_one_could_not(hub, options, mon
     assert "fine-tuned on reviews.json" in card and "## Weights over training" in card and "## Training" in card
 
 
+@pytest.mark.parametrize("steps", [2, 4], ids=["finished", "resumed"])
+def test_texts_of_a_training_that_was_not_to_be_pushed_are_not_uploaded_later(hub, options, tmp_path, steps):
+    alone = [option for option in options if option != "--push_to_hub"]
+    run_glue_mmel.main([*alone, "--mmel_loss", "hard", "--max_steps", "2"])
+    assert '"original": "the film was' in (tmp_path / "out" / "trainer_state.json").read_text()
+    pushing = ["--mmel_loss", "hard", "--hub_token", TOKEN, "--hub_strategy", "checkpoint", "--max_steps", str(steps)]
+    run_glue_mmel.main([*options, *pushing])
+    files = hub.repositories["me/out"].files()
+    states = {name: content for name, content in files.items() if name.endswith("trainer_state.json")}
+    assert len(states) == (1 if steps == 2 else 2)
+    for name, content in files.items():
+        assert b'"original"' not in content, name
+        assert name not in states or b'"counts"' in content
+
+
+def test_a_report_which_shows_texts_is_not_pushed(hub, options, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.html").touch()
+    with pytest.raises(UsageError, match="report\\.html shows texts"):
+        run_glue_mmel.main([*options, "--hub_token", TOKEN])
+    assert not hub.repositories
+
+
 def test_a_mistyped_option_shows_no_token(options):
     with pytest.raises(UsageError, match="--hub_tokn") as refusal:
         run_glue_mmel.main([*options, "--hub_tokn", TOKEN])

@@ -225,6 +225,27 @@ def test_reports_of_regression_and_of_several_labels(run, write, report, tmp_pat
     assert {"scatter", "flips"} <= set(read(tmp_path / "numbers").ids)
 
 
+@pytest.mark.parametrize("brought", ["model", "metric"])
+def test_code_that_a_folder_brings_runs_for_those_alone_who_ask_for_it(run, files, report, tmp_path, brought):
+    run(*files, "--do_train", "--do_eval", "--mmel_loss", "hard")
+    folder, ran = tmp_path / "out", tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'w').close()\nfrom transformers import BertConfig\nclass Config(BertConfig): pass\n"
+    (folder / "brought.py").write_text(code)
+    options = json.loads((folder / "options.json").read_text())
+    if brought == "model":
+        config = json.loads((folder / "config.json").read_text())
+        config |= {"model_type": "brought", "auto_map": {"AutoConfig": "brought.Config"}}
+        (folder / "config.json").write_text(json.dumps(config))
+        options.append("--trust_remote_code")
+    else:
+        options += ["--metric_name", str(folder / "brought.py")]
+    (folder / "options.json").write_text(json.dumps(options))
+    assert report(folder)[0] == 0 and not ran.exists()
+    assert ("trust_remote_code" in read(folder).text) == (brought == "model")
+    report(folder, "--trust_remote_code")
+    assert ran.exists() == (brought == "model")
+
+
 def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
     code, _, errors = report(tmp_path)
     assert code == 1 and "expected the output_dir" in errors and errors.count("\n") == 1

@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 
 from ..distributed import gathered
 from ..private import command_line, without_folders, without_tokens
+from ..report import FOLDER, PAGE
 from ..trainer import MMELTrainer
 from .args import DataArguments
 from .usage import reason_of
@@ -48,10 +49,15 @@ def open_repository(args: TrainingArguments) -> None:
     asks the Hub, and all processes learn what came of it.
 
     Raises:
-        `HubError`: if the token is refused, or may not write there.
+        `HubError`: if the token is refused, or may not write there, or if there is a report, which would be pushed.
     """
     if not args.push_to_hub:
         return
+    if (report := Path(args.output_dir) / PAGE).exists():
+        raise HubError(
+            f"{report} shows texts of the data, and would be pushed with the model; move it, and the folder "
+            f"{FOLDER} beside it, to another place."
+        )
     refusal = None
     if args.process_index == 0:
         try:

@@ -17,6 +17,8 @@ __all__ = ["write_report"]
 
 logger = logging.getLogger(__name__)
 
+PAGE, FOLDER = "report.html", "report"  # in the output folder
+
 
 def write_report(
     trainer: MMELTrainer,
@@ -101,7 +103,7 @@ def write_report(
     )
     if trainer.is_world_process_zero():
         write_page(folder, facts, predictions, variants, missing, min_confidence)
-    return folder / "report.html"
+    return folder / PAGE
 
 
 def check_installed() -> None:

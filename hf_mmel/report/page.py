@@ -15,14 +15,12 @@ from augment.command_line.marking import differences
 from augment.whole_file import whole_file
 
 from ..private import without_folders, without_tokens
+from . import FOLDER, PAGE
 from .collect import EPOCH, Predictions, ScoredVariants
 from .facts import Facts, hardest_by_epoch
 from .plots import pictures
 from .statistics import Flip, Move, Reliability, calibration, label_flips, label_scores, moves
 from .theme import DARK, LIGHT, png
-
-
-PAGE, FOLDER = "report.html", "report"
 
 
 class VariantFigures(NamedTuple):

@@ -33,7 +33,9 @@ _OVERRIDES += ("--report_to", "none", "--resume_from_checkpoint", "")
 _CANNOT = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeError)
 
 
-def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max_shown: int) -> Path:
+def report_of_folder(
+    folder: Path, max_examples: int, min_confidence: float, max_shown: int, trust_remote_code: bool = False
+) -> Path:
     """
     Writes the report of a folder; where the training was interrupted, of its last checkpoint. Where the data or the
     augmenter are not to be found any more, it tells what the files of the folder tell.
@@ -41,6 +43,8 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
     Args:
         folder (`Path`): The `output_dir` of a run of the command.
         max_examples, min_confidence, max_shown: As in [`write_report`].
+        trust_remote_code (`bool`, *optional*, defaults to `False`): Runs the code that comes with the model, which the
+            options of the folder cannot ask for, since it may be anyone's.
 
     Returns:
         `Path`: the page.
@@ -64,7 +68,7 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
     if trained != folder:
         missing.append(f"The training has not come to its end: what it did after {trained.name} is left out.")
     try:
-        trainer, dataset = _trainer_of(folder, trained, options)
+        trainer, dataset = _trainer_of(folder, trained, options, trust_remote_code)
     except _CANNOT as error:
         missing.append(f"Predictions and variants are left out: {' '.join(str(error).split())}")
         logger.warning(without_tokens(missing[-1]))
@@ -81,7 +85,9 @@ def report_of_folder(folder: Path, max_examples: int, min_confidence: float, max
     )
 
 
-def _trainer_of(folder: Path, trained: Path, options: Sequence[str]) -> tuple[MMELTrainer, str | None]:
+def _trainer_of(
+    folder: Path, trained: Path, options: Sequence[str], trust_remote_code: bool
+) -> tuple[MMELTrainer, str | None]:
     """The trainer as it was when it wrote the folder `trained`, and the name of the data."""
     import run_glue_mmel
 
@@ -89,8 +95,11 @@ def _trainer_of(folder: Path, trained: Path, options: Sequence[str]) -> tuple[MM
         raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
     args = run_glue_mmel.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
     model_args, data_args, augmenter_args, run_args, training_args = args
-    # Tokenizer and labels are those of the model, the augmenter is the one that was saved.
-    model_args = replace(model_args, model_name_or_path=str(trained), config_name=None, tokenizer_name=None)
+    # Tokenizer and labels are those of the model, the augmenter is the one that was saved. Nothing is evaluated anew,
+    # so that the code of a metric is not needed.
+    of_model = {"model_name_or_path": str(trained), "config_name": None, "tokenizer_name": None}
+    model_args = replace(model_args, **of_model, trust_remote_code=trust_remote_code)
+    data_args = replace(data_args, metric_name=None)
     if (folder / "augmenter.json").is_file():
         of_file = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
