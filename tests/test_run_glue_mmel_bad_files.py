@@ -203,6 +203,31 @@ def test_rows_that_are_not_used_may_be_without_text_or_label(accepted, refused, 
     assert f"column {column!r} has no {column} in row 5" in refused("late.json", json.dumps(rows), *options)
 
 
+@pytest.mark.parametrize("folder", ["r[1]", "*", "plain"])
+@pytest.mark.parametrize("name", ["train[1].csv", "train*.csv", "?rain.csv"])
+def test_a_file_is_read_by_its_name_and_not_as_a_pattern(accepted, tmp_path, monkeypatch, folder, name):
+    for other in ("r1", folder):
+        (tmp_path / other).mkdir()
+        for file in ("train1.csv", "train.csv"):
+            (tmp_path / other / file).write_text(f"{HEADER}a,wrong\nb,file\n")
+    monkeypatch.chdir(tmp_path / folder)
+    for named in (tmp_path / folder / name, name):
+        config = accepted(f"{folder}/{name}", f"{HEADER}a,the\nb,one\n", "--train_file", named)
+        assert set(config.label2id) == {"the", "one"}
+
+
+def test_a_folder_of_data_whose_name_would_be_read_as_a_pattern_is_refused(run, tmp_path, monkeypatch):
+    for name in ("d1", "d[1]"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "data" / "train.csv").write_text(f"{HEADER}a,0\nb,1\n")
+    expected = r"d\[1\].*whose name has \* \? or \[.*rename it"
+    with pytest.raises(UsageError, match=expected):
+        run("--dataset_name", tmp_path / "d[1]", "--do_train")
+    monkeypatch.chdir(tmp_path / "d[1]")
+    with pytest.raises(UsageError, match=expected):
+        run("--dataset_name", "data", "--do_train")
+
+
 def test_a_file_is_no_data_set(run, write):
     with pytest.raises(UsageError, match=r"train.csv', which is a file; pass it as --train_file"):
         run("--dataset_name", write("train.csv", reviews()), "--do_train")

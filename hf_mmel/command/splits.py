@@ -5,6 +5,7 @@ Whatever is wrong with them is a `ValueError` that names the file or split, befo
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,10 +74,11 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
         check_encoding(file)
     if reader == "csv":
         check_header(file)
+    pattern = glob.escape(str(Path(file).absolute()))  # as datasets reads names, and that of the working folder
     # pandas would read the texts "NA", "null" and "" as missing values.
     options = {"keep_default_na": False} if reader == "csv" else {}
     with _errors_of_reading(where, lambda _: find_fault(file, data_args.label_column_name)):
-        dataset = load_dataset(reader, data_files=file, split="train", cache_dir=cache_dir, **options)
+        dataset = load_dataset(reader, data_files=pattern, split="train", cache_dir=cache_dir, **options)
     if INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
         raise ValueError(fault)
     return dataset
@@ -98,6 +100,10 @@ def _load_data_set(
             saved = load_from_disk(str(path))
             available = saved if isinstance(saved, DatasetDict) else {"train": saved}
         else:
+            if path.exists() and glob.has_magic(str(path.absolute())):
+                raise ValueError(
+                    f"it is {path.absolute()}, whose name has * ? or [, which datasets takes for a pattern; rename it"
+                )
             config = data_args.dataset_config_name or data_args.task_name
             available = load_dataset(data_args.data_set, config, cache_dir=cache_dir, token=token)
     removed = listed(data_args.remove_splits)
