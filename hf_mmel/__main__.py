@@ -93,12 +93,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> Iterator[str]:
+    from .command.saving import file_errors
     from .compare import compare
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # the runs are not to be left behind
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-    return compare(args)
+    with file_errors():
+        yield from compare(args)
 
 
 def _report(args: argparse.Namespace) -> Iterator[str]:
@@ -106,10 +108,12 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
     with usage_errors(ImportError):
         check_installed()
+    from .command.saving import file_errors
     from .report.rebuild import report_of_folder
 
     numbers = args.max_examples, args.min_confidence, args.max_shown
-    yield str(report_of_folder(args.folder, *numbers, args.trust_remote_code))
+    with file_errors():
+        yield str(report_of_folder(args.folder, *numbers, args.trust_remote_code))
 
 
 if __name__ == "__main__":

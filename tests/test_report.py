@@ -1,6 +1,7 @@
 """Reports of trainers, and of folders in which the command has trained."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -195,6 +196,16 @@ def test_a_damaged_file_is_named_on_one_line(run, files, report, tmp_path, name,
     code, _, errors = report(tmp_path / "out")
     message = errors.splitlines()[-1]
     assert code == 1 and message.startswith("error: ") and name in message and "damaged" in message
+
+
+@pytest.mark.parametrize("name", ["report.html", "report/loss.png", "report"])
+def test_what_the_file_system_refuses_is_one_line(run, files, report, tmp_path, name):
+    run(*files, "--do_train", "--mmel_loss", "hard", "--logging_steps", 1)
+    path = tmp_path / "out" / name
+    path.mkdir(parents=True) if path.suffix else path.touch()
+    code, _, errors = report(tmp_path / "out")
+    assert code == 1
+    assert re.fullmatch(rf"error: (Is a directory|File exists): .*{name}.*", errors.splitlines()[-1])
 
 
 def test_a_model_that_cannot_be_read_is_told_of(run, files, report, tmp_path):

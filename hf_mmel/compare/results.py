@@ -79,9 +79,11 @@ class Results:
     def _take_up(self, file: Path) -> None:
         try:
             before = json.loads(file.read_text(encoding="utf-8"))
-            cells, arguments, augmenters = before["cells"], before["arguments"], before["augmenters"]
-        except (json.JSONDecodeError, KeyError) as error:
-            raise UsageError(f"{file} is damaged ({error}); delete it to have all cells run again.") from None
+            arguments, augmenters = dict(before["arguments"]), dict(before["augmenters"])
+            finished = dict(_finished(entry) for entry in before["cells"] if "metrics" in entry)
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UsageError(f"{file} is damaged ({reason}); delete it to have all cells run again.") from None
         both = {name: (augmenters[name], what) for name, what in self.augmenters.items() if name in augmenters}
         changed = differences_of(
             {**arguments, **{name: was for name, (was, _) in both.items()}},
@@ -93,10 +95,9 @@ class Results:
                 "--output_dir, or pass --overwrite_output_dir to run all of it again."
             )
         self.augmenters = {**augmenters, **self.augmenters}
-        for entry in cells:
-            cell = Cell(Kind(entry["method"], entry["augmenter"]), entry["seed"])
-            if "metrics" in entry and (self.plan.folder(cell) / ALL_RESULTS).is_file():
-                self.finished[cell] = Measured(entry["metrics"], entry["seconds"])
+        for cell, measured in finished.items():
+            if (self.plan.folder(cell) / ALL_RESULTS).is_file():
+                self.finished[cell] = measured
 
 
 def remove_weights(folder: Path) -> None:
@@ -105,6 +106,12 @@ def remove_weights(folder: Path) -> None:
     for pattern in _WEIGHTS:
         for file in folder.glob(pattern):
             file.unlink()
+
+
+def _finished(entry: dict[str, Any]) -> tuple[Cell, Measured]:
+    """A finished cell, as [`Results.to_dict`] writes it."""
+    cell = Cell(Kind(entry["method"], entry["augmenter"]), entry["seed"])
+    return cell, Measured(dict(entry["metrics"]), float(entry["seconds"]))
 
 
 def _named(cell: Cell) -> dict[str, Any]:

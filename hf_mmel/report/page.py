@@ -78,8 +78,8 @@ def write_page(
         drawn[name] = {}
         for theme, colours in {"light": LIGHT, "dark": DARK}.items():
             picture = png(draw, colours)
-            file = f"{name}.png" if theme == "light" else f"{name}-dark.png"
-            (folder / FOLDER / file).write_bytes(picture)
+            with whole_file(folder / FOLDER / f"{name}{'' if theme == 'light' else '-dark'}.png") as file:
+                file.write(picture)
             drawn[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

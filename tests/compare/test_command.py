@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,11 @@ metrics["eval_samples"] = 16
 if pathlib.Path(__file__).with_name(f"fail-{out.name}").exists():
     raise MemoryError("There is no room.")
 """
+
+GOOD_RESULTS = {"arguments": {}, "augmenters": {}, "cells": []}
+OF_CELL = {"method": "none", "augmenter": None, "seed": 1, "metrics": {"eval_accuracy": 0.5}, "seconds": 1.0}
+WRONG_RESULTS = [{"arguments": 5}, {"augmenters": 5}, {"cells": 3}, {"cells": [3]}, {"cells": [{"metrics": {}}]}]
+WRONG_RESULTS += [{"cells": [OF_CELL | {"metrics": 3}]}, {"cells": [OF_CELL | {"seed": []}]}]
 
 
 @pytest.fixture
@@ -133,6 +139,31 @@ def test_a_cell_whose_folder_is_gone_is_run_again(compare, calls, out):
     (out / "cells" / "none-seed-2" / "all_results.json").unlink()
     compare("--seeds", "1,2")
     assert calls() == ["none-seed-2"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b"null", b"\xff\xfe", b"{", b"[" * 100_000]
+    + [json.dumps(GOOD_RESULTS | wrong).encode() for wrong in WRONG_RESULTS],
+)
+def test_results_that_are_damaged_are_named_on_one_line(compare, calls, out, content):
+    out.mkdir()
+    (out / "compare.json").write_bytes(content)
+    (out / "cells" / "none-seed-1").mkdir(parents=True)
+    (out / "cells" / "none-seed-1" / "all_results.json").write_text("{}")
+    last = compare(code=1).splitlines()[-1]
+    assert re.fullmatch(r"error: .*compare\.json is damaged.*; delete it to have all cells run again\.", last)
+    assert calls() == []
+
+
+@pytest.mark.parametrize("name", ["compare.json", "compare.md", "compare.png", "cells", "cells/none-seed-1"])
+def test_what_the_file_system_refuses_is_one_line(compare, out, name):
+    path = out / name
+    path.parent.mkdir(parents=True)
+    path.mkdir() if path.suffix else path.touch()
+    said = compare("--seeds", 1, code=1)
+    assert "Traceback" not in said
+    assert re.search(rf"error: (Is a directory|Not a directory|File exists): .*{name}.*\n$", said)
 
 
 def test_other_arguments_are_refused_unless_all_is_to_be_run_again(compare, calls, out):
