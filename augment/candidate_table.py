@@ -219,8 +219,8 @@ def _check_shared(folder: Path, seen: Sequence[bool]) -> None:
 
 def _check_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     try:
-        found = json.loads((folder / "manifest.json").read_text())
-    except ValueError as error:
+        found = dict(json.loads((folder / "manifest.json").read_text()))
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{folder / 'manifest.json'} is damaged. Delete the folder, or give another path.") from error
     differing = [name for name in manifest if found.get(name) != manifest[name]]
     if differing:
@@ -235,7 +235,7 @@ def _is_sound(folder: Path) -> bool:
     try:
         checksums = json.loads((folder / "checksums.json").read_text())
         return checksums == {name: _checksum(folder / name) for name in _FILES}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

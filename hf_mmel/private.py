@@ -1,5 +1,6 @@
 """What stays out of what is published or printed: access tokens and the folders of this machine."""
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,11 @@ from typing import Any
 _TOKEN = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9_]{6,}")
 # A token's option, as in --token, --hub_token and --hub-token, and not in --tokenizer_name.
 _TOKEN_OPTION = re.compile(r"--(?:[\w-]*[_-])?token")
-# An absolute path inside of other text, such as JSON; what follows a letter or a slash is part of an address.
-_INNER_PATH = re.compile(r"(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\][^\s\"',;]+")
+# Absolute paths inside of other text, such as JSON. What follows a letter or a slash is part of an address, and spaces
+# are part of a path between quotes alone.
+_ROOT = r"(?:file://|~|[A-Za-z]:)?[/\\](?!/)"
+_QUOTED_PATH = re.compile(rf"(?P<quote>[\"'])(?P<path>{_ROOT}[^\"'\n]+)(?P=quote)")
+_INNER_PATH = re.compile(rf"(?<![\w./\\~-]){_ROOT}[^\s\"',;]+")
 
 
 def without_tokens(text: str) -> str:
@@ -32,10 +36,16 @@ def without_token_options(options: Sequence[str]) -> list[str]:
 
 
 def without_folders(text: str) -> str:
-    """The text with the last part of each absolute path in its place; relative ones that climb are cut, too."""
+    """
+    The text with the last part of each absolute path in its place, and `~` for the home folder, whose name is that of
+    the user; relative ones that climb are cut, too. A path with spaces inside of other text has to be in quotes.
+    """
+    if (home := os.path.expanduser("~")) not in ("~", "/"):
+        text = re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w-])", "~", text)
     if _is_elsewhere(text):
         return _last_part(text)
-    return _INNER_PATH.sub(lambda path: _last_part(path.group()), text)
+    text = _QUOTED_PATH.sub(lambda found: found["quote"] + _last_part(found["path"]) + found["quote"], text)
+    return _INNER_PATH.sub(lambda found: _last_part(found.group()), text)
 
 
 def plain_config(config: Any, longest: int = 300) -> Any:

@@ -56,13 +56,29 @@ def test_a_token_in_the_wrong_place_does_not_show():
         ("C:\\Users\\me\\train.csv", "train.csv"),
         ('{"config": "/disk/me/fsdp.json", "n": 1}', '{"config": "fsdp.json", "n": 1}'),
         ("a.csv,/disk/me/b.csv", "a.csv,b.csv"),
+        ("train_file is '/disk/John Smith/a b.csv', there is none", "train_file is 'a b.csv', there is none"),
+        ('"/disk/John Smith/a.csv" and "/disk/John Smith/b.csv"', '"a.csv" and "b.csv"'),
+        ("'C:\\Users\\John Smith\\a.csv' is missing", "'a.csv' is missing"),
+        ("model:/disk/me/bert", "model:bert"),
+        ("see file:///disk/me/page.html", "see page.html"),
+        ("it isn't in /disk/me/a, isn't it", "it isn't in a, isn't it"),
     ],
 )
 def test_folders_of_the_machine_do_not_show(text, shown):
     assert without_folders(text) == shown
 
 
-@pytest.mark.parametrize("text", ["nyu-mll/glue", "data/train.csv", "https://host/path/x", "0.1", "a / b", "w/o", ""])
+@pytest.mark.parametrize("text", ["{home}", "output_dir is {home}.", "at {home}/", "model:{home}/bert", "'{home}'"])
+def test_the_name_of_the_user_does_not_show(text, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert "somebody" not in without_folders(text.format(home="/home/somebody"))
+    assert without_folders("of /home/somebody-else/a.csv, more/home/somebody") == "of a.csv, more/home/somebody"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nyu-mll/glue", "data/train.csv", "https://host/path/x", "see http://host:80/x.", "0.1", "a / b", "w/o", ""],
+)
 def test_other_text_stays_as_it_is(text):
     assert without_folders(text) == text
 

@@ -1,6 +1,8 @@
 """What the command line makes of data: files of all kinds, columns, splits, labels of all kinds, and scores."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,15 @@ def test_a_data_set_may_be_a_folder_written_by_save_to_disk(run, tmp_path, sever
 
 
 ACTIONS = ("--do_train", "--do_eval")
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_nothing_is_written_beside_data_in_a_folder_that_cannot_be_written_to(run, tmp_path, monkeypatch, writable):
+    data = saved(tmp_path / "data", train=reviews(), validation=reviews())
+    before, access = set(data.rglob("*")), os.access
+    monkeypatch.setattr("os.access", lambda path, mode: access(path, mode) and (writable or Path(path) != data))
+    run("--dataset_name", data, *ACTIONS)
+    assert (set(data.rglob("*")) == before) != writable
 
 
 def test_splits_go_by_the_names_that_are_given(run, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,10 +64,10 @@ def check_submission(path: Path, task: str, names: list[str] | None) -> None:
         names (`list[str]`, *optional*): The classes in the order of the model's outputs; `None` for regression.
 
     Raises:
-        `ValueError`: if the file that is there is no zip, or the classes are not those of the task.
+        `ValueError`: if the file that is there is no zip or damaged, or the classes are not those of the task.
     """
-    if path.exists() and not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a zip file; choose another name for the submission.")
+    if path.exists():
+        _check_zip(path)
     classes = FORMATS[task].classes
     if sorted(name.lower() for name in names or ()) != sorted(classes):
         raise ValueError(
@@ -74,6 +75,18 @@ def check_submission(path: Path, task: str, names: list[str] | None) -> None:
             f"{', '.join(classes) or 'one number'}. Name them so in id2label of the model's config.json, or pass "
             "--do_eval as well, where the model was trained on the data's own order."
         )
+
+
+def _check_zip(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a zip file; choose another name for the submission.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, or choose another name.") from error
+    if damaged is not None:
+        raise ValueError(f"{damaged} in {path} is damaged; delete the zip, or choose another name.")
 
 
 def load_diagnostics(data_args: DataArguments, cache_dir: str | None, token: str | None) -> dict[str, Dataset]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
         raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
     if Path(file).is_dir():
         with _errors_of_reading(where):
-            dataset = load_from_disk(file)
+            dataset = _load_saved(file)
             if isinstance(dataset, DatasetDict):
                 raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
             return dataset
@@ -97,7 +98,7 @@ def _load_data_set(
 
     with _errors_of_reading(where, explain):
         if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            saved = load_from_disk(str(path))
+            saved = _load_saved(path)
             available = saved if isinstance(saved, DatasetDict) else {"train": saved}
         else:
             if path.exists() and glob.has_magic(str(path.absolute())):
@@ -124,6 +125,11 @@ def _load_data_set(
             )
         splits[split] = available[name]
     return splits
+
+
+def _load_saved(folder: str | Path) -> Dataset | DatasetDict:
+    """A folder of `save_to_disk`. What is made of it is kept beside it, but where it cannot be written to."""
+    return load_from_disk(str(folder), keep_in_memory=None if os.access(folder, os.W_OK) else True)
 
 
 def _no_rows(where: str) -> str:

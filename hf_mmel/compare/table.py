@@ -45,8 +45,7 @@ def document(
     parts += ["## What can be concluded", "\n".join(f"- {sentence}" for sentence in sentences)]
     if failed:
         reasons = "\n".join(
-            f"- {cell}: {without_tokens(' '.join(map(without_folders, reason.split())))}"
-            for cell, reason in failed.items()
+            without_tokens(without_folders(f"- {cell}: {' '.join(reason.split())}")) for cell, reason in failed.items()
         )
         parts += ["## Failed", reasons]
     parts += ["## Command", f"```bash\n{command}\n```"]

@@ -142,6 +142,14 @@ def spoil(path: Path, damage: str) -> None:
     path.write_bytes(data if damage == "flipped" else data[: len(data) // 2] if damage == "cut" else b"")
 
 
+@pytest.mark.parametrize("content", ["[3]", "null", "{", "", "[" * 100_000])
+def test_a_damaged_manifest_is_named(tokenizer, examples, tmp_path, made, content):
+    table(tokenizer, examples, tmp_path)
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ValueError, match=r"manifest\.json is damaged\. Delete the folder"):
+        table(tokenizer, examples, tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 @pytest.mark.parametrize("name", ["keys.npy", "first.npy", "entries.npy", "checksums.json"])
 def test_damaged_table_is_made_again(tokenizer, examples, tmp_path, made, name, damage):

@@ -1,5 +1,6 @@
 """The submission to the GLUE leaderboard: its files, their names, and what stands in them."""
 
+import re
 import zipfile
 
 import numpy as np
@@ -76,3 +77,19 @@ def test_a_file_that_is_no_zip_is_not_overwritten(tmp_path):
     path.write_text("mine")
     with pytest.raises(ValueError, match="is not a zip file"):
         check_submission(path, "stsb", None)
+
+
+@pytest.mark.parametrize("place", range(0, 130, 10))
+def test_a_damaged_zip_is_refused_before_any_work(tmp_path, place):
+    path = tmp_path / "submission.zip"
+    add_to_submission(path, "stsb", [np.arange(5.0)], None)
+    check_submission(path, "stsb", None)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 255
+    path.write_bytes(content)
+    try:
+        check_submission(path, "stsb", None)
+    except ValueError as refusal:
+        assert re.search(r"submission\.zip is (damaged|not a zip)", str(refusal))
+    else:  # bytes that are not read, such as times
+        add_to_submission(path, "rte", [np.zeros(2, int)], ["entailment", "not_entailment"])
