@@ -38,7 +38,8 @@ class Parts:
         self.making = json.loads(json.dumps(making))
         self.num_parts = 0
         self.counts: dict[str, int] = {}
-        if self.folder.exists():
+        # One without anything that is whole is left where an interruption came first of all.
+        if self.folder.exists() and any(file.suffix != ".tmp" for file in self.folder.iterdir()):
             self._resume()
 
     def add(self, rows: Sequence[Row], counts: Mapping[str, int]) -> None:
@@ -57,6 +58,8 @@ class Parts:
         whole = self.folder / f"whole{self.path.suffix}"
         self._writer.join([self._part(i) for i in range(self.num_parts)], whole)
         os.replace(whole, self.path)  # what an interruption leaves of it goes with the folder
+        for file in set(self.folder.iterdir()) - {self._manifest}:  # which says what a folder is, and goes last
+            file.unlink()
         shutil.rmtree(self.folder)
 
     def _part(self, number: int) -> Path:

@@ -1,6 +1,7 @@
 import csv
 import datetime
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -152,6 +153,37 @@ def test_folder_of_someone_else_is_refused_and_kept(capsys):
     assert write("a.csv", "b.csv") == 1
     assert "b.csv.parts is in the way" in capsys.readouterr().err
     assert Path("b.csv.parts/mine").exists()
+
+
+@pytest.mark.parametrize("removed", range(8))
+def test_writing_that_was_killed_while_it_removed_its_parts_is_begun_anew(removed, monkeypatch):
+    write_rows(Path("a.csv"), ROWS)
+    assert write("a.csv", "whole.csv") == 0
+    unlink, rmdir, count = os.unlink, os.rmdir, iter(range(100))
+
+    def killed_before(remove):
+        def wrapped(*args, **kwargs):
+            if next(count) == removed:
+                raise KeyboardInterrupt
+            remove(*args, **kwargs)
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", killed_before(unlink))
+        patch.setattr(os, "rmdir", killed_before(rmdir))
+        write("a.csv", "b.csv")
+    assert write("a.csv", "b.csv") == 0
+    assert Path("b.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert files() == {"a.csv", "b.csv", "whole.csv"}
+
+
+def test_a_folder_of_parts_that_was_killed_before_it_had_any_is_used():
+    write_rows(Path("a.csv"), ROWS)
+    Path("b.csv.parts").mkdir()
+    Path("b.csv.parts/manifest.json.0.tmp").touch()
+    assert write("a.csv", "b.csv") == 0
+    assert files() == {"a.csv", "b.csv"}
 
 
 def test_file_that_is_there_stays_until_the_new_one_is_whole(monkeypatch):
