@@ -31,7 +31,7 @@ from augment import Augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
-from hf_mmel.command.arguments import arguments_of
+from hf_mmel.command.arguments import arguments_of, contents_of
 from hf_mmel.command.augmenter import build_augmenter, save_augmenter
 from hf_mmel.command.data import encode_splits, find_text_columns
 from hf_mmel.command.dry_run import dry_run
@@ -42,6 +42,7 @@ from hf_mmel.command.labels import Labels, find_labels
 from hf_mmel.command.metrics import build_metrics, outputs_of, predict_in_order, write_predictions
 from hf_mmel.command.model import load_config, load_model, load_tokenizer, longest_input, name_classes, shape_of_model
 from hf_mmel.command.options import OptionParser, add_negations, read_options
+from hf_mmel.command.overwriting import check_spared
 from hf_mmel.command.ranges import check_ranges
 from hf_mmel.command.run_args import RunArguments
 from hf_mmel.command.saving import file_errors, finished_model_kept, save_metrics
@@ -139,7 +140,8 @@ def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str
     config, labels, _, encoded, _, _, augmenter = prepared
     is_trained = earlier.metrics is not None
     if training_args.do_train and training_args.should_save and not is_trained:
-        begin(Path(training_args.output_dir), options, model_args.overwrite_output_dir and earlier.folder is None)
+        overwrites = model_args.overwrite_output_dir and earlier.folder is None
+        begin(Path(training_args.output_dir), options, contents_of(args), overwrites)
         if augmenter is not None:
             save_augmenter(augmenter, training_args.output_dir)
 
@@ -199,14 +201,21 @@ def open_training(args: Arguments) -> Earlier:
     def facts_of(options: list[str]) -> dict[str, Any]:
         return facts(parse_arguments(options))
 
-    return find_earlier(args[-1], args[0].overwrite_output_dir, facts(args), facts_of)
+    overwrite, training_args = args[0].overwrite_output_dir, args[-1]
+    if overwrite and training_args.do_train and training_args.resume_from_checkpoint is None:
+        check_spared(args, Path(training_args.output_dir), has_seeds=False)
+    contents = contents_of(args) if training_args.do_train else {}
+    return find_earlier(training_args, overwrite, facts(args) | contents, facts_of)
 
 
 def open_seeds(args: Arguments) -> SeedResults:
     """What is known of the seeds to be run."""
     model_args, *_, run_args, training_args = args
+    if model_args.overwrite_output_dir:
+        check_spared(args, Path(training_args.output_dir), has_seeds=True)
+    arguments = arguments_of(args) | contents_of(args)
     with usage_errors(ValueError):
-        return SeedResults(training_args, run_args.seeds, arguments_of(args), model_args.overwrite_output_dir)
+        return SeedResults(training_args, run_args.seeds, arguments, model_args.overwrite_output_dir)
 
 
 def run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[str, float]:

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from collections import Counter
+from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def damaged(draw: random.Random, text: str) -> bytes:
         elif what < 0.35 and isinstance(of, dict):
             of[draw.choice(["odd", "label", "class", ""])] = of.pop(place[-1])
         else:
-            of[place[-1]] = draw.choice(VALUES)
+            of[place[-1]] = deepcopy(draw.choice(VALUES))  # or one might come to hold itself
     return json.dumps(value).encode()
 
 

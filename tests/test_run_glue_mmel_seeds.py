@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SYNONYMS
+from conftest import SYNONYMS, reviews
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
@@ -103,12 +103,12 @@ def test_the_same_command_goes_on_where_a_seed_failed(run, files, tmp_path, monk
     assert read(tmp_path / "out")["eval_loss"] == read(tmp_path / "whole")["eval_loss"]
 
 
-def test_seeds_that_are_finished_need_no_data(run, files, tmp_path, capsys):
+def test_seeds_that_are_finished_need_no_data(run, files, tmp_path, capsys, monkeypatch):
     options = [*files, "--do_train", "--do_eval", "--seeds", "1,2"]
     metrics = run(*options)
     table = capsys.readouterr().out.splitlines()[-len(metrics) :]
     assert f"best eval_accuracy: {tmp_path / 'out' / 'seed-'}" in table[-1]
-    (tmp_path / "val.csv").write_text("")
+    monkeypatch.setattr("run_glue_mmel.load_splits", lambda *_: 1 / 0)
     assert run(*options) == metrics
     assert capsys.readouterr().out.splitlines()[-5:] == table[-5:]
 
@@ -141,6 +141,25 @@ def test_other_arguments_are_refused_and_other_places_are_not(run, files, tmp_pa
     assert "hf_secret" not in (tmp_path / "out" / "seeds_results.json").read_text()
     with pytest.raises(UsageError, match="holds the results of --seeds"):
         run(*options)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "augmenter"])
+def test_files_that_have_changed_are_refused(run, files, write, tmp_path, name):
+    (own := tmp_path / "own.json").write_text('{"class": "RandomDelete"}')
+    options = [*files, "--do_train", "--do_eval", "--max_steps", 1, "--augmenter", own]
+    run(*options, "--seeds", "1,2")
+    kept = json.loads((tmp_path / "out" / "seeds_results.json").read_text())
+    if name == "augmenter":
+        own.write_text('{"class": "RandomDelete", "replace_prob": 0.2}')
+    else:
+        write({"train": "train.csv", "validation": "val.csv"}[name], reviews(num_examples=12))
+    changed = name if name == "augmenter" else f"{name}_file"
+    with pytest.raises(UsageError, match=rf"other arguments: content of {changed} was .* and is .*\. Choose"):
+        run(*options, "--seeds", "1,2,3")
+    # Earlier versions kept paths alone.
+    kept["arguments"] = {key: value for key, value in kept["arguments"].items() if not key.startswith("content")}
+    (tmp_path / "out" / "seeds_results.json").write_text(json.dumps(kept))
+    run(*options, "--seeds", "1,2,3")
 
 
 LAUNCHED = f"""\

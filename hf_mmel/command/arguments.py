@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainingArguments
 
+from augment.by_name import NAMES
+
+
+CONTENT = "content of "
+_BLOCK = 1 << 20
 
 # Arguments of place, reports and speed: two trainings that differ in these alone are the same.
 _WITHOUT_EFFECT = {
@@ -35,7 +42,46 @@ def arguments_of(groups: Sequence[Any]) -> dict[str, Any]:
     return json.loads(json.dumps(kept, default=str))
 
 
+def contents_of(groups: Sequence[Any]) -> dict[str, Any]:
+    """What the files hold that arguments name: a digest of data, and the description of an augmenter."""
+    _, data_args, augmenter_args, *_ = groups
+    contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in data_args.files().items()}
+    if _is_file(augmenter_args.augmenter):
+        contents[f"{CONTENT}augmenter"] = content_of_augmenter(augmenter_args.augmenter)
+    return contents
+
+
+def content_of_augmenter(what: str) -> Any:
+    """The name of an augmenter, or what its file holds; a digest of that if it is not JSON."""
+    if not _is_file(what):
+        return what
+    try:
+        return json.loads(Path(what).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return digest_of(Path(what))
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a file, or of the data in a folder written by `save_to_disk`, where caches may lie as well."""
+    digest = blake2b(digest_size=8)
+    for file in sorted(path.glob("data-*.arrow")) if path.is_dir() else [path]:
+        with file.open("rb") as content:
+            while block := content.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def differences_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """In words, which arguments have changed; empty where none has."""
+    """In words, which arguments have changed; empty where none has. What was not kept of a file has not changed."""
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return ", ".join(f"{name} was {before.get(name)} and is {after.get(name)}" for name in changed)
+    told = [
+        name
+        for name in changed
+        if not name.startswith(CONTENT)
+        or (name in before and name in after and name.removeprefix(CONTENT) not in changed)
+    ]
+    return ", ".join(f"{name} was {before.get(name)} and is {after.get(name)}" for name in told)
+
+
+def _is_file(augmenter: str) -> bool:
+    return augmenter not in (*NAMES, "none") and Path(augmenter).is_file()

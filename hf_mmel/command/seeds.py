@@ -19,6 +19,7 @@ from ..distributed import gathered
 from .arguments import differences_of
 from .earlier import SEEDS_FILE, Earlier, forget, left_in
 from .metrics import OF_NUMBERS
+from .overwriting import seeds_in
 from .usage import UsageError
 
 
@@ -57,7 +58,8 @@ class SeedResults:
     Args:
         args ([`~transformers.TrainingArguments`]): Its `output_dir` has a folder `seed-N` for each.
         seeds (`list[int]`): The seeds to be run, two or more.
-        arguments (`dict`): What the trainings have in common, see [`~arguments.arguments_of`].
+        arguments (`dict`):
+            What the trainings have in common, see [`~arguments.arguments_of`] and [`~arguments.contents_of`].
         overwrite (`bool`, *optional*, defaults to `False`): Whether to forget what is there.
 
     Raises:
@@ -105,8 +107,8 @@ class SeedResults:
             Whatever `train` does, after a line in the log that says with which seed.
         """
         if self.overwrite and self.args.should_save:
-            for folder in self.output_dir.glob("seed-*"):  # which a later command would go on from
-                forget(folder)
+            for folder in seeds_in(self.output_dir):  # which a later command would go on from
+                folder.unlink() if folder.is_symlink() else forget(folder)
         for seed in self.unfinished:
             self._write()  # so that the folder is known for what it is
             try:
@@ -174,11 +176,11 @@ class SeedResults:
 
     def _values(self) -> dict[str, list[float]]:
         """The values of each metric that all seeds have, in the order of the seeds."""
-        first, *others = (self.metrics[seed] for seed in self.seeds)
+        of_seeds = [self.metrics[seed] for seed in self.seeds]
         return {
-            name: [first[name], *(metrics[name] for metrics in others)]
-            for name, value in first.items()
-            if isinstance(value, int | float) and all(name in metrics for metrics in others)
+            name: [metrics[name] for metrics in of_seeds]
+            for name in of_seeds[0]
+            if all(isinstance(metrics.get(name), int | float) for metrics in of_seeds)
         }
 
     def _read(self) -> tuple[dict[str, Any], dict[int, dict[str, float]]] | None:
@@ -188,11 +190,21 @@ class SeedResults:
             return None
         try:
             results = json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{file} is damaged: {error}. Delete it to have all seeds run again.") from None
+            reason = None if _is_results(results) else f"it holds {results!r:.60}"
+        except (ValueError, RecursionError) as error:
+            reason = str(error)
+        if reason is not None:
+            raise ValueError(f"{file} is damaged: {reason}. Pass --overwrite_output_dir to train all seeds again.")
         metrics = {int(seed): metrics for seed, metrics in results["seeds"].items()}
         finished = {seed: of for seed, of in metrics.items() if (self.folder(seed) / "all_results.json").is_file()}
         return results["arguments"], finished
+
+
+def _is_results(value: Any) -> bool:
+    """Whether a value is what `seeds_results.json` holds."""
+    if not isinstance(value, dict) or not all(isinstance(value.get(name), dict) for name in ("arguments", "seeds")):
+        return False
+    return all(seed.isdecimal() and isinstance(metrics, dict) for seed, metrics in value["seeds"].items())
 
 
 def _is_trained(folder: Path) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from transformers import EvalPrediction
 
 import run_glue_mmel
-from augment.by_name import NAMES
 
-from ..command.arguments import arguments_of
+from ..command.arguments import CONTENT, arguments_of, content_of_augmenter, contents_of
 from ..command.options import value_of
 from ..command.seeds import leading_metric, less_is_better, scores_among
 from ..command.usage import UsageError
@@ -23,7 +20,7 @@ from .plan import Plan
 
 # No run begins in this process, and it is not to take memory of a GPU from one.
 _LOOKING_ONLY = ("--dry_run", "--use_cpu", "--tf32", "false")
-_BY_CELL = ("mmel_loss", "augmenter", "use_cpu", "tf32")
+_BY_CELL = ("mmel_loss", "augmenter", f"{CONTENT}augmenter", "use_cpu", "tf32")
 _FEW = 8
 
 
@@ -65,19 +62,17 @@ def check(plan: Plan) -> Checked:
     if metric not in names:
         scores = ", ".join(name.removeprefix("eval_") for name in [*scores_among(names), "eval_loss"])
         raise UsageError(f"metric is {named!r}; expected one of {scores}.")
-    arguments = {name: value for name, value in arguments_of(args).items() if name not in _BY_CELL}
+    arguments = arguments_of(args) | contents_of(args)
+    arguments = {name: value for name, value in arguments.items() if name not in _BY_CELL}
     arguments["launcher"] = " ".join(plan.launcher)
     is_of_best = of_best is not None and metric == leading_metric(names, of_best)
     less = less_is_better(metric, training_args.greater_is_better if is_of_best else None)
     return Checked(arguments, metric, less)
 
 
-def contents_of(augmenters: dict[str, str]) -> dict[str, Any]:
+def contents_of_augmenters(augmenters: dict[str, str]) -> dict[str, Any]:
     """What the augmenters are: their names, or what their files hold."""
-    return {
-        name: what if what in NAMES else json.loads(Path(what).read_text(encoding="utf-8"))
-        for name, what in augmenters.items()
-    }
+    return {name: content_of_augmenter(what) for name, what in augmenters.items()}
 
 
 def _score_names(prepared: run_glue_mmel.Prepared) -> list[str]:

@@ -17,7 +17,7 @@ from augment.whole_file import whole_file, write_json
 from ..command.usage import UsageError, usage_errors
 from ..private import command_line
 from .cells import Outcome, Process, places_for, run_cells
-from .check import Checked, check, contents_of
+from .check import Checked, check, contents_of_augmenters
 from .conclusions import conclusions, number, shown
 from .grid import Cell
 from .picture import draw
@@ -50,7 +50,7 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
     checked = check(plan)
     with usage_errors(OSError):  # not at the first cell
         plan.output_dir.mkdir(parents=True, exist_ok=True)
-    results = Results(plan, checked.arguments, contents_of(plan.augmenters))
+    results = Results(plan, checked.arguments, contents_of_augmenters(plan.augmenters))
     places = places_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
     schedule = _schedule(plan, results, len(places), begun)
     report = partial(_write_report, plan, checked, results, command_line("python -m hf_mmel", args.argv))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..command.arguments import differences_of
-from ..command.earlier import remove_checkpoints
+from ..command.overwriting import remove_checkpoints
 from ..command.usage import UsageError
 from .grid import BASELINE, Cell, Kind
 from .plan import Plan

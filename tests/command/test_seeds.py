@@ -86,11 +86,24 @@ def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
     assert [open_seeds(1, 2, lr=0.2).earlier(seed) for seed in (1, 2)] == [(None, None)] * 2
 
 
-def test_damaged_results_are_named(open_seeds, train, tmp_path):
+DAMAGED = [b"{", b"[]", b"{}", b'{"seeds": [], "arguments": {}}', b'{"seeds": {}, "arguments": 5}', b"\xff\xfe"]
+DAMAGED += [b'{"seeds": {"x": {}}, "arguments": {}}', b'{"seeds": {"1": 5}, "arguments": {}}', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_results_are_named(open_seeds, train, tmp_path, content):
     train(open_seeds(1, 2))
-    (tmp_path / "out" / "seeds_results.json").write_text("{")
-    with pytest.raises(ValueError, match=r"seeds_results.json is damaged: .* Delete it"):
+    (tmp_path / "out" / "seeds_results.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"seeds_results.json is damaged: .*\. Pass --overwrite_output_dir") as raised:
         open_seeds(1, 2)
+    assert "\n" not in str(raised.value)
+    assert open_seeds(1, 2, overwrite=True).unfinished == [1, 2]
+
+
+def test_what_is_no_number_for_a_seed_has_no_mean(open_seeds):
+    results = open_seeds(1, 2)
+    results.metrics = {1: {"eval_loss": 1.0, "eval_f1": 0.5}, 2: {"eval_loss": 3.0, "eval_f1": "damaged"}}
+    assert results.summary().keys() == {"eval_loss", "eval_loss_std"}
 
 
 def test_the_table_has_each_value_and_the_best_seed(open_seeds, train):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import reviews
 
 from hf_mmel.__main__ import main, parse
 from hf_mmel.compare.check import check
@@ -177,6 +178,16 @@ def test_other_arguments_are_refused_unless_all_is_to_be_run_again(compare, call
     assert "less is better" in (out / "compare.md").read_text()
     compare("--seeds", "1,2", "--lambda_p", 0.5, "--overwrite_output_dir")
     assert len(calls()) == 4
+
+
+def test_data_that_have_changed_are_refused(compare, write, out):
+    compare("--seeds", "1,2")
+    kept = read(out)
+    write("train.csv", reviews(num_examples=12))
+    assert "other arguments: content of train_file was " in compare("--seeds", "1,2", code=1)
+    kept["arguments"] = {name: what for name, what in kept["arguments"].items() if not name.startswith("content")}
+    (out / "compare.json").write_text(json.dumps(kept))  # as those of earlier versions
+    compare("--seeds", "1,2")
 
 
 def test_an_augmenter_that_has_changed_is_refused(compare, calls, out, tmp_path):
