@@ -82,7 +82,7 @@ def find_fault(file: str, label_column: str) -> str | None:
                     f"{file}: column {label_column!r} has the label {label!r} in row {row} (the first is 0), and "
                     "numbers before. Correct or remove the row; classes can be given in a json file, all as strings."
                 )
-    except (ValueError, csv.Error) as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         advice = "Write one object on each line, or a list of objects."
         if kind == ".csv":
             advice = "Put cells that hold a comma, a quotation mark or a line break in double quotes."

@@ -87,10 +87,15 @@ class RunArguments:
             raise ValueError("The leaderboard takes predictions for all examples; leave out --max_predict_samples.")
 
 
+def is_seed(text: str) -> bool:
+    """Whether a text is a seed; Python reads no number of thousands of digits."""
+    return text.isdecimal() and len(text.lstrip("0")) <= len(str(MAX_SEED)) and int(text) <= MAX_SEED
+
+
 def _seeds(given: list[str]) -> list[int]:
     """Seeds from `["1,2,3"]` or `["1", "2", "3"]`."""
     parts = [part.strip() for text in given for part in str(text).split(",") if part.strip()]
-    if not all(part.isdecimal() and int(part) <= MAX_SEED for part in parts):
+    if not all(map(is_seed, parts)):
         raise ValueError(f"seeds is {','.join(parts)!r}; expected whole numbers from 0 to {MAX_SEED}, such as 1,2,3.")
     seeds = [int(part) for part in parts]
     if len(set(seeds)) < len(seeds):

@@ -38,6 +38,18 @@ def save_metrics(folder: Path, split: str, metrics: Mapping[str, float]) -> None
     write_json(folder / "all_results.json", of_all)
 
 
+def check_folder_name(name: str) -> None:
+    """
+    Raises a `ValueError` if tokenizers, which take names in UTF-8 alone, could not be saved in a folder of this name.
+    """
+    try:
+        is_name = "\0" not in name and bool(name.encode())
+    except UnicodeEncodeError:  # bytes that Python keeps for the file system
+        is_name = False
+    if not is_name:
+        raise ValueError(f"output_dir is {ascii(name)}; expected a name in UTF-8, without zero bytes.")
+
+
 @contextmanager
 def file_errors() -> Iterator[None]:
     """What the file system refuses in the block becomes a `UsageError`, whose message is one line."""
