@@ -102,7 +102,9 @@ def _read(name: str) -> dict[str, Any]:
     while parts := [part for value in parts for part in _parts(value)]:
         depth += 1
         if depth > _MAX_DEPTH:
-            raise ValueError(f"{name} has parts within parts, more than {_MAX_DEPTH} deep; no augmenter needs as many.")
+            raise ValueError(
+                f"{name} has parts within parts, more than {_MAX_DEPTH} deep; no augmenter needs as many."
+            )
     return config
 
 

@@ -8,6 +8,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from datasets import Dataset
+
 from augment.command_line import tables
 
 from .checks import finite_float
@@ -15,6 +17,7 @@ from .checks import finite_float
 
 logger = logging.getLogger(__name__)
 
+_MAX_DEPTH = 50
 INDEX = "__index_level_0__"  # what becomes of the first column where rows of a csv have one more than the header
 
 
@@ -62,6 +65,21 @@ def check_header(file: str) -> None:
     for column, count in Counter(header).items():
         if count > 1:
             logger.warning("%s has %d columns of the name %r; taking the first.", file, count, column)
+
+
+def check_nesting(dataset: Dataset, file: str) -> None:
+    """
+    Raises a `ValueError` if a column has lists or objects within each other so deeply that nothing can look into them.
+    """
+    for column in dataset.data.schema:
+        parts = [column.type]
+        for _ in range(_MAX_DEPTH):
+            parts = [part.field(i).type for part in parts for i in range(part.num_fields)]
+        if parts:
+            raise ValueError(
+                f"{file}: column {column.name!r} has lists or objects within each other, more than {_MAX_DEPTH} deep; "
+                "expected texts and labels."
+            )
 
 
 def find_fault(file: str, label_column: str) -> str | None:

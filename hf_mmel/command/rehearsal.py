@@ -1,4 +1,4 @@
-"""What a training would fail on later is looked for before it: the score that it goes by, and all of its first step."""
+"""What a training would fail on later is looked for before it: the score it goes by, and all of its first step."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def check_folder_name(name: str) -> None:
     except UnicodeEncodeError:  # bytes that Python keeps for the file system
         is_name = False
     if not is_name:
-        raise ValueError(f"output_dir is {ascii(name)}; expected a name in UTF-8, without zero bytes.")
+        raise ValueError(f"output_dir is {name!a}; expected a name in UTF-8, without zero bytes.")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from ..private import without_tokens
 from .args import READERS, DataArguments, listed
-from .files import INDEX, check_encoding, check_header, find_fault
+from .files import INDEX, check_encoding, check_header, check_nesting, find_fault
 from .hub_errors import refusal
 from .usage import reason_of
 
@@ -77,6 +77,7 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
     options = {"keep_default_na": False} if reader == "csv" else {}
     with _errors_of_reading(where, lambda _: find_fault(file, data_args.label_column_name)):
         dataset = load_dataset(reader, data_files=file, split="train", cache_dir=cache_dir, **options)
+    check_nesting(dataset, file)
     if INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
         raise ValueError(fault)
     return dataset
