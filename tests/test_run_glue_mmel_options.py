@@ -188,3 +188,12 @@ def test_the_name_of_a_file_may_be_any_bytes(run, write, tmp_path):
     run("--do_train", "--do_eval", *options, "--save_strategy", "epoch")
     assert hf_mmel_command(["report", str(tmp_path / "out")]) == 0
     assert "donn?es.csv" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_brackets_in_texts_are_no_nesting(run, tmp_path):
+    rows = [{"text": ':[ {{{ \\" ]' * 40, "label": i % 2} for i in range(150)]
+    for name, indent in (("one.json", None), ("many.json", 1)):
+        (tmp_path / name).write_text(json.dumps(rows, indent=indent))
+        run("--do_train", "--train_file", tmp_path / name, "--augmenter", "none", out=name)
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run("--do_train", "--train_file", tmp_path / "lines.jsonl", "--augmenter", "none", out="lines")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-
-from datasets import Dataset
 
 from augment.command_line import tables
 
@@ -17,7 +16,8 @@ from .checks import finite_float
 
 logger = logging.getLogger(__name__)
 
-_MAX_DEPTH = 50
+_MAX_DEPTH = 100
+_JSON_STRING, _BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(rb"[\[\]{}]")
 INDEX = "__index_level_0__"  # what becomes of the first column where rows of a csv have one more than the header
 
 
@@ -67,19 +67,28 @@ def check_header(file: str) -> None:
             logger.warning("%s has %d columns of the name %r; taking the first.", file, count, column)
 
 
-def check_nesting(dataset: Dataset, file: str) -> None:
+def check_nesting(file: str) -> None:
     """
-    Raises a `ValueError` if a column has lists or objects within each other so deeply that nothing can look into them.
+    Raises a `ValueError` that names the line if a json file has lists or objects within each other so deeply that
+    readers end over it, one of them the whole process.
     """
-    for column in dataset.data.schema:
-        parts = [column.type]
-        for _ in range(_MAX_DEPTH):
-            parts = [part.field(i).type for part in parts for i in range(part.num_fields)]
-        if parts:
-            raise ValueError(
-                f"{file}: column {column.name!r} has lists or objects within each other, more than {_MAX_DEPTH} deep; "
-                "expected texts and labels."
-            )
+    depth, of_lines = 0, file.lower().endswith(".jsonl")
+    with Path(file).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if of_lines and line.count(b"[") + line.count(b"{") <= _MAX_DEPTH:  # no need to look more closely
+                continue
+            bare = _JSON_STRING.sub(b"", line)
+            num_opening, num_closing = (sum(map(bare.count, brackets)) for brackets in ((b"[", b"{"), (b"]", b"}")))
+            if depth + num_opening <= _MAX_DEPTH:
+                depth = max(0, depth + num_opening - num_closing)
+                continue
+            for bracket in _BRACKET.findall(bare):
+                depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
+                if depth > _MAX_DEPTH:
+                    raise ValueError(
+                        f"{file}: line {number} has lists or objects within each other, more than {_MAX_DEPTH} deep; "
+                        "expected texts and labels."
+                    )
 
 
 def find_fault(file: str, label_column: str) -> str | None:

@@ -73,11 +73,12 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
         check_encoding(file)
     if reader == "csv":
         check_header(file)
+    if reader == "json":
+        check_nesting(file)
     # pandas would read the texts "NA", "null" and "" as missing values.
     options = {"keep_default_na": False} if reader == "csv" else {}
     with _errors_of_reading(where, lambda _: find_fault(file, data_args.label_column_name)):
         dataset = load_dataset(reader, data_files=file, split="train", cache_dir=cache_dir, **options)
-    check_nesting(dataset, file)
     if INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
         raise ValueError(fault)
     return dataset
