@@ -77,10 +77,17 @@ def test_what_a_training_can_be_made_with_has_a_result(run, files, options):
     assert run("--do_train", "--do_eval", *files, *options)["eval_loss"] > 0
 
 
-@pytest.mark.parametrize("options", [["--dataloader_num_workers", -1], ["--batch_eval_metrics"]])
+@pytest.mark.parametrize(
+    "options", [["--dataloader_num_workers", -1], ["--batch_eval_metrics"], ["--eval_do_concat_batches", "false"]]
+)
 def test_an_evaluation_without_a_training_refuses_them_too(run, files, options):
     with pytest.raises(UsageError, match=options[0][2:]):
         run("--do_eval", *files, *options)
+
+
+def test_predictions_cannot_be_written_of_a_loss_alone(run, files):
+    with pytest.raises(UsageError, match="prediction_loss_only leaves no predictions to write"):
+        run("--do_predict", "--test_file", files[1], "--prediction_loss_only")
 
 
 def test_a_training_that_diverges_ends_with_one_line(run, files):
@@ -194,6 +201,6 @@ def test_brackets_in_texts_are_no_nesting(run, tmp_path):
     rows = [{"text": ':[ {{{ \\" ]' * 40, "label": i % 2} for i in range(150)]
     for name, indent in (("one.json", None), ("many.json", 1)):
         (tmp_path / name).write_text(json.dumps(rows, indent=indent))
-        run("--do_train", "--train_file", tmp_path / name, "--augmenter", "none", out=name)
+        run("--do_train", "--train_file", tmp_path / name, "--augmenter", "none", out=f"out-{name}")
     (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)))
     run("--do_train", "--train_file", tmp_path / "lines.jsonl", "--augmenter", "none", out="lines")

@@ -72,6 +72,10 @@ class RunArguments:
                         f"{name} is for one training, and seeds names {len(self.seeds)}; leave it out. Each seed goes "
                         "on from its own last checkpoint, and its folder is a model that can be pushed."
                     )
+        if not training_args.eval_do_concat_batches:
+            raise ValueError("Scores and predictions are of all batches together; leave out eval_do_concat_batches.")
+        if training_args.do_predict and training_args.prediction_loss_only:
+            raise ValueError("prediction_loss_only leaves no predictions to write; leave it out, or --do_predict.")
         if self.glue_submission is None:
             return
         if self.seeds is not None:
