@@ -42,11 +42,8 @@ def check_folder_name(name: str) -> None:
     """
     Raises a `ValueError` if tokenizers, which take names in UTF-8 alone, could not be saved in a folder of this name.
     """
-    try:
-        is_name = "\0" not in name and bool(name.encode())
-    except UnicodeEncodeError:  # bytes that Python keeps for the file system
-        is_name = False
-    if not is_name:
+    # Bytes that are not UTF-8 are kept by Python for the file system, as what cannot be encoded.
+    if "\0" in name or name.encode(errors="replace").decode() != name:
         raise ValueError(f"output_dir is {name!a}; expected a name in UTF-8, without zero bytes.")
 
 

@@ -31,7 +31,8 @@ _INSTEAD = {
     "push_to_hub": "train the method of your choice by itself, and push that",
 }
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-_MAX_NUM_SEEDS = 1000
+_MAX_TIME = 1e9
+_MAX_NUM_SEEDS = _MAX_NUM_JOBS = 1000
 
 
 def read_plan(args: argparse.Namespace) -> Plan:
@@ -116,14 +117,14 @@ def _time(name: str, text: str | None) -> float | None:
     if text is None:
         return None
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if parts is None or float(parts[1]) == 0:
-        raise UsageError(f"{name} is {text!r}; expected a time such as 90s, 30m or 2h.")
+    if parts is None or not 0 < float(parts[1]) < _MAX_TIME:
+        raise UsageError(f"{name} is {text!r:.60}; expected a time such as 90s, 30m or 2h.")
     return float(parts[1]) * _SECONDS[parts[2]]
 
 
 def _jobs(jobs: int | None, launcher: str | None) -> int | None:
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"jobs is {jobs}; expected a whole number >= 1.")
+    if jobs is not None and not 1 <= jobs <= _MAX_NUM_JOBS:
+        raise UsageError(f"jobs is {jobs}; expected a whole number from 1 to {_MAX_NUM_JOBS}.")
     if launcher is not None and jobs not in (None, 1):
         raise UsageError("jobs is for runs of one process; with a launcher the runs go one after the other.")
     return jobs
