@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from augment import Augmenter
+from augment.command_line.running import tolerate_encodings
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
@@ -44,8 +45,9 @@ from hf_mmel.command.model import load_config, load_model, load_tokenizer, longe
 from hf_mmel.command.options import OptionParser, add_negations, read_options
 from hf_mmel.command.overwriting import check_spared
 from hf_mmel.command.ranges import check_ranges
+from hf_mmel.command.rehearsal import check_best_metric, first_step_errors
 from hf_mmel.command.run_args import RunArguments
-from hf_mmel.command.saving import file_errors, finished_model_kept, save_metrics
+from hf_mmel.command.saving import check_folder_name, file_errors, finished_model_kept, save_metrics
 from hf_mmel.command.seeds import SeedResults
 from hf_mmel.command.splits import load_splits
 from hf_mmel.command.usage import UsageError, quiet_workers, usage_errors
@@ -121,10 +123,14 @@ def prepare(args: Arguments) -> Prepared:
         if run_args.glue_submission is not None:
             check_submission(run_args.submission_path(training_args.output_dir), data_args.task_name, labels.names)
         tokenizer = load_tokenizer(model_args, config, augmenter_args)
-        max_length = longest_input(tokenizer, data_args.max_seq_length)
+        max_length = longest_input(tokenizer, config, model_args, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
             encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels)
-        compute_metrics = build_metrics(data_args, labels, model_args.cache_dir) if training_args.do_eval else None
+        compute_metrics = None
+        if training_args.do_eval:
+            compute_metrics = build_metrics(data_args, labels, model_args.cache_dir)
+            scored = encoded[data_args.task.validation_splits[0]]
+            check_best_metric(training_args, compute_metrics, scored, labels.num_outputs)
         if training_args.do_train:  # refuses what does not fit before anything is computed
             class_weights_of(training_args, encoded["train"], config)
     padding = "max_length" if data_args.pad_to_max_length else "longest"
@@ -168,7 +174,7 @@ def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str
 def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
     """The trainer of a run, which `hf_mmel.report` asks as well."""
     evaluation = validation_sets(args, prepared)
-    with usage_errors(ValueError, TypeError):
+    with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
         trainer = MMELTrainer(
             model,
             args[-1],
@@ -270,6 +276,7 @@ def parse_arguments(options: list[str]) -> Arguments:
         raise UsageError("There is nothing to do; pass --do_train, --do_eval or --do_predict, or several of them.")
     with usage_errors(ValueError):
         check_ranges(training_args)
+        check_folder_name(training_args.output_dir)
         run_args.check(data_args, training_args)
     return tuple(parsed)
 
@@ -278,6 +285,7 @@ def set_up_logging(training_args: MMELTrainingArguments) -> None:
     level = training_args.get_process_log_level()
     logging.basicConfig(format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", stream=sys.stdout)
     logger.setLevel(level)
+    logging.getLogger("hf_mmel").setLevel(min(level, logging.WARNING))  # where what ended a run is told at length
     datasets.utils.logging.set_verbosity(level)
     transformers.utils.logging.set_verbosity(level)
 
@@ -287,7 +295,8 @@ def train(trainer: MMELTrainer, earlier: Earlier) -> dict[str, float]:
     if earlier.metrics is not None:
         trainer.state = load_state(Path(earlier.folder))
         return earlier.metrics
-    with finished_model_kept(trainer):
+    begins_at = 0 if earlier.folder is None else load_state(Path(earlier.folder)).global_step
+    with finished_model_kept(trainer), first_step_errors(trainer, begins_at):
         metrics = trainer.train(resume_from_checkpoint=earlier.folder).metrics
         metrics["train_samples"] = len(trainer.train_dataset)
         trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
@@ -332,6 +341,7 @@ def submit(path: Path, task: str, outputs: list[np.ndarray], labels: Labels) -> 
 
 
 if __name__ == "__main__":
+    tolerate_encodings()
     quiet_workers()
     try:
         main()

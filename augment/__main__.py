@@ -8,7 +8,7 @@ from functools import partial
 from .by_name import NAMES
 from .command_line import commands
 from .command_line.formats import WRITERS
-from .command_line.running import run_command
+from .command_line.running import run_command, tolerate_encodings
 from .command_line.tables import READERS
 
 
@@ -90,5 +90,6 @@ def _shows_colour() -> bool:
 
 
 if __name__ == "__main__":
+    tolerate_encodings()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are not for those who augment a file
     sys.exit(main())

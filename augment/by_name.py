@@ -20,6 +20,7 @@ _CLASSES = {
 }
 NAMES = tuple(_CLASSES)
 _WITH_MODEL = ("mlm", "embedding")
+_MAX_DEPTH = 50
 
 
 def augmenter_config(name: str, model: str | None = None, **options) -> dict[str, Any]:
@@ -93,11 +94,22 @@ def _read(name: str) -> dict[str, Any]:
         raise ValueError(f"The augmenter is {name!r}; expected one of {', '.join(NAMES)}, or a JSON file of yours.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} cannot be read as JSON: {error}") from error
     if not isinstance(config, dict) or "class" not in config:
         raise ValueError(f"{name} holds {config!r:.60}; expected an object with a class and its arguments.")
+    parts, depth = [config], 0
+    while parts := [part for value in parts for part in _parts(value)]:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(
+                f"{name} has parts within parts, more than {_MAX_DEPTH} deep; no augmenter needs as many."
+            )
     return config
+
+
+def _parts(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _model_of(config: Any) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from augment.command_line.running import run_command
+from augment.command_line.running import run_command, tolerate_encodings
 
 from .command.usage import UsageError, usage_errors
 
@@ -117,5 +117,6 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    tolerate_encodings()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are not for those who read a page
     sys.exit(main())

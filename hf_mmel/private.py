@@ -90,7 +90,8 @@ def command_line(program: str, options: Sequence[str]) -> str:
             lines[key] = line
         else:
             line.append(without_folders(option))
-    return without_tokens(" \\\n    ".join(shlex.join(line) for line in lines.values()))
+    shown = without_tokens(" \\\n    ".join(shlex.join(line) for line in lines.values()))
+    return shown.encode(errors="replace").decode()  # names of files are any bytes
 
 
 def _is_elsewhere(text: str) -> bool:

@@ -12,6 +12,8 @@ import pyarrow
 import pytest
 from conftest import SENTENCES
 from pyarrow import parquet
+from transformers import SchedulerType
+from transformers.training_args import OptimizerNames
 
 import run_glue_mmel
 from augment.__main__ import main as augment_command
@@ -26,7 +28,59 @@ from augmenters import AUGMENTERS
 
 
 pytestmark = pytest.mark.slow
-NUM_TEXTS, NUM_OPTIONS, NUM_FILES = 10_000, 2_000, 300
+NUM_TEXTS, NUM_OPTIONS, NUM_FILES, NUM_TRAININGS = 10_000, 2_000, 300, 100
+# What a training makes something of only when it begins, or is evaluated.
+OF_TRAINING = {
+    "optim": [str(optim) for optim in OptimizerNames],
+    "optim_args": ["a=1", "foo", "scale_parameter=False,relative_step=False", ""],
+    "optim_target_modules": ["all-linear", "x", "["],
+    "lr_scheduler_type": [str(kind) for kind in SchedulerType],
+    "lr_scheduler_kwargs": ["{}", '{"a": 1}', '{"num_decay_steps": 1}', '{"min_lr": 0}', '{"num_cycles": "x"}'],
+    "learning_rate": ["0", "1e-3", "1e38"],
+    "warmup_steps": ["0", "0.5", "7"],
+    "eval_strategy": ["no", "steps", "epoch"],
+    "eval_steps": ["1", "0.5"],
+    "eval_on_start": ["true"],
+    "logging_steps": ["1", "0.5"],
+    "logging_strategy": ["epoch", "no"],
+    "metric_for_best_model": ["accuracy", "f1", "loss", "eval_loss", "samples_per_second"],
+    "greater_is_better": ["true", "false"],
+    "prediction_loss_only": ["true"],
+    "label_names": ["labels", "x"],
+    "include_for_metrics": ["inputs", "loss", "x"],
+    "batch_eval_metrics": ["true"],
+    "eval_accumulation_steps": ["1"],
+    "eval_do_concat_batches": ["false"],
+    "remove_unused_columns": ["false"],
+    "train_sampling_strategy": ["random", "sequential", "group_by_length"],
+    "length_column_name": ["length", "input_ids"],
+    "dataloader_num_workers": ["-1", "1"],
+    "dataloader_prefetch_factor": ["-1", "2"],
+    "dataloader_persistent_workers": ["true"],
+    "dataloader_drop_last": ["true"],
+    "per_device_train_batch_size": ["100", "3"],
+    "auto_find_batch_size": ["true"],
+    "gradient_accumulation_steps": ["3"],
+    "gradient_checkpointing": ["true"],
+    "gradient_checkpointing_kwargs": ["{}", '{"a": 1}', '{"use_reentrant": false}'],
+    "neftune_noise_alpha": ["1"],
+    "label_smoothing_factor": ["0.1"],
+    "include_num_input_tokens_seen": ["all", "non_padding", "no"],
+    "accelerator_config": ['{"split_batches": true}', '{"dispatch_batches": true}', '{"x": 1}', "x"],
+    "report_to": ["wandb", "tensorboard", "all", "x"],
+    "use_liger_kernel": ["true"],
+    "torch_empty_cache_steps": ["1"],
+    "max_grad_norm": ["0", "inf"],
+    "full_determinism": ["true"],
+    "skip_memory_metrics": ["false"],
+    "bf16": ["true"],
+    "bf16_full_eval": ["true"],
+    "fp16": ["true"],
+    "ddp_find_unused_parameters": ["true"],
+    "parallelism_config": ["{}", "x"],
+    "mmel_loss": ["soft", "hard", "uniform", "none"],
+    "max_seq_length": ["1", "3", str(10**20)],
+}
 # What texts break on: marks that combine, change direction, have no width, end lines, stand for bytes, are no letters.
 ODD = (
     "\u0301\u202e\u200b\u200d\ufeff\u2028\x00\x1b\x85\xad\ufffd\U0001f469\U0001f3fd\u0130\u01c5\ufb01\u1e9e'\"\\\t\r\n"
@@ -140,6 +194,23 @@ def test_random_options_are_parsed_or_refused_on_one_line(tmp_path):
             argv += [option] if draw.random() < 0.15 else [option, draw.choice(values)]
         parsed += ends_well(argv, parse=True)
     assert parsed > NUM_OPTIONS / 20
+
+
+def test_random_options_train_or_are_refused_on_one_line(files, model_dir, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    draw, trained = random.Random(19), 0
+    for number in range(NUM_TRAININGS):
+        argv = ["--model_name_or_path", model_dir, *files, "--do_train", "--do_eval", "--use_cpu", "--max_steps", 2]
+        argv += ["--save_strategy", "no", "--disable_tqdm", "true", "--report_to", "none", "--augmenter", "delete"]
+        argv += draw.choice([[], ["--do_predict", "--test_file", files[1]]])
+        argv += ["--output_dir", tmp_path / str(number), "--cache_dir", tmp_path / "cache", "--num_variants", 2]
+        for name in draw.sample(sorted(OF_TRAINING), draw.choice([1, 2, 3])):
+            argv += [f"--{name}", draw.choice(OF_TRAINING[name])]
+        try:
+            trained += ends_well(list(map(str, argv)))
+        except Exception as error:
+            raise AssertionError(f"{argv}") from error
+    assert NUM_TRAININGS / 5 < trained < NUM_TRAININGS
 
 
 def random_cell(draw: random.Random):

@@ -1,5 +1,7 @@
 """What is published holds neither tokens nor the folders of a machine."""
 
+import os
+
 import pytest
 
 from hf_mmel.private import command_line, plain_config, without_folders, without_tokens
@@ -94,3 +96,8 @@ def test_a_configuration_is_shown_without_long_lists_and_folders():
             {"class": "MaskedLMSubstitution", "model": "bert"},
         ],
     }
+
+
+def test_a_command_can_be_written_whatever_the_bytes_of_a_file_name():
+    shown = command_line("program", ["--train_file", os.fsdecode(b"donn\xe9es.csv")])
+    assert shown.encode().endswith(b"donn?es.csv'")

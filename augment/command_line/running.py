@@ -5,6 +5,12 @@ import os
 import sys
 
 
+def tolerate_encodings() -> None:
+    """Has what the encoding of the standard output lacks, or what is no text, written as an escape."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def run_command(args: argparse.Namespace, errors: tuple[type[Exception], ...]) -> int:
     """
     Prints what a sub-command yields.

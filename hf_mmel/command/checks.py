@@ -79,10 +79,10 @@ def check_one_type(values: Iterable, column: str, where: str) -> None:
 
 
 def _kind(value: object) -> str | None:
-    """What a value of a json file is; `None` for what is missing or empty."""
+    """What a value of a json file is, a list by what it holds; `None` for what is missing or empty."""
     if isinstance(value, list):
-        parts = sorted({kind for part in value if (kind := _kind(part)) is not None})
-        return f"a list with {' and '.join(parts)}" if parts else None
+        kinds = {"a list" if isinstance(part, list) else _kind(part) for part in value} - {None}
+        return f"a list with {' and '.join(sorted(kinds))}" if kinds else None
     kinds = {bool: "a boolean", int: "a number", float: "a number", str: "a string", dict: "an object"}
     return kinds.get(type(value))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from .checks import finite_float
 
 logger = logging.getLogger(__name__)
 
+_MAX_DEPTH = 100
+_JSON_STRING, _BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(rb"[\[\]{}]")
 INDEX = "__index_level_0__"  # what becomes of the first column where rows of a csv have one more than the header
 
 
@@ -64,6 +67,30 @@ def check_header(file: str) -> None:
             logger.warning("%s has %d columns of the name %r; taking the first.", file, count, column)
 
 
+def check_nesting(file: str) -> None:
+    """
+    Raises a `ValueError` that names the line if a json file has lists or objects within each other so deeply that
+    readers end over it, one of them the whole process.
+    """
+    depth, of_lines = 0, file.lower().endswith(".jsonl")
+    with Path(file).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if of_lines and line.count(b"[") + line.count(b"{") <= _MAX_DEPTH:  # no need to look more closely
+                continue
+            bare = _JSON_STRING.sub(b"", line)
+            num_opening, num_closing = (sum(map(bare.count, brackets)) for brackets in ((b"[", b"{"), (b"]", b"}")))
+            if depth + num_opening <= _MAX_DEPTH:
+                depth = max(0, depth + num_opening - num_closing)
+                continue
+            for bracket in _BRACKET.findall(bare):
+                depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
+                if depth > _MAX_DEPTH:
+                    raise ValueError(
+                        f"{file}: line {number} has lists or objects within each other, more than {_MAX_DEPTH} deep; "
+                        "expected texts and labels."
+                    )
+
+
 def find_fault(file: str, label_column: str) -> str | None:
     """
     What is wrong with a csv or json file that cannot be read, and in which row; `None` where nothing is found.
@@ -82,7 +109,7 @@ def find_fault(file: str, label_column: str) -> str | None:
                     f"{file}: column {label_column!r} has the label {label!r} in row {row} (the first is 0), and "
                     "numbers before. Correct or remove the row; classes can be given in a json file, all as strings."
                 )
-    except (ValueError, csv.Error) as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         advice = "Write one object on each line, or a list of objects."
         if kind == ".csv":
             advice = "Put cells that hold a comma, a quotation mark or a line break in double quotes."

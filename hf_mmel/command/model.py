@@ -22,6 +22,9 @@ from .usage import UsageError, usage_errors
 
 logger = logging.getLogger(__name__)
 
+_POSITIONS = ("position_embeddings", "embed_positions", "wpe")  # what models call the table of them
+_MAX_LENGTH = 2**31 - 1  # of tokenizers
+
 
 def load_config(model_args: ModelArguments) -> PretrainedConfig:
     name = model_args.config_name or model_args.model_name_or_path
@@ -48,16 +51,34 @@ def load_tokenizer(
     return tokenizer
 
 
-def longest_input(tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> int:
-    """`max_seq_length`, or what the tokenizer says that the model can take, if that is less."""
-    if max_seq_length > tokenizer.model_max_length:
-        logger.warning(
-            "max_seq_length is %d, the model takes %d tokens; using %d.",
-            max_seq_length,
-            tokenizer.model_max_length,
-            tokenizer.model_max_length,
-        )
-    return min(max_seq_length, tokenizer.model_max_length)
+def longest_input(
+    tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, model_args: ModelArguments, max_seq_length: int
+) -> int:
+    """`max_seq_length`, or what the tokenizer says that the model can take, or what it has positions for."""
+    limit = min(tokenizer.model_max_length, _MAX_LENGTH)
+    named = getattr(config, "max_position_embeddings", None)
+    if isinstance(named, int) and min(max_seq_length, limit) > named - 1 - (config.pad_token_id or 0):
+        limit = min(limit, num_positions(model_args, config) or limit)
+    if max_seq_length > limit:
+        logger.warning("max_seq_length is %d, the model takes %d tokens; using %d.", max_seq_length, limit, limit)
+    return min(max_seq_length, limit)
+
+
+def num_positions(model_args: ModelArguments, config: PretrainedConfig) -> int | None:
+    """
+    The tokens that a model has positions for, in a table of its own. `None` for one whose positions are relative or
+    are computed, whatever its configuration says.
+    """
+    try:
+        modules = shape_of_model(model_args, config).named_modules()
+    except Exception:  # of a model's own code, which may need weights that are there
+        return None
+    tables = [table for name, table in modules if name.rpartition(".")[2] in _POSITIONS]
+    tables = [table for table in tables if isinstance(table, torch.nn.Embedding)]
+    # RoBERTa counts from the place after that of padding; others leave places at the beginning, too.
+    sizes = [table.num_embeddings - (-1 if table.padding_idx is None else table.padding_idx) - 1 for table in tables]
+    named = [config.max_position_embeddings] if config.max_position_embeddings > 0 else []
+    return min([*sizes, *named]) if sizes else None
 
 
 def name_classes(config: PretrainedConfig, labels: Labels, model_args: ModelArguments) -> None:

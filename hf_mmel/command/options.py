@@ -37,6 +37,8 @@ def _options_of_file(path: Path) -> list[str]:
         raise ValueError(f"{path} is not YAML: {error.problem}{line}. Put quotes around text with a colon.") from None
     except yaml.YAMLError:
         raise ValueError(f"{path} is not YAML; it has a character that is not allowed there.") from None
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and what is nested as deeply
+        raise ValueError(f"{path} cannot be read: {error}.") from None
     if not isinstance(arguments, dict):
         raise ValueError(f"{path} holds a {type(arguments).__name__}; expected arguments as keys with their values.")
     options = []
@@ -55,7 +57,7 @@ def _options_of_file(path: Path) -> list[str]:
 def _as_text(path: Path, name: str, value: object) -> str:
     try:
         return json.dumps(value) if isinstance(value, dict) else str(value)
-    except TypeError as error:  # YAML has dates, and keys that are no text
+    except (TypeError, ValueError, RecursionError) as error:  # YAML has dates, keys that are no text, and circles
         raise ValueError(f"{path} has for {name} what cannot be written as JSON: {error}.") from None
 
 

@@ -12,6 +12,7 @@ from .run_args import MAX_SEED
 _COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
 _COUNTS += ("eval_accumulation_steps",)
 _SEEDS = ("seed", "data_seed")
+_WORKERS = ("dataloader_num_workers",)
 _SIZES = ("learning_rate", "weight_decay", "adam_epsilon", "warmup_steps", "neftune_noise_alpha")
 _DECAYS = ("adam_beta1", "adam_beta2")
 
@@ -25,6 +26,7 @@ def check_ranges(args: TrainingArguments) -> None:
     """
     for names, holds, expected in (
         (_COUNTS, lambda value: value >= 1, "a whole number >= 1"),
+        (_WORKERS, lambda value: value >= 0, "a whole number >= 0"),
         (_SEEDS, lambda value: 0 <= value <= MAX_SEED, f"a whole number from 0 to {MAX_SEED}"),
         (_SIZES, lambda value: 0 <= value < math.inf, "a finite number >= 0"),
         (("max_grad_norm",), lambda value: value >= 0, "a number >= 0, inf for none"),

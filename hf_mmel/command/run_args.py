@@ -72,6 +72,10 @@ class RunArguments:
                         f"{name} is for one training, and seeds names {len(self.seeds)}; leave it out. Each seed goes "
                         "on from its own last checkpoint, and its folder is a model that can be pushed."
                     )
+        if not training_args.eval_do_concat_batches:
+            raise ValueError("Scores and predictions are of all batches together; leave out eval_do_concat_batches.")
+        if training_args.do_predict and training_args.prediction_loss_only:
+            raise ValueError("prediction_loss_only leaves no predictions to write; leave it out, or --do_predict.")
         if self.glue_submission is None:
             return
         if self.seeds is not None:
@@ -87,10 +91,15 @@ class RunArguments:
             raise ValueError("The leaderboard takes predictions for all examples; leave out --max_predict_samples.")
 
 
+def is_seed(text: str) -> bool:
+    """Whether a text is a seed; Python reads no number of thousands of digits."""
+    return text.isdecimal() and len(text.lstrip("0")) <= len(str(MAX_SEED)) and int(text) <= MAX_SEED
+
+
 def _seeds(given: list[str]) -> list[int]:
     """Seeds from `["1,2,3"]` or `["1", "2", "3"]`."""
     parts = [part.strip() for text in given for part in str(text).split(",") if part.strip()]
-    if not all(part.isdecimal() and int(part) <= MAX_SEED for part in parts):
+    if not all(map(is_seed, parts)):
         raise ValueError(f"seeds is {','.join(parts)!r}; expected whole numbers from 0 to {MAX_SEED}, such as 1,2,3.")
     seeds = [int(part) for part in parts]
     if len(set(seeds)) < len(seeds):

@@ -38,6 +38,15 @@ def save_metrics(folder: Path, split: str, metrics: Mapping[str, float]) -> None
     write_json(folder / "all_results.json", of_all)
 
 
+def check_folder_name(name: str) -> None:
+    """
+    Raises a `ValueError` if tokenizers, which take names in UTF-8 alone, could not be saved in a folder of this name.
+    """
+    # Bytes that are not UTF-8 are kept by Python for the file system, as what cannot be encoded.
+    if "\0" in name or name.encode(errors="replace").decode() != name:
+        raise ValueError(f"output_dir is {name!a}; expected a name in UTF-8, without zero bytes.")
+
+
 @contextmanager
 def file_errors() -> Iterator[None]:
     """What the file system refuses in the block becomes a `UsageError`, whose message is one line."""

@@ -28,10 +28,15 @@ logger = logging.getLogger(__name__)
 _SPEED = ("_runtime", "_per_second", "_preparation_time")
 
 
+def is_speed(name: str) -> bool:
+    """Whether a metric is one of those that `Trainer` adds, of how long an evaluation takes."""
+    return f"_{name}".endswith(_SPEED)
+
+
 def scores_among(names: Iterable[str]) -> list[str]:
     """The names of scores among those of the metrics of an evaluation; not those of MNLI's second validation set."""
     others = ("eval_loss", "eval_samples")
-    scores = [name for name in names if name.startswith("eval_") and not name.endswith((*_SPEED, "_mm"))]
+    scores = [name for name in names if name.startswith("eval_") and not (is_speed(name) or name.endswith("_mm"))]
     return [name for name in scores if name not in others]
 
 

@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from ..private import without_tokens
 from .args import READERS, DataArguments, listed
-from .files import INDEX, check_encoding, check_header, find_fault
+from .files import INDEX, check_encoding, check_header, check_nesting, find_fault
 from .hub_errors import refusal
 from .usage import reason_of
 
@@ -75,6 +75,8 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
         check_encoding(file)
     if reader == "csv":
         check_header(file)
+    if reader == "json":
+        check_nesting(file)
     pattern = glob.escape(str(Path(file).absolute()))  # as datasets reads names, and that of the working folder
     # pandas would read the texts "NA", "null" and "" as missing values.
     options = {"keep_default_na": False} if reader == "csv" else {}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
-
-import numpy as np
-from transformers import EvalPrediction
 
 import run_glue_mmel
 
 from ..command.arguments import CONTENT, arguments_of, content_of_augmenter, contents_of
 from ..command.options import value_of
-from ..command.seeds import leading_metric, less_is_better, scores_among
+from ..command.rehearsal import listed_scores, score_names
+from ..command.seeds import leading_metric, less_is_better
 from ..command.usage import UsageError
 from .grid import Cell
 from .plan import Plan
@@ -21,7 +18,6 @@ from .plan import Plan
 # No run begins in this process, and it is not to take memory of a GPU from one.
 _LOOKING_ONLY = ("--dry_run", "--use_cpu", "--tf32", "false")
 _BY_CELL = ("mmel_loss", "augmenter", f"{CONTENT}augmenter", "use_cpu", "tf32")
-_FEW = 8
 
 
 class Checked(NamedTuple):
@@ -60,8 +56,7 @@ def check(plan: Plan) -> Checked:
     named = plan.metric or of_best
     metric = leading_metric(names, named)
     if metric not in names:
-        scores = ", ".join(name.removeprefix("eval_") for name in [*scores_among(names), "eval_loss"])
-        raise UsageError(f"metric is {named!r}; expected one of {scores}.")
+        raise UsageError(f"metric is {named!r}; expected one of {listed_scores(names)}.")
     arguments = arguments_of(args) | contents_of(args)
     arguments = {name: value for name, value in arguments.items() if name not in _BY_CELL}
     arguments["launcher"] = " ".join(plan.launcher)
@@ -76,12 +71,7 @@ def contents_of_augmenters(augmenters: dict[str, str]) -> dict[str, Any]:
 
 
 def _score_names(prepared: run_glue_mmel.Prepared) -> list[str]:
-    """The names of the metrics of an evaluation, found by scoring answers that were drawn."""
+    """The names of the metrics of an evaluation; those of MNLI's second validation set end in `_mm`."""
     splits = [name for name in prepared.encoded if name.startswith("validation")]
-    labels = np.array(prepared.encoded[splits[0]][:_FEW]["label"])
-    logits = np.random.default_rng(0).normal(size=(len(labels), prepared.labels.num_outputs))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scores that so few examples do not have
-        scores = prepared.compute_metrics(EvalPrediction(predictions=logits, label_ids=labels))
-    names = ["eval_loss", *(f"eval_{name}" for name in scores)]
+    names = score_names(prepared.compute_metrics, prepared.encoded[splits[0]], prepared.labels.num_outputs)
     return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]

@@ -118,7 +118,7 @@ def _write_report(plan: Plan, checked: Checked, results: Results, command: str) 
     write_json(plan.output_dir / RESULTS, kept)
     with whole_file(plan.output_dir / TABLE) as file:
         picture = PICTURE if rows else None
-        file.write(document(lines, sentences, results.failed, picture, command).encode())
+        file.write(document(lines, sentences, results.failed, picture, command).encode(errors="replace"))
     return ["", *lines, "", *sentences]
 
 

@@ -13,7 +13,7 @@ from augment.by_name import NAMES
 
 from ..command.args import listed
 from ..command.options import read_options, value_of
-from ..command.run_args import MAX_SEED
+from ..command.run_args import MAX_SEED, is_seed
 from ..command.usage import UsageError
 from ..training_args import MMEL_LOSSES
 from .grid import BASELINE
@@ -31,6 +31,8 @@ _INSTEAD = {
     "push_to_hub": "train the method of your choice by itself, and push that",
 }
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_MAX_TIME = 1e9
+_MAX_NUM_SEEDS = _MAX_NUM_JOBS = 1000
 
 
 def read_plan(args: argparse.Namespace) -> Plan:
@@ -98,31 +100,41 @@ def _seeds(text: str) -> list[int]:
     parts = listed(text)
     if not parts or not all(part.isdecimal() for part in parts) or parts == ("0",):
         raise UsageError(f"seeds is {text!r}; expected how many, such as 5, or which ones, such as 3,7,9.")
-    seeds = list(range(1, int(text) + 1)) if len(parts) == 1 and "," not in text else list(map(int, parts))
-    if len(set(seeds)) < len(seeds) or max(seeds) > MAX_SEED:
-        raise UsageError(f"seeds is {text!r}; expected each once, and none above {MAX_SEED}.")
-    return seeds
+    if not all(map(is_seed, parts)) or len(set(map(int, parts))) < len(parts):
+        raise UsageError(f"seeds is {text!r:.60}; expected each once, and none above {MAX_SEED}.")
+    seeds = list(map(int, parts))
+    if "," in text:
+        return seeds
+    if seeds[0] > _MAX_NUM_SEEDS:
+        raise UsageError(
+            f"seeds is {text!r}, which asks for so many, and at most {_MAX_NUM_SEEDS} can be; the single seed of this "
+            f"number is '{text},'."
+        )
+    return list(range(1, seeds[0] + 1))
 
 
 def _time(name: str, text: str | None) -> float | None:
     if text is None:
         return None
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if parts is None or float(parts[1]) == 0:
-        raise UsageError(f"{name} is {text!r}; expected a time such as 90s, 30m or 2h.")
+    if parts is None or not 0 < float(parts[1]) < _MAX_TIME:
+        raise UsageError(f"{name} is {text!r:.60}; expected a time such as 90s, 30m or 2h.")
     return float(parts[1]) * _SECONDS[parts[2]]
 
 
 def _jobs(jobs: int | None, launcher: str | None) -> int | None:
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"jobs is {jobs}; expected a whole number >= 1.")
+    if jobs is not None and not 1 <= jobs <= _MAX_NUM_JOBS:
+        raise UsageError(f"jobs is {jobs}; expected a whole number from 1 to {_MAX_NUM_JOBS}.")
     if launcher is not None and jobs not in (None, 1):
         raise UsageError("jobs is for runs of one process; with a launcher the runs go one after the other.")
     return jobs
 
 
 def _launcher(text: str | None) -> list[str]:
-    words = shlex.split(text or "")
+    try:
+        words = shlex.split(text or "")
+    except ValueError as error:
+        raise UsageError(f"launcher is {text!r}, whose quotes do not match: {error}.") from None
     if text is not None and (not words or shutil.which(words[0]) is None):
         raise UsageError(f"launcher is {text!r}; expected a command such as 'accelerate launch --multi_gpu'.")
     return words

@@ -104,7 +104,7 @@ def write_page(
     )
     path = folder / PAGE
     with whole_file(path) as file:
-        file.write(without_tokens(page).encode())
+        file.write(without_tokens(page).encode(errors="replace"))  # names of files are any bytes
     return path
 
 

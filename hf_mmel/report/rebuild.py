@@ -156,6 +156,6 @@ def _read(file: Path, is_right: Callable[[Any], bool] = _is_object) -> Any:
         if value is None or is_right(value):
             return value
         reason = f"it holds {value!r:.60}"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = str(error)
     raise UsageError(f"{file} is damaged: {reason}. Delete it to have a report of what else is there.")

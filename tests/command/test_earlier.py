@@ -197,9 +197,9 @@ def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_
     options = [*files, "--do_train"]
     run(*options)
     monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(run_glue_mmel.UsageError, match="ZeroDivisionError"):
         run(*options, "--overwrite_output_dir")
-    with pytest.raises(ZeroDivisionError):  # it was to be replaced
+    with pytest.raises(run_glue_mmel.UsageError, match="ZeroDivisionError"):  # it was to be replaced
         run(*options)
     with pytest.raises(run_glue_mmel.UsageError, match=r"holds a trained model already, .* \(seed was 42 and is 1\)"):
         run(*options, "--seed", 1)

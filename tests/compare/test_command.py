@@ -242,11 +242,17 @@ def test_a_file_may_hold_the_options_and_later_ones_count_over_it(compare, calls
         (["--seeds", "1,01"], "seeds is '1,01'; expected each once"),
         (["--seeds", "7,4294967296"], "none above 4294967295"),
         (["--seeds", "x"], "expected how many, such as 5"),
+        (["--seeds", "20240101"], "at most 1000 can be; the single seed of this number is '20240101,'"),
+        (["--seeds", "1" * 5000], "none above 4294967295"),
+        (["--seeds", f"1,{'1' * 5000}"], "none above 4294967295"),
         (["--budget", "30"], "budget is '30'; expected a time such as 90s, 30m or 2h"),
         (["--cell_limit", "0s"], "cell_limit is '0s'"),
         (["--jobs", "0"], "jobs is 0"),
+        (["--jobs", "1" * 20], "expected a whole number from 1 to 1000"),
+        (["--cell_limit", f"{'1' * 5000}s"], "expected a time such as 90s, 30m or 2h"),
         (["--jobs", "2"], "with a launcher the runs go one after the other"),
         (["--launcher", "no_such_command -x"], "launcher is 'no_such_command -x'"),
+        (["--launcher", "accelerate 'launch"], "whose quotes do not match: No closing quotation"),
         (["--metric", "f1"], "metric is 'f1'; expected one of accuracy, loss"),
         (["--lambda_p", "-1"], "lambda_p"),
         (["--lamda_p", "1"], "There is no option --lamda_p"),
@@ -346,6 +352,18 @@ def launch(tmp_path, *options):
         text=True,
         start_new_session=True,
     )
+
+
+def test_names_and_lines_that_an_encoding_lacks_are_written_otherwise(files, model_dir, tmp_path, out, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    train = files[1].rename(tmp_path / os.fsdecode(b"donn\xe9es.csv"))
+    options = ["--model_name_or_path", model_dir, "--train_file", train, *files[2:], "--output_dir", out, "--use_cpu"]
+    options += ["--cache_dir", tmp_path / "cache", "--seeds", "1,", "--methods", "none"]
+    done = launch(tmp_path, *options, "--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}")
+    said = done.communicate(timeout=120)[0]
+    assert done.returncode == 0, said
+    assert "1 of 1  none  \\u2013  seed 1" in said and (out / "compare.md").exists()
 
 
 @pytest.mark.slow
