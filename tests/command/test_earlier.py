@@ -245,7 +245,7 @@ def test_a_training_with_other_arguments_is_not_gone_on_from(
         run(*options, *changed)
     assert "\n" not in str(raised.value)
     monkeypatch.setattr("run_glue_mmel.MMELTrainer.train", lambda *_, resume_from_checkpoint: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UsageError, match="ZeroDivisionError"):
         run(*options, *changed, "--resume_from_checkpoint", checkpoint)
 
 
