@@ -67,6 +67,7 @@ class Prepared(NamedTuple):
     config: PretrainedConfig
     labels: Labels
     tokenizer: PreTrainedTokenizerBase
+    max_length: int
     encoded: dict[str, datasets.Dataset]
     collator: DataCollatorWithPadding
     compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None
@@ -137,13 +138,13 @@ def prepare(args: Arguments) -> Prepared:
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
     train_dataset = None if run_args.dry_run else encoded.get("train")  # which a masked LM sees as a whole
     augmenter = build_augmenter(augmenter_args, training_args, model_args, tokenizer, max_length, train_dataset)
-    return Prepared(config, labels, tokenizer, encoded, collator, compute_metrics, augmenter)
+    return Prepared(config, labels, tokenizer, max_length, encoded, collator, compute_metrics, augmenter)
 
 
 def run(args: Arguments, prepared: Prepared, earlier: Earlier, options: list[str]) -> dict[str, float]:
     """Trains, evaluates, predicts and pushes with one seed; `options` are those that the run can be repeated from."""
     model_args, data_args, _, run_args, training_args = args
-    config, labels, _, encoded, _, _, augmenter = prepared
+    config, labels, _, _, encoded, *_, augmenter = prepared
     is_trained = earlier.metrics is not None
     if training_args.do_train and training_args.should_save and not is_trained:
         overwrites = model_args.overwrite_output_dir and earlier.folder is None
@@ -244,7 +245,7 @@ def show_dry_run(args: Arguments) -> dict[str, float]:
     """Says what a training would see and how long it would be. There are no metrics."""
     prepared = prepare(args)
     model_args, _, augmenter_args, _, training_args = args
-    config, labels, tokenizer, encoded, collator, _, augmenter = prepared
+    config, labels, tokenizer, _, encoded, collator, _, augmenter = prepared
     adversary = augmenter_args.adversary() if training_args.mmel_loss != "none" else None
     num_adversarial = 0 if adversary is None else adversary.num_variants
     with usage_errors(ValueError):

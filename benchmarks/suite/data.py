@@ -13,7 +13,6 @@ import run_glue_mmel
 from augment import Augmenter
 from augment.by_name import augmenter_config, limited
 from hf_mmel.command.data import encode_splits, find_text_columns
-from hf_mmel.command.model import longest_input
 from hf_mmel.command.splits import load_splits
 
 from .plan import ALL
@@ -77,14 +76,17 @@ def load_task(
     if stage == "tune":
         return TaskData(prepared, *hold_out(whole), {})
     model_args, data_args, *_ = args
-    max_length = longest_input(prepared.tokenizer, data_args.max_seq_length)
     split = data_args.task.validation_splits[0]
     raw = load_splits(data_args, [split], model_args.cache_dir, model_args.token)
     columns = find_text_columns(raw, data_args)
 
     def encode(raw: dict[str, Dataset]) -> Dataset:
         return next(
-            iter(encode_splits(raw, data_args, prepared.tokenizer, columns, max_length, prepared.labels).values())
+            iter(
+                encode_splits(
+                    raw, data_args, prepared.tokenizer, columns, prepared.max_length, prepared.labels
+                ).values()
+            )
         )
 
     evaluated = encode(raw)
@@ -96,7 +98,7 @@ def load_task(
             forms[name] = [encode({"test": _mistyped(texts, columns, k)}) for k in range(NUM_FORMS)]
         else:
             model = model_args.model_name_or_path if name == "mlm" else None
-            forms[name] = _variants(name, model, perturbed, prepared, max_length, model_args.cache_dir, kept)
+            forms[name] = _variants(name, model, perturbed, prepared, model_args.cache_dir, kept)
     return TaskData(prepared, whole, evaluated, forms)
 
 
@@ -121,12 +123,13 @@ def _variants(
     model: str | None,
     evaluated: Dataset,
     prepared: run_glue_mmel.Prepared,
-    max_length: int,
     cache_dir: str | None,
     kept: Path,
 ) -> list[Dataset]:
     """The variants of an augmenter, read if they are there; they depend on no model that is evaluated."""
-    config = limited(augmenter_config(name, model, replace_prob=REPLACE_PROB, cache_dir=cache_dir), max_length)
+    config = limited(
+        augmenter_config(name, model, replace_prob=REPLACE_PROB, cache_dir=cache_dir), prepared.max_length
+    )
     plain = evaluated.remove_columns("label")
     known = blake2b(repr([config, NUM_FORMS, plain["input_ids"][:]]).encode(), digest_size=8).hexdigest()
     paths = [kept / f"{name}-{known}" / str(k) for k in range(NUM_FORMS)]
