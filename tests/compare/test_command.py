@@ -351,7 +351,14 @@ def launch(tmp_path, *options):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=listen,
     )
+
+
+def listen():
+    """Signals end a process as they do in a terminal; shells have background jobs ignore some."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def test_names_and_lines_that_an_encoding_lacks_are_written_otherwise(files, model_dir, tmp_path, out, monkeypatch):
