@@ -28,7 +28,6 @@ from transformers import (
 )
 
 from augment import Augmenter
-from augment.command_line.running import tolerate_encodings
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 from hf_mmel.class_weights import class_weights_of
 from hf_mmel.command.args import AugmenterArguments, DataArguments, ModelArguments
@@ -50,7 +49,7 @@ from hf_mmel.command.run_args import RunArguments
 from hf_mmel.command.saving import check_folder_name, file_errors, finished_model_kept, save_metrics
 from hf_mmel.command.seeds import SeedResults
 from hf_mmel.command.splits import load_splits
-from hf_mmel.command.usage import UsageError, quiet_workers, usage_errors
+from hf_mmel.command.usage import UsageError, run_program, usage_errors
 from hf_mmel.distributed import check_seen_by_all, end_processes, release
 from hf_mmel.private import without_tokens
 
@@ -342,14 +341,4 @@ def submit(path: Path, task: str, outputs: list[np.ndarray], labels: Labels) -> 
 
 
 if __name__ == "__main__":
-    tolerate_encodings()
-    quiet_workers()
-    try:
-        main()
-    except UsageError as error:
-        sys.exit(f"{Path(__file__).name}: error: {error}")
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            f"{Path(__file__).name}: interrupted; the same command goes on from the last checkpoint, if there is one\n"
-        )
-        sys.exit(130)
+    run_program(main, Path(__file__).name)

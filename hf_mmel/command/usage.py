@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from huggingface_hub.errors import HTTPError
+
+from augment.command_line.running import tolerate_encodings
 
 
 class UsageError(ValueError):
@@ -21,6 +23,26 @@ def usage_errors(*errors: type[Exception]) -> Iterator[None]:
         yield
     except errors as error:
         raise UsageError(_one_line(str(error)) or type(error).__name__) from error
+
+
+def run_program(main: Callable[[], object], name: str) -> None:
+    """
+    Runs the command as a program, which ends with one line and exit code 1 after a `UsageError`, and with one line and
+    130 after an interruption.
+
+    Args:
+        main (`Callable`): The command, which reads `sys.argv`.
+        name (`str`): What its lines begin with.
+    """
+    tolerate_encodings()
+    quiet_workers()
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"{name}: error: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted; the same command goes on from the last checkpoint, if there is one\n")
+        sys.exit(130)
 
 
 def quiet_workers() -> None:
