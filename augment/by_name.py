@@ -83,9 +83,17 @@ def load_augmenter(config: Mapping[str, Any], tokenizer: str | None = None) -> A
         `OSError`: if a tokenizer or a model cannot be loaded.
         `LookupError`: if WordNet is needed and not installed.
     """
-    loaded = _load_tokenizer(tokenizer or _model_of(config))
+    loaded = _load_tokenizer(tokenizer or next(models_in(config), None))
     with _loading(f"The augmenter {config['class']}"):
         return Augmenter.from_dict(config, loaded)
+
+
+def models_in(config: Any) -> Iterator[str]:
+    """The models that the description of an augmenter, or of one of its parts, names, the outermost first."""
+    parts = [config]
+    while parts:
+        yield from (part["model"] for part in parts if isinstance(part, dict) and isinstance(part.get("model"), str))
+        parts = [inner for part in parts for inner in _parts(part)]
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -110,16 +118,6 @@ def _read(name: str) -> dict[str, Any]:
 
 def _parts(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-
-
-def _model_of(config: Any) -> str | None:
-    """The first model that the description of an augmenter, or of one of its parts, names."""
-    if isinstance(config, dict):
-        if isinstance(config.get("model"), str):
-            return config["model"]
-        config = list(config.values())
-    found = (_model_of(item) for item in config) if isinstance(config, list) else ()
-    return next((model for model in found if model is not None), None)
 
 
 def _load_tokenizer(name: str | None):

@@ -81,13 +81,8 @@ def load_task(
     columns = find_text_columns(raw, data_args)
 
     def encode(raw: dict[str, Dataset]) -> Dataset:
-        return next(
-            iter(
-                encode_splits(
-                    raw, data_args, prepared.tokenizer, columns, prepared.max_length, prepared.labels
-                ).values()
-            )
-        )
+        how = data_args, prepared.tokenizer, columns, prepared.max_length, prepared.labels
+        return next(iter(encode_splits(raw, *how).values()))
 
     evaluated = encode(raw)
     perturbed = evaluated.select(range(min(len(evaluated), max_perturbed or len(evaluated))))
@@ -127,9 +122,8 @@ def _variants(
     kept: Path,
 ) -> list[Dataset]:
     """The variants of an augmenter, read if they are there; they depend on no model that is evaluated."""
-    config = limited(
-        augmenter_config(name, model, replace_prob=REPLACE_PROB, cache_dir=cache_dir), prepared.max_length
-    )
+    config = augmenter_config(name, model, replace_prob=REPLACE_PROB, cache_dir=cache_dir)
+    config = limited(config, prepared.max_length)
     plain = evaluated.remove_columns("label")
     known = blake2b(repr([config, NUM_FORMS, plain["input_ids"][:]]).encode(), digest_size=8).hexdigest()
     paths = [kept / f"{name}-{known}" / str(k) for k in range(NUM_FORMS)]

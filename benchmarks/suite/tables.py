@@ -81,10 +81,9 @@ def cells_of(runs: Mapping[Run, Line]) -> list[Cell]:
 
 def kinds_in(runs: Mapping[Run, Line]) -> list[Kind]:
     """Those without an augmenter first, then by augmenter."""
-    order = (None, *AUGMENTERS)
-    return sorted(
-        {run.kind for run in runs}, key=lambda kind: (order.index(kind.augmenter), METHODS.index(kind.method))
-    )
+    augmenters = (None, *AUGMENTERS)
+    kinds = {run.kind for run in runs}
+    return sorted(kinds, key=lambda kind: (augmenters.index(kind.augmenter), METHODS.index(kind.method)))
 
 
 def has(runs: Mapping[Run, Line], cell: Cell, name: str) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from augment.by_name import models_in
+
 from .arguments import content_of_augmenter
 from .usage import UsageError
 
@@ -73,17 +75,7 @@ def _sources(model_args: Any, data_args: Any, augmenter_args: Any) -> Iterator[t
     for group, names in groups:
         yield from ((name, value) for name in names if (value := getattr(group, name)) is not None)
     config = content_of_augmenter(augmenter_args.augmenter)
-    yield from (("augmenter", model) for model in _models_in(config))
-
-
-def _models_in(config: Any) -> Iterator[str]:
-    """The models that the description of an augmenter, or of one of its parts, names."""
-    if isinstance(config, dict):
-        if isinstance(config.get("model"), str):
-            yield config["model"]
-        config = list(config.values())
-    for part in config if isinstance(config, list) else ():
-        yield from _models_in(part)
+    yield from (("augmenter", model) for model in models_in(config))
 
 
 def _is_taken_away(path: Path, removed: Path) -> bool:
