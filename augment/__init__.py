@@ -3,9 +3,9 @@
 Text needs a fast tokenizer and nothing else of transformers, and no torch.
 """
 
-from . import versions  # noqa: F401 - refuses what is out of range before anything fails for it
 from .base import Augmenter
 from .compose import Compose, FirstOf, OneOf, Sometimes
+from .core import versions  # noqa: F401 - refuses what is out of range before anything fails for it
 from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
 from .embedding import EmbeddingNeighbours

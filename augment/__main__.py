@@ -5,11 +5,11 @@ import os
 import sys
 from functools import partial
 
-from .by_name import NAMES
-from .command_line import commands
-from .command_line.formats import WRITERS
-from .command_line.running import run_command, tolerate_encodings
-from .command_line.tables import READERS
+from .cli import commands
+from .cli.formats import WRITERS
+from .cli.tables import READERS
+from .core.running import run_command, tolerate_encodings
+from .registry import NAMES
 
 
 ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, ImportError)

@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from .batch import ALIGNMENT_KEY, IGNORE_INDEX, SPANS_KEY, Batch, Span, Swaps, first_piece_columns, token_level_columns
-from .config import Configurable
+from .configurable import Configurable
+from .core.batch import (
+    ALIGNMENT_KEY,
+    IGNORE_INDEX,
+    SPANS_KEY,
+    Batch,
+    Span,
+    Swaps,
+    first_piece_columns,
+    token_level_columns,
+)
+from .core.lexicon import has_case
+from .core.randomness import Seed, row_keys
+from .core.text import in_case_of, rewritten, token_spans
+from .core.words import special_ids
 from .edits import Edit
-from .lexicon import has_case
-from .randomness import Seed, row_keys
-from .text import in_case_of, rewritten, token_spans
-from .words import special_ids
 
 
 class Augmenter(Configurable, ABC):

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .attempts import different_variants, gathered
 from .base import Augmenter
-from .batch import Batch, Swaps
-from .candidates import Candidates, joined
-from .randomness import mix, unit
+from .core.batch import Batch, Swaps
+from .core.candidates import Candidates, joined
+from .core.randomness import mix, unit
+from .core.rejection import different_variants, gathered
+from .core.words import Words
 from .substitution import Substitution
-from .words import Words
 
 
 class Compose(Augmenter):

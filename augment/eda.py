@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from .attempts import different_variants
 from .base import Augmenter
-from .batch import Batch, Swaps
-from .candidates import Candidates
-from .lexicon import has_case
-from .randomness import low_unit, mix, unit
-from .sampling import draw
+from .core.batch import Batch, Swaps
+from .core.candidates import Candidates
+from .core.lexicon import has_case
+from .core.randomness import low_unit, mix, unit
+from .core.rejection import different_variants
+from .core.sampling import draw
+from .core.words import Words, word_marker
 from .substitution import Substitution
 from .word_augmenter import WordAugmenter
-from .words import Words, word_marker
 
 
 class RandomDelete(WordAugmenter):

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from .batch import Batch
-from .candidates import Candidates
-from .config import check_count
+from .configurable import check_count
+from .core.batch import Batch
+from .core.candidates import Candidates
+from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
+from .core.words import Words
 from .substitution import Substitution
-from .vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
-from .words import Words
 
 
 # Rows of every matrix product. The last digits of a product may depend on the number of its rows, so that one of as

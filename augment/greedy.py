@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from .base import Augmenter
-from .batch import SPANS_KEY, TOKEN_LEVEL_KEYS, Batch, Swaps
-from .candidates import Candidates
-from .config import check_count
-from .randomness import GOLDEN, Seed, mix, row_keys, unit
+from .configurable import check_count
+from .core.batch import SPANS_KEY, TOKEN_LEVEL_KEYS, Batch, Swaps
+from .core.candidates import Candidates
+from .core.randomness import GOLDEN, Seed, mix, row_keys, unit
+from .core.variant_table import SharedTable, Variant, VariantTable
 from .substitution import Substitution
-from .variant_table import SharedTable, Variant, VariantTable
 
 
 OBJECTIVES = ("loss", "divergence")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import Configurable
-from .randomness import GOLDEN, Seed, mix, row_keys, unit
+from .configurable import Configurable
+from .core.randomness import GOLDEN, Seed, mix, row_keys, unit
 
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from .batch import Batch
-from .cache import cache_folder
-from .candidate_table import CandidateTable, Proposals, Rows, entry_type, make_table
-from .candidates import Candidates, ranges
-from .config import check_count
-from .fill_mask import FillMask, default_device, fast_dtype, fingerprint, load
-from .lexicon import tokenizer_fingerprint
-from .passes import MASKINGS, plan
+from .configurable import check_count
+from .core.batch import Batch
+from .core.cache import cache_folder
+from .core.candidates import Candidates, ranges
+from .core.lexicon import tokenizer_fingerprint
+from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
+from .core.words import Words
+from .mlm.candidate_table import CandidateTable, Proposals, Rows, entry_type, make_table
+from .mlm.fill_mask import FillMask, default_device, fast_dtype, fingerprint, load
+from .mlm.passes import MASKINGS, plan
 from .substitution import Substitution
-from .vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
-from .words import Words
 
 
 MULTI_PIECE = ("refill", "leave")

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .batch import Batch, Swaps
-from .candidates import Candidates
-from .lexicon import Lexicon, build_lexicon
-from .sampling import draw
+from .core.batch import Batch, Swaps
+from .core.candidates import Candidates
+from .core.lexicon import Lexicon, build_lexicon
+from .core.sampling import draw
+from .core.words import Words
 from .word_augmenter import WordAugmenter
-from .words import Words
 
 
 class Substitution(WordAugmenter):

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from .base import Augmenter
-from .batch import Batch
-from .config import check_count
-from .words import WordFinder, Words
+from .configurable import check_count
+from .core.batch import Batch
+from .core.words import WordFinder, Words
 
 
 SEGMENTS = ("all", "first", "second")

@@ -4,8 +4,8 @@ import hashlib
 import logging
 import os
 
-from .cache import cache_folder
-from .lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
+from .core.cache import cache_folder
+from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
 from .substitution import FromLexicon
 
 

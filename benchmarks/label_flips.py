@@ -26,12 +26,12 @@ from transformers import (
     set_seed,
 )
 
-import run_glue_mmel
 from augment import Augmenter
-from augment.by_name import augmenter_config, limited
-from augment.fill_mask import fast_dtype
+from augment.mlm.fill_mask import fast_dtype
+from augment.registry import augmenter_config, limited
 from benchmarks.suite.data import both
 from benchmarks.suite.train import predict
+from hf_mmel.cli import run as cli
 from hf_mmel.functional import per_variant_loss
 
 
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     transformers.utils.logging.disable_progress_bar()
     options = ["--model_name_or_path", args.model, "--dataset_name", args.data, "--task_name", args.task]
     options += ["--output_dir", str(args.work_dir), "--do_train", "--max_seq_length", "128", "--mmel_loss", "none"]
-    prepared = run_glue_mmel.prepare(run_glue_mmel.parse_arguments(options))
+    prepared = cli.prepare(cli.parse_arguments(options))
     parts = parts_of(prepared.encoded["train"], args.num_judge, args.num_novice, args.num_examples)
     judge, novice = (train(args.model, part, prepared, args.work_dir, args.num_steps) for part in parts[:2])
     print(f"{args.task}: {len(parts[0])} examples for the judge, {len(parts[1])} for the novice.")
@@ -99,7 +99,7 @@ def parts_of(train: Dataset, *sizes: int) -> list[Dataset]:
     return [train.select(order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
-def train(name: str, part: Dataset, prepared: run_glue_mmel.Prepared, work_dir: Path, num_steps: int) -> Trainer:
+def train(name: str, part: Dataset, prepared: cli.Prepared, work_dir: Path, num_steps: int) -> Trainer:
     """A model trained for so many steps, or one epoch of batches of 32 if that is more."""
     set_seed(0)
     args = TrainingArguments(

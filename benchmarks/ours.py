@@ -129,7 +129,7 @@ def wordnet_text(args: Namespace) -> None:
 
 def wordnet_bytes(args: Namespace) -> None:
     """Text without a model, read by the tokenizer of bytes that is built in."""
-    from augment.by_name import augmenter_config, load_augmenter
+    from augment.registry import augmenter_config, load_augmenter
 
     make = in_calls_of(load_augmenter(augmenter_config("wordnet")), int(args.rows_per_call), args.num_variants)
     report(make, args.texts, args.repeats)

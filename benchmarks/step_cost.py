@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from hf_mmel.charts import draw
+from hf_mmel.hub.charts import draw
 
 from .steps.comparisons import (
     ALL_NUM_VARIANTS,

@@ -21,8 +21,8 @@ from pathlib import Path
 from _tiny import METHODS, make_config, make_tokenizer
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
-import run_glue_mmel
 from augment import WordNetSynonyms
+from hf_mmel.cli import run as cli
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +91,7 @@ def run(method: str, seed: int, folder: Path) -> dict[str, float]:
     config.write_text(json.dumps(arguments, indent=2), encoding="utf-8")
     print(f"\n=== {METHODS[method]}, seed {seed}: python run_glue_mmel.py {config}")
     start = time.perf_counter()
-    accuracy = run_glue_mmel.main([str(config)])["eval_accuracy"]
+    accuracy = cli.main([str(config)])["eval_accuracy"]
     return {"accuracy": accuracy, "seconds": time.perf_counter() - start}
 
 

@@ -4,11 +4,11 @@ Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Los
 """
 
 from . import versions  # noqa: F401 - refuses what is out of range before anything fails for it
-from .adversarial import AdversarialVariants
-from .data_collator import VariantCollator
-from .group_collator import GroupCollator
-from .history import VariantHistory
+from .data.group_collator import GroupCollator
+from .data.variant_collator import VariantCollator
+from .monitoring.history import VariantHistory
 from .search import GreedySearchCallback, search_variants
+from .step.adversarial import AdversarialVariants
 from .trainer import MMELTrainer
 from .training_args import MMELTrainingArguments
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from augment.command_line.running import run_command, tolerate_encodings
+from augment.core.running import run_command, tolerate_encodings
 
-from .command.usage import UsageError, usage_errors
+from .cli.usage import UsageError, usage_errors
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> Iterator[str]:
-    from .command.saving import file_errors
+    from .cli.saving import file_errors
     from .compare import compare
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # the runs are not to be left behind
@@ -108,7 +108,7 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
     with usage_errors(ImportError):
         check_installed()
-    from .command.saving import file_errors
+    from .cli.saving import file_errors
     from .report.rebuild import report_of_folder
 
     numbers = args.max_examples, args.min_confidence, args.max_shown

@@ -12,17 +12,17 @@ from torch.utils.data import IterableDataset
 from transformers import DataCollatorWithPadding, TrainerCallback
 
 from augment import GreedySearch
-from augment.batch import SPANS_KEY, Batch
-from augment.randomness import Seed, mix, row_keys
-from augment.variant_table import VariantTable, example_keys
+from augment.core.batch import SPANS_KEY, Batch
+from augment.core.randomness import Seed, mix, row_keys
+from augment.core.variant_table import VariantTable, example_keys
 
-from .data_collator import VariantCollator
+from .data.group_collator import plain
+from .data.groups import IGNORE_INDEX, LABELS, POSITIONS
+from .data.variant_collator import VariantCollator
 from .distributed import gathered, is_in_processes
 from .functional import divergence, per_variant_loss
-from .group_collator import plain
-from .groups import IGNORE_INDEX, LABELS, POSITIONS
-from .heads import logits_of, problem_type_of
-from .modes import evaluating
+from .objective.heads import logits_of, problem_type_of
+from .step.modes import evaluating
 
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import ModelOutput
 
-from .group_step import GroupStep
-from .groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
-from .modes import restore
-from .nonfinite import OF_SHARDS
+from .data.groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from .step.group_step import GroupStep
+from .step.modes import restore
+from .step.nonfinite import OF_SHARDS
 from .validation import check_objective
 from .variant_trainer import VariantTrainer
 

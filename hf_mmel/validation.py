@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
-from .adversarial import AdversarialVariants
-from .group_collator import how_to_read
-from .groups import IGNORE_INDEX, POSITIONS
+from .data.group_collator import how_to_read
+from .data.groups import IGNORE_INDEX, POSITIONS
+from .step.adversarial import AdversarialVariants
 from .training_args import MMELTrainingArguments
 
 

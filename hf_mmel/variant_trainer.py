@@ -11,18 +11,18 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from augment import GreedySearch
 
-from .adversarial import AdversarialVariants
-from .class_weights import class_weights_of
-from .data_collator import VariantCollator
-from .epochs import EpochCallback
-from .figures import GroupFigures
-from .group_collator import GroupCollator
-from .history import VariantHistory
-from .model_card import write_model_card
-from .nonfinite import NonfiniteVariants
+from .callbacks import EpochCallback
+from .data.group_collator import GroupCollator
+from .data.variant_collator import VariantCollator
+from .hub.model_card import write_model_card
+from .monitoring.history import VariantHistory
+from .monitoring.metrics import GroupFigures
+from .objective.class_weights import class_weights_of
 from .progress import replace_progress_bar
-from .scores import ScoreTable
 from .search import GreedySearchCallback
+from .step.adversarial import AdversarialVariants
+from .step.nonfinite import NonfiniteVariants
+from .step.score_cache import ScoreTable
 from .training_args import MMELTrainingArguments
 from .validation import (
     check_adversary,

@@ -14,11 +14,11 @@ from augmenters import make_masked_lm
 from conftest import SENTENCES, WORDS, make_model, make_tokenizer
 from safetensors.torch import load_file
 
-import run_glue_mmel
 from augment import LexiconSubstitution
+from hf_mmel.cli import run as cli
 
 
-COMMAND = Path(run_glue_mmel.__file__)
+COMMAND = Path(cli.__file__)
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 ACCELERATE = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0")
 # Eight examples in each update, whose weights show what it was made of.

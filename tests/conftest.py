@@ -252,13 +252,13 @@ def synonyms(monkeypatch):
 @pytest.fixture
 def run(synonyms, model_dir, tmp_path):
     """Runs the command; later options win over these."""
-    import run_glue_mmel  # with the metrics' libraries, which other tests do without
+    from hf_mmel.cli import run as cli
 
     def run(*options, out="out"):
         argv = ["--model_name_or_path", model_dir, "--output_dir", tmp_path / out, "--cache_dir", tmp_path / "cache"]
         argv += ["--report_to", "none", "--use_cpu", "--disable_tqdm", "true", "--save_strategy", "no"]
         argv += ["--max_steps", 3, "--per_device_train_batch_size", 4, "--num_variants", 2, *options]
-        return run_glue_mmel.main([str(option) for option in argv])
+        return cli.main([str(option) for option in argv])
 
     return run
 

@@ -5,8 +5,8 @@ import torch
 from task_heads import TASK_HEADS
 from transformers import BertConfig
 
-from hf_mmel.groups import IGNORE_INDEX, POSITIONS, Groups
-from hf_mmel.heads import Head, Losses
+from hf_mmel.data.groups import IGNORE_INDEX, POSITIONS, Groups
+from hf_mmel.objective.heads import Head, Losses
 
 
 HEADS = list(TASK_HEADS)

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from augment.versions import RANGES, check_versions
+from augment.core.versions import RANGES, check_versions
 
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_every_set_is_whole_and_within_the_ranges(file):
 )
 def test_a_version_out_of_range_is_named_on_one_line(monkeypatch, name, installed, message):
     version = importlib.metadata.version
-    monkeypatch.setattr("augment.versions.version", lambda asked: installed if asked == name else version(asked))
+    monkeypatch.setattr("augment.core.versions.version", lambda asked: installed if asked == name else version(asked))
     with pytest.raises(ImportError, match=message) as caught:
         check_versions(name)
     assert "\n" not in str(caught.value)
@@ -82,7 +82,7 @@ def test_a_version_out_of_range_is_named_on_one_line(monkeypatch, name, installe
 def test_versions_in_range_are_not_spoken_of(monkeypatch, installed):
     version = importlib.metadata.version
     monkeypatch.setattr(
-        "augment.versions.version", lambda name: installed if name == "transformers" else version(name)
+        "augment.core.versions.version", lambda name: installed if name == "transformers" else version(name)
     )
     check_versions("transformers")
 

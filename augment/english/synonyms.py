@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from ..config import check_count
+from ..configurable import check_count
 from .inflection import BASE_TAGS, inflections
 from .senses import Member, Synset, read_synsets
 from .stopwords import OFFENSIVE_WORDS, STOP_WORDS

@@ -7,14 +7,7 @@ from datasets import load_dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from augment import (
-    Augmenter,
-    EmbeddingNeighbours,
-    RandomDelete,
-    RandomInsert,
-    RandomSwap,
-    WordNetSynonyms,
-)
+from augment import Augmenter, EmbeddingNeighbours, RandomDelete, RandomInsert, RandomSwap, WordNetSynonyms
 from augment.masked_lm import MaskedLMSubstitution
 
 from .sentences import COLUMNS

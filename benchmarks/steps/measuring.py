@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments, VariantCollator
-from hf_mmel.groups import GROUP_KEY, VARIANT_MASK, originals
+from hf_mmel.data.groups import GROUP_KEY, VARIANT_MASK, originals
 
 from .comparisons import Configuration
 

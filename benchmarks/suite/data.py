@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, load_from_disk
 
-import run_glue_mmel
 from augment import Augmenter
-from augment.by_name import augmenter_config, limited
-from hf_mmel.command.data import encode_splits, find_text_columns
-from hf_mmel.command.splits import load_splits
+from augment.registry import augmenter_config, limited
+from hf_mmel.cli import run as cli
+from hf_mmel.cli.data import encode_splits, find_text_columns
+from hf_mmel.cli.splits import load_splits
 
 from .plan import ALL
 from .typos import with_typos
@@ -32,13 +32,13 @@ class TaskData(NamedTuple):
     A task as the runs take it.
 
     Attributes:
-        prepared (`run_glue_mmel.Prepared`): What does not depend on the seed, with the whole training set.
+        prepared (`cli.Prepared`): What does not depend on the seed, with the whole training set.
         train (`Dataset`): What slices are drawn from.
         evaluated (`Dataset`): The validation set, or in the stage "tune" the part of the training set held out.
         forms (`dict[str, list[Dataset]]`): For each perturbation, NUM_FORMS forms of the first rows of `evaluated`.
     """
 
-    prepared: run_glue_mmel.Prepared
+    prepared: cli.Prepared
     train: Dataset
     evaluated: Dataset
     forms: dict[str, list[Dataset]]
@@ -70,8 +70,8 @@ def load_task(
         max_perturbed (`int`, *optional*): Examples that have perturbed forms, at most; `None` for all.
         kept (`Path`): Folder where perturbed forms are kept.
     """
-    args = run_glue_mmel.parse_arguments(options)
-    prepared = run_glue_mmel.prepare(args)
+    args = cli.parse_arguments(options)
+    prepared = cli.prepare(args)
     whole = prepared.encoded["train"]
     if stage == "tune":
         return TaskData(prepared, *hold_out(whole), {})
@@ -117,7 +117,7 @@ def _variants(
     name: str,
     model: str | None,
     evaluated: Dataset,
-    prepared: run_glue_mmel.Prepared,
+    prepared: cli.Prepared,
     cache_dir: str | None,
     kept: Path,
 ) -> list[Dataset]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from hf_mmel.objective import Judged
+from hf_mmel.objective.weighting import Judged
 
 
 class LambdaSchedule(TrainerCallback):

@@ -15,14 +15,14 @@ import numpy as np
 from datasets import Dataset
 from transformers import EvalPrediction, PrinterCallback, Trainer, set_seed
 
-import run_glue_mmel
-from augment.by_name import augmenter_config
+from augment.registry import augmenter_config
 from hf_mmel import __version__
-from hf_mmel.command.metrics import build_metrics, predict_in_order
-from hf_mmel.command.model import load_model
-from hf_mmel.command.seeds import leading_metric
+from hf_mmel.cli import run as cli
+from hf_mmel.cli.metrics import build_metrics, predict_in_order
+from hf_mmel.cli.model import load_model
+from hf_mmel.cli.seeds import leading_metric
 from hf_mmel.distributed import release
-from hf_mmel.private import without_folders
+from hf_mmel.hub.redaction import without_folders
 
 from .data import TaskData, both, load_task
 from .mending import LambdaSchedule, mended_weights
@@ -128,10 +128,10 @@ class Bench:
             settings["lambda_p"] = 0.0
         options = self._options(run.task, settings, "--mmel_loss", _LOSSES.get(run.method, run.method))
         options += ["--seed", str(run.seed), *self._augmenter_options(run, of_augmenter)]
-        args = run_glue_mmel.parse_arguments(options)
+        args = cli.parse_arguments(options)
         model_args, data_args, augmenter_args, _, training_args = args
         examples, tokenizer = data.slice(run.size, run.seed), data.prepared.tokenizer
-        augmenter = run_glue_mmel.build_augmenter(
+        augmenter = cli.build_augmenter(
             augmenter_args, training_args, model_args, tokenizer, data_args.max_seq_length, examples
         )
         prepared = data.prepared._replace(encoded={"train": examples}, augmenter=augmenter)
@@ -147,7 +147,7 @@ class Bench:
                 alpha=alpha,
             )
         else:
-            trainer = run_glue_mmel.build_trainer(args, prepared, model)
+            trainer = cli.build_trainer(args, prepared, model)
         trainer.remove_callback(PrinterCallback)
         if lambda_p_start is not None:
             trainer.add_callback(LambdaSchedule(lambda_p_start, settings["lambda_p"]))
@@ -185,7 +185,7 @@ class Bench:
         labels, kind = np.array(data.evaluated["label"]), data.prepared.labels.problem_type
         sets = [data.evaluated, *(form for forms in data.forms.values() for form in forms)]
         logits = predict(trainer, sets)
-        args = run_glue_mmel.parse_arguments(self._options(task, {}, "--mmel_loss", "none"))
+        args = cli.parse_arguments(self._options(task, {}, "--mmel_loss", "none"))
         metrics = build_metrics(args[1], data.prepared.labels, self.cache_dir)(EvalPrediction(logits[0], labels))
         rest = iter(logits[1:])
         perturbed = {name: np.stack([next(rest) for _ in forms], axis=1) for name, forms in data.forms.items()}

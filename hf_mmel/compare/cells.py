@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..private import without_tokens
+from ..hub.redaction import without_tokens
 from .grid import Cell
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import run_glue_mmel
+from hf_mmel.cli import run as cli
 
-from ..command.arguments import CONTENT, arguments_of, content_of_augmenter, contents_of
-from ..command.options import value_of
-from ..command.rehearsal import listed_scores, score_names
-from ..command.seeds import leading_metric, less_is_better
-from ..command.usage import UsageError
+from ..cli.arguments import CONTENT, arguments_of, content_of_augmenter, contents_of
+from ..cli.options import value_of
+from ..cli.rehearsal import listed_scores, score_names
+from ..cli.seeds import leading_metric, less_is_better
+from ..cli.usage import UsageError
 from .grid import Cell
 from .plan import Plan
 
@@ -42,15 +42,15 @@ def check(plan: Plan) -> Checked:
     Raises:
         `UsageError`: if a run would refuse them, or there is no such score.
     """
-    args = run_glue_mmel.parse_arguments([*plan.options_of(plan.cells[0]), *_LOOKING_ONLY])
+    args = cli.parse_arguments([*plan.options_of(plan.cells[0]), *_LOOKING_ONLY])
     training_args = args[-1]
     names: list[str] = []
     augmenters = set()
     for kind in plan.kinds:
-        of_kind = run_glue_mmel.parse_arguments([*plan.options_of(Cell(kind, plan.seeds[0])), *_LOOKING_ONLY])
+        of_kind = cli.parse_arguments([*plan.options_of(Cell(kind, plan.seeds[0])), *_LOOKING_ONLY])
         if kind.augmenter not in augmenters:
             augmenters.add(kind.augmenter)
-            names = _score_names(run_glue_mmel.prepare(of_kind))
+            names = _score_names(cli.prepare(of_kind))
     # `TrainingArguments` fill in the loss, and whether less is better, where the user has named neither.
     of_best = value_of(plan.options, "metric_for_best_model")
     named = plan.metric or of_best
@@ -70,7 +70,7 @@ def contents_of_augmenters(augmenters: dict[str, str]) -> dict[str, Any]:
     return {name: content_of_augmenter(what) for name, what in augmenters.items()}
 
 
-def _score_names(prepared: run_glue_mmel.Prepared) -> list[str]:
+def _score_names(prepared: cli.Prepared) -> list[str]:
     """The names of the metrics of an evaluation; those of MNLI's second validation set end in `_mm`."""
     splits = [name for name in prepared.encoded if name.startswith("validation")]
     names = score_names(prepared.compute_metrics, prepared.encoded[splits[0]], prepared.labels.num_outputs)

@@ -12,10 +12,10 @@ from functools import partial
 
 import torch
 
-from augment.whole_file import whole_file, write_json
+from augment.core.atomic_file import whole_file, write_json
 
-from ..command.usage import UsageError, usage_errors
-from ..private import command_line
+from ..cli.usage import UsageError, usage_errors
+from ..hub.redaction import command_line
 from .cells import Outcome, Process, places_for, run_cells
 from .check import Checked, check, contents_of_augmenters
 from .conclusions import conclusions, number, shown

@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from augment.by_name import NAMES
+from augment.registry import NAMES
 
-from ..command.options import without_options
+from ..cli.options import without_options
 from .grid import Cell, Kind, grid, kinds_of
 
 
@@ -76,7 +76,7 @@ class Plan:
 
     def command(self, cell: Cell) -> list[str]:
         """What trains a cell."""
-        return [*(self.launcher or [sys.executable]), "-m", "run_glue_mmel", *self.options_of(cell)]
+        return [*(self.launcher or [sys.executable]), "-m", "hf_mmel.cli.run", *self.options_of(cell)]
 
     def _options_for(self, augmenter: str) -> list[str]:
         """The options without those of other augmenters, which this one would refuse; all, if they are for none."""

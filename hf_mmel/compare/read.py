@@ -9,12 +9,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from augment.by_name import NAMES
+from augment.registry import NAMES
 
-from ..command.args import listed
-from ..command.options import read_options, value_of
-from ..command.run_args import MAX_SEED, is_seed
-from ..command.usage import UsageError
+from ..cli.args import listed
+from ..cli.options import read_options, value_of
+from ..cli.run_args import MAX_SEED, is_seed
+from ..cli.usage import UsageError
 from ..training_args import MMEL_LOSSES
 from .grid import BASELINE
 from .plan import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..private import without_folders, without_tokens
+from ..hub.redaction import without_folders, without_tokens
 from .conclusions import number, shown, signed
 from .grid import BASELINE, Cell
 from .statistics import CONFIDENCE

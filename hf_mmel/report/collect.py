@@ -10,12 +10,12 @@ import torch
 from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
 
-from ..data_collator import VariantCollator
-from ..groups import LABELS, Groups
-from ..heads import logits_of, problem_type_of
-from ..model_card import scores_of
-from ..modes import evaluating
-from ..reading import reader
+from ..data.groups import LABELS, Groups
+from ..data.variant_collator import VariantCollator
+from ..hub.model_card import scores_of
+from ..monitoring.decoding import reader
+from ..objective.heads import logits_of, problem_type_of
+from ..step.modes import evaluating
 
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 
 from transformers import TrainerState, TrainingArguments
 
-from ..history import history_of
-from ..model_card import METHODS, objective_settings
-from ..private import plain_config, without_folders
+from ..hub.model_card import METHODS, objective_settings
+from ..hub.redaction import plain_config, without_folders
+from ..monitoring.history import history_of
 from ..training_args import MMELTrainingArguments
 
 

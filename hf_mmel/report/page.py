@@ -11,10 +11,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from augment.command_line.marking import differences
-from augment.whole_file import whole_file
+from augment.core.atomic_file import whole_file
+from augment.core.marking import differences
 
-from ..private import without_folders, without_tokens
+from ..hub.redaction import without_folders, without_tokens
 from . import FOLDER, PAGE
 from .collect import EPOCH, Predictions, ScoredVariants
 from .facts import Facts, hardest_by_epoch

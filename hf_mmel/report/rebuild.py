@@ -12,12 +12,12 @@ from typing import Any
 from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
-from ..command.args import AugmenterArguments
-from ..command.earlier import OPTIONS_FILE, is_options, left_in, load_state
-from ..command.hub import name_of_data
-from ..command.usage import UsageError, usage_errors
-from ..model_card import scores_of
-from ..private import command_line, without_tokens
+from ..cli.args import AugmenterArguments
+from ..cli.earlier import OPTIONS_FILE, is_options, left_in, load_state
+from ..cli.hub import name_of_data
+from ..cli.usage import UsageError, usage_errors
+from ..hub.model_card import scores_of
+from ..hub.redaction import command_line, without_tokens
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from . import check_numbers, write_report
@@ -89,11 +89,11 @@ def _trainer_of(
     folder: Path, trained: Path, options: Sequence[str], trust_remote_code: bool
 ) -> tuple[MMELTrainer, str | None]:
     """The trainer as it was when it wrote the folder `trained`, and the name of the data."""
-    import run_glue_mmel
+    from hf_mmel.cli import run as cli
 
     if not options:
         raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
-    args = run_glue_mmel.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
+    args = cli.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
     model_args, data_args, augmenter_args, run_args, training_args = args
     # Tokenizer and labels are those of the model, the augmenter is the one that was saved. Nothing is evaluated anew,
     # so that the code of a metric is not needed.
@@ -105,8 +105,8 @@ def _trainer_of(
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
         augmenter_args = replace(of_file, **adversarial)
     args = (model_args, data_args, augmenter_args, run_args, training_args)
-    prepared = run_glue_mmel.prepare(args)
-    trainer = run_glue_mmel.build_trainer(
+    prepared = cli.prepare(args)
+    trainer = cli.build_trainer(
         args, prepared, AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)
     )
     if (trained / TRAINER_STATE_NAME).is_file():

@@ -7,9 +7,9 @@ import pytest
 from conftest import SENTENCES, WORDS, make_tokenizer
 
 from augment import Compose, FirstOf, LexiconSubstitution, OneOf, RandomDelete, RandomSwap, Sometimes
-from augment.attempts import different_variants
-from augment.batch import Batch, Swaps
-from augment.randomness import row_keys
+from augment.core.batch import Batch, Swaps
+from augment.core.randomness import row_keys
+from augment.core.rejection import different_variants
 from examples import TEXTS, examples_of, ids_of
 
 

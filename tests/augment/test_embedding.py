@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from augment import EmbeddingNeighbours
-from augment.batch import Batch
-from augment.vocabulary import Vocabulary, keeps_inflection
+from augment.core.batch import Batch
+from augment.core.vocabulary import Vocabulary, keeps_inflection
 from examples import TEXTS, examples_of, ids_of
 
 

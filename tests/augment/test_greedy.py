@@ -8,8 +8,8 @@ import pytest
 from conftest import SENTENCES, WORDS
 
 from augment import Augmenter, GreedySearch, LexiconSubstitution
-from augment.batch import Batch
-from augment.variant_table import VariantTable
+from augment.core.batch import Batch
+from augment.core.variant_table import VariantTable
 from examples import examples_of, ids_of
 
 

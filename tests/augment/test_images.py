@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from augment import ImageVariants
-from augment.config import Configurable
+from augment.configurable import Configurable
 from augment.images import cropped
 
 

@@ -10,9 +10,9 @@ from augmenters import make_masked_lm, masked_lm
 from conftest import SENTENCES, make_tokenizer
 
 from augment import Augmenter, FirstOf, LexiconSubstitution, MaskedLMSubstitution
-from augment.batch import Batch
+from augment.core.batch import Batch
+from augment.core.vocabulary import keeps_inflection, word_tags
 from augment.english.stopwords import STOP_WORDS
-from augment.vocabulary import keeps_inflection, word_tags
 from examples import TEXTS, examples_of, make_cased_tokenizer
 
 

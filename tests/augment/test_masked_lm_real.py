@@ -10,7 +10,7 @@ from test_masked_lm import candidates_of
 from transformers import AutoTokenizer
 
 from augment import MaskedLMSubstitution
-from augment.vocabulary import TAGS, word_tags
+from augment.core.vocabulary import TAGS, word_tags
 
 
 SHARED = Path(__file__).parents[3] / "shared"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augment import Compose, LexiconSubstitution, OneOf, RandomDelete, RandomInsert, RandomSwap, Sometimes
-from augment.batch import are_of_tokens
+from augment.core.batch import are_of_tokens
 from examples import PAIRS, ids_of, pair_of
-from hf_mmel.groups import IGNORE_INDEX
+from hf_mmel.data.groups import IGNORE_INDEX
 
 
 MOVING = ["swap", "one_of"]

@@ -15,7 +15,6 @@ from conftest import SENTENCES, make_model
 from datasets import Dataset
 from transformers import Trainer
 
-import run_glue_mmel
 from benchmarks import glue_suite
 from benchmarks.suite import session, train
 from benchmarks.suite.data import hold_out
@@ -26,8 +25,9 @@ from benchmarks.suite.store import Store
 from benchmarks.suite.tables import averaged, differences, newest, tables
 from benchmarks.suite.train import predict
 from benchmarks.suite.typos import with_typos
+from hf_mmel.cli import run as cli
 from hf_mmel.compare.statistics import mean_interval
-from hf_mmel.objective import Judged
+from hf_mmel.objective.weighting import Judged
 
 
 LAYERS = {"common": {"num_train_epochs": 3, "lambda_p": 1.0, "num_variants": 2}}
@@ -357,8 +357,8 @@ def test_a_mended_training_has_its_weights_and_its_candidates(suite, monkeypatch
     seen, contexts = [], []
     weighed = train.mended_weights
     monkeypatch.setattr(train, "mended_weights", lambda *given: (contexts.append(given), weighed(*given))[1])
-    build = run_glue_mmel.build_augmenter
-    monkeypatch.setattr(run_glue_mmel, "build_augmenter", lambda *given: (seen.append(build(*given)), seen[-1])[1])
+    build = cli.build_augmenter
+    monkeypatch.setattr(cli, "build_augmenter", lambda *given: (seen.append(build(*given)), seen[-1])[1])
     options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "--augmenters", "mlm"]
     _, found = suite(*options, "--grid", "top_m=3", "max_weight=0.5", "min_label_probability=0.2")
     assert "error" not in found[0] and contexts == [(0.5,)]

@@ -6,8 +6,8 @@ import torch
 from benchmarks.suite.mending import capped, mended_weights
 from hf_mmel import MMELTrainingArguments
 from hf_mmel.functional import mmel_weights
-from hf_mmel.heads import Losses
-from hf_mmel.objective import Judged
+from hf_mmel.objective.heads import Losses
+from hf_mmel.objective.weighting import Judged
 
 
 GIVEN = torch.tensor([[0.9, 0.08, 0.02], [0.6, 0.4, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])

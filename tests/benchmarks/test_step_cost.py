@@ -25,7 +25,7 @@ from benchmarks.steps.comparisons import (
     top,
 )
 from benchmarks.steps.measuring import Bench, Setting, as_examples, make_batch
-from hf_mmel.charts import draw
+from hf_mmel.hub.charts import draw
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,6 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-import run_glue_mmel  # noqa: E402, F401 - which every child has at once, since it is forked
-
 
 def forked(module: str, argv: list[str]) -> int:
     """The process that runs a command."""

@@ -10,8 +10,8 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 
-import run_glue_mmel  # noqa: E402
-from augment.fill_mask import FillMask  # noqa: E402
+from augment.mlm.fill_mask import FillMask  # noqa: E402
+from hf_mmel.cli import run as cli  # noqa: E402
 
 
 best = FillMask.best
@@ -25,4 +25,4 @@ def announced(self, *args):
 if __name__ == "__main__":
     shard_on_cpu()
     FillMask.best = announced
-    run_glue_mmel.main()
+    cli.main()

@@ -18,8 +18,10 @@ from conftest import SENTENCES, WORDS, make_model, make_tokenizer  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 
-from augment import GreedySearch, LexiconSubstitution, candidate_table  # noqa: E402
-from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments, groups  # noqa: E402
+from augment import GreedySearch, LexiconSubstitution  # noqa: E402
+from augment.mlm import candidate_table  # noqa: E402
+from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments  # noqa: E402
+from hf_mmel.data import groups  # noqa: E402
 from hf_mmel.distributed import end_training  # noqa: E402
 
 

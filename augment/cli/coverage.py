@@ -1,0 +1,69 @@
+"""How much of a text an augmenter can change, and does change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..base import Augmenter
+from ..core.batch import Batch
+from ..core.randomness import Seed, row_keys
+from ..core.words import WordFinder
+from ..substitution import Substitution
+
+
+@dataclass
+class Coverage:
+    """
+    Sums over texts and the K variants of each.
+
+    Attributes:
+        augmenter ([`Augmenter`]): The augmenter. Only a [`Substitution`] can tell its candidates.
+        num_variants (`int`): K.
+    """
+
+    augmenter: Augmenter
+    num_variants: int
+    rows: int = 0
+    words: int = 0
+    words_with_candidates: int = 0
+    candidates: int = 0
+    words_replaced: int = 0
+    copies: int = 0
+
+    def __post_init__(self):
+        self._finder = WordFinder(self.augmenter.tokenizer)
+
+    def add(self, texts: Sequence[str], seeds: Sequence[Seed], copies: int) -> None:
+        """Counts texts, with the seeds of their variants and the number of those that are copies."""
+        encoded = self.augmenter.tokenizer(list(texts), return_attention_mask=False, verbose=False)
+        batch = Batch(encoded["input_ids"])
+        swaps = self.augmenter._swaps(batch, self.num_variants, row_keys(seeds), False)
+        self.rows += len(texts)
+        self.words += len(self._finder.words(batch.ids, batch.starts, batch.lengths))
+        self.words_replaced += len(swaps.start)
+        self.copies += copies
+        if isinstance(self.augmenter, Substitution):
+            candidates = self.augmenter._candidates(batch, self.augmenter._words(batch, False))
+            self.words_with_candidates += len(candidates.words)
+            self.candidates += int(candidates.count.sum())
+
+    def report(self) -> dict[str, Any]:
+        """
+        The sums as shares and means; `None` where there is nothing to tell. A copy is a variant that is the original,
+        or another variant, once more.
+        """
+        tells = isinstance(self.augmenter, Substitution)
+        variants = self.rows * self.num_variants
+        return {
+            "rows": self.rows,
+            "words": self.words,
+            "share_of_words_with_candidates": _ratio(self.words_with_candidates, self.words) if tells else None,
+            "candidates_per_such_word": _ratio(self.candidates, self.words_with_candidates) if tells else None,
+            "variants": variants,
+            "share_of_words_replaced": _ratio(self.words_replaced, self.words * self.num_variants),
+            "share_of_copies": _ratio(self.copies, variants),
+        }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,1 @@
+"""Words, candidates, edits and random draws that all text augmenters share."""

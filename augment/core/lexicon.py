@@ -1,0 +1,187 @@
+"""The lexicon of one tokenizer: which runs of pieces may become which, as flat arrays."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from .atomic_file import whole_file
+from .hashing import run_hashes
+
+
+_FORMAT = 2  # of the file; raise it when the meaning of an array changes
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """
+    Words as keys of their pieces, candidates as pieces.
+
+    A surface form ("movies", "Movies", "MOVIES") has an entry of its own where its pieces differ, and its candidates
+    are in the same case. Entry e offers `candidates[first[e] : first[e] + count[e]]`; those that begin with a vowel
+    letter just as the word does, or do not just as it does not, come first and number `count_after_article[e]`.
+
+    Attributes:
+        keys (`np.ndarray` of shape `(E,)`, `uint64`): Hash of each entry's pieces, sorted.
+        first, count, count_after_article (`np.ndarray` of shape `(E,)`): The entry's candidates.
+        capitalised (`np.ndarray` of shape `(E,)`, `bool`): Whether the form has a capital first letter only.
+        candidates (`np.ndarray` of shape `(C,)`): Replacements, as rows of the next two.
+        offsets (`np.ndarray` of shape `(S + 1,)`): Replacement s is `pieces[offsets[s] : offsets[s + 1]]`.
+        pieces (`np.ndarray` of shape `(P,)`): Ids.
+        one_piece (`np.ndarray` of shape `(N,)`): Entry of each of the tokenizer's N ids as a whole word, -1 where it
+            has none; a look-up without a hash for most words.
+    """
+
+    keys: np.ndarray
+    first: np.ndarray
+    count: np.ndarray
+    count_after_article: np.ndarray
+    capitalised: np.ndarray
+    candidates: np.ndarray
+    offsets: np.ndarray
+    pieces: np.ndarray
+    one_piece: np.ndarray
+
+    def __getstate__(self) -> dict[str, np.ndarray]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def longest(self) -> int:
+        """Most ids that a candidate has."""
+        return int(np.diff(self.offsets).max(initial=0))
+
+    def lookup(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Entry of each word, -1 where it has none: words as runs of `ids`, shape `(W,)`."""
+        entries = self.one_piece[ids[starts]]
+        longer = np.flatnonzero(lengths > 1)
+        if len(longer) and len(self.keys):
+            keys = run_hashes(ids, starts[longer], lengths[longer])
+            found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            entries[longer] = np.where(self.keys[found] == keys, found, -1)
+        return entries
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Writes the lexicon beside its fingerprint; a reader sees the whole file or none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            np.savez(file, fingerprint=np.array(fingerprint), **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path, fingerprint: str) -> "Lexicon | None":
+        """The lexicon saved at `path`, `None` if it is absent, damaged, or was made for something else."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:  # the zip's checksums show a flipped byte
+                if str(arrays["fingerprint"]) != fingerprint:
+                    return None
+                return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+        except Exception:  # a damaged archive raises all kinds
+            return None
+
+
+def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
+    """
+    Compiles word-level candidates for a tokenizer.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
+        words (`Mapping[str, Sequence[str]]`): Lower-case words and their replacements, each of one word or several.
+
+    Every word is entered as it stands after a space, at the beginning of a text and after a mark, each in lower case,
+    capitalised and in capitals, where the tokenizer tells these from each other. Pieces with an unknown token are left
+    out, on either side, and so are candidates that have the pieces of the word or of another candidate.
+    """
+    texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})
+    entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
+    for case in (str.lower, str.capitalize, str.upper) if has_case(tokenizer) else (str.lower,):
+        for before in _contexts(tokenizer):
+            spelt = dict(zip(texts, encode_after(tokenizer, [case(text) for text in texts], before), strict=True))
+            for word, candidates in words.items():
+                pieces = spelt[word]
+                # Where two forms have the same pieces (any case, to an uncased tokenizer) the first one stands.
+                if not pieces or pieces in entries:
+                    continue
+                vowel = _starts_with_vowel(word)
+                same = {spelt[text]: None for text in candidates if _starts_with_vowel(text) == vowel}
+                options = same | {spelt[text]: None for text in candidates}
+                for unfit in ((), pieces):
+                    same.pop(unfit, None)
+                    options.pop(unfit, None)
+                if options:
+                    entries[pieces] = list(options), len(same), case is str.capitalize
+
+    keys = run_hashes(*_flat(entries))
+    order = np.argsort(keys)
+    pieces_of_entry = list(entries)
+    rows = [entries[pieces_of_entry[i]] for i in order]
+    count = np.array([len(options) for options, _, _ in rows], dtype=np.int32)
+    replacements: dict[tuple[int, ...], int] = {}
+    table = [replacements.setdefault(option, len(replacements)) for options, _, _ in rows for option in options]
+    pieces, starts, _ = _flat(replacements)
+    one_piece = np.full(max(tokenizer.get_vocab().values(), default=-1) + 1, -1, dtype=np.int32)
+    for number, i in enumerate(order):
+        if len(pieces_of_entry[i]) == 1:
+            one_piece[pieces_of_entry[i][0]] = number
+    return Lexicon(
+        keys=keys[order],
+        first=(np.cumsum(count) - count).astype(np.int32),
+        count=count,
+        count_after_article=np.array([num for _, num, _ in rows], dtype=np.int32),
+        capitalised=np.array([capitalised for _, _, capitalised in rows], dtype=bool),
+        candidates=np.array(table, dtype=np.int32),
+        offsets=np.append(starts, len(pieces)).astype(np.int32),
+        pieces=pieces.astype(np.int32),
+        one_piece=one_piece,
+    )
+
+
+def tokenizer_fingerprint(tokenizer) -> str:
+    """A digest of all that decides how the tokenizer cuts text."""
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    # Calling a tokenizer leaves its last padding and truncation in this state.
+    state.pop("padding", None)
+    state.pop("truncation", None)
+    return hashlib.sha256(json.dumps([_FORMAT, state], sort_keys=True).encode()).hexdigest()
+
+
+def encode_after(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
+    """Ids of each text right after `before`, none where they hold an unknown token or begin within a piece."""
+    backend = tokenizer.backend_tokenizer
+    # A call of the tokenizer leaves its own settings here, which the next call replaces.
+    backend.no_truncation()
+    backend.no_padding()
+    lead, *encodings = backend.encode_batch_fast(
+        [before.strip(), *(before + text for text in texts)], add_special_tokens=False
+    )
+    lead, unknown = lead.ids, tokenizer.unk_token_id
+    rows = (encoding.ids for encoding in encodings)
+    return [
+        tuple(ids[len(lead) :]) if ids[: len(lead)] == lead and (unknown is None or unknown not in ids) else ()
+        for ids in rows
+    ]
+
+
+def has_case(tokenizer) -> bool:
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    return normalizer is None or normalizer.normalize_str("A") != normalizer.normalize_str("a")
+
+
+def _contexts(tokenizer) -> list[str]:
+    """What may stand before a word, as far as it changes the word's pieces: a space, nothing, a mark."""
+    contexts = {encode_after(tokenizer, ["a"], before)[0]: before for before in ("(", "", "a ")}
+    return list(contexts.values())[::-1]
+
+
+def _flat(rows: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows one after the other, and where each begins and how long it is."""
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
+    return ids, np.cumsum(lengths) - lengths, lengths
+
+
+def _starts_with_vowel(text: str) -> bool:
+    return text[0].lower() in "aeiou"

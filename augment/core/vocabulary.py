@@ -1,0 +1,227 @@
+"""The whole words among a tokenizer's ids, and which of them may stand for which."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache, cached_property
+
+import numpy as np
+
+from ..english.inflection import BASE_TAGS, inflections
+from ..english.stopwords import OFFENSIVE_WORDS, STOP_WORDS
+from .lexicon import encode_after
+from .words import Words, piece_text, special_ids, word_marker
+
+
+TAGS = ("NN", "NNS", "VB", "VBZ", "VBG", "VBD", "VBN", "JJ", "JJR", "JJS", "RB", "RBR", "RBS")
+
+_BIT = {tag: 1 << i for i, tag in enumerate(TAGS)}
+_ALL_TAGS = (1 << len(TAGS)) - 1
+_REGULAR = 1 << len(TAGS)  # spelt with the ending of one of its tags
+_ENDINGS = {"s": ("NNS", "VBZ"), "ing": ("VBG",), "ed": ("VBD", "VBN")}
+_POS = {"NOUN": "n", "VERB": "v", "ADJ": "a", "ADV": "r"}
+# Tags of one inflection. A plural and the third person of a verb count as one, since most nouns are verbs too.
+_INFLECTIONS = (("NNS", "VBZ"), ("VBG",), ("VBD", "VBN"), ("JJR", "RBR"), ("JJS", "RBS"))
+_CASES = (str.lower, str.capitalize, str.upper)
+
+
+class Vocabulary:
+    """
+    Which of a tokenizer's ids are whole words: of letters only, two or more, that come out as this one piece where
+    they stand by themselves. Stop words and offensive words are not among them.
+
+    Args:
+        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): A fast tokenizer.
+
+    Attributes:
+        group (`np.ndarray` of shape `(N,)`, `int8`):
+            A whole word may take the place of words of its group: of the same case, and the same as to whether a space
+            before the word belongs to the piece. 0 for ids that are no whole words.
+
+    Raises:
+        `ValueError`: if the tokenizer marks words in an unknown way.
+    """
+
+    def __init__(self, tokenizer):
+        self._tokenizer = tokenizer
+        self._texts, self._spaced = _beginnings(tokenizer)
+        self._group = np.zeros(len(self._spaced), dtype=np.int8)
+        for piece, text in self._texts.items():
+            self._group[piece] = _group(text, self._spaced[piece])
+        self.group = np.where(self._whole_words(), self._group, 0).astype(np.int8)
+        self._longer: dict[tuple[int, ...], tuple[int, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    @cached_property
+    def tags(self) -> np.ndarray:
+        """
+        The Penn tags that the form of each whole word may have, one bit each in the order of `TAGS`, `(N,)` `uint16`;
+        0 where the dictionary does not have the word. One more bit marks those spelt with the ending of such a tag.
+        """
+        tags = np.zeros(len(self), dtype=np.uint16)
+        for piece in np.flatnonzero(self._group).tolist():
+            tags[piece] = word_tags(self._texts[piece].lower())
+        return tags
+
+    @cached_property
+    def vowels(self) -> np.ndarray:
+        """Whether each whole word begins with a vowel letter, `(N,)` `bool`."""
+        vowels = np.zeros(len(self), dtype=bool)
+        for piece in np.flatnonzero(self._group).tolist():
+            vowels[piece] = _begins_with_vowel(self._texts[piece])
+        return vowels
+
+    def groups_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
+        """Group of each word, of one piece or several, that lies in `ids`: `(W,)`, 0 for stop words and the like."""
+        groups = self._group[ids[words.start]]
+        for i, (group, _) in self._words_of_several_pieces(ids, words):
+            groups[i] = group
+        return groups
+
+    def tags_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
+        """Tags of each word, of one piece or several, that lies in `ids`: `(W,)`, as in [`tags`]."""
+        tags = self.tags[ids[words.start]]
+        for i, (_, text) in self._words_of_several_pieces(ids, words):
+            tags[i] = word_tags(text)
+        return tags
+
+    def fingerprint(self, with_tags: bool) -> str:
+        """A digest of the words, and of their tags, which depend on the release of the dictionary."""
+        digest = hashlib.sha256(self.group.tobytes())
+        digest.update(self.tags.tobytes() if with_tags else b"")
+        return digest.hexdigest()
+
+    def vowels_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
+        """Whether each word, of one piece or several, that lies in `ids` begins with a vowel letter: `(W,)`."""
+        vowels = self.vowels[ids[words.start]]
+        for i, (_, text) in self._words_of_several_pieces(ids, words):
+            vowels[i] = _begins_with_vowel(text)
+        return vowels
+
+    def _words_of_several_pieces(self, ids: np.ndarray, words: Words) -> Iterator[tuple[int, tuple[int, str]]]:
+        """Place, and group and lower-case text, of the words of more than one piece."""
+        longer = np.flatnonzero(words.length > 1)
+        for i, pieces in zip(longer.tolist(), words[longer].pieces(ids), strict=True):
+            if pieces not in self._longer:
+                text = self._tokenizer.decode(list(pieces)).strip()
+                self._longer[pieces] = _group(text, self._spaced[pieces[0]]), text.lower()
+            yield i, self._longer[pieces]
+
+    def _whole_words(self) -> np.ndarray:
+        """Whether the tokenizer, given the text of a piece by itself, gives this piece and no other."""
+        whole = np.zeros(len(self._group), dtype=bool)
+        spaced_texts = {text for piece, text in self._texts.items() if self._spaced[piece]}
+        for spaced, before in ((True, "a "), (False, "(")):
+            pieces = [
+                piece
+                for piece, text in self._texts.items()
+                if self._spaced[piece] == spaced and self._group[piece] and text in spaced_texts
+            ]
+            texts = [self._texts[piece] for piece in pieces]
+            for piece, text, found in zip(pieces, texts, encode_after(self._tokenizer, texts, before), strict=True):
+                whole[piece] = found == (piece,) and not _is_offensive(text.lower())
+        return whole
+
+
+def capitalised(group: np.ndarray) -> np.ndarray:
+    """Whether words of these groups have a capital first letter only."""
+    return (group - 1) // 2 == _CASES.index(str.capitalize)
+
+
+def keeps_inflection(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """
+    Whether words with the tags `new` may stand for words with the tags `old`: they share a tag, are inflected alike,
+    and end in -s, -ed or -ing where the old word does so as a form of another. Words that the dictionary does not
+    have, most of them names and fragments, have no tags, and stand for none.
+
+    Args:
+        old, new (`np.ndarray` of `uint16`): Tags, of shapes that broadcast.
+    """
+    same = _INFLECTION[old & _ALL_TAGS] == _INFLECTION[new & _ALL_TAGS]
+    return same & (old & new & _ALL_TAGS != 0) & (old & ~new & _REGULAR == 0)
+
+
+def require_dictionary() -> None:
+    """
+    Raises:
+        `ImportError`: if the dictionary of inflected forms is not installed.
+    """
+    try:
+        import lemminflect  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            'keep_inflection needs lemminflect, which is not installed. Run `pip install "hf_mmel[wordnet]"`, or set '
+            "keep_inflection=False."
+        ) from error
+
+
+@cache
+def word_tags(word: str) -> int:
+    """The tags of a lower-case word, see [`Vocabulary.tags`]."""
+    from lemminflect import getAllLemmas
+
+    tags = 0
+    for part, lemmas in getAllLemmas(word).items():
+        if part in _POS:
+            pos = _POS[part]
+            forms = {
+                lemma: [tag for tag, spelt in inflections(lemma, pos).items() if word in spelt] for lemma in lemmas
+            }
+            # The dictionary has many an inflected form as a lemma too: "movies", "found".
+            if word in forms and not any(found for lemma, found in forms.items() if lemma != word):
+                tags |= _BIT[BASE_TAGS[pos]]
+            tags |= sum({_BIT[tag] for found in forms.values() for tag in found})
+    if tags & _BIT["JJ"] and len(word) > 4:  # "talented" and "outstanding" are forms of no verb, and yet participles
+        tags |= _BIT["VBN"] * word.endswith("ed") | _BIT["VBG"] * word.endswith("ing")
+    if any(
+        word.endswith(ending) and any(tags & _BIT[tag] for tag in inflected) for ending, inflected in _ENDINGS.items()
+    ):
+        tags |= _REGULAR
+    return tags
+
+
+def _inflection_table() -> np.ndarray:
+    """The inflections that each set of tags has, as a bit mask, for all the `2 ** len(TAGS)` sets."""
+    sets = np.arange(1 << len(TAGS))
+    table = np.zeros(len(sets), dtype=np.uint8)
+    for i, tags in enumerate(_INFLECTIONS):
+        table |= np.uint8(1 << i) * (sets & sum(_BIT[tag] for tag in tags) != 0)
+    past_is_base = sets & _BIT["VB"] != 0  # put, set, come
+    table[past_is_base] &= ~np.uint8(1 << _INFLECTIONS.index(("VBD", "VBN")))
+    return table
+
+
+_INFLECTION = _inflection_table()
+
+
+def _beginnings(tokenizer) -> tuple[dict[int, str], np.ndarray]:
+    """Text of the pieces that may begin a word and are of letters only, and whether each id is one after a space."""
+    marker, special, vocabulary = word_marker(tokenizer), special_ids(tokenizer), tokenizer.get_vocab()
+    texts: dict[int, str] = {}
+    spaced = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=bool)
+    for token, piece in vocabulary.items():
+        marked = token.startswith(marker)
+        if piece in special or (marked and marker == "##"):
+            continue
+        text = piece_text(token[len(marker) :] if marked else token, marker)
+        spaced[piece] = marked or marker == "##"
+        if text.isalpha():
+            texts[piece] = text
+    return texts, spaced
+
+
+def _group(text: str, spaced: bool) -> int:
+    """Group of a word by its text, 0 where it is a stop word, a letter or in mixed case."""
+    if len(text) < 2 or not text.isalpha() or text.lower() in STOP_WORDS:
+        return 0
+    case = next((i for i, change in enumerate(_CASES) if change(text) == text), None)
+    return 0 if case is None else 1 + 2 * case + bool(spaced)
+
+
+def _begins_with_vowel(text: str) -> bool:
+    return text[:1].lower() in {"a", "e", "i", "o", "u"}
+
+
+def _is_offensive(word: str) -> bool:
+    return any(word.removesuffix(ending) in OFFENSIVE_WORDS for ending in ("", "s", "ed", "ing"))

@@ -1,0 +1,1 @@
+"""Batches of groups: how they are collated and taken apart."""

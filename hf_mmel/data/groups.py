@@ -1,0 +1,228 @@
+"""
+Batches of groups: what `VariantCollator` makes and `MMELTrainer` takes apart.
+
+`variant_mask` `(B, V)` marks such a batch. Its other tensors carry the variant axis after the batch axis, except
+labels that are those of the example as a whole, `(B, ...)`.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from augment.core.batch import (
+    ALIGNMENT_KEY as ALIGNMENT,  # in a batch: of each token of the original, its place, or -1
+)
+from augment.core.batch import IGNORE_INDEX
+from augment.core.batch import LABELS_KEY as LABELS
+
+
+VARIANT_MASK = "variant_mask"
+GROUP_KEY = "group_key"  # in a batch: a number that tells groups apart by what is in them, (B,)
+PERTURBATION = "perturbation"  # in a batch: what is added to the inputs of the model, or to its word embeddings
+POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
+
+_TARGETS = (LABELS, *POSITIONS)
+
+# What a forward pass costs besides its tokens, in tokens: on a GPU it takes milliseconds however few there are.
+_TOKENS_OF_A_PASS = {"cpu": 128, "cuda": 8192}
+
+
+class Groups(NamedTuple):
+    """
+    A batch of groups, taken apart.
+
+    Attributes:
+        rows (`dict`): The model's inputs for the N variants that are present, `(N, ...)`.
+        present (`torch.Tensor` of shape `(N,)`): Their places among all B * V.
+        targets (`dict`): `labels`, or `start_positions` and `end_positions`.
+        variant_mask (`torch.Tensor` of shape `(B, V)`): Which variants are present.
+        alignment (`torch.Tensor` of shape `(B, V, L)`, *optional*): Where the original's tokens are in the variants.
+        num_choices (`int`, *optional*): Rows of ids that an example of multiple choice has.
+    """
+
+    rows: dict[str, torch.Tensor]
+    present: torch.Tensor
+    targets: dict[str, torch.Tensor]
+    variant_mask: torch.Tensor
+    alignment: torch.Tensor | None
+    num_choices: int | None
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, torch.Tensor]) -> "Groups":
+        """
+        Takes a batch apart.
+
+        Raises:
+            `ValueError`: if it has no targets, or a tensor lacks the variant axis.
+        """
+        inputs = dict(inputs)
+        variant_mask = inputs.pop(VARIANT_MASK).bool()
+        alignment = inputs.pop(ALIGNMENT, None)
+        inputs.pop(GROUP_KEY, None)
+        targets = {name: inputs.pop(name) for name in _TARGETS if name in inputs}
+        if not targets or any(len(target) != len(variant_mask) for target in targets.values()):
+            shapes = ", ".join(f"{name} of shape {tuple(target.shape)}" for name, target in targets.items())
+            raise ValueError(
+                f"A batch of groups has variant_mask of shape {tuple(variant_mask.shape)} and "
+                f"{shapes or 'no labels'}; expected labels of shape ({len(variant_mask)}, ...), one for each example."
+            )
+        axes = {**inputs, **{name: targets[name] for name in POSITIONS if name in targets}}
+        if LABELS in targets and targets[LABELS].dim() == 3:
+            axes[LABELS] = targets[LABELS]
+        for name, tensor in axes.items():
+            if tensor.shape[:2] != variant_mask.shape:
+                raise ValueError(
+                    f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)} and whatever "
+                    "follows: every tensor of a batch of groups but labels carries the variant axis after the batch "
+                    "axis."
+                )
+        ids = inputs.get("input_ids")
+        present = variant_mask.flatten().nonzero().squeeze(1)
+        return cls(
+            rows={name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()},
+            present=present,
+            targets=targets,
+            variant_mask=variant_mask,
+            alignment=alignment,
+            num_choices=ids.shape[2] if ids is not None and ids.dim() == 4 else None,
+        )
+
+    def grouped(self, values: torch.Tensor) -> torch.Tensor:
+        """Values `(N, ...)` of the present variants as `(B, V, ...)`, with zeros for the absent ones."""
+        whole = values.new_zeros(self.variant_mask.numel(), *values.shape[1:]).index_copy(0, self.present, values)
+        return whole.view(*self.variant_mask.shape, *values.shape[1:])
+
+
+def originals(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The batch of the original examples of a batch of groups."""
+    return {
+        name: tensor if name == LABELS and tensor.dim() < 3 else tensor[:, 0].contiguous()
+        for name, tensor in inputs.items()
+        if name not in (VARIANT_MASK, ALIGNMENT, GROUP_KEY)
+    }
+
+
+def as_groups(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch of examples as groups of the original alone."""
+    labels, ids = inputs.get(LABELS), inputs.get("input_ids")
+    of_tokens = labels is not None and ids is not None and labels.shape == ids.shape
+    groups = {name: x if name == LABELS and not of_tokens else x[:, None] for name, x in inputs.items()}
+    first = next(iter(inputs.values()))
+    return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
+
+
+def take(inputs: Mapping[str, torch.Tensor], examples: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The batch of some of the examples of a batch of groups."""
+    return {name: tensor[examples] for name, tensor in inputs.items()}
+
+
+def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """
+    The batch of groups without the tokens at the end that are padding in all variants that are present. Padding on the
+    left stays, since places count from there; so does all padding in question answering, where models see it, and that
+    of tokens that are compared with those of an original which is not there.
+    """
+    lengths = _lengths(inputs, inputs[VARIANT_MASK])
+    if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
+        return dict(inputs)
+    shape, length = inputs["attention_mask"].shape, int(lengths.max())
+    short = {name: x[..., :length] if x.shape == shape else x for name, x in inputs.items()}
+    if PERTURBATION in inputs:  # (B, V, ..., L, E)
+        short[PERTURBATION] = inputs[PERTURBATION][..., :length, :]
+    return short
+
+
+def _lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
+    """Of each group, the tokens that its longest used variant needs, at least 1, `(B,)`; `None` if padding stays."""
+    mask = inputs.get("attention_mask")
+    if mask is None or POSITIONS[0] in inputs:
+        return None
+    places = torch.arange(1, mask.shape[-1] + 1, device=mask.device)
+    last = torch.where(mask.bool(), places, 1).flatten(2).amax(dim=2)
+    return last.where(used, 1).amax(dim=1)
+
+
+def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int) -> list[torch.Tensor]:
+    """
+    Cuts variants into as few passes over the model as hold them: groups of like length together, the longest first. A
+    group with more rows than a pass is cut, and has passes of its own.
+
+    Args:
+        inputs (`dict`): The batch.
+        used (`torch.Tensor` of shape `(B, V)`): Which variants are to be computed.
+        most (`int`): Most rows of a pass.
+
+    Returns:
+        `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
+    """
+    counts = used.sum(dim=1).tolist()
+    if sum(counts) <= most:
+        return [used]
+    lengths = _lengths(inputs, used)
+    order = range(len(counts)) if lengths is None else lengths.argsort(descending=True, stable=True).tolist()
+    passes, rows = [], most
+    for i in order:
+        if not counts[i]:
+            continue
+        if counts[i] > most:
+            # Of about the same size: memory is that of the largest.
+            for columns in used[i].nonzero().squeeze(1).tensor_split(math.ceil(counts[i] / most)):
+                passes.append(torch.zeros_like(used))
+                passes[-1][i, columns] = True
+            rows = most
+            continue
+        if rows + counts[i] > most:
+            passes.append(torch.zeros_like(used))
+            rows = 0
+        passes[-1][i] = used[i]
+        rows += counts[i]
+    return passes
+
+
+def in_quick_passes(
+    inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None = None
+) -> list[torch.Tensor]:
+    """
+    Cuts groups into the passes over the model that take the least time: so many that little is padded, and no more.
+    Groups stay together, those of like length in a pass, the longest first.
+
+    Args:
+        inputs, used: As in [`in_passes`].
+        most (`int`, *optional*): Most rows of a pass, but that a single group may have more.
+
+    Returns:
+        `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
+    """
+    lengths = _lengths(inputs, used)
+    if lengths is None:
+        lengths = torch.ones(len(used), dtype=torch.long, device=used.device)
+    order = lengths.argsort(descending=True, stable=True)
+    order = order[used.any(dim=1)[order]]
+    rows = np.concatenate([[0], used.sum(dim=1)[order].cumsum(dim=0).cpu()])  # of the first groups in this order
+    lengths = lengths[order].cpu().numpy()
+    # Tokens that the first groups cost at least, padding included, and where the last of their passes begins.
+    costs, begins = np.zeros(len(rows)), np.zeros(len(rows), dtype=int)
+    for stop in range(1, len(rows)):
+        rows_of_pass = rows[stop] - rows[:stop]
+        options = costs[:stop] + rows_of_pass * lengths[:stop] + _TOKENS_OF_A_PASS.get(used.device.type, 8192)
+        if most is not None:
+            options[:-1][rows_of_pass[:-1] > most] = np.inf
+        costs[stop], begins[stop] = options.min(), options.argmin()
+    passes, stop = [], len(order)
+    while stop > 0:
+        passes.append(torch.zeros_like(used))
+        chosen = order[begins[stop] : stop]
+        passes[-1][chosen] = used[chosen]
+        stop = int(begins[stop])
+    return passes[::-1]
+
+
+def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+    """What the loss of a batch of groups is averaged over: labelled examples, or labelled words of the originals."""
+    labels = batch.get(LABELS)
+    if labels is None or labels.is_floating_point() or labels.dim() == 2:
+        return len(batch[VARIANT_MASK])
+    return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).sum()

@@ -1,0 +1,1 @@
+"""The model card, and what is kept out of what is published."""

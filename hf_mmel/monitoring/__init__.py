@@ -1,0 +1,1 @@
+"""What is logged and kept of a training run."""

@@ -1,0 +1,1 @@
+"""Losses, divergences and weights of a batch of groups."""

@@ -1,0 +1,259 @@
+"""
+The heads of models: how their predictions on the variants of an example are judged.
+
+A head gives, for groups of shape `(B, V)`, the losses under the labels and the divergences from the predictions on the
+originals. All else, weights and objective, is the same for all of them.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from ..data.groups import IGNORE_INDEX, LABELS, POSITIONS, Groups
+from ..functional import divergence, per_variant_loss
+
+
+_SINGLE_LABEL = "single_label_classification"
+_FAR_BELOW = -1e30  # a logit whose probability is 0, and whose difference from another such is, too
+
+
+class Losses(NamedTuple):
+    """
+    What the items of each variant (the example as a whole, or its words) lose.
+
+    Attributes:
+        totals (`torch.Tensor` of shape `(B, V)`): Sum over the items, each with its class weight.
+        sizes (`torch.Tensor` of shape `(B, V)`): Sum of the class weights; the number of items where there are none.
+    """
+
+    totals: Tensor
+    sizes: Tensor
+
+    def mean(self) -> Tensor:
+        """The loss of each variant, 0 for one without items, `(B, V)`."""
+        return self.totals / torch.where(self.sizes > 0, self.sizes, 1.0)
+
+    def item_ratio(self) -> Tensor:
+        """
+        How many items the original has for one of each variant, `(B, V)`. By this factor a variant that lost words
+        does not count less. Where none are lost it is 1, and it is 0 for a variant without items.
+        """
+        return torch.where(self.sizes > 0, self.sizes[:, :1] / self.sizes, 0.0)
+
+
+@dataclass
+class Head(ABC):
+    """
+    Judges predictions on groups.
+
+    Args:
+        config (`PretrainedConfig`, *optional*): The model's configuration.
+        label_smoothing (`float`, *optional*, defaults to 0.0): As in [`per_variant_loss`].
+        class_weights (`torch.Tensor` of shape `(C,)`, *optional*): Factor of the loss of items of each class.
+
+    Raises:
+        `ValueError`: if the head has no use for label smoothing or class weights that are given.
+    """
+
+    config: PretrainedConfig | None = None
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+
+    @staticmethod
+    def of(groups: Groups, *options: Any) -> "Head":
+        """The head that the targets of a batch belong to."""
+        if LABELS not in groups.targets:
+            return QuestionAnsweringHead(*options)
+        if groups.targets[LABELS].dim() == 3:
+            return TokenClassificationHead(*options)
+        if groups.num_choices is not None:
+            return MultipleChoiceHead(*options)
+        return SequenceClassificationHead(*options)
+
+    def logits(self, outputs: Any, num_rows: int, model_name: str) -> Tensor:
+        """
+        The logits `(N, ..., C)` among a model's outputs on N rows.
+
+        Raises:
+            `ValueError`: if they are of another shape.
+        """
+        return logits_of(outputs, num_rows, model_name)
+
+    @abstractmethod
+    def losses(self, logits: Tensor, groups: Groups) -> Losses:
+        """Losses under the labels, from logits `(B, V, ..., C)`."""
+
+    @abstractmethod
+    def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
+        """
+        Divergences `(B, V)` of the predictions on the variants from those on the originals, from logits
+        `(B, V, ..., C)` and `(B, 1, ..., C)`.
+        """
+
+    def _item_weights(self, labels: Tensor) -> Tensor:
+        """The class weight of each label, 1 where there are none, and 0 for -100."""
+        known = labels.ne(IGNORE_INDEX)
+        if self.class_weights is None:
+            return known.float()
+        return known * self.class_weights.to(labels.device)[labels.masked_fill(~known, 0)]
+
+
+class SequenceClassificationHead(Head):
+    """One prediction per example: a class, a number or several labels, as `config.problem_type` says."""
+
+    def _problem_type(self, logits: Tensor, labels: Tensor) -> str:
+        return problem_type_of(self.config, logits.shape[-1], labels)
+
+    def losses(self, logits: Tensor, groups: Groups) -> Losses:
+        labels, shape = groups.targets[LABELS], logits.shape[:2]
+        problem_type = self._problem_type(logits, labels)
+        if problem_type != _SINGLE_LABEL and self.class_weights is not None:
+            raise ValueError(f"class_weights are given, but the problem type is {problem_type!r}; leave them out.")
+        # Smoothing is off for several labels, as in `Trainer`, which warns of it.
+        smoothing = 0.0 if problem_type == "multi_label_classification" else self.label_smoothing
+        repeated = labels.repeat_interleave(shape[1], dim=0)
+        losses = per_variant_loss(logits.flatten(0, 1), repeated, problem_type, smoothing).view(shape)
+        if problem_type != _SINGLE_LABEL:
+            return Losses(losses, torch.ones_like(losses))
+        sizes = self._item_weights(labels.reshape(-1, 1).long()).to(losses.dtype).expand(shape)
+        return Losses(losses * sizes, sizes)
+
+    def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
+        return divergence(logits, soft_labels, self._problem_type(logits, groups.targets[LABELS]))
+
+
+@dataclass  # else its __post_init__ is not called
+class MultipleChoiceHead(SequenceClassificationHead):
+    """One of the choices of each example, whose number stands for a class."""
+
+    def __post_init__(self):
+        if self.class_weights is not None:
+            raise ValueError("class_weights are given, but choices of multiple choice are no classes; leave them out.")
+
+    def _problem_type(self, logits: Tensor, labels: Tensor) -> str:
+        return _SINGLE_LABEL
+
+
+class TokenClassificationHead(Head):
+    """
+    A class for each word: the loss of a variant is the mean over its labelled words, and that of a batch the mean over
+    the labelled words of the originals, as with the models of transformers. The divergence is the mean over the words
+    of the original that have a label and a counterpart in the variant.
+    """
+
+    def logits(self, outputs: Any, num_rows: int, model_name: str) -> Tensor:
+        return _checked(_first(outputs), num_rows, 3, "(N, L, num_labels), a token classification model's", model_name)
+
+    def losses(self, logits: Tensor, groups: Groups) -> Losses:
+        labels = groups.targets[LABELS]
+        losses = per_variant_loss(logits.flatten(0, 2), labels.flatten(), _SINGLE_LABEL, self.label_smoothing)
+        weights = self._item_weights(labels).to(losses.dtype)
+        return Losses((losses.view(labels.shape) * weights).sum(dim=-1), weights.sum(dim=-1))
+
+    def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
+        aligned, found = _aligned(logits, groups)
+        per_word = divergence(aligned, soft_labels, _SINGLE_LABEL)
+        weights = (found * self._item_weights(groups.targets[LABELS][:, :1])).to(per_word.dtype)
+        return Losses((per_word * weights).sum(dim=-1), weights.sum(dim=-1)).mean()
+
+
+@dataclass  # else its __post_init__ is not called
+class QuestionAnsweringHead(Head):
+    """
+    First and last token of an answer. The loss is the mean of both cross entropies over the tokens, and the divergence
+    the mean of both KL divergences over the tokens of the original that have a counterpart in the variant.
+    """
+
+    def __post_init__(self):
+        if self.label_smoothing or self.class_weights is not None:
+            raise ValueError(
+                f"label_smoothing is {self.label_smoothing} and class_weights are {self.class_weights}, but places of "
+                "answers are no classes; leave both out."
+            )
+
+    def logits(self, outputs: Any, num_rows: int, model_name: str) -> Tensor:
+        if isinstance(outputs, dict) and "start_logits" not in outputs:
+            raise ValueError(
+                f"{model_name} gave {', '.join(outputs)} for a batch with {' and '.join(POSITIONS)}; expected "
+                "start_logits and end_logits, from an extractive question answering model."
+            )
+        both = (outputs["start_logits"], outputs["end_logits"]) if isinstance(outputs, dict) else outputs[:2]
+        expected = "(N, L), a question answering model's start_logits and end_logits"
+        return torch.stack([_checked(logits, num_rows, 2, expected, model_name) for logits in both], dim=-1)
+
+    def losses(self, logits: Tensor, groups: Groups) -> Losses:
+        flat = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(0, 1)
+        start, end = (
+            F.cross_entropy(flat[..., i], groups.targets[name].flatten(), reduction="none")
+            for i, name in enumerate(POSITIONS)
+        )
+        losses = ((start + end) / 2).view(logits.shape[:2])
+        return Losses(losses, torch.ones_like(losses))
+
+    def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
+        aligned, found = _aligned(logits, groups)
+        out = ~found[..., None]  # probabilities are those among the tokens that both have
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        over_tokens = [torch.where(out, _FAR_BELOW, x.to(dtype)).transpose(-1, -2) for x in (aligned, soft_labels)]
+        return divergence(*over_tokens, _SINGLE_LABEL).mean(dim=-1)
+
+
+def logits_of(outputs: Any, num_rows: int, model_name: str) -> Tensor:
+    """
+    The logits `(N, C)` among a classification model's outputs on N rows.
+
+    Raises:
+        `ValueError`: if they are of another shape.
+    """
+    return _checked(_first(outputs), num_rows, 2, "(N, num_labels), a classification model's", model_name)
+
+
+def problem_type_of(config: PretrainedConfig | None, num_labels: int, labels: Tensor) -> str:
+    """The model's `problem_type`, found and noted as the models of transformers do when they see labels."""
+    problem_type = getattr(config, "problem_type", None)
+    if problem_type is None:
+        if num_labels == 1:
+            problem_type = "regression"
+        elif labels.is_floating_point():
+            problem_type = "multi_label_classification"
+        else:
+            problem_type = _SINGLE_LABEL
+        if config is not None:
+            config.problem_type = problem_type
+    return problem_type
+
+
+def _first(outputs: Any) -> Tensor:
+    return outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+
+
+def _checked(logits: Tensor, num_rows: int, dim: int, expected: str, model_name: str) -> Tensor:
+    if logits.dim() != dim or len(logits) != num_rows:
+        raise ValueError(
+            f"{model_name} gave logits of shape {tuple(logits.shape)} for N = {num_rows} variants; expected "
+            f"{expected}."
+        )
+    return logits
+
+
+def _aligned(logits: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
+    """
+    Of logits `(B, V, L, C)`, those of the tokens that stand for the original's, in its order, and which of its tokens
+    have such a counterpart, `(B, V, L)`.
+    """
+    if groups.alignment is None:
+        raise ValueError(
+            "The batch has no alignment (B, V, L), which tells where the original's tokens are in its variants; take "
+            "VariantCollator, or an mmel_loss that compares no tokens: 'hard' or 'uniform'."
+        )
+    found = groups.alignment >= 0
+    # Absent variants, of which nothing counts, may be longer than those that are there.
+    places = groups.alignment.clamp(0, logits.shape[2] - 1)[..., None].expand(
+        *groups.alignment.shape, logits.shape[-1]
+    )
+    return logits.gather(2, places), found

@@ -1,0 +1,1 @@
+"""The training step over groups of variants."""

@@ -1,0 +1,199 @@
+"""Variants that the model makes against itself, in the space of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.groups import ALIGNMENT, LABELS, PERTURBATION, POSITIONS, VARIANT_MASK, in_quick_passes
+
+
+NORMS = ("l2", "linf")
+
+
+class AdversarialVariants:
+    r"""
+    Variants that are the original itself, its input moved to where the model loses most:
+
+    $$\delta_{t+1} = \Pi_{\|\delta\| \le r} \left( \delta_t + \alpha \, g_t / \|g_t\| \right), \quad
+      g_t = \nabla_\delta \, \ell(f(x + \delta_t), y)$$
+
+    with \\(\alpha\\) the `step_size`, and the sign of \\(g_t\\) in place of \\(g_t / \|g_t\|\\) for the norm "linf".
+    One step is the fast gradient (sign) method, FGSM; several are PGD, and on embeddings of words what FreeLB has
+    inside. The input is that of the model where it is of numbers (`pixel_values`), and the word embeddings where it is
+    of ids. Under MMEL-S the divergence from the prediction on the original takes the place of the loss, as in virtual
+    adversarial training.
+
+    [`MMELTrainer`] adds them to the groups that it trains on, beside other variants or instead of any, and weighs all
+    by the same closed form: with hard labels this is locally reweighted adversarial training, with weights within the
+    group of each example and none across examples. They are found in evaluation mode, without dropout.
+
+    Args:
+        num_steps (`int`, *optional*, defaults to 1): Steps, each of which costs a forward and a backward pass over
+            these variants.
+        step_size (`float`, *optional*, defaults to 0.1): Length of a step in the norm, in the unit of the input.
+        norm (`str`, *optional*, defaults to `"l2"`): `"l2"`, over all numbers of an example, or `"linf"`.
+        radius (`float`, *optional*): Largest norm of a perturbation. Defaults to `num_steps * step_size`.
+        num_variants (`int`, *optional*, defaults to 1): Such variants per example, from different starts.
+        random_start (`bool`, *optional*, defaults to `True`): Whether to begin at a random place of norm `step_size`
+            at most (then within the radius), from torch's random state, instead of at the example.
+
+    Raises:
+        `ValueError`: if an argument is out of range, or several variants were to start at one place.
+
+    Sources: Goodfellow et al., ICLR 2015, arXiv 1412.6572 (FGSM); Madry et al., ICLR 2018, arXiv 1706.06083 (PGD); Zhu
+    et al., ICLR 2020, arXiv 1909.11764 (FreeLB); Miyato et al., arXiv 1704.03976 (virtual adversarial training); Gao
+    et al., arXiv 2106.15776 (local reweighting).
+    """
+
+    def __init__(
+        self,
+        num_steps: int = 1,
+        step_size: float = 0.1,
+        norm: str = "l2",
+        *,
+        radius: float | None = None,
+        num_variants: int = 1,
+        random_start: bool = True,
+    ):
+        for name, value in (("num_steps", num_steps), ("num_variants", num_variants)):
+            if isinstance(value, bool) or value != int(value) or value < 1:
+                raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
+        for name, value in (("step_size", step_size), ("radius", radius)):
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name} is {value!r}; expected a finite number > 0.")
+        if norm not in NORMS:
+            raise ValueError(f"norm is {norm!r}; expected one of {', '.join(map(repr, NORMS))}.")
+        if num_variants > 1 and not random_start:
+            raise ValueError(
+                f"num_variants is {num_variants}, but without random_start all of them would be the same; expected 1."
+            )
+        self.num_steps = int(num_steps)
+        self.step_size = float(step_size)
+        self.norm = norm
+        self.radius = self.num_steps * self.step_size if radius is None else float(radius)
+        self.num_variants = int(num_variants)
+        self.random_start = random_start
+
+    def to_dict(self) -> dict[str, Any]:
+        """Class and arguments as plain data."""
+        return {"class": type(self).__name__, **vars(self)}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def start(self, free: Tensor) -> Tensor:
+        """
+        Where the search begins, in float32.
+
+        Args:
+            free (`torch.Tensor` of shape `(N, ...)`): 1 where an input may be moved, 0 for padding.
+        """
+        if not self.random_start:
+            return torch.zeros_like(free)
+        if self.norm == "linf":
+            return self.within((2 * torch.rand_like(free) - 1) * self.step_size * free)
+        delta = torch.randn_like(free) * free
+        share = torch.rand(len(free), device=free.device)
+        return self.within(delta * (self.step_size * _per_row(share, delta) / _length(delta)))
+
+    def step(self, delta: Tensor, gradient: Tensor) -> Tensor:
+        """
+        One step of each row, and back into the ball.
+
+        Args:
+            delta, gradient (`torch.Tensor` of shape `(N, ...)`): The perturbations, and the gradients at them. A row
+                without a gradient stays.
+        """
+        direction = gradient.sign() if self.norm == "linf" else gradient / _length(gradient)
+        return self.within(delta + self.step_size * direction)
+
+    def within(self, delta: Tensor) -> Tensor:
+        """The nearest perturbations within the radius, `(N, ...)`."""
+        if self.norm == "linf":
+            return delta.clamp(-self.radius, self.radius)
+        return delta * (self.radius / _length(delta)).clamp(max=1)
+
+    def added_to(
+        self,
+        inputs: Mapping[str, Tensor],
+        free: Callable[[dict[str, Tensor]], Tensor],
+        aims: Callable[[dict[str, Tensor], Tensor], tuple[Tensor, Tensor]],
+        needs_originals: bool,
+    ) -> dict[str, Tensor]:
+        """
+        A batch of groups with these variants at the end of each: copies of the original, and a `perturbation` of what
+        the model reads.
+
+        Args:
+            inputs (`Mapping`): The groups, `(B, V, ...)`.
+            free (`Callable`):
+                Gives of a batch, in the shape of what can be perturbed, `(B, V, ...)` in float32, 1 where it is and 0
+                for padding.
+            aims (`Callable`):
+                Gives of a batch and the variants in a pass over it, `(B, V)`, which examples these are of, `(b,)`, and
+                what is to become large of them, `(b, V)`.
+            needs_originals (`bool`): Whether a pass has to have the originals of its variants.
+        """
+        inputs = with_copies(inputs, self.num_variants)
+        copies = inputs[VARIANT_MASK].clone()
+        copies[:, : -self.num_variants] = False
+        used = copies.clone()
+        used[:, 0] |= needs_originals
+        whole = free(inputs)
+        delta, whole = self.start(whole[copies]), torch.zeros_like(whole)
+        places = copies.view(*copies.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
+        with torch.enable_grad():  # of the inputs alone
+            for _ in range(self.num_steps):
+                delta.requires_grad_()
+                gradient = torch.zeros_like(delta)
+                moved = {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
+                for part in in_quick_passes(inputs, used):  # which hold groups as a whole
+                    chosen, values = aims(moved, part)
+                    # Large, so that in float16 no gradient comes to nothing; only its direction counts.
+                    aim = 1024 * values[copies[chosen]].sum()
+                    gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
+                delta = self.step(delta.detach(), gradient)
+        return {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
+
+
+def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """A batch of groups `(B, V, ...)` with `count` copies of each original at the end, `(B, V + count, ...)`."""
+    of_tokens = POSITIONS[0] in inputs or (LABELS in inputs and inputs[LABELS].dim() == 3)
+    if of_tokens and ALIGNMENT not in inputs:  # of originals alone, whose tokens are where they are
+        places = torch.arange(inputs["input_ids"].shape[-1], device=inputs["input_ids"].device)
+        inputs = {**inputs, ALIGNMENT: places.expand_as(inputs["input_ids"])}
+
+    def extended(name: str, tensor: Tensor) -> Tensor:
+        of_examples = name == LABELS and tensor.dim() < 3
+        return tensor if of_examples else torch.cat([tensor, tensor[:, :1].repeat_interleave(count, dim=1)], dim=1)
+
+    return {name: extended(name, tensor) for name, tensor in inputs.items()}
+
+
+@contextmanager
+def perturbed(model: nn.Module, delta: Tensor | None) -> Iterator[None]:
+    """Context in which the word embeddings of the model `(N, L, E)` come with a perturbation of the same shape."""
+    if delta is None:
+        yield
+        return
+    hook = model.get_input_embeddings().register_forward_hook(
+        lambda module, args, found: found + delta.to(found.dtype).view_as(found)
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _length(rows: Tensor) -> Tensor:
+    """The euclidean norm of each row, in the shape of the rows, and never 0."""
+    return _per_row(rows.flatten(1).norm(dim=1).clamp(min=torch.finfo(rows.dtype).tiny), rows)
+
+
+def _per_row(values: Tensor, rows: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (rows.dim() - 1))

@@ -1,0 +1,42 @@
+"""Augmenters by name."""
+
+import pytest
+from augmenters import make_masked_lm
+
+from augment import Augmenter
+from augment.registry import NAMES, augmenter_config, limited
+
+
+def test_insertion_hands_the_constraints_to_its_source():
+    assert augmenter_config("insert", replace_prob=0.2, max_length=9, segments=None) == {
+        "class": "RandomInsert",
+        "source": {"class": "WordNetSynonyms", "max_length": 9},
+        "replace_prob": 0.2,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
+    make_masked_lm(tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = str(tmp_path) if name in ("mlm", "embedding") else None
+    config = augmenter_config(name, model, replace_prob=0.2, max_length=9, segments="first")
+    augmenter = Augmenter.from_dict(config, tokenizer)
+    assert augmenter.replace_prob == 0.2
+    assert augmenter_config(name, model)["class"] == config["class"] == type(augmenter).__name__
+    limits = augmenter.source if name == "insert" else augmenter
+    assert (limits.max_length, limits.segments) == (9, "first")
+
+
+def test_limit_of_the_length_reaches_every_part():
+    lexicon = {"class": "LexiconSubstitution", "words": {"class": ["film"]}}
+    parts = [{**lexicon, "max_length": 5}, {"class": "Sometimes", "augmenter": lexicon}]
+    short, other = limited({"class": "Compose", "augmenters": parts}, 9)["augmenters"]
+    assert short == {**lexicon, "max_length": 5}
+    assert other["augmenter"] == {**lexicon, "max_length": 9} and "max_length" not in lexicon
+
+
+def test_a_limit_of_a_wrong_type_is_refused_by_its_augmenter(tokenizer):
+    with pytest.raises(ValueError, match=r"max_length is \[\]; expected a whole number"):
+        Augmenter.from_dict(limited({"class": "RandomDelete", "max_length": []}, 9), tokenizer)

@@ -1,0 +1,321 @@
+"""What a run of the command leaves, and how the same command goes on from it."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from conftest import results, reviews
+from datasets import Dataset
+
+from hf_mmel import MMELTrainingArguments
+from hf_mmel.cli import run as cli
+from hf_mmel.cli.earlier import find_earlier, is_whole, last_checkpoint
+from hf_mmel.cli.run import UsageError
+
+
+def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys):
+    options = [*files, "--do_train", "--do_eval", "--save_strategy", "steps", "--save_steps", 2]
+    run(*options, "--max_steps", 2)
+    first = (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns
+    run(*options, "--max_steps", 4)
+    assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns == first
+    assert (tmp_path / "out" / "checkpoint-4").is_dir()
+    run(*options, "--max_steps", 2, "--overwrite_output_dir")
+    assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns != first
+    assert not (tmp_path / "out" / "checkpoint-4").exists()  # or the next command would go on from it
+
+
+REMOVED = [
+    (["--model_name_or_path", "out/checkpoint-1"], "model_name_or_path"),
+    (["--tokenizer_name", "out/link"], "tokenizer_name"),
+    (["--config_name", "out/checkpoint-1/config.json"], "config_name"),
+    (["--augmenter", "mlm", "--augmenter_model", "out/checkpoint-1/../../elsewhere"], "augmenter_model"),
+    (["--augmenter", "own.json"], "augmenter"),
+    (["--model_name_or_path", "out/checkpoint-7"], "model_name_or_path"),
+    (["--train_file", "out/checkpoint-1/train.csv"], "train_file"),
+    (["--seeds", "1,2", "--model_name_or_path", "out/seed-1/checkpoint-1"], "model_name_or_path"),
+    (["--seeds", "1,2", "--model_name_or_path", "out/seed-3/checkpoint-1"], "model_name_or_path"),
+]
+
+
+@pytest.mark.parametrize(("options", "name"), REMOVED)
+def test_what_a_training_starts_from_is_not_removed(run, files, model_dir, tmp_path, monkeypatch, options, name):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("out/checkpoint-1", "out/seed-1/checkpoint-1", "elsewhere", "elsewhere-3/checkpoint-1"):
+        shutil.copytree(model_dir, folder)
+    shutil.copy("train.csv", "out/checkpoint-1")
+    (tmp_path / "out" / "link").symlink_to("checkpoint-1")
+    (tmp_path / "out" / "checkpoint-7").symlink_to("../elsewhere")
+    (tmp_path / "out" / "seed-3").symlink_to("../elsewhere-3")
+    part = {"class": "MaskedLMSubstitution", "model": "out/checkpoint-1"}
+    (tmp_path / "own.json").write_text(json.dumps({"class": "OneOf", "augmenters": [part]}))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=rf"^{name} is '.*', which --overwrite_output_dir would remove") as raised:
+        run(*files, "--do_train", "--overwrite_output_dir", *options)
+    assert "\n" not in str(raised.value) and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("seeds", [False, True])
+def test_only_what_trainer_writes_is_removed(run, files, model_dir, tmp_path, seeds):
+    out, linked = tmp_path / "out", tmp_path / "linked"
+    trained = out / "seed-2" if seeds else out
+    for folder in ("checkpoint-5", "checkpoint-5-best", "checkpoint-5/checkpoint-5", "my-checkpoint-5"):
+        (trained / folder).mkdir(parents=True)
+    (linked / "checkpoint-6").mkdir(parents=True)
+    (trained / "checkpoint-6").symlink_to(linked)
+    (trained / "checkpoint-7").symlink_to(tmp_path / "nowhere")
+    (out / "seed-9").symlink_to(linked)
+    (out / "seed-2-best" / "checkpoint-5").mkdir(parents=True)
+    started_from = ["--model_name_or_path", shutil.copytree(model_dir, trained / "checkpoint-5-best" / "model")]
+    run(*files, "--do_train", "--overwrite_output_dir", *started_from, *(["--seeds", "1,2"] if seeds else []))
+    kept = {path.name for path in trained.glob("*checkpoint-*")}
+    assert kept == {"checkpoint-5-best", "my-checkpoint-5"} and (linked / "checkpoint-6").is_dir()
+    assert (out / "seed-2-best" / "checkpoint-5").is_dir() and (out / "seed-9").is_symlink() != seeds
+
+
+def test_a_trained_model_is_not_overwritten_unasked(run, files):
+    run(*files, "--do_train")
+    message = r"holds a trained model already.* \(seed was 42 and is 1\).*--overwrite_output_dir"
+    with pytest.raises(cli.UsageError, match=message):
+        run(*files, "--do_train", "--seed", 1)
+    run(*files, "--do_train", "--overwrite_output_dir")
+
+
+@pytest.mark.parametrize("save_strategy", ["no", "steps"])
+def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_path, monkeypatch, save_strategy):
+    options = [*files, "--do_train", "--do_eval", "--learning_rate", 0.1, "--save_strategy", save_strategy]
+    monkeypatch.setattr("hf_mmel.cli.run.evaluate_splits", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # the run is ended over its evaluation
+        run(*options)
+    monkeypatch.undo()
+    trained = (tmp_path / "out" / "model.safetensors").read_bytes()
+    monkeypatch.setattr("hf_mmel.cli.run.MMELTrainer.train", lambda *_: 1 / 0)
+    monkeypatch.setattr("hf_mmel.cli.run.build_augmenter", lambda *_: None)
+    metrics = run(*options, "--max_predict_samples", 2)  # which training has no use of
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == trained
+    monkeypatch.undo()
+    monkeypatch.setattr("hf_mmel.cli.run.build_augmenter", lambda *_: None)
+    of_model = run(*files, "--do_eval", "--model_name_or_path", tmp_path / "out", out="evaluated")
+    assert metrics["eval_loss"] == of_model["eval_loss"]
+    assert metrics["train_loss"] == results(tmp_path, "train")["train_loss"] > 0
+    assert metrics.items() == results(tmp_path, "all").items()
+
+
+@pytest.mark.parametrize("written", [None, "", '{"epoch": 1.0, "glo'])
+def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path, written, caplog):
+    options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 2, "--logging_steps", 1]
+    run(*options)
+    expected = (tmp_path / "out" / "model.safetensors").read_bytes()
+    last = max((tmp_path / "out").glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    (tmp_path / "out" / "train_results.json").unlink()
+    (last / "model.safetensors").write_bytes(b"half")
+    (last / "trainer_state.json").unlink()
+    if written is not None:
+        (last / "trainer_state.json").write_text(written)
+    (tmp_path / "out" / "model.safetensors").unlink()
+    run(*options)
+    assert f"{last.name} is not whole" in caplog.text and "Resuming from" in caplog.text
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("trainer_state.json", b'{"global_step": "two"}'),
+        ("trainer_state.json", b'{"unheard_of": 1}'),
+        ("trainer_state.json", b'{"log_history": [{"loss": 1.0}]}'),
+        (
+            "trainer_state.json",
+            b'{"stateful_callbacks": {"VariantHistory": {"attributes": {"hardest_variants": [1]}}}}',
+        ),
+        ("config.json", b'{"hidden_size": \xff}'),
+        ("config.json", b"[]"),
+        ("config.json", b'{"dtype": "x"}'),
+        ("tokenizer_config.json", b'{"model_max'),
+        ("model.safetensors", b"half"),
+        ("optimizer.pt", b"PK"),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_file_is_not_gone_on_from(run, files, tmp_path, name, content, caplog):
+    options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
+    run(*options)
+    last = tmp_path / "out" / "checkpoint-3"
+    assert is_whole(last)
+    (last / name).write_bytes(content)
+    (tmp_path / "out" / "train_results.json").unlink()
+    run(*options)
+    assert "checkpoint-3 is not whole" in caplog.text and "Resuming from" in caplog.text
+    (last / name).write_bytes(content)
+    with pytest.raises(UsageError, match="expected the folder of a whole checkpoint"):
+        run(*options, "--resume_from_checkpoint", last)
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_checkpoint_with_half_a_random_state_of_a_process_is_not_whole(tmp_path, size):
+    for step in (2, 10):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text("{}")
+        for process in (0, 1):
+            torch.save({"cpu": torch.get_rng_state()}, folder / f"rng_state_{process}.pth")
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    state = tmp_path / "checkpoint-10" / "rng_state_1.pth"
+    state.write_bytes(state.read_bytes()[:size])
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
+
+
+def test_a_training_that_was_ended_over_its_model_is_made_again(run, files, tmp_path):
+    options = [*files, "--do_train", "--save_strategy", "no"]
+    run(*options)
+    expected = (tmp_path / "out" / "model.safetensors").read_bytes()
+    (tmp_path / "out" / "train_results.json").write_text('{"epoch"')
+    (tmp_path / "out" / "model.safetensors").write_bytes(expected[:100])
+    run(*options)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
+
+
+def test_results_that_were_ended_over_are_written_anew(run, files, tmp_path):
+    options = [*files, "--do_train", "--do_eval"]
+    run(*options)
+    expected = results(tmp_path, "all")
+    (tmp_path / "out" / "all_results.json").write_text('{"eval_')
+    run(*options)
+    assert results(tmp_path, "all")["eval_loss"] == expected["eval_loss"]
+
+
+def test_a_finished_training_whose_state_is_gone_is_one_line(run, files, tmp_path):
+    options = [*files, "--do_train"]
+    run(*options)
+    (tmp_path / "out" / "trainer_state.json").unlink()
+    for changed in ([], ["--max_steps", 5]):
+        with pytest.raises(UsageError, match=r"trainer_state\.json is missing or damaged"):
+            run(*options, *changed)
+
+
+def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_path, monkeypatch):
+    options = [*files, "--do_train"]
+    run(*options)
+    monkeypatch.setattr("hf_mmel.cli.run.MMELTrainer.train", lambda *_, **__: 1 / 0)
+    with pytest.raises(cli.UsageError, match="ZeroDivisionError"):
+        run(*options, "--overwrite_output_dir")
+    with pytest.raises(cli.UsageError, match="ZeroDivisionError"):  # it was to be replaced
+        run(*options)
+    with pytest.raises(cli.UsageError, match=r"holds a trained model already, .* \(seed was 42 and is 1\)"):
+        run(*options, "--seed", 1)
+    monkeypatch.undo()
+    monkeypatch.setattr("hf_mmel.cli.run.build_augmenter", lambda *_: None)
+    run(*options, "--overwrite_output_dir")
+    assert run(*options)["train_loss"] == results(tmp_path, "train")["train_loss"]  # the wish to overwrite is no other
+
+
+def interrupt(folder):
+    """Has a training look as if it had been killed after its last checkpoint."""
+    for name in ("train_results.json", "trainer_state.json", "config.json", "model.safetensors"):
+        (folder / name).unlink()
+
+
+OTHERS = [
+    (["--learning_rate", 0.5], r"\(learning_rate was 5e-05 and is 0\.5\)"),
+    (["--seed", 1, "--mmel_loss", "hard"], r"\(seed was 42 and is 1, mmel_loss was soft and is hard\)"),
+    (["--augmenter", "delete", "--max_steps", 6], r"\(augmenter was wordnet and is delete\)"),
+    (["--train_file", "val.csv"], r"\(train_file was train\.csv and is val\.csv\)"),
+]
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+@pytest.mark.parametrize(("changed", "message"), OTHERS)
+def test_a_training_with_other_arguments_is_not_gone_on_from(
+    run, files, tmp_path, monkeypatch, is_finished, changed, message
+):
+    monkeypatch.chdir(tmp_path)
+    options = ["--train_file", "train.csv", "--do_train", "--save_strategy", "steps", "--save_steps", 1]
+    run(*options)
+    if is_finished:
+        message = message.removesuffix(r"\)")  # the steps that are asked for are told of as well
+        with pytest.raises(
+            UsageError, match=rf"holds a trained model already, trained with other arguments {message}"
+        ):
+            run(*options, *changed)
+        return
+    interrupt(tmp_path / "out")
+    checkpoint = tmp_path / "out" / "checkpoint-3"
+    refusal = rf"that was begun with other arguments {message}; choose .* --resume_from_checkpoint {checkpoint}\.$"
+    with pytest.raises(UsageError, match=refusal) as raised:
+        run(*options, *changed)
+    assert "\n" not in str(raised.value)
+    monkeypatch.setattr("hf_mmel.cli.run.MMELTrainer.train", lambda *_, resume_from_checkpoint: 1 / 0)
+    with pytest.raises(UsageError, match="ZeroDivisionError"):
+        run(*options, *changed, "--resume_from_checkpoint", checkpoint)
+
+
+def test_a_training_is_gone_on_from_with_more_steps_and_other_intervals(run, files, tmp_path, caplog):
+    options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
+    run(*options)
+    interrupt(tmp_path / "out")
+    changed = ["--max_steps", 5, "--save_steps", 2, "--logging_steps", 1, "--dataloader_num_workers", 1, "--do_eval"]
+    changed += ["--eval_strategy", "steps", "--eval_steps", 2, "--per_device_eval_batch_size", 3]
+    run(*options, *changed)
+    assert "Resuming from" in caplog.text and (tmp_path / "out" / "checkpoint-5").is_dir()
+
+
+@pytest.mark.parametrize("kept", [True, False, None])
+@pytest.mark.parametrize("name", ["train.csv", "own.json", "train"])
+def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name, kept, caplog):
+    (tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
+    file = write("train.csv", reviews())
+    if name == "train":
+        Dataset.from_list(reviews()).save_to_disk(file := tmp_path / "train")
+    options = ["--train_file", file, "--augmenter", tmp_path / "own.json", "--do_train", "--save_strategy", "steps"]
+    run(*options, "--save_steps", 1)
+    if kept is None:
+        (tmp_path / "out" / "contents.json").write_text("[")
+    elif not kept:
+        (tmp_path / "out" / "contents.json").unlink()  # as trainings of earlier versions
+    run(*options)
+    assert caplog.text.count("is finished; going on") == 1
+    if name == "own.json":
+        (tmp_path / name).write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.2}))
+    elif name == "train":
+        Dataset.from_list(reviews(num_examples=12)).save_to_disk(tmp_path / "other")
+        shutil.copytree(tmp_path / "other", file, dirs_exist_ok=True)
+    else:
+        write(name, reviews(num_examples=12))
+    if not kept:
+        run(*options)
+        assert caplog.text.count("is finished; going on") == 2
+        return
+    argument = "augmenter" if name == "own.json" else "train_file"
+    with pytest.raises(UsageError, match=rf"trained with other arguments \(content of {argument} was .* and is .*\);"):
+        run(*options)
+    interrupt(tmp_path / "out")
+    with pytest.raises(UsageError, match=rf"begun with other arguments \(content of {argument} was .* and is .*\);"):
+        run(*options)
+
+
+def test_validation_data_that_have_changed_are_none_of_the_training(run, files, write, tmp_path, caplog):
+    options = [*files, "--do_train", "--do_eval"]
+    run(*options)
+    write("val.csv", reviews(num_examples=12))
+    assert run(*options)["eval_samples"] == 12 and "is finished; going on" in caplog.text
+
+
+def test_the_options_are_kept_without_tokens(run, files, tmp_path):
+    run(*files, "--do_train", "--token", "hf_abcdefghijkl", "--hub_token=hf_abcdefghijkl")
+    options = json.loads((tmp_path / "out" / "options.json").read_text())
+    assert not any("token" in option or "hf_abc" in option for option in options)
+    *_, training_args = cli.parse_arguments(options)
+    assert training_args.max_steps == 3 and training_args.output_dir == str(tmp_path / "out")
+
+
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_processes_ask_each_other_as_often_whatever_each_of_them_has(tmp_path, monkeypatch, has_checkpoint):
+    """Else, on machines that do not share the folder, they would wait for each other in vain."""
+    asked = []
+    monkeypatch.setattr("hf_mmel.cli.earlier.gathered", lambda part: (asked.append(part), [None])[1])
+    if has_checkpoint:
+        (tmp_path / "checkpoint-2").mkdir()
+        (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    args = MMELTrainingArguments(str(tmp_path), do_train=True, use_cpu=True)
+    earlier = find_earlier(args, False, {}, lambda options: {})
+    assert (earlier.folder is not None) == has_checkpoint and len(asked) == 2

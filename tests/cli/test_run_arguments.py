@@ -1,0 +1,158 @@
+"""The arguments of run_glue.py and run_classification.py: their names, their meaning, their command lines."""
+
+import json
+import os
+
+import pytest
+from conftest import reviews
+from datasets import Dataset, DatasetDict
+
+from hf_mmel.cli.run import main, parse_arguments
+from hf_mmel.cli.usage import UsageError
+
+
+# All that both scripts take, but for the arguments of `TrainingArguments`.
+NAMES = """
+    task_name dataset_name dataset_config_name do_regression text_column_names text_column_delimiter train_split_name
+    validation_split_name test_split_name remove_splits remove_columns label_column_name max_seq_length metric_name
+    preprocessing_num_workers overwrite_cache pad_to_max_length shuffle_train_dataset shuffle_seed max_train_samples
+    max_eval_samples max_predict_samples train_file validation_file test_file model_name_or_path config_name
+    tokenizer_name cache_dir use_fast_tokenizer model_revision token trust_remote_code ignore_mismatched_sizes
+"""
+LEAST = ["--model_name_or_path", "model", "--task_name", "rte", "--do_eval", "--output_dir", "out"]
+
+
+def parsed(*options):
+    """The value of every argument."""
+    return {name: value for group in parse_arguments([*LEAST, *options]) for name, value in vars(group).items()}
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_every_argument_of_both_scripts_is_known_with_hyphens_too(name, monkeypatch):
+    monkeypatch.setattr("hf_mmel.cli.args.DataArguments.__post_init__", lambda self: None)
+    value = (
+        "7" if name in ("shuffle_seed", "max_seq_length", "preprocessing_num_workers") or "samples" in name else "1"
+    )
+    plain, hyphened = parsed(f"--{name}", value)[name], parsed(f"--{name.replace('_', '-')}", value)[name]
+    assert plain == hyphened and str(plain) in (value, "True")
+
+
+BOOLEANS = """
+    overwrite_cache pad_to_max_length shuffle_train_dataset trust_remote_code use_fast_tokenizer overwrite_output_dir
+    ignore_mismatched_sizes use_cpu remove_unused_columns scoring_bf16
+"""
+
+
+@pytest.mark.parametrize("name", BOOLEANS.split())
+def test_every_boolean_can_be_negated(name):
+    for no in (f"--no_{name}", f"--no-{name.replace('_', '-')}"):
+        assert parsed(no)[name] is False
+        assert parsed(f"--{name}", "true", no)[name] is False
+    assert parsed(f"--{name}", "true")[name] is True
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("num_steps", "-1", "adversarial_num_steps is -1; expected a whole number >= 1"),
+        ("step_size", "nan", "adversarial_step_size is nan; expected a finite number > 0"),
+    ],
+)
+def test_an_adversary_out_of_range_is_refused_by_the_name_of_its_option(option, value, message):
+    with pytest.raises(UsageError, match=message):
+        parse_arguments([*LEAST, "--adversarial_num_steps", "1", f"--adversarial_{option}", value])
+
+
+def test_negations_change_no_default():
+    before = parsed()
+    assert before["pad_to_max_length"] is before["trust_remote_code"] is False
+    assert before["use_fast_tokenizer"] is before["remove_unused_columns"] is True
+    assert before["do_regression"] is before["scoring_bf16"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "value"), [([], None), (["--do_regression"], True), (["--no_do_regression"], False)]
+)
+def test_regression_is_asked_for_refused_or_left_to_the_data(options, value):
+    own = ["--model_name_or_path", "model", "--dataset_name", "data", "--do_eval", "--output_dir", "out"]
+    assert parse_arguments([*own, *options])[1].do_regression is value
+
+
+@pytest.fixture
+def at_hub(synonyms, mirror, model_dir, write, tmp_path, monkeypatch):
+    """Folders named as the models and data sets of the Hub that the command lines ask for."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("bert-base-cased", "google-bert/bert-base-cased", "google-bert/bert-base-uncased", "nyu-mll/glue"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        os.symlink(model_dir if "bert" in name else mirror[1], tmp_path / name)
+    texts = {"text": "the film was bad .", "review_title": "bad", "review_body": "awful .", "product_category": "film"}
+
+    def split(name, *labels):
+        return Dataset.from_list([{**texts, name: label} for label in labels])
+
+    unlabelled = split("label", -1)
+    stars = {name: split("stars", 1, 2, 5, 1) for name in ("train", "validation", "test")}
+    topics = {
+        "train": split("topics", ["grain", "wheat"], []),
+        "test": split("topics", ["corn"]),
+        "unused": unlabelled,
+    }
+    DatasetDict(train=split("label", 0, 1, 1), test=split("label", 0, 1), unsupervised=unlabelled).save_to_disk("imdb")
+    DatasetDict(stars).save_to_disk("amazon_reviews_multi")
+    DatasetDict(topics).save_to_disk("reuters21578")
+    write("train.json", reviews())
+    write("val.json", reviews())
+
+
+# As in the READMEs of the scripts and in their users' shell scripts; {out} is where the results go.
+COMMAND_LINES = {
+    "a GLUE task": """
+        --model_name_or_path bert-base-cased --task_name mrpc --do_train --do_eval --max_seq_length 128
+        --per_device_train_batch_size 32 --learning_rate 2e-5 --num_train_epochs 3 --output_dir {out}/
+        """,
+    "a data set of the Hub": """
+        --model_name_or_path google-bert/bert-base-cased --dataset_name imdb --do_train --do_predict
+        --max_seq_length 128 --per_device_train_batch_size 32 --learning_rate 2e-5 --num_train_epochs 3
+        --output_dir {out}/
+        """,
+    "several columns": """
+        --model_name_or_path google-bert/bert-base-uncased --dataset_name amazon_reviews_multi
+        --dataset_config_name en --shuffle_train_dataset --metric_name accuracy
+        --text_column_name review_title,review_body,product_category --text_column_delimiter \\n
+        --label_column_name stars --do_train --do_eval --max_seq_length 512 --per_device_train_batch_size 32
+        --learning_rate 2e-5 --num_train_epochs 1 --output_dir {out}/
+        """,
+    "several labels": """
+        --model_name_or_path google-bert/bert-base-uncased --dataset_name reuters21578
+        --dataset_config_name ModApte --shuffle_train_dataset --remove_splits unused --metric_name f1
+        --text_column_name text --label_column_name topics --do_train --do_eval --max_seq_length 512
+        --per_device_train_batch_size 32 --learning_rate 2e-5 --num_train_epochs 15 --output_dir {out}/
+        """,
+    "files": """
+        --model_name_or_path bert-base-cased --train_file train.json --validation_file val.json --test_file val.json
+        --do_train True --do_eval --do_predict --max_seq_length 64 --per_device_train_batch_size 8
+        --per_device_eval_batch_size 16 --learning_rate 3e-5 --num_train_epochs 1 --pad_to_max_length False
+        --use_fast_tokenizer False --overwrite_cache --eval_strategy epoch --save_strategy epoch --logging_steps 1
+        --load_best_model_at_end --metric_for_best_model accuracy --overwrite_output_dir --seed 3 --output_dir {out}
+        """,
+    "the test set of a task": """
+        --model-name-or-path bert-base-cased --task-name mnli --do-train --do-eval --do-predict --no_pad_to_max_length
+        --max-train-samples 3 --max-eval-samples 4 --max-predict-samples 5 --output-dir {out} --fp16 False
+        """,
+}
+WRITTEN = {
+    "a GLUE task": {"train_loss", "eval_accuracy", "eval_f1", "eval_combined_score"},
+    "a data set of the Hub": {"train_loss", "predict_results_custom.txt"},
+    "several columns": {"train_loss", "eval_accuracy"},
+    "several labels": {"train_loss", "eval_f1"},
+    "files": {"train_loss", "eval_accuracy", "predict_results_custom.txt"},
+    "the test set of a task": {"eval_accuracy_mm", "predict_results_mnli.txt", "predict_results_mnli-mm.txt"},
+}
+
+
+@pytest.mark.parametrize("case", COMMAND_LINES)
+def test_command_lines_of_both_scripts_run_unchanged(case, at_hub, tmp_path):
+    main([*COMMAND_LINES[case].format(out="out").split(), "--use_cpu", "--report_to", "none"])
+    metrics = json.loads((tmp_path / "out" / "all_results.json").read_text())
+    assert WRITTEN[case] <= {*metrics, *os.listdir("out")}
+    assert "LABEL_" not in (tmp_path / "out" / "config.json").read_text()

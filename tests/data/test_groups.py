@@ -1,0 +1,118 @@
+"""Batches of groups: taken apart, put together, and counted."""
+
+import pytest
+import torch
+from head_batches import HEADS, batch_of
+from task_heads import TASK_HEADS
+
+from hf_mmel import VariantCollator
+from hf_mmel.data.groups import IGNORE_INDEX, POSITIONS, Groups, as_groups, num_items, originals
+
+
+@pytest.fixture(params=TASK_HEADS)
+def head(request):
+    return TASK_HEADS[request.param]
+
+
+@pytest.fixture
+def plain(head, tokenizer) -> dict:
+    """A stock batch."""
+    return dict(head.collator(tokenizer, pad_to_multiple_of=64)(head.rows(tokenizer)))
+
+
+@pytest.fixture
+def batch(head, tokenizer, augmenter) -> dict:
+    """The same examples in groups."""
+    collate = head.collator(tokenizer, pad_to_multiple_of=64)
+    return VariantCollator(tokenizer, augmenter, 3, data_collator=collate)(head.rows(tokenizer))
+
+
+def equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+def test_originals_of_groups_are_the_stock_batch(batch, plain):
+    assert equal(originals(batch), plain)
+
+
+def test_examples_as_groups_have_themselves_as_originals(plain):
+    groups = as_groups(plain)
+    assert equal(originals(groups), plain)
+    assert groups["variant_mask"].tolist() == [[True]] * len(plain["input_ids"])
+    apart = Groups.of(groups)
+    targets = {"labels", *POSITIONS}
+    assert equal(apart.rows, {name: x for name, x in plain.items() if name not in targets})
+    assert apart.targets.keys() == targets & plain.keys()
+
+
+def test_rows_are_the_variants_that_are_present(batch):
+    batch["variant_mask"][2, 1:] = batch["variant_mask"][4, 2] = False
+    groups = Groups.of(batch)
+    mask = batch["variant_mask"]
+    assert len(groups.present) == mask.sum()
+    for name, rows in groups.rows.items():
+        expected = [batch[name][b, v] for b, v in mask.nonzero().tolist()]
+        assert rows.equal(torch.stack(expected))
+    assert not {"labels", "alignment", "variant_mask", *POSITIONS} & groups.rows.keys()
+    assert groups.alignment is batch.get("alignment")
+    assert groups.num_choices == (3 if batch["input_ids"].dim() == 4 else None)
+    assert "variant_mask" in batch and ("labels" in batch or POSITIONS[0] in batch)  # which is left as it was
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (5, 2)])
+def test_grouped_values_stand_where_their_variants_do(batch, shape):
+    groups = Groups.of(batch)
+    values = torch.randn(len(groups.present), *shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    whole = groups.grouped(values)
+    mask = batch["variant_mask"]
+    assert whole.shape == (*mask.shape, *shape)
+    assert whole[mask].equal(values) and not whole[~mask].any()
+    whole.sum().backward()
+    assert (values.grad == 1).all()
+
+
+def test_items_are_examples_or_the_labelled_words_of_originals(batch, plain, head):
+    labels = plain.get("labels")
+    expected = len(plain["input_ids"]) if head.name != "tokens" else (labels != IGNORE_INDEX).sum()
+    assert num_items(batch) == num_items(as_groups(plain)) == expected
+
+
+def test_ignored_examples_are_no_items():
+    _, batch = batch_of("single_label")
+    batch["labels"][0] = IGNORE_INDEX
+    assert num_items(batch) == 1
+    _, batch = batch_of("regression")
+    batch["labels"][0] = IGNORE_INDEX  # a number like others
+    assert num_items(batch) == 2
+
+
+def test_several_labels_of_a_text_are_one_item():
+    _, batch = batch_of("multi_label")
+    assert num_items(batch) == num_items({**batch, "labels": batch["labels"].long()}) == 2
+
+
+def test_lost_and_new_words_of_variants_are_no_items():
+    _, batch = batch_of("tokens")
+    count = num_items(batch)
+    batch["labels"][:, 1:] = IGNORE_INDEX
+    assert num_items(batch) == count > 0
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_groups_without_targets_or_with_those_of_others_are_refused(name):
+    _, batch = batch_of(name)
+    inputs = {key: x for key, x in batch.items() if key not in ("labels", *POSITIONS)}
+    with pytest.raises(ValueError, match=r"variant_mask of shape \(2, 3\) and no labels; expected labels of shape"):
+        Groups.of(inputs)
+    with pytest.raises(ValueError, match=r"and .* of shape \(1.*expected labels of shape \(2, \.\.\.\)"):
+        Groups.of({**batch, **{key: x[:1] for key, x in batch.items() if key not in ("input_ids", "variant_mask")}})
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [("answers", "end_positions"), ("tokens", "labels"), ("choices", "input_ids")]
+)
+def test_a_tensor_without_the_variant_axis_is_named_with_its_shape(task, name):
+    _, batch = batch_of(task)
+    wrong = batch[name][:, :2]
+    with pytest.raises(ValueError, match=rf"{name} has the shape \(2, 2.*expected \(2, 3\) and whatever follows"):
+        Groups.of({**batch, name: wrong})

@@ -1,0 +1,167 @@
+"""The programs under examples/."""
+
+import csv
+import json
+import math
+import os
+import random
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+import demo
+from _tiny import make_config, make_tokenizer
+from transformers import BertForSequenceClassification, set_seed
+
+from augment import Augmenter
+
+
+EXAMPLES = Path(demo.__file__).parent
+
+
+def opinion_words(words: dict[str, list[str]]) -> set[str]:
+    return {word for group in words.values() for word in group}
+
+
+def test_the_demo_praises_and_blames_in_words_that_training_lacks(tmp_path):
+    demo.write_data(tmp_path)
+    train, validation = ((tmp_path / f"{name}.csv").read_text() for name in ("train", "validation"))
+    held_out = opinion_words(demo.HELD_OUT_WORDS)
+    assert not held_out & set(train.replace(",", " ").split())
+    assert held_out <= set(validation.replace(",", " ").split())
+
+
+def test_a_review_of_the_demo_is_labelled_by_its_majority():
+    rng = random.Random(0)
+    for _ in range(200):
+        text, label = demo.review(demo.TRAINING_WORDS, rng)
+        praise = sum(word in demo.TRAINING_WORDS["positive"] for word in text.split())
+        assert label == ("positive" if praise >= 2 else "negative")
+
+
+@pytest.mark.slow
+def test_three_in_four_held_out_words_are_wordnet_synonyms_of_training_words():
+    from augment.english.synonyms import build_synonyms
+    from augment.english.wordnet_data import load_wordnet
+
+    table = build_synonyms(load_wordnet())
+    for kind, words in demo.HELD_OUT_WORDS.items():
+        reached = {synonym for word in demo.TRAINING_WORDS[kind] for synonym in table.get(word, [])}
+        assert len(set(words) & reached) == 0.75 * len(words)
+        other = "negative" if kind == "positive" else "positive"
+        assert not {synonym for word in demo.TRAINING_WORDS[other] for synonym in table.get(word, [])} & set(words)
+
+
+def own_rows(name: str) -> list[dict[str, str]]:
+    with (EXAMPLES / "own_data" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def own_words() -> dict:
+    return json.loads((EXAMPLES / "own_data" / "words.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def small_model(tmp_path) -> Path:
+    """A checkpoint that knows the words of the users' own data."""
+    reviews = [row["review"].lower() for name in ("train", "dev") for row in own_rows(name)]
+    words = [word for group in own_words()["words"].values() for word in group]
+    tokenizer = make_tokenizer([*(re.sub(r"[^a-z ]", " ", text) for text in reviews), *words, ". ,"])
+    tokenizer.save_pretrained(tmp_path / "model")
+    set_seed(0)
+    BertForSequenceClassification(make_config(tokenizer)).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_python_api_trains_on_variants_and_evaluates(small_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("augment.WordNetSynonyms", lambda tokenizer: Augmenter.from_dict(own_words(), tokenizer))
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "argv", ["python_api.py", str(small_model)])
+    names = runpy.run_path("examples/python_api.py")
+    printed, trainer, (train, dev) = capsys.readouterr().out, names["trainer"], names["data"].values()
+    assert trainer.model.config.id2label == {0: "happy", 1: "unhappy"}
+    assert train["label"] == [row["verdict"] == "unhappy" for row in own_rows("train")]
+    assert trainer.state.global_step == 10 * math.ceil(len(train) / 8)
+    assert any(trainer.augmenter.variants(example, num_variants=4, seed=0) for example in train)
+    predicted = trainer.predict(dev).predictions.argmax(-1)
+    accuracy = np.mean([found == label for found, label in zip(predicted, dev["label"], strict=True)])
+    assert f"'eval_accuracy': {accuracy}" in printed
+
+
+def test_the_python_api_is_a_program_of_thirty_lines():
+    lines = (EXAMPLES / "python_api.py").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if line]) <= 30
+
+
+def test_the_walk_through_shows_what_its_text_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = runpy.run_path(str(EXAMPLES / "walkthrough.py"))
+    assert names["predictions"] == {
+        "a great movie": "praise",
+        "the tale is charming": "praise",
+        "a lousy picture": "blame",
+        "the plot is flat": "blame",
+    }
+    known = {word for text in names["PRAISE"] + names["BLAME"] for word in text.split()}
+    assert {word for text in names["predictions"] for word in text.split()} & known == {"a", "the", "is"}
+    printed = capsys.readouterr().out
+    assert "lambda_p  0.0: weights [1.0, 0.0, 0.0, 0.0]" in printed
+    assert "lambda_p  inf: weights [0.25, 0.25, 0.25, 0.25]" in printed
+    assert len(names["history"]) == 15
+
+
+def test_the_own_data_keeps_training_and_validation_apart_and_its_words_occur():
+    train, dev = ({row["review"] for row in own_rows(name)} for name in ("train", "dev"))
+    assert len(train) == len(own_rows("train")) and not train & dev
+    texts = " ".join(train | dev).lower()
+    assert all(re.search(rf"\b{word}\b", texts) for word in own_words()["words"])
+    Augmenter.from_dict(own_words(), make_tokenizer([texts]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["own_csv.sh", "two_processes.sh"])
+def test_the_scripts_train_on_the_users_own_csv(script, tmp_path, small_model):
+    options = ["--output_dir", tmp_path / "out", "--cache_dir", tmp_path / "cache", "--learning_rate", "5e-3"]
+    if script == "two_processes.sh":
+        options.append("--use_cpu")
+    environment = {**os.environ, "PYTHON": sys.executable, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = ["sh", EXAMPLES / script, small_model, *options]
+    subprocess.run(list(map(str, command)), env=environment, cwd=tmp_path, check=True, timeout=300)
+    results = json.loads((tmp_path / "out" / "all_results.json").read_text())
+    assert results["eval_samples"] == 8 and results["eval_accuracy"] >= 0.75
+    assert json.loads((tmp_path / "out" / "augmenter.json").read_text())["words"] == own_words()["words"]
+
+
+CONFIGS = sorted((EXAMPLES / "accelerate").glob("*.yaml"), key=lambda path: path.name)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_accelerate_reads_the_configuration(path):
+    config = load_config_from_file(str(path))
+    assert (config.num_machines, config.machine_rank) == (2 if "two_machines" in path.name else 1, 0)
+    expected = {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED"}
+    assert config.distributed_type == expected[path.stem.split("_")[0]]
+    assert config.num_processes == 2 * config.num_machines
+    assert path.name in (EXAMPLES / "accelerate" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_a_deepspeed_configuration_leaves_sizes_to_the_command(stage):
+    config = yaml.safe_load((EXAMPLES / "accelerate" / f"zero{stage}.yaml").read_text(encoding="utf-8"))
+    settings = EXAMPLES.parent / config["deepspeed_config"]["deepspeed_config_file"]
+    settings = json.loads(settings.read_text(encoding="utf-8"))
+    assert settings["zero_optimization"]["stage"] == stage
+    for name in ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"):
+        assert settings[name] == "auto"

@@ -1,0 +1,304 @@
+"""Adversarial variants: how they are found, and that they are weighed like any others."""
+
+import pytest
+import torch
+from conftest import WORDS, make_model
+from task_heads import TASK_HEADS
+from transformers import ViTConfig, ViTForImageClassification
+
+from augment import LexiconSubstitution
+from hf_mmel import AdversarialVariants, MMELTrainer
+from hf_mmel.data.groups import PERTURBATION, as_groups
+from hf_mmel.functional import divergence, mmel_hard_loss, mmel_soft_loss, per_variant_loss
+from hf_mmel.step.adversarial import perturbed, with_copies
+from hf_mmel.step.group_step import GroupStep
+
+
+KIND = "single_label_classification"
+
+
+def lengths(delta, norm):
+    flat = delta.flatten(1)
+    return flat.abs().amax(dim=1) if norm == "linf" else flat.norm(dim=1)
+
+
+def step_of(model, adversary, args):
+    return GroupStep(model, model, args, model.config, 0.0, None, lambda loss: None, None, None, adversary=adversary)
+
+
+@pytest.fixture
+def batch(tokenizer, dataset):
+    rows = tokenizer.pad(
+        [{k: row[k] for k in ("input_ids", "attention_mask")} for row in dataset], return_tensors="pt"
+    )
+    return {**rows, "labels": torch.tensor(dataset["label"])}
+
+
+@pytest.fixture
+def model(tokenizer):
+    return make_model(tokenizer, num_labels=2, initializer_range=0.3).train()
+
+
+# --- the search ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_one_step_from_the_example_is_the_fast_gradient_method(norm, model, batch, arguments):
+    adversary = AdversarialVariants(1, 0.3, norm, random_start=False)
+    found = step_of(model, adversary, arguments(mmel_loss="hard")).with_adversaries(as_groups(batch))
+    assert not found[PERTURBATION][:, 0].any()
+    ids = batch["input_ids"]
+    embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+    logits = model(inputs_embeds=embedded, attention_mask=batch["attention_mask"]).logits
+    losses = per_variant_loss(logits, batch["labels"], KIND)
+    (gradient,) = torch.autograd.grad(losses.sum(), embedded)
+    if norm == "linf":
+        expected = 0.3 * gradient.sign()
+    else:
+        expected = 0.3 * gradient / gradient.flatten(1).norm(dim=1)[:, None, None]
+    assert gradient.abs().sum() > 0
+    assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-4)
+    assert not found[PERTURBATION][:, 1][batch["attention_mask"] == 0].any()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("loss", ["hard", "soft"])
+def test_more_steps_in_the_same_ball_lose_more(norm, loss, model, batch, arguments):
+    size = 0.4 if norm == "l2" else 0.02
+    lost = []
+    for num_steps in (1, 4, 16):
+        torch.manual_seed(0)
+        adversary = AdversarialVariants(num_steps, size / 2, norm, radius=size, num_variants=2)
+        groups = step_of(model, adversary, arguments(mmel_loss=loss)).with_adversaries(as_groups(batch))
+        delta = groups[PERTURBATION]
+        assert delta.shape[:2] == (9, 3) and not torch.equal(delta[:, 1], delta[:, 2])
+        assert (lengths(delta[:, 1:].flatten(0, 1), norm) <= size * (1 + 1e-5)).all()
+        assert not delta.transpose(1, 2)[batch["attention_mask"] == 0].any()
+        with torch.no_grad(), perturbed(model, delta[:, 1]):
+            logits = model(batch["input_ids"], batch["attention_mask"]).logits
+        with torch.no_grad():
+            plain = model(batch["input_ids"], batch["attention_mask"]).logits
+        losses = per_variant_loss(logits, batch["labels"], KIND) if loss == "hard" else divergence(logits, plain, KIND)
+        lost.append(losses.mean().item())
+    before = per_variant_loss(plain, batch["labels"], KIND).mean().item() if loss == "hard" else 0.0
+    assert before < lost[0] < lost[1] <= lost[2] * 1.02
+
+
+def test_the_search_leaves_no_gradient_and_no_hook(model, batch, arguments):
+    step = step_of(model, AdversarialVariants(2, 0.1), arguments(mmel_loss="hard"))
+    model.dropout.p, state = 0.5, torch.get_rng_state()
+    step.with_adversaries(as_groups(batch))
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not model.get_input_embeddings()._forward_hooks and model.training
+    assert not torch.equal(torch.get_rng_state(), state)  # the starts are drawn from it, so that a resume repeats them
+
+
+def test_floats_are_moved_themselves(arguments):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = ViTForImageClassification(ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)).train()
+    images = {"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0])}
+    step = step_of(model, AdversarialVariants(1, 8 / 255, "linf", random_start=False), arguments(mmel_loss="hard"))
+    found = step.with_adversaries(as_groups(images))
+    pixels = images["pixel_values"].clone().requires_grad_()
+    losses = per_variant_loss(model.eval()(pixels).logits, images["labels"], KIND)
+    (gradient,) = torch.autograd.grad(losses.sum(), pixels)
+    assert torch.allclose(found[PERTURBATION][:, 1], 8 / 255 * gradient.sign(), atol=1e-4)
+    assert torch.equal(found["pixel_values"][:, 1], images["pixel_values"])
+
+
+# --- the training -------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["hard", "soft", "uniform"])
+def test_they_are_weighed_by_the_closed_form(loss, model, batch, arguments, dataset):
+    args = arguments(mmel_loss=loss, lambda_p=0.2, lambda_t=2.0)
+    adversary = AdversarialVariants(2, 0.3, num_variants=2)
+    trainer = MMELTrainer(model, args, train_dataset=dataset, adversary=adversary)
+    torch.manual_seed(1)
+    found = trainer.compute_loss(model, dict(batch))
+    torch.manual_seed(1)
+    delta = step_of(model, adversary, args).with_adversaries(as_groups(batch))[PERTURBATION]
+    logits = []
+    for v in range(3):
+        with perturbed(model, delta[:, v]):
+            logits.append(model(batch["input_ids"], batch["attention_mask"]).logits)
+    logits = torch.stack(logits, dim=1)
+    losses = torch.stack([per_variant_loss(logits[:, v], batch["labels"], KIND) for v in range(3)], dim=1)
+    if loss == "soft":
+        expected = mmel_soft_loss(losses[:, 0], divergence(logits[:, 1:], logits[:, :1].detach(), KIND), 0.2, 2.0)
+    else:
+        expected = mmel_hard_loss(losses, 0.2 if loss == "hard" else float("inf"))
+    assert torch.allclose(found, expected.mean(), rtol=1e-4)
+    found.backward()
+    assert model.classifier.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("hard", {"variant_chunk_size": 1}),
+        ("soft", {"variant_chunk_size": 1}),
+        ("soft", {"variant_chunk_size": 2}),
+        ("hard", {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
+    ],
+)
+def test_cuts_of_a_batch_change_nothing(loss, options, tokenizer, dataset, arguments):
+    adversary = AdversarialVariants(2, 0.3, random_start=loss == "soft")  # other batches would have other starts
+    weights = []
+    for cut in ({}, options):
+        given = {"mmel_loss": loss, "per_device_train_batch_size": 4, "max_steps": 2, "scoring_bf16": False}
+        fixed = {"learning_rate": 0.1, "optim": "sgd", "train_sampling_strategy": "sequential"}
+        args = arguments(**given | cut, **fixed)
+        model = make_model(tokenizer, num_labels=2, initializer_range=0.3)
+        trainer = MMELTrainer(
+            model, args, train_dataset=dataset.select(range(8)), processing_class=tokenizer, adversary=adversary
+        )
+        trainer.train()
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    assert torch.allclose(*weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["hard", "soft", "uniform"])
+@pytest.mark.parametrize("name", TASK_HEADS)
+@pytest.mark.parametrize("beside", [False, True])
+def test_every_head_trains_on_them(name, loss, beside, tokenizer, arguments):
+    head = TASK_HEADS[name]
+    model = head.model(tokenizer)
+    args = arguments(mmel_loss=loss, max_steps=3, per_device_train_batch_size=3, num_variants=2, logging_steps=1)
+    rows = head.rows(tokenizer)
+    trainer = MMELTrainer(
+        model,
+        args,
+        data_collator=head.collator(tokenizer),
+        train_dataset=rows,
+        processing_class=tokenizer,
+        augmenter=LexiconSubstitution(tokenizer, WORDS) if beside else None,
+        adversary=AdversarialVariants(1, 0.5),
+    )
+    trainer.train()
+    lines = [line for line in trainer.state.log_history if "loss" in line]
+    assert all(line["loss"] > 0 for line in lines)
+    assert all(line["mmel/effective_num_variants"] >= 1 for line in lines)
+    assert any(line["mmel/loss_variants"] != line["mmel/loss_original"] for line in lines)
+
+
+@pytest.mark.parametrize("backward", ["top", "sample"])
+def test_they_are_chosen_by_their_weights_too(backward, tokenizer, dataset, arguments):
+    model = make_model(tokenizer, num_labels=2)
+    args = arguments(mmel_loss="hard", variant_backward=backward, max_steps=3, learning_rate=1e-3)
+    trainer = MMELTrainer(
+        model, args, train_dataset=dataset, processing_class=tokenizer, adversary=AdversarialVariants(1, 1.0)
+    )
+    trainer.train()
+    assert trainer.state.global_step == 3
+
+
+def test_without_an_objective_there_are_none(tokenizer, dataset, arguments):
+    weights = []
+    for adversary in (None, AdversarialVariants()):
+        model = make_model(tokenizer, num_labels=2)
+        args = arguments(mmel_loss="none", max_steps=3)
+        MMELTrainer(model, args, train_dataset=dataset, processing_class=tokenizer, adversary=adversary).train()
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    assert torch.equal(*weights)
+
+
+def test_a_resumed_training_makes_the_same(tokenizer, dataset, arguments, tmp_path):
+    def train(**options):
+        model = make_model(tokenizer, num_labels=2, dropout=0.1)
+        args = arguments(mmel_loss="soft", num_train_epochs=2, per_device_train_batch_size=3, learning_rate=1e-3)
+        args.save_strategy, args.save_steps = "steps", 2
+        trainer = MMELTrainer(
+            model, args, train_dataset=dataset, processing_class=tokenizer, adversary=AdversarialVariants(2, 0.5)
+        )
+        trainer.train(**options)
+        return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+    whole = train()
+    assert torch.equal(train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-2")), whole)
+
+
+def test_copies_stand_at_the_end_and_labels_stay():
+    batch = {"input_ids": torch.arange(12).view(2, 2, 3), "labels": torch.tensor([0, 1])}
+    found = with_copies(batch, 2)
+    assert found["input_ids"].shape == (2, 4, 3) and torch.equal(found["labels"], batch["labels"])
+    assert torch.equal(found["input_ids"][:, 2], batch["input_ids"][:, 0])
+    assert torch.equal(found["input_ids"][:, 3], batch["input_ids"][:, 0])
+
+
+# --- what is refused ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_steps": 0}, "num_steps is 0; expected a whole number >= 1"),
+        ({"num_variants": 1.5}, "num_variants is 1.5; expected a whole number"),
+        ({"step_size": 0.0}, "step_size is 0.0; expected a finite number > 0"),
+        ({"radius": float("inf")}, "radius is inf; expected a finite"),
+        ({"norm": "l1"}, "norm is 'l1'; expected one of 'l2', 'linf'"),
+        ({"num_variants": 2, "random_start": False}, "all of them would be the same"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        AdversarialVariants(**options)
+
+
+def test_what_does_not_go_with_them_is_refused(tokenizer, dataset, arguments):
+    def build(adversary, **options):
+        model = make_model(tokenizer, num_labels=2)
+        MMELTrainer(model, arguments(**options), train_dataset=dataset, adversary=adversary)
+
+    with pytest.raises(TypeError, match=r"adversary is a int; expected hf_mmel\.AdversarialVariants"):
+        build(3)
+    with pytest.raises(ValueError, match="score_interval is 2, but adversarial variants"):
+        build(AdversarialVariants(), score_interval=2, variant_backward="top")
+    with pytest.raises(ValueError, match="random_start is False, but mmel_loss='soft'"):
+        build(AdversarialVariants(random_start=False), mmel_loss="soft")
+
+
+def test_the_configuration_is_plain_data():
+    adversary = AdversarialVariants(3, 0.2, "linf", num_variants=2)
+    config = adversary.to_dict()
+    assert config.pop("class") == "AdversarialVariants" and AdversarialVariants(**config).to_dict() == {
+        "class": "AdversarialVariants",
+        **config,
+    }
+    assert "step_size=0.2" in repr(adversary)
+
+
+def test_the_card_tells_of_them(tokenizer, dataset, arguments, tmp_path):
+    args = arguments(mmel_loss="hard", max_steps=1)
+    adversary = AdversarialVariants(3, 0.25)
+    trainer = MMELTrainer(
+        make_model(tokenizer), args, train_dataset=dataset, processing_class=tokenizer, adversary=adversary
+    )
+    trainer.train()
+    trainer.create_model_card()
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "The model made variants against itself" in card and '"step_size": 0.25' in card
+    assert "came with the data" not in card and "made by this augmenter" not in card
+
+
+def test_the_search_has_no_dropout(tokenizer, batch, arguments):
+    model = make_model(tokenizer, num_labels=2, dropout=0.5, initializer_range=0.3).train()
+    step = step_of(model, AdversarialVariants(1, 0.3, random_start=False), arguments(mmel_loss="hard"))
+    one, other = (step.with_adversaries(as_groups(batch))[PERTURBATION] for _ in range(2))
+    assert torch.equal(one, other) and model.training
+
+
+def test_under_soft_labels_a_step_leads_away_from_the_prediction_on_the_original(model, batch, arguments):
+    adversary = AdversarialVariants(1, 0.3)
+    torch.manual_seed(3)
+    found = step_of(model, adversary, arguments(mmel_loss="soft")).with_adversaries(as_groups(batch))
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    embedded = model.get_input_embeddings()(ids).detach()
+    torch.manual_seed(3)
+    start = adversary.start(mask[..., None].float().expand_as(embedded).contiguous()).requires_grad_()
+    moved = model(inputs_embeds=embedded + start, attention_mask=mask).logits
+    apart = divergence(moved, model(inputs_embeds=embedded, attention_mask=mask).logits.detach(), KIND)
+    (gradient,) = torch.autograd.grad(apart.sum(), start)
+    expected = adversary.step(start.detach(), gradient)
+    assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-3)
