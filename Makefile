@@ -22,6 +22,7 @@ style: $(INSTALLED)
 quality: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 wordnet: $(INSTALLED)
 	$(BIN)/python -m augment download

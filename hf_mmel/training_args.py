@@ -3,7 +3,7 @@
 import math
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
@@ -82,6 +82,9 @@ class MMELTrainingArguments(TrainingArguments):
     Raises:
         `ValueError`: if one of these fields is outside its range.
     """
+
+    if TYPE_CHECKING:  # `TrainingArguments` fills in a folder where none is given
+        output_dir: str
 
     mmel_loss: str = field(
         default="soft",
