@@ -3,7 +3,7 @@
 Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Loss", ICLR 2021, arXiv 2103.08933.
 """
 
-from . import versions  # noqa: F401 - refuses what is out of range before anything fails for it
+from . import version  # first: it names an unsupported package before an import fails because of it
 from .data.group_collator import GroupCollator
 from .data.variant_collator import VariantCollator
 from .monitoring.history import VariantHistory
@@ -13,7 +13,7 @@ from .trainer import MMELTrainer
 from .training_args import MMELTrainingArguments
 
 
-__version__ = "0.1.0"
+__version__ = version.__version__
 __all__ = [
     "AdversarialVariants",
     "GreedySearchCallback",

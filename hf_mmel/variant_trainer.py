@@ -16,7 +16,7 @@ from .data.group_collator import GroupCollator
 from .data.variant_collator import VariantCollator
 from .hub.model_card import write_model_card
 from .monitoring.history import VariantHistory
-from .monitoring.metrics import GroupFigures
+from .monitoring.metrics import GroupMetrics
 from .objective.class_weights import class_weights_of
 from .progress import replace_progress_bar
 from .search import GreedySearchCallback
@@ -89,7 +89,7 @@ class VariantTrainer(Trainer):
         self.adversary = adversary
         self._variant_collator = variant_collator
         self._scores = ScoreTable(self.args.device)
-        self._figures = GroupFigures()
+        self._figures = GroupMetrics()
         self._nonfinite = NonfiniteVariants()
         self._known_buffers: tuple[nn.Module, list[torch.Tensor]] | None = None
         if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups

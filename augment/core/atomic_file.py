@@ -10,7 +10,7 @@ from uuid import uuid4
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """
     A file to write bytes to, that takes the place of `path` once it is whole. Until then, and after an error, `path`
     is as it was. Of several that write at once, each has a file of its own, and the last to end gives the content.
@@ -32,5 +32,5 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON, whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps(value, indent=4)}\n".encode())

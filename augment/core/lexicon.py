@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic_file import whole_file
+from .atomic_file import atomic_write
 from .hashing import run_hashes
 
 
@@ -68,7 +68,7 @@ class Lexicon:
     def save(self, path: Path, fingerprint: str) -> None:
         """Writes the lexicon beside its fingerprint; a reader sees the whole file or none."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
+        with atomic_write(path) as file:
             np.savez(file, fingerprint=np.array(fingerprint), **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic_file import whole_file
+from .atomic_file import atomic_write
 from .batch import Batch
 from .candidates import ranges
 from .randomness import mix
@@ -119,7 +119,7 @@ class SharedTable:
         if not self._folder.exists():
             self._folder.mkdir(mode=0o700)
             weakref.finalize(self, _remove, self._folder, os.getpid())
-        with whole_file(self._path) as file:
+        with atomic_write(self._path) as file:
             np.savez(file, **vars(table))
 
     def read(self) -> VariantTable | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.atomic_file import whole_file, write_json
+from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
 from ..core.candidates import ranges
 from ..core.hashing import row_hashes
@@ -169,7 +169,7 @@ def _make_parts(
         part = _read_part(path)
         if part is None or not np.array_equal(part["keys"], keys):
             count, entries = propose(rows.batch(share.start, share.stop))
-            with whole_file(path) as file:
+            with atomic_write(path) as file:
                 np.savez(file, keys=keys, count=count, entries=entries)
 
 
@@ -182,9 +182,9 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
             counts.append(part["count"])
     first = np.concatenate([[0], np.concatenate(counts).cumsum()])
     for name, array in (("keys.npy", np.concatenate(keys)), ("first.npy", first)):
-        with whole_file(folder / name) as file:
+        with atomic_write(folder / name) as file:
             np.save(file, array)
-    with whole_file(folder / "entries.npy") as file:
+    with atomic_write(folder / "entries.npy") as file:
         for i, path in enumerate(parts):
             with np.load(path) as part:
                 entries = part["entries"]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from datasets import Dataset
 
-from augment.core.atomic_file import whole_file
+from augment.core.atomic_file import atomic_write
 
 from .args import DataArguments
 from .splits import load_splits
@@ -141,7 +141,7 @@ def add_to_submission(path: Path, task: str, outputs: Sequence[np.ndarray], name
     for name, predictions in zip(FORMATS[task].files, outputs, strict=False):  # MNLI's without the diagnostics, maybe
         files[name] = "\n".join([*submission_lines(task, predictions, names), ""])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             archive.writestr(name, files[name])
     return [name for name in FILES if name not in files]

@@ -20,7 +20,7 @@ from sklearn.metrics import (
 )
 from transformers import EvalPrediction, Trainer
 
-from augment.core.atomic_file import whole_file
+from augment.core.atomic_file import atomic_write
 
 from .args import DataArguments
 from .labels import Labels
@@ -166,5 +166,5 @@ def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
 
     lines = [f"{i}\t{shown(output)}" for i, output in enumerate(outputs)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as lines_of_file:
+    with atomic_write(file) as lines_of_file:
         lines_of_file.write(("\n".join(["index\tprediction", *lines]) + "\n").encode())

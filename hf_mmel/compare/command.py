@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from augment.core.atomic_file import whole_file, write_json
+from augment.core.atomic_file import atomic_write, write_json
 
 from ..cli.usage import UsageError, usage_errors
 from ..hub.redaction import command_line
@@ -113,10 +113,10 @@ def _write_report(plan: Plan, checked: Checked, results: Results, command: str) 
         sentences = list(conclusions(rows, checked.metric, checked.less_is_better, num_examples))
         lines = table(rows, checked.metric)
         kept |= {"metric": checked.metric, "summary": [row.to_dict() for row in rows], "conclusions": sentences}
-        with whole_file(plan.output_dir / PICTURE) as file:
+        with atomic_write(plan.output_dir / PICTURE) as file:
             draw(file, rows, checked.metric, checked.less_is_better)
     write_json(plan.output_dir / RESULTS, kept)
-    with whole_file(plan.output_dir / TABLE) as file:
+    with atomic_write(plan.output_dir / TABLE) as file:
         picture = PICTURE if rows else None
         file.write(document(lines, sentences, results.failed, picture, command).encode(errors="replace"))
     return ["", *lines, "", *sentences]

@@ -19,6 +19,7 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import TrainingArguments
 from transformers.modelcard import TrainingSummary, make_markdown_table
 
+from ..version import __version__
 from .charts import draw
 from .redaction import plain_config, without_tokens
 
@@ -259,8 +260,6 @@ def _command(command: str | None) -> str:
 
 
 def _versions() -> str:
-    from .. import __version__  # which is set once the package has been imported
-
     versions = {"hf_mmel": __version__}
     versions |= {module.__name__: module.__version__ for module in (transformers, torch, datasets, tokenizers)}
     return "## Versions\n\n" + "\n".join(f"- {name} {version}" for name, version in versions.items())

@@ -11,7 +11,7 @@ from transformers import IntervalStrategy, TrainerCallback
 NUM_BINS = 20  # of a histogram of weights, over [0, 1]
 
 
-class GroupFigures(TrainerCallback):
+class GroupMetrics(TrainerCallback):
     """
     Averages over the batches of a logging window, summed on the device so that no step waits for them; how the weights
     are spread; and variants per second of training, which is all that happens but evaluation and saving.

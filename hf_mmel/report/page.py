@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from augment.core.atomic_file import whole_file
+from augment.core.atomic_file import atomic_write
 from augment.core.marking import differences
 
 from ..hub.redaction import without_folders, without_tokens
@@ -78,7 +78,7 @@ def write_page(
         drawn[name] = {}
         for theme, colours in {"light": LIGHT, "dark": DARK}.items():
             picture = png(draw, colours)
-            with whole_file(folder / FOLDER / f"{name}{'' if theme == 'light' else '-dark'}.png") as file:
+            with atomic_write(folder / FOLDER / f"{name}{'' if theme == 'light' else '-dark'}.png") as file:
                 file.write(picture)
             drawn[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
     environment = Environment(
@@ -103,7 +103,7 @@ def write_page(
         label_scores=_label_scores(predictions),
     )
     path = folder / PAGE
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(without_tokens(page).encode(errors="replace"))  # names of files are any bytes
     return path
 

@@ -16,7 +16,7 @@ from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.monitoring.decoding import reader
 from hf_mmel.monitoring.hardest import HardestVariants
 from hf_mmel.monitoring.history import NUM_HARDEST, VariantHistory
-from hf_mmel.monitoring.metrics import GroupFigures
+from hf_mmel.monitoring.metrics import GroupMetrics
 
 
 TEXTS = [f"{text} {i}" for i in range(4) for text in SENTENCES]  # more than are kept of an epoch
@@ -95,7 +95,7 @@ def test_the_hardest_variants_are_those_of_all_that_were_trained_on(train, token
 
 @pytest.mark.parametrize("mode", MODES)
 def test_counts_of_the_histograms_add_up_to_the_weighed_variants(train, monkeypatch, mode):
-    weighed, add = [], GroupFigures.add
+    weighed, add = [], GroupMetrics.add
 
     def recorded(self, losses, variant_mask, *args):
         mask = variant_mask.clone()
@@ -103,7 +103,7 @@ def test_counts_of_the_histograms_add_up_to_the_weighed_variants(train, monkeypa
         weighed.append(int(mask[mask.sum(dim=1) > 1].sum()))
         add(self, losses, variant_mask, *args)
 
-    monkeypatch.setattr(GroupFigures, "add", recorded)
+    monkeypatch.setattr(GroupMetrics, "add", recorded)
     trainer = train(**MODES[mode])
     histograms = history_of(trainer)["weight_histograms"]
     logs = training_logs(trainer)

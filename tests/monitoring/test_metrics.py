@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from hf_mmel import MMELTrainer
 from hf_mmel.monitoring.hardest import HardestVariants
-from hf_mmel.monitoring.metrics import NUM_BINS, GroupFigures, weight_counts
+from hf_mmel.monitoring.metrics import NUM_BINS, GroupMetrics, weight_counts
 
 
 def groups_of_weights(seed=0, size=40, num_variants=6):
@@ -51,7 +51,7 @@ def test_no_step_waits_for_the_device():
     with pytest.raises(NotImplementedError):
         values[values > 0]
     mask, ids = torch.ones(shape, dtype=torch.bool, device="meta"), torch.ones(*shape, 5, device="meta").long()
-    figures, hardest = GroupFigures(), HardestVariants(6)
+    figures, hardest = GroupMetrics(), HardestVariants(6)
     for length in (5, 3, 4):
         figures.add(values, mask, values, False)
         hardest.add(ids[..., :length], ids[:, 0, 0], values, values, mask, step=1)
@@ -86,14 +86,14 @@ class Wait(TrainerCallback):
 def test_variants_per_second_are_of_the_time_without_evaluation_and_saving(
     arguments, tokenizer, dataset, augmenter, monkeypatch
 ):
-    clock, counts, add = Seconds(), [], GroupFigures.add
+    clock, counts, add = Seconds(), [], GroupMetrics.add
     monkeypatch.setattr("hf_mmel.monitoring.metrics.time", clock)
 
     def counted(self, losses, variant_mask, *args):
         counts.append(int(variant_mask[:, 1:].sum()))
         add(self, losses, variant_mask, *args)
 
-    monkeypatch.setattr(GroupFigures, "add", counted)
+    monkeypatch.setattr(GroupMetrics, "add", counted)
     fields = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 2}
     args = arguments(**fields, max_steps=6, logging_steps=2, eval_on_start=True, per_device_train_batch_size=4)
     given = {"train_dataset": dataset, "eval_dataset": dataset, "processing_class": tokenizer}
@@ -105,7 +105,7 @@ def test_variants_per_second_are_of_the_time_without_evaluation_and_saving(
 
 
 def test_the_speed_is_that_of_all_processes():
-    figures = GroupFigures()
+    figures = GroupMetrics()
     figures._count_seconds = lambda: None
     figures._seconds = 4.0
     losses = torch.rand(2, 3)

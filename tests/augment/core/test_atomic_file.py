@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from augment.cli.parts import Parts
-from augment.core.atomic_file import whole_file, write_json
+from augment.core.atomic_file import atomic_write, write_json
 from augment.core.lexicon import build_lexicon
 
 
 def test_a_reader_sees_the_old_content_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         file.flush()
         assert path.read_bytes() == b"old"
@@ -29,7 +29,7 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, error):
     for before in (None, b"old"):
         if before is not None:
             path.write_bytes(before)
-        with pytest.raises(error), whole_file(path) as file:
+        with pytest.raises(error), atomic_write(path) as file:
             file.write(b"new")
             raise error
         assert [name.read_bytes() for name in tmp_path.iterdir()] == ([] if before is None else [before])
@@ -37,7 +37,7 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path, error):
 
 def test_a_name_that_cannot_be_taken_leaves_nothing(tmp_path):
     (tmp_path / "name").mkdir()
-    with pytest.raises(OSError), whole_file(tmp_path / "name") as file:
+    with pytest.raises(OSError), atomic_write(tmp_path / "name") as file:
         file.write(b"new")
     assert os.listdir(tmp_path) == ["name"]
 
@@ -46,7 +46,7 @@ def test_several_that_write_at_once_do_not_mix(tmp_path):
     path, all_write = tmp_path / "file", threading.Barrier(4)
 
     def write(content: bytes) -> None:
-        with whole_file(path) as file:
+        with atomic_write(path) as file:
             file.write(content[:500])
             all_write.wait(timeout=10)
             file.write(content[500:])
