@@ -13,11 +13,12 @@ from .configurable import check_count
 from .core.batch import Batch
 from .core.cache import cache_folder
 from .core.candidates import Candidates, ranges
+from .core.devices import default_device, fast_dtype
 from .core.lexicon import tokenizer_fingerprint
 from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
 from .core.words import Words
 from .mlm.candidate_table import CandidateTable, Proposals, Rows, entry_type, make_table
-from .mlm.fill_mask import FillMask, default_device, fast_dtype, fingerprint, load
+from .mlm.fill_mask import FillMask, fingerprint, load
 from .mlm.passes import MASKINGS, plan
 from .substitution import Substitution
 

@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from augment import Augmenter
-from augment.mlm.fill_mask import fast_dtype
+from augment.core.devices import fast_dtype
 from augment.registry import augmenter_config, limited
 from benchmarks.suite.data import both
 from benchmarks.suite.train import predict

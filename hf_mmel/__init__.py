@@ -4,10 +4,11 @@ Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Los
 """
 
 from . import version  # first: it names an unsupported package before an import fails because of it
+from .callbacks import GreedySearchCallback
 from .data.group_collator import GroupCollator
 from .data.variant_collator import VariantCollator
 from .monitoring.history import VariantHistory
-from .search import GreedySearchCallback, search_variants
+from .search import search_variants
 from .step.adversarial import AdversarialVariants
 from .trainer import MMELTrainer
 from .training_args import MMELTrainingArguments

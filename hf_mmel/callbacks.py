@@ -1,20 +1,38 @@
-"""What happens where an epoch begins."""
+"""Callbacks of training on variants: new variants and searches at the beginning of epochs, and the progress bar."""
 
-from transformers import TrainerCallback
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
 
+import torch
+from transformers import ProgressCallback, Trainer, TrainerCallback
+
+from .data.group_collator import GroupCollator
 from .data.variant_collator import VariantCollator
-from .step.score_cache import ScoreTable
+from .search import check_searchable, search_variants
+from .step.scoring import ScoreCache
+
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_IN_BAR = {
+    "original": "mmel/loss_original",
+    "variants": "mmel/loss_variants",
+    "effective": "mmel/effective_num_variants",
+    "variants/s": "mmel/variants_per_second",
+}
 
 
 class EpochCallback(TrainerCallback):
     """
-    Tells the collator which epoch begins, since `Trainer` tells samplers and data sets only, and has scores forgotten
-    where new variants are drawn.
+    Tells the collator which epoch begins, since `Trainer` tells only samplers and datasets, and clears the scores when
+    new variants are drawn.
     """
 
-    newest_collator: VariantCollator | None = None  # of the last data loader made, which a callback may ask for, too
+    newest_collator: GroupCollator | None = None  # of the last data loader made, which a callback may ask for, too
 
-    def __init__(self, scores: ScoreTable):
+    def __init__(self, scores: ScoreCache):
         self.scores = scores
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -34,3 +52,104 @@ class EpochCallback(TrainerCallback):
             self.scores.clear()
         else:
             self.scores.share()
+
+
+class GreedySearchCallback(TrainerCallback):
+    """
+    Searches variants of the training examples with the model of the moment, at the beginning of epochs.
+
+    [`MMELTrainer`] adds one by itself where its augmenter is a [`~augment.GreedySearch`]; give it one in `callbacks`
+    to change the options. It searches K = `num_variants` variants by the objective of the augmenter, before the first
+    batch of the epoch is made. A resumed run searches at the epoch in which it resumes, with the model that it
+    resumes with.
+
+    Args:
+        refresh_epochs (`int`, *optional*):
+            Searches at every epoch whose number this divides. Defaults to every epoch in which variants are due anew,
+            see `score_interval`.
+        max_examples (`int`, *optional*):
+            Examples to search, drawn anew in each search; the others have random draws. Defaults to all.
+        batch_size (`int`, *optional*, defaults to 128):
+            Rows of a forward pass, and examples that are searched together.
+
+    Raises:
+        `ValueError`: if a number is below 1.
+
+    Its cost is that of [`~augment.GreedySearch`]: some K * positions * candidates forward passes per example.
+    """
+
+    collator: VariantCollator | None = None  # of the training examples; `prepare` sets both
+    data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
+
+    def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
+        for name, value in vars().items():
+            if name not in ("self", "__class__") and value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected a number >= 1.")
+        self.refresh_epochs = refresh_epochs
+        self.max_examples = max_examples
+        self.batch_size = batch_size
+
+    def prepare(self, dataset: Any, collator: VariantCollator, data_collator: Callable, is_whole: bool) -> None:
+        """
+        Says, before a training, of what variants are to be found. [`MMELTrainer`] calls this.
+
+        Args:
+            dataset: The training examples.
+            collator ([`VariantCollator`]): That of the training, whose augmenter is the `GreedySearch`.
+            data_collator (`Callable`): Makes tensors of a list of rows.
+            is_whole (`bool`): Whether every process has the whole model.
+
+        Raises:
+            `TypeError` and `ValueError`: if the examples, or a model in parts, cannot be searched.
+        """
+        check_searchable(dataset)
+        if not is_whole:
+            raise ValueError(
+                "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; train "
+                "without them, or with the candidates of the GreedySearch as the augmenter."
+            )
+        self.collator, self.data_collator = collator, data_collator
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.first_epoch = self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
+
+    def on_epoch_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
+        epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
+        if self.collator is None:
+            return
+        if epoch % (self.refresh_epochs or self.collator.epochs_per_draw) and epoch != self.first_epoch:
+            return
+        began = time.monotonic()
+        number = search_variants(
+            model,
+            self.collator.augmenter,
+            train_dataloader.dataset,
+            self.collator.num_variants,
+            (self.collator.seed, epoch),
+            max_examples=self.max_examples,
+            batch_size=self.batch_size,
+            label_smoothing=args.label_smoothing_factor,
+            data_collator=self.data_collator,
+        )
+        logger.info("Searched the variants of %d examples in %.1f s.", number, time.monotonic() - began)
+
+
+class VariantProgressCallback(ProgressCallback):
+    """
+    The stock progress bar with the latest metrics of the variants: losses of the originals and of the variants,
+    effective number of variants, variants per second.
+    """
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        metrics = {name: f"{logs[key]:.3g}" for name, key in _SHOWN_IN_BAR.items() if key in (logs or {})}
+        if self.training_bar is not None and metrics:
+            self.training_bar.set_postfix(metrics, refresh=False)  # the stock line above the bar refreshes it
+        super().on_log(args, state, control, logs=logs, **kwargs)
+
+
+def replace_progress_bar(trainer: Trainer) -> None:
+    """Replaces the stock progress bar, and no other, by [`VariantProgressCallback`]."""
+    callbacks = trainer.callback_handler.callbacks
+    for i, callback in enumerate(callbacks):
+        if type(callback) is ProgressCallback:
+            callbacks[i] = VariantProgressCallback(callback.max_str_len)

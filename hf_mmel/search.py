@@ -1,7 +1,5 @@
-"""Greedy search of variants with a classifier, on its own and at the beginning of every epoch of a training."""
+"""Greedy search of variants that a classifier finds hard."""
 
-import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import IterableDataset
-from transformers import DataCollatorWithPadding, TrainerCallback
+from transformers import DataCollatorWithPadding
 
 from augment import GreedySearch
 from augment.core.batch import SPANS_KEY, Batch
@@ -18,14 +16,10 @@ from augment.core.variant_table import VariantTable, example_keys
 
 from .data.group_collator import plain
 from .data.groups import IGNORE_INDEX, LABELS, POSITIONS
-from .data.variant_collator import VariantCollator
 from .distributed import gathered, is_in_processes
 from .functional import divergence, per_variant_loss
 from .objective.heads import logits_of, problem_type_of
-from .step.modes import evaluating
-
-
-logger = logging.getLogger(__name__)
+from .step.forward import evaluating
 
 
 def search_variants(
@@ -88,86 +82,6 @@ def search_variants(
     table = VariantTable.joined(gathered(VariantTable.joined(tables)))
     augmenter.keep(table)
     return len(table)
-
-
-class GreedySearchCallback(TrainerCallback):
-    """
-    Searches variants of the training examples with the model of the moment, at the beginning of epochs.
-
-    [`MMELTrainer`] adds one by itself where its augmenter is a [`~augment.GreedySearch`]; give it one in `callbacks`
-    to change the options. It searches K = `num_variants` variants by the objective of the augmenter, before the first
-    batch of the epoch is made. A resumed run searches at the epoch in which it resumes, with the model that it
-    resumes with.
-
-    Args:
-        refresh_epochs (`int`, *optional*):
-            Searches at every epoch whose number this divides. Defaults to every epoch in which variants are due anew,
-            see `score_interval`.
-        max_examples (`int`, *optional*):
-            Examples to search, drawn anew in each search; the others have random draws. Defaults to all.
-        batch_size (`int`, *optional*, defaults to 128):
-            Rows of a forward pass, and examples that are searched together.
-
-    Raises:
-        `ValueError`: if a number is below 1.
-
-    Its cost is that of [`~augment.GreedySearch`]: some K * positions * candidates forward passes per example.
-    """
-
-    collator: VariantCollator | None = None  # of the training examples; `prepare` sets both
-    data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
-
-    def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
-        for name, value in vars().items():
-            if name not in ("self", "__class__") and value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected a number >= 1.")
-        self.refresh_epochs = refresh_epochs
-        self.max_examples = max_examples
-        self.batch_size = batch_size
-
-    def prepare(self, dataset: Any, collator: VariantCollator, data_collator: Callable, is_whole: bool) -> None:
-        """
-        Says, before a training, of what variants are to be found. [`MMELTrainer`] calls this.
-
-        Args:
-            dataset: The training examples.
-            collator ([`VariantCollator`]): That of the training, whose augmenter is the `GreedySearch`.
-            data_collator (`Callable`): Makes tensors of a list of rows.
-            is_whole (`bool`): Whether every process has the whole model.
-
-        Raises:
-            `TypeError` and `ValueError`: if the examples, or a model in parts, cannot be searched.
-        """
-        check_searchable(dataset)
-        if not is_whole:
-            raise ValueError(
-                "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; train "
-                "without them, or with the candidates of the GreedySearch as the augmenter."
-            )
-        self.collator, self.data_collator = collator, data_collator
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.first_epoch = self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
-
-    def on_epoch_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
-        epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
-        if self.collator is None:
-            return
-        if epoch % (self.refresh_epochs or self.collator.epochs_per_draw) and epoch != self.first_epoch:
-            return
-        began = time.monotonic()
-        number = search_variants(
-            model,
-            self.collator.augmenter,
-            train_dataloader.dataset,
-            self.collator.num_variants,
-            (self.collator.seed, epoch),
-            max_examples=self.max_examples,
-            batch_size=self.batch_size,
-            label_smoothing=args.label_smoothing_factor,
-            data_collator=self.data_collator,
-        )
-        logger.info("Searched the variants of %d examples in %.1f s.", number, time.monotonic() - began)
 
 
 def check_searchable(examples: Any) -> None:

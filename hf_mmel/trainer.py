@@ -1,20 +1,53 @@
 """`MMELTrainer`: transformers' `Trainer`, learning from groups of variants."""
 
-from typing import Any
+from collections.abc import Callable, Sized
+from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import (
+    DataCollator,
+    EvalPrediction,
+    PretrainedConfig,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
-from .data.groups import GROUP_KEY, VARIANT_MASK, as_groups, num_items, originals
+from augment import GreedySearch
+
+from .callbacks import EpochCallback, GreedySearchCallback, replace_progress_bar
+from .data.group_collator import GroupCollator
+from .data.groups import VARIANT_MASK, as_groups, num_items, originals
+from .data.variant_collator import VariantCollator
+from .hub.model_card import write_model_card
+from .monitoring.history import VariantHistory
+from .monitoring.metrics import GroupMetrics
+from .objective.class_weights import class_weights_of
+from .step.adversarial import AdversarialVariants
+from .step.forward import VariantForward
 from .step.group_step import GroupStep
-from .step.modes import restore
-from .step.nonfinite import OF_SHARDS
-from .validation import check_objective
-from .variant_trainer import VariantTrainer
+from .step.nonfinite import NONFINITE_SHARD, NonfiniteVariants
+from .step.scoring import ScoreCache
+from .training_args import MMELTrainingArguments
+from .validation import (
+    check_interval,
+    check_objective,
+    check_sharded,
+    check_source,
+    check_train_dataset,
+    check_vocabulary,
+)
 
 
-class MMELTrainer(VariantTrainer):
+_COLLATORS = {"input_ids": VariantCollator}  # by the augmenter's main input; any other input is one array per example
+
+
+class MMELTrainer(Trainer):
     r"""
     A [`~transformers.Trainer`] that trains on groups of variants by minimising the maximal expected loss.
 
@@ -29,63 +62,165 @@ class MMELTrainer(VariantTrainer):
     and the loss of an update is the mean of \\(L_i\\) over all its examples, however they are cut into micro-batches
     and processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
 
-    With each logged training loss come, averaged over the same steps and over all processes, `mmel/loss_original`,
-    `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a group),
-    `mmel/effective_num_variants` (exponential of the entropy of a group's weights), and `mmel/variants_per_second`
-    (augmented variants per second of training, without evaluation and saving). [`VariantHistory`] keeps how the
-    weights were spread, and the hardest variants. Variants whose loss is infinite or NaN are left out, or end the
-    training (`nonfinite_variants`); those that are left out, these and those of `min_label_probability`, are counted
-    in `mmel/left_out`.
+    With each training loss these metrics are logged, averaged over the same steps and over all processes:
+    `mmel/loss_original`, `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a
+    group), `mmel/effective_num_variants` (exponential of the entropy of a group's weights), `mmel/variants_per_second`
+    (augmented variants per second of training, without evaluation and saving), and `mmel/left_out`, the number of
+    variants left out by `nonfinite_variants` and `min_label_probability`. [`VariantHistory`] keeps histograms of the
+    weights, and the hardest variants.
 
     Args:
         args ([`MMELTrainingArguments`], *optional*):
-            `TrainingArguments` do where no augmenter is given.
+            Plain `TrainingArguments` are enough for training without variants.
         augmenter (*optional*):
-            Makes the variants of the training examples, see [`GroupCollator`]; one of text needs `processing_class`,
-            the tokenizer. `data_collator`, where given, goes on to pad. Not used with `mmel_loss="none"`. The
-            variants of a [`~augment.GreedySearch`] are searched at the beginning of every epoch, see
-            [`GreedySearchCallback`].
+            Makes the variants of the training examples, see [`GroupCollator`]. An augmenter of text needs the
+            tokenizer as `processing_class`. `data_collator`, if given, still pads. Not used with `mmel_loss="none"`.
+            A [`~augment.GreedySearch`] searches at the beginning of every epoch, see [`GreedySearchCallback`].
         adversary ([`AdversarialVariants`], *optional*):
-            Adds to each group variants that the model makes against itself, beside those of the augmenter or instead
-            of any. Not used with `mmel_loss="none"`.
+            Adds adversarial variants to each group, with or without an augmenter. Not used with `mmel_loss="none"`.
         data_collator (*optional*):
-            As in [`~transformers.Trainer`], or a [`GroupCollator`] instead of an augmenter: it serves training, and
-            the collator inside it evaluation. All other arguments are those of [`~transformers.Trainer`].
+            As in [`~transformers.Trainer`], or a [`GroupCollator`] instead of an augmenter: it collates training
+            batches, and the collator inside it evaluation batches. All other arguments are those of
+            [`~transformers.Trainer`].
 
     Raises:
-        `TypeError` and `ValueError`: for what does not go together, before training starts.
+        `TypeError` and `ValueError`: if arguments, model or data do not fit together, before training starts.
 
     Source: Yi et al., ICLR 2021, arXiv 2103.08933, equations 6 to 9.
     """
 
-    current_gradient_accumulation_steps = 1  # until a training says otherwise
-    _takes_passes = False
+    current_gradient_accumulation_steps = 1  # `Trainer` sets it in training
+    _class_weights: torch.Tensor | None = None
+    _step: GroupStep | None = None
+    _backpropagates_micro_batches = False
+
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: DataCollator | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        model_init: Callable[..., PreTrainedModel] | None = None,
+        compute_loss_func: Callable | None = None,
+        compute_metrics: Callable[[EvalPrediction], dict] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+        *,
+        augmenter: Any = None,
+        adversary: AdversarialVariants | None = None,
+    ):
+        given_collator = None
+        if isinstance(data_collator, GroupCollator):
+            given_collator, data_collator = data_collator, data_collator.data_collator
+        super().__init__(
+            model,
+            MMELTrainingArguments(output_dir="tmp_trainer") if args is None else args,
+            data_collator,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            model_init=model_init,
+            compute_loss_func=compute_loss_func,
+            compute_metrics=compute_metrics,
+            callbacks=callbacks,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
+        )
+        self.augmenter, self.adversary, self._given_collator = augmenter, adversary, given_collator
+        self._scores, self._metrics = ScoreCache(self.args.device), GroupMetrics()
+        if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
+            self.add_callback(self._metrics)
+            if self._history is None:
+                self.add_callback(VariantHistory())
+            replace_progress_bar(self)
+        self._check_arguments()
+        if augmenter is None and given_collator is None:
+            return
+        check_source(augmenter, given_collator)
+        check_vocabulary(self.model, self._reader)
+        self._epoch_callback = EpochCallback(self._scores)
+        self.add_callback(self._epoch_callback)
+        self.build_group_collator()  # raises what does not fit before any work is done
+        source = augmenter if given_collator is None else given_collator.augmenter
+        if isinstance(source, GreedySearch) and not self._search_callbacks:
+            self.add_callback(GreedySearchCallback())
+
+    def _check_arguments(self, config: PretrainedConfig | None = None) -> None:
+        if self.augmenter is not None or self._given_collator is not None or self.adversary is not None:
+            check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
+
+    # Data
+
+    def build_group_collator(self) -> GroupCollator | None:
+        """The collator of the training examples, or `None` if they are trained on as they are."""
+        if (self.augmenter is None and self._given_collator is None) or self.args.mmel_loss == "none":
+            return None
+        if self._given_collator is not None:
+            check_interval(self.args, self._given_collator.epochs_per_draw)
+            return self._given_collator
+        collator_class = _COLLATORS.get(getattr(self.augmenter, "main_input_name", "input_ids"), GroupCollator)
+        return collator_class.of(
+            self.augmenter,
+            self.processing_class,
+            num_variants=self.args.num_variants,
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+            data_collator=self.data_collator,
+            epochs_per_draw=self.args.score_interval,
+        )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The stock data loader, which collates groups of variants if there is an augmenter."""
+        self._step = None
+        config = getattr(self.model, "config", None)
+        self._check_arguments(config)  # once more, since they may have changed
+        self._class_weights = class_weights_of(self.args, self.train_dataset, config)
+        collator = self.build_group_collator()
+        if collator is None:
+            check_interval(self.args, None)
+            for callback in self._search_callbacks:
+                callback.collator = None  # that of an earlier training run with variants
+            return super().get_train_dataloader()
+        check_train_dataset(self.train_dataset, collator.main_input_name, config, self.args)
+        is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
+        if hasattr(collator.augmenter, "precompute") and not is_stream:
+            collator.augmenter.precompute(self.train_dataset)
+        if self._is_sharded:
+            check_sharded(self.args)
+        self._epoch_callback.newest_collator = collator
+        for callback in self._search_callbacks:
+            callback.prepare(
+                self.train_dataset,
+                collator,
+                self._get_collator_with_removed_columns(collator.data_collator),
+                is_whole=not (self.is_fsdp_enabled or is_deepspeed_zero3_enabled()),
+            )
+        # `Trainer` has one collator for training and evaluation; only training may see variants, and the columns that
+        # the augmenter reads, which the model's forward does not name.
+        self._set_signature_columns_if_needed()
+        eval_collator, eval_columns = self.data_collator, self._signature_columns
+        self.data_collator = collator
+        self._signature_columns = [*eval_columns, *getattr(collator.augmenter, "columns", ())]
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator, self._signature_columns = eval_collator, eval_columns
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
-        """Examples in all micro-batches of an update and in all processes: what their losses are divided by."""
-        in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._takes_groups)
+        """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
+        in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._takes_examples_as_groups)
         if not in_groups:
             return super()._get_num_items_in_batch(batch_samples, device)
-        batches = [batch if VARIANT_MASK in batch else as_groups(batch) for batch in batch_samples]
-        count = sum(num_items(batch) for batch in batches)
+        count = sum(num_items(batch if VARIANT_MASK in batch else as_groups(batch)) for batch in batch_samples)
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
-        return count if self._is_scaled(count) else count / len(batches)
+        return count if self._is_scaled(count) else count / len(batch_samples)
 
-    @property
-    def _takes_groups(self) -> bool:
-        """Whether training makes groups of plain examples, too."""
-        return self._class_weights is not None or self._makes_adversaries
-
-    @property
-    def _makes_adversaries(self) -> bool:
-        return self.adversary is not None and self.args.mmel_loss != "none"
-
-    def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
-        """Whether `Trainer` believes a loss to be scaled already; else it divides by the number of micro-batches."""
-        if self.loss_is_scaled_for_ga is not None:
-            return self.loss_is_scaled_for_ga
-        return self.model_accepts_loss_kwargs and num_items_in_batch is not None
+    # Loss
 
     def training_step(
         self,
@@ -93,13 +228,14 @@ class MMELTrainer(VariantTrainer):
         inputs: dict[str, torch.Tensor | Any],
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """The stock step, in which alone the loss may come in parts that have been taken back through the model."""
-        # A loss that a subclass changes has to have its whole gradient.
-        self._takes_passes = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
+        """The stock step, the only caller of `compute_loss` for which it may backpropagate micro-batches itself."""
+        # A subclass that changes the loss needs its whole gradient.
+        is_own = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
+        self._backpropagates_micro_batches = is_own
         try:
             return super().training_step(model, inputs, num_items_in_batch)
         finally:
-            self._takes_passes = False
+            self._backpropagates_micro_batches = False
 
     def compute_loss(
         self,
@@ -115,124 +251,170 @@ class MMELTrainer(VariantTrainer):
             model (`nn.Module`): The model, wrapped or not.
             inputs (`dict`): Groups as described in [`MMELTrainer`], or the stock inputs.
             return_outputs (`bool`):
-                Whether to return the model's outputs, too: on the N present variants, or those that are trained on;
-                with `variant_chunk_size`, those of the last pass.
+                Whether to return the model's outputs as well: on the N variants that are trained on, or with
+                `variant_chunk_size` those of the last micro-batch.
             num_items_in_batch (`torch.Tensor` or `int`, *optional*):
-                Examples (labelled words, for token classification) in the whole update. The mean over this batch is
-                returned where it is not given.
+                Examples (labelled words, for token classification) in the whole update. Without it the mean over this
+                batch is returned.
 
-        The loss has its whole gradient, and nothing else is done, but with `variant_chunk_size`: then the gradient of
-        all passes but the last has been added to that of the parameters already, and the loss has that of the last.
+        The returned loss has the whole gradient, except with `variant_chunk_size`: then the gradients of all
+        micro-batches but the last have been added to those of the parameters.
 
         Raises:
-            `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits are not the head's.
+            `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits do not fit the head.
         """
-        if VARIANT_MASK in inputs and model.training:
-            check_objective(self.args, self.compute_loss_func)
-        if VARIANT_MASK in inputs and (not model.training or self.args.mmel_loss == "none"):
+        kind = self._kind_of(model, inputs)
+        if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
             inputs = originals(inputs)
-        if VARIANT_MASK not in inputs and model.training and self._takes_groups:
-            inputs = as_groups(inputs)
-        if VARIANT_MASK not in inputs:
-            return super().compute_loss(
-                model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
-            )
-
-        num_here, mask = num_items(inputs), inputs[VARIANT_MASK].bool()
-        # The mean over this batch, by the share that it has in the examples of the whole update, is exact for any cut
-        # into micro-batches and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer
-        # believe that the model has divided by the item count already, yet the classification heads of BERT and others
-        # return a plain mean, so that loss and gradient grow with the number of accumulation steps (transformers issue
-        # 47688). Data-parallel training averages the gradients of the processes, where their sum is wanted.
+        if kind == "stock":
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        inputs = inputs if VARIANT_MASK in inputs else as_groups(inputs)
+        inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
+        num_here = num_items(inputs)
+        # The mean over this batch, times its share of the examples of the whole update, is exact for any cut into
+        # micro-batches and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer believe
+        # that the model has divided by the item count, yet the classification heads of BERT and others return a plain
+        # mean, so that loss and gradient grow with the number of accumulation steps (transformers issue 47688).
+        # Data-parallel training averages the gradients of the processes; their sum is needed.
         share = 1 if num_items_in_batch is None else num_here * self.accelerator.num_processes / num_items_in_batch
-        # Originals alone are plain examples: the model's own loss, bit for bit what `Trainer` makes of them. Except
-        # with `DataParallel`, under which it has one mean for each device, of unequal numbers of examples; and where
-        # other processes score, whose passes all have to make.
-        others_score = self._is_sharded and self.args.variant_backward != "full"
-        is_plain = num_here and not mask[:, 1:].any() and not self._takes_groups
-        is_once_more = False
-        if is_plain and self.args.n_gpu <= 1 and not others_score:
-            before = [buffer.clone() for buffer in self._buffers]
-            mean_loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
-            if mean_loss.isfinite():
-                self._figures.add(mean_loss.detach().expand(mask.shape), mask)
-                return (mean_loss * share, outputs) if return_outputs else mean_loss * share
+        if kind == "originals":
+            before = self._group_step.forward.saved_buffers()
+            loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
+            if loss.isfinite():
+                self._metrics.add(loss.detach().expand(inputs[VARIANT_MASK].shape), inputs[VARIANT_MASK])
+                return (loss * share, outputs) if return_outputs else loss * share
             if self._is_sharded:
-                raise FloatingPointError(OF_SHARDS)
-            mean_loss = outputs = None  # whose graph is not to be held beside the next
-            restore(self._buffers, before)
-            is_once_more = True
-        batches = 1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps
-        scale = share / (num_here or 1)  # without a label the total is 0, and 0 / 0 would not do
-        loss, outputs = self._group_loss(
-            model, {**inputs, VARIANT_MASK: mask}, scale, batches, return_outputs, is_once_more
+                raise FloatingPointError(NONFINITE_SHARD)
+            self._group_step.forward.restore(before)
+            del loss, outputs  # whose graph is not to be held beside the next
+        result = self._group_step(
+            model,
+            inputs,
+            share / (num_here or 1),  # without a label the sum is 0
+            accumulation_steps=1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps,
+            single_pass=return_outputs or not self._backpropagates_micro_batches,
+            retry=kind == "originals",
         )
-        return (loss, outputs) if return_outputs else loss
-
-    def _group_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, torch.Tensor],
-        scale: torch.Tensor | float,
-        batches: int,
-        return_outputs: bool,
-        is_once_more: bool = False,
-    ) -> tuple[torch.Tensor, Any]:
-        """
-        The objective, summed over the batch's items, times `scale`; the model's outputs in the last pass. With
-        `is_once_more` the batch has had a pass, in vain.
-        """
-
-        def backward(loss: torch.Tensor) -> None:
-            self.accelerator.backward(loss / batches)
-
-        scores = self._scores if self.args.score_interval > 1 else None
-        if scores is not None and GROUP_KEY not in inputs:
-            raise ValueError(
-                f"score_interval is {self.args.score_interval}, but a batch has no {GROUP_KEY}, by which groups are "
-                "known again; expected one of shape (B,), such as VariantCollator makes with epochs_per_draw."
-            )
-        step = GroupStep(
-            # A wrapper for data-parallel training has had its pass, and would wait for another one.
-            self.model if is_once_more else model,
-            # A wrapper for data-parallel training would have all processes wait for each other at each pass.
-            scorer=model if self._is_sharded else self.model,
-            args=self.args,
-            config=getattr(self.accelerator.unwrap_model(self.model), "config", None),
-            label_smoothing=0.0 if self.label_smoother is None else self.label_smoother.epsilon,
-            class_weights=self._class_weights,
-            backward=backward,
-            no_sync=lambda: self.accelerator.no_sync(model),
-            leave_out=lambda batch, left_out: self._nonfinite.tell(
-                batch,
-                left_out,
-                self.model,
-                self._reader,
-                step=self.state.global_step + 1,
-                raises=self.args.nonfinite_variants == "raise",
-            ),
-            is_sharded=self._is_sharded,
-            in_one_pass=return_outputs or not self._takes_passes,
-            scores=scores,
-            adversary=self.adversary if self._makes_adversaries else None,
-            buffers=self._buffers,
+        self._metrics.add(
+            result.losses, result.variant_mask, result.weights, self.args.weighs_original, result.left_out
         )
-        groups = step.with_adversaries(inputs)
-        loss, outputs, losses, weights, mask = (step.in_one_more_pass if is_once_more else step)(groups, scale)
-        left_out = groups[VARIANT_MASK] & ~mask
-        self._figures.add(losses, mask, weights, self.args.weighs_original, left_out)
-        if self._history is not None:  # of what can be read
-            num_given = inputs[VARIANT_MASK].shape[1]
-            given = {**inputs, VARIANT_MASK: mask[:, :num_given]}
-            losses, weights = losses[:, :num_given], weights[:, :num_given]
-            self._history.add(given, losses, weights, self.state.global_step + 1, self._reader)
-        return loss, outputs
+        if self._history is not None:  # adversarial variants, at the end, cannot be read
+            size = inputs[VARIANT_MASK].shape[1]
+            losses, weights, mask = (x[:, :size] for x in (result.losses, result.weights, result.variant_mask))
+            groups = {**inputs, VARIANT_MASK: mask}
+            self._history.add(groups, losses, weights, self.state.global_step + 1, self._reader)
+        return (result.loss, result.outputs) if return_outputs else result.loss
+
+    def _kind_of(self, model: nn.Module, inputs: dict[str, Any]) -> Literal["stock", "originals", "groups"]:
+        """Whether a batch has the stock loss, as groups of originals alone that of the model, or the MMEL loss."""
+        has_mask = VARIANT_MASK in inputs
+        if not model.training or not (has_mask or self._takes_examples_as_groups):
+            return "stock"
+        if has_mask:
+            check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded)
+            if self.args.mmel_loss == "none" and not self._takes_examples_as_groups:
+                return "stock"
+        # The model's own loss of originals alone is bit for bit that of `Trainer`. Except under `DataParallel`, where
+        # it is one mean per device over unequal numbers of examples, and where other processes score, whose forward
+        # passes all processes have to make.
+        others_score = self._is_sharded and self.args.variant_backward != "full"
+        if self._takes_examples_as_groups or self.args.n_gpu > 1 or others_score or not num_items(inputs):
+            return "groups"
+        return "groups" if inputs[VARIANT_MASK][:, 1:].any() else "originals"
+
+    @property
+    def _group_step(self) -> GroupStep:
+        """The step of this training run."""
+        if self._step is None or self._step.forward.model is not self.model:
+            smoothing = 0.0 if self.label_smoother is None else self.label_smoother.epsilon
+            config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
+            forward = VariantForward(self.model, self.args, config, smoothing, self._class_weights)
+            nonfinite = NonfiniteVariants(forward, self.state, self._reader)
+            adversary = self.adversary if self._makes_adversaries else None
+            self._step = GroupStep(forward, nonfinite, self.accelerator, self._scores, adversary, self._is_sharded)
+        return self._step
+
+    @property
+    def _makes_adversaries(self) -> bool:
+        return self.adversary is not None and self.args.mmel_loss != "none"
+
+    @property
+    def _takes_examples_as_groups(self) -> bool:
+        """Whether training takes plain examples as groups of one variant."""
+        return self._class_weights is not None or self._makes_adversaries
+
+    def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
+        """Whether `Trainer` takes a loss as scaled; if not it divides by the number of micro-batches."""
+        if self.loss_is_scaled_for_ga is not None:
+            return self.loss_is_scaled_for_ga
+        return self.model_accepts_loss_kwargs and num_items_in_batch is not None
+
+    @property
+    def _is_sharded(self) -> bool:
+        """Whether no process has the whole model, so that all have to make each forward pass together."""
+        return self.is_fsdp_enabled or self.is_deepspeed_enabled
+
+    # Logs and model card
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the figures of the variants to a training loss that is logged."""
+        """Adds the metrics of the variants to a training loss that is logged."""
         if "loss" in logs:
-            figures, weight_counts = self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
-            logs |= figures
+            metrics, weight_counts = self._metrics.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+            logs |= metrics
             if self._history is not None:
                 self._history.add_weights(weight_counts, self.state)
         super().log(logs, start_time)
+
+    @property
+    def _search_callbacks(self) -> list[GreedySearchCallback]:
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)]
+
+    @property
+    def _history(self) -> VariantHistory | None:
+        """Looked for in the callbacks, since `Trainer` creates those that it restores from a checkpoint anew."""
+        callbacks = self.callback_handler.callbacks
+        return next((callback for callback in callbacks if isinstance(callback, VariantHistory)), None)
+
+    @property
+    def _reader(self) -> Any:
+        """What reads the training examples, a tokenizer or a processor, if there is one."""
+        return getattr(self._given_collator, "tokenizer", self.processing_class)
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
+        *,
+        scores: dict[str, dict[str, float]] | None = None,
+        command: str | None = None,
+    ) -> None:
+        """
+        Writes the model card, `README.md`, and a chart of the weights, `mmel_weights.svg`, to `output_dir`.
+        `push_to_hub` calls this with its own keyword arguments. Under plain `TrainingArguments` the card is the stock
+        one.
+
+        Args:
+            dataset, dataset_tags, dataset_args (*optional*):
+                Name of the data for readers, its repository on the Hub, its configuration.
+            scores (`dict[str, dict[str, float]]`, *optional*):
+                Metrics returned by `evaluate`, by split. Defaults to those of the latest evaluation.
+            command (`str`, *optional*): The command that trained the model.
+            language, license, tags, model_name, finetuned_from, tasks (*optional*):
+                As in [`~transformers.Trainer.create_model_card`].
+        """
+        facts = {
+            **{"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks},
+            **{"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags},
+            "dataset_args": dataset_args,
+        }
+        if not isinstance(self.args, MMELTrainingArguments):
+            super().create_model_card(**facts)
+        elif self.is_world_process_zero():
+            write_model_card(self, self.build_group_collator(), scores=scores, command=command, **facts)

@@ -9,12 +9,9 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
 from .data.group_collator import how_to_read
-from .data.groups import IGNORE_INDEX, POSITIONS
+from .data.groups import IGNORE_INDEX, LABEL_COLUMNS, POSITIONS
 from .step.adversarial import AdversarialVariants
 from .training_args import MMELTrainingArguments
-
-
-LABEL_COLUMNS = ("labels", "label", "label_ids")
 
 
 def check_source(augmenter: Any, variant_collator: Any) -> None:
@@ -28,20 +25,53 @@ def check_source(augmenter: Any, variant_collator: Any) -> None:
         )
 
 
-def check_objective(args: TrainingArguments, compute_loss_func: Any) -> None:
+def check_objective(
+    args: TrainingArguments,
+    compute_loss_func: Any,
+    adversary: Any,
+    is_sharded: bool,
+    config: PretrainedConfig | None = None,
+) -> None:
     """
-    Raises a `TypeError` or a `ValueError` if the arguments leave open how groups are to be trained on.
+    Raises a `TypeError` or a `ValueError` if the arguments do not say how groups are trained on, or do not go together
+    with an adversary, a sharded model, or the model's configuration.
     """
     if not isinstance(args, MMELTrainingArguments):
         raise TypeError(
-            f"args is a {type(args).__name__}, which says nothing of the objective; to train on variants pass "
+            f"args is a {type(args).__name__}, which has no fields for the objective; to train on variants pass "
             "hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
         )
     args.check_objective()
     if compute_loss_func is not None:
         raise ValueError(
-            "compute_loss_func takes the place of the loss that MMEL weighs, so the two cannot be combined; leave out "
+            "compute_loss_func replaces the loss that MMEL weighs, so the two cannot be combined; leave out "
             "compute_loss_func, or the variants."
+        )
+    problem_type, num_labels = (getattr(config, name, None) for name in ("problem_type", "num_labels"))
+    is_regression = problem_type == "regression" or (problem_type is None and num_labels == 1)
+    if args.min_label_probability is not None and is_regression:
+        raise ValueError(
+            f"min_label_probability is {args.min_label_probability}, but the labels are numbers, which have no "
+            "probability; leave it out."
+        )
+    if adversary is None:
+        return
+    if not isinstance(adversary, AdversarialVariants):
+        raise TypeError(f"adversary is a {type(adversary).__name__}; expected hf_mmel.AdversarialVariants.")
+    if args.score_interval > 1:
+        raise ValueError(
+            f"score_interval is {args.score_interval}, but adversarial variants are made anew in every step, and have "
+            "no earlier scores; expected an interval of 1."
+        )
+    if is_sharded or args.n_gpu > 1:
+        raise ValueError(
+            "Adversarial variants need the whole model in every process; train without FSDP and DeepSpeed, and with "
+            "a process for each GPU (accelerate launch) instead of DataParallel."
+        )
+    if args.mmel_loss == "soft" and not adversary.random_start:
+        raise ValueError(
+            "random_start is False, but with mmel_loss='soft' the divergence has no gradient at the original; "
+            "expected a random start."
         )
 
 
@@ -63,40 +93,17 @@ def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None
         )
 
 
-def check_passes_of_shards(args: MMELTrainingArguments) -> None:
+def check_sharded(args: MMELTrainingArguments) -> None:
     """
-    Raises a `ValueError` if processes that shard a model were to make passes of their own.
+    Raises a `ValueError` if processes that shard a model were to make different numbers of forward passes.
     """
     for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
         if getattr(args, name) != stock:
             raise ValueError(
                 f"{name} is {getattr(args, name)}, but under FSDP and DeepSpeed all processes have to make the same "
-                "number of passes; leave it out, and take smaller batches with gradient accumulation where memory is "
-                "short."
+                "number of forward passes; leave it out. To save memory take smaller batches with gradient "
+                "accumulation."
             )
-
-
-def check_adversary(adversary: Any, args: MMELTrainingArguments, is_sharded: bool) -> None:
-    """
-    Raises a `TypeError` or a `ValueError` if variants that the model makes against itself do not go with the rest.
-    """
-    if not isinstance(adversary, AdversarialVariants):
-        raise TypeError(f"adversary is a {type(adversary).__name__}; expected hf_mmel.AdversarialVariants.")
-    if args.score_interval > 1:
-        raise ValueError(
-            f"score_interval is {args.score_interval}, but adversarial variants are made anew in every step, and have "
-            "no earlier scores; expected an interval of 1."
-        )
-    if is_sharded or args.n_gpu > 1:
-        raise ValueError(
-            "Adversarial variants need the whole model in every process; train without FSDP and DeepSpeed, and with "
-            "a process for each GPU (accelerate launch) instead of DataParallel."
-        )
-    if args.mmel_loss == "soft" and not adversary.random_start:
-        raise ValueError(
-            "random_start is False, but mmel_loss='soft' has no slope at the original, whose prediction the variants "
-            "are compared with; expected a random start."
-        )
 
 
 def check_vocabulary(model: nn.Module, tokenizer: Any) -> None:
@@ -118,16 +125,19 @@ def _is_stored(dataset: Any) -> bool:
     return isinstance(dataset, datasets.Dataset) and dataset.format["type"] != "custom"
 
 
-def check_train_dataset(dataset: Any, main_input_name: str) -> None:
+def check_train_dataset(
+    dataset: Any, main_input_name: str, config: PretrainedConfig | None, args: MMELTrainingArguments
+) -> None:
     """
-    Raises a `ValueError` if a `datasets.Dataset` has not the column that is to be varied, nor is transformed as its
-    rows are read.
+    Raises a `ValueError` if a `datasets.Dataset` lacks the column to be varied, unless a transform makes it, or if
+    its labels do not fit the model, see [`check_labels`].
     """
     if _is_stored(dataset) and main_input_name not in dataset.column_names:
         raise ValueError(
             f"train_dataset has the columns {dataset.column_names}; expected {main_input_name} among them. "
             f"{how_to_read(main_input_name)}"
         )
+    check_labels(dataset, config, args.label_smoothing_factor)
 
 
 def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing: float = 0.0) -> None:
@@ -182,20 +192,6 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
                 f"Row {row} of train_dataset has the {name} {labels[place]}; there are {num_labels} {classes}, "
                 f"so expected 0 to {num_labels - 1}. Correct the label, or load the model with more labels."
             )
-
-
-def check_label_probability(min_label_probability: float | None, config: PretrainedConfig | None) -> None:
-    """
-    Raises a `ValueError` if labels are to have a probability and are numbers.
-    """
-    is_regression = getattr(config, "problem_type", None) == "regression" or (
-        getattr(config, "problem_type", None) is None and getattr(config, "num_labels", None) == 1
-    )
-    if min_label_probability is not None and is_regression:
-        raise ValueError(
-            f"min_label_probability is {min_label_probability}, but the labels are numbers, which have no "
-            "probability; leave it out."
-        )
 
 
 def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str) -> None:

@@ -156,4 +156,4 @@ def reference(name, logits, batch, smoothing=0.0, class_weights=None):
 
 def evened(losses: Losses) -> torch.Tensor:
     """The totals as if each variant had as many items as its original, `(B, V)`."""
-    return losses.totals * losses.item_ratio()
+    return losses.mean() * losses.sizes[:, :1]

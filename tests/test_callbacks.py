@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from hf_mmel import MMELTrainer
-from hf_mmel.progress import SHOWN, VariantProgressCallback
+from hf_mmel.callbacks import _SHOWN_IN_BAR, VariantProgressCallback
 
 
 FIGURES = ["loss_original", "loss_variants", "max_weight", "effective_num_variants", "variants_per_second"]
@@ -37,7 +37,7 @@ def test_the_bar_shows_the_figures_of_the_latest_log(make, capsys):
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert len(logs) == 2
     for log in logs:
-        postfix = ", ".join(f"{name}={log[key]:.3g}" for name, key in SHOWN.items())
+        postfix = ", ".join(f"{name}={log[key]:.3g}" for name, key in _SHOWN_IN_BAR.items())
         assert f", {postfix}]" in err
     assert out.count("'loss'") == 2 and out.count("Hardest variants of epoch") == 2  # lines of their own
     assert all(re.match(r"\{|Hardest|  label|    |$", line) for line in out.splitlines())

@@ -20,8 +20,8 @@ import numpy as np
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
 from ..core.candidates import ranges
+from ..core.devices import default_device
 from ..core.hashing import row_hashes
-from .fill_mask import default_device
 
 
 logger = logging.getLogger(__name__)

@@ -149,23 +149,6 @@ def fingerprint(model) -> str:
     return digest.hexdigest()
 
 
-def default_device() -> str:
-    """The GPU where there is one, which is the current one of the process."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def fast_dtype(device: str) -> str:
-    """`"bfloat16"` where the device computes in it, else `"float32"`."""
-    import torch
-
-    if torch.device(device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bfloat16" if capabilities.get("amx_bf16") else "float32"
-
-
 def longest_input(model) -> int:
     """Most tokens that the model has positions for."""
     for name, module in model.named_modules():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from hf_mmel.objective.weighting import Judged
+from hf_mmel.objective.weighting import VariantLosses
 
 
 class LambdaSchedule(TrainerCallback):
@@ -33,12 +33,12 @@ class LambdaSchedule(TrainerCallback):
 @contextmanager
 def mended_weights(max_weight: float | None) -> Iterator[None]:
     """Has no variant of any training have a larger weight as long as it lasts, see [`capped`]."""
-    stock = Judged.weights
+    stock = VariantLosses.weights
 
-    def weights(judged: Judged, variant_mask: Tensor, args) -> Tensor:
-        return capped(stock(judged, variant_mask, args), max_weight)
+    def weights(values: VariantLosses, variant_mask: Tensor, args) -> Tensor:
+        return capped(stock(values, variant_mask, args), max_weight)
 
-    with mock.patch.object(Judged, "weights", weights) if max_weight is not None else nullcontext():
+    with mock.patch.object(VariantLosses, "weights", weights) if max_weight is not None else nullcontext():
         yield
 
 

@@ -5,11 +5,9 @@ Batches of groups: what `VariantCollator` makes and `MMELTrainer` takes apart.
 labels that are those of the example as a whole, `(B, ...)`.
 """
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from augment.core.batch import (
@@ -24,10 +22,9 @@ GROUP_KEY = "group_key"  # in a batch: a number that tells groups apart by what 
 PERTURBATION = "perturbation"  # in a batch: what is added to the inputs of the model, or to its word embeddings
 POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
 
-_TARGETS = (LABELS, *POSITIONS)
+LABEL_COLUMNS = ("labels", "label", "label_ids")  # names of the label column of a dataset
 
-# What a forward pass costs besides its tokens, in tokens: on a GPU it takes milliseconds however few there are.
-_TOKENS_OF_A_PASS = {"cpu": 128, "cuda": 8192}
+_TARGETS = (LABELS, *POSITIONS)
 
 
 class Groups(NamedTuple):
@@ -125,7 +122,7 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     left stays, since places count from there; so does all padding in question answering, where models see it, and that
     of tokens that are compared with those of an original which is not there.
     """
-    lengths = _lengths(inputs, inputs[VARIANT_MASK])
+    lengths = variant_lengths(inputs, inputs[VARIANT_MASK])
     if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
         return dict(inputs)
     shape, length = inputs["attention_mask"].shape, int(lengths.max())
@@ -135,7 +132,7 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return short
 
 
-def _lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
+def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
     """Of each group, the tokens that its longest used variant needs, at least 1, `(B,)`; `None` if padding stays."""
     mask = inputs.get("attention_mask")
     if mask is None or POSITIONS[0] in inputs:
@@ -143,81 +140,6 @@ def _lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Te
     places = torch.arange(1, mask.shape[-1] + 1, device=mask.device)
     last = torch.where(mask.bool(), places, 1).flatten(2).amax(dim=2)
     return last.where(used, 1).amax(dim=1)
-
-
-def in_passes(inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int) -> list[torch.Tensor]:
-    """
-    Cuts variants into as few passes over the model as hold them: groups of like length together, the longest first. A
-    group with more rows than a pass is cut, and has passes of its own.
-
-    Args:
-        inputs (`dict`): The batch.
-        used (`torch.Tensor` of shape `(B, V)`): Which variants are to be computed.
-        most (`int`): Most rows of a pass.
-
-    Returns:
-        `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
-    """
-    counts = used.sum(dim=1).tolist()
-    if sum(counts) <= most:
-        return [used]
-    lengths = _lengths(inputs, used)
-    order = range(len(counts)) if lengths is None else lengths.argsort(descending=True, stable=True).tolist()
-    passes, rows = [], most
-    for i in order:
-        if not counts[i]:
-            continue
-        if counts[i] > most:
-            # Of about the same size: memory is that of the largest.
-            for columns in used[i].nonzero().squeeze(1).tensor_split(math.ceil(counts[i] / most)):
-                passes.append(torch.zeros_like(used))
-                passes[-1][i, columns] = True
-            rows = most
-            continue
-        if rows + counts[i] > most:
-            passes.append(torch.zeros_like(used))
-            rows = 0
-        passes[-1][i] = used[i]
-        rows += counts[i]
-    return passes
-
-
-def in_quick_passes(
-    inputs: Mapping[str, torch.Tensor], used: torch.Tensor, most: int | None = None
-) -> list[torch.Tensor]:
-    """
-    Cuts groups into the passes over the model that take the least time: so many that little is padded, and no more.
-    Groups stay together, those of like length in a pass, the longest first.
-
-    Args:
-        inputs, used: As in [`in_passes`].
-        most (`int`, *optional*): Most rows of a pass, but that a single group may have more.
-
-    Returns:
-        `list[torch.Tensor]`: Of each pass, which variants it has, `(B, V)`.
-    """
-    lengths = _lengths(inputs, used)
-    if lengths is None:
-        lengths = torch.ones(len(used), dtype=torch.long, device=used.device)
-    order = lengths.argsort(descending=True, stable=True)
-    order = order[used.any(dim=1)[order]]
-    rows = np.concatenate([[0], used.sum(dim=1)[order].cumsum(dim=0).cpu()])  # of the first groups in this order
-    lengths = lengths[order].cpu().numpy()
-    # Tokens that the first groups cost at least, padding included, and where the last of their passes begins.
-    costs, begins = np.zeros(len(rows)), np.zeros(len(rows), dtype=int)
-    for stop in range(1, len(rows)):
-        rows_of_pass = rows[stop] - rows[:stop]
-        options = costs[:stop] + rows_of_pass * lengths[:stop] + _TOKENS_OF_A_PASS.get(used.device.type, 8192)
-        if most is not None:
-            options[:-1][rows_of_pass[:-1] > most] = np.inf
-        costs[stop], begins[stop] = options.min(), options.argmin()
-    passes, stop = [], len(order)
-    while stop > 0:
-        passes.append(torch.zeros_like(used))
-        chosen = order[begins[stop] : stop]
-        passes[-1][chosen] = used[chosen]
-        stop = int(begins[stop])
-    return passes[::-1]
 
 
 def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:

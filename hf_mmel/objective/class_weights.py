@@ -9,8 +9,7 @@ from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, TrainingArguments
 
 from ..data.group_collator import plain
-from ..data.groups import IGNORE_INDEX, POSITIONS
-from ..validation import LABEL_COLUMNS
+from ..data.groups import IGNORE_INDEX, LABEL_COLUMNS, POSITIONS
 
 
 def class_weights_of(args: TrainingArguments, dataset: Any, config: PretrainedConfig | None) -> torch.Tensor | None:

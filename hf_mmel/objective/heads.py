@@ -38,13 +38,6 @@ class Losses(NamedTuple):
         """The loss of each variant, 0 for one without items, `(B, V)`."""
         return self.totals / torch.where(self.sizes > 0, self.sizes, 1.0)
 
-    def item_ratio(self) -> Tensor:
-        """
-        How many items the original has for one of each variant, `(B, V)`. By this factor a variant that lost words
-        does not count less. Where none are lost it is 1, and it is 0 for a variant without items.
-        """
-        return torch.where(self.sizes > 0, self.sizes[:, :1] / self.sizes, 0.0)
-
 
 @dataclass
 class Head(ABC):

@@ -1,9 +1,8 @@
 """
-The objective of a batch of groups, as a sum over its variants.
+The objective of a batch of groups: the weights of its variants, and the loss under these weights.
 
-With weights of eq. 6 or 8, which carry no gradient, the objective is linear in what the variants lose: Σ_iv a_iv n_iv
-for MMEL-H, with n the total loss of the items of a variant, and Σ_i n_i0 + Σ_iv b_iv d_iv for MMEL-S. Once the factors
-a and b are known, any part of the variants can be trained on by itself, and the gradients of the parts add up.
+The weights of eq. 6 and 8 carry no gradient, so the objective is linear in the losses and divergences. Once the
+weights are known, any part of the variants can be trained on by itself, and the gradients of the parts add up.
 """
 
 import math
@@ -12,114 +11,88 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..data.groups import Groups
 from ..functional import expectation, mmel_weights
 from ..training_args import MMELTrainingArguments
-from .heads import Head, Losses
 
 
-class Judged(NamedTuple):
+class VariantLosses(NamedTuple):
     """
-    Predictions on variants, judged.
+    Per-variant losses and divergences of B groups of V variants.
 
     Attributes:
-        losses ([`Losses`]): Under the labels.
-        divergences (`torch.Tensor` of shape `(B, V)`, *optional*): From the predictions on the originals, for MMEL-S.
+        losses (`torch.Tensor` of shape `(B, V)`): Mean loss under the label over the items of each variant. An item is
+            the example as a whole or, for token classification, a labelled word.
+        item_weights (`torch.Tensor` of shape `(B,)`): Sum of the class weights of the original's items: their number
+            without class weights, and 0 for an example without a label.
+        divergences (`torch.Tensor` of shape `(B, V)`, *optional*): From the prediction on the original, for MMEL-S.
     """
 
-    losses: Losses
-    divergences: Tensor | None
+    losses: Tensor
+    item_weights: Tensor
+    divergences: Tensor | None = None
 
     @classmethod
-    def of(
-        cls,
-        head: Head,
-        logits: Tensor,
-        groups: Groups,
-        args: MMELTrainingArguments,
-        soft_labels: Tensor | None = None,
-    ) -> "Judged":
-        """Judges logits `(B, V, ..., C)`; the soft labels `(B, 1, ..., C)` are those of variant 0 if not given."""
-        losses = head.losses(logits, groups)
-        if args.mmel_loss != "soft":
-            return cls(losses, None)
-        if soft_labels is None:
-            soft_labels = logits[:, :1] if args.soft_label_gradient else logits[:, :1].detach()
-        return cls(losses, head.divergences(logits, soft_labels, groups))
+    def unpacked(cls, packed: Tensor) -> "VariantLosses":
+        """The inverse of `packed`."""
+        losses, item_weights, *divergences = packed.unbind(dim=1)
+        return cls(losses, item_weights[:, 0], divergences[0] if divergences else None)
 
-    @classmethod
-    def of_rows(cls, rows: Tensor) -> "Judged":
-        """From numbers of shape `(B, 2, V)`, or `(B, 3, V)` with divergences, as `rows` gives them."""
-        totals, sizes, *divergences = rows.unbind(dim=1)
-        return cls(Losses(totals, sizes), divergences[0] if divergences else None)
-
-    def rows(self) -> Tensor:
-        """All that there is as one tensor `(B, 2, V)`, or `(B, 3, V)` with divergences, without a gradient."""
-        columns = [*self.losses] if self.divergences is None else [*self.losses, self.divergences]
+    def packed(self) -> Tensor:
+        """All values as one detached tensor, `(B, 2, V)`, or `(B, 3, V)` with divergences."""
+        columns = [self.losses, self.item_weights[:, None].expand_as(self.losses)]
+        columns += [] if self.divergences is None else [self.divergences]
         return torch.stack(columns, dim=1).detach().float()
 
-    def unusable(self, variant_mask: Tensor) -> Tensor:
-        """Which of the present variants have a loss or divergence that is not finite, or such an original."""
-        values = self.losses.totals if self.divergences is None else self.losses.totals + self.divergences
-        unusable = variant_mask & ~values.isfinite()
-        return unusable | (variant_mask & unusable[:, :1])
+    def nonfinite(self, variant_mask: Tensor) -> Tensor:
+        """The present variants with an infinite or NaN loss or divergence, or with such an original, `(B, V)`."""
+        values = self.losses if self.divergences is None else self.losses + self.divergences
+        nonfinite = variant_mask & ~values.isfinite()
+        return nonfinite | (variant_mask & nonfinite[:, :1])
 
     def keeping_label(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
-        """The variants but for those that seem to have lost their label, as `args.min_label_probability` says."""
+        """The present variants that seem to have kept their label, see `min_label_probability`, `(B, V)`."""
         if args.min_label_probability is None:
             return variant_mask
-        losses = self.losses.mean().detach()
-        is_right = losses[:, :1] < math.log(2)
-        return variant_mask & ~(is_right & (losses > -math.log(args.min_label_probability)))
+        losses = self.losses.detach()
+        original_is_right = losses[:, :1] < math.log(2)
+        return variant_mask & ~(original_is_right & (losses > -math.log(args.min_label_probability)))
 
     def weights(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
-        """The weights of the variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, even ones for "uniform"."""
-        mask = variant_mask
-        if self.divergences is not None:
-            if not args.weighs_original:
-                mask = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
-            return mmel_weights(self.divergences, args.lambda_p, mask)
-        if not args.weighs_original:  # an original without any variant stands for itself
-            mask = torch.cat([~mask[:, 1:].any(dim=1, keepdim=True), mask[:, 1:]], dim=1)
-        return mmel_weights(self.losses.mean(), args.lambda_p if args.mmel_loss == "hard" else math.inf, mask)
+        """The weights of the present variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, else uniform."""
+        if not args.weighs_original:
+            # Under hard labels the loss of an original without variants counts in full.
+            original = ~variant_mask[:, 1:].any(dim=1, keepdim=True) & (self.divergences is None)
+            variant_mask = torch.cat([original, variant_mask[:, 1:]], dim=1)
+        lambda_p = math.inf if args.mmel_loss == "uniform" else args.lambda_p
+        return mmel_weights(self.losses if self.divergences is None else self.divergences, lambda_p, variant_mask)
 
-    def factors(self, weights: Tensor, args: MMELTrainingArguments) -> "Factors":
-        """What each variant counts under these weights."""
+    def objective(
+        self, weights: Tensor, item_weights: Tensor, variant_mask: Tensor, args: MMELTrainingArguments
+    ) -> Tensor:
+        """
+        The objective, summed over the items of the batch: `Σ_i n_i L_i` with `L_i` of [`mmel_hard_loss`],
+        [`mmel_soft_loss`] or [`uniform_loss`], and `n_i` the item weight. Of absent variants nothing is added.
+
+        Args:
+            weights (`torch.Tensor` of shape `(B, V)`): Of all variants of each group.
+            item_weights (`torch.Tensor` of shape `(B,)`): As the attribute.
+            variant_mask (`torch.Tensor` of shape `(B, V)`): The variants whose part of the sum is returned.
+        """
         if self.divergences is None:
-            return Factors(weights * self.losses.item_ratio(), None)
-        original = torch.zeros_like(weights)
-        original[:, 0] = 1.0
-        return Factors(original, args.lambda_t * self.losses.sizes[:, :1] * weights)
+            loss = expectation(weights, self.losses, variant_mask)
+        else:
+            original_loss = self.losses[:, 0].masked_fill(~variant_mask[:, 0], 0.0)
+            loss = original_loss + args.lambda_t * expectation(weights, self.divergences, variant_mask)
+        return (item_weights * loss).sum()
 
-    def total(self, factors: "Factors", variant_mask: Tensor) -> Tensor:
-        """The objective, summed over the variants that are present and their items."""
-        total = expectation(factors.of_losses, self.losses.totals, variant_mask).sum()
-        if factors.of_divergences is None:
-            return total
-        return total + expectation(factors.of_divergences, self.divergences, variant_mask).sum()
-
-
-class Factors(NamedTuple):
-    """
-    What each variant counts in the objective of a batch.
-
-    Attributes:
-        of_losses (`torch.Tensor` of shape `(B, V)`): Factors of the total losses.
-        of_divergences (`torch.Tensor` of shape `(B, V)`, *optional*): Factors of the divergences, for MMEL-S.
-    """
-
-    of_losses: Tensor
-    of_divergences: Tensor | None
-
-    def used(self) -> Tensor:
-        """Which variants count at all, `(B, V)`."""
-        used = self.of_losses != 0
-        return used if self.of_divergences is None else used | (self.of_divergences != 0)
-
-    def take(self, examples: Tensor) -> "Factors":
-        """The factors of some of the examples."""
-        divergences = self.of_divergences
-        return Factors(self.of_losses[examples], None if divergences is None else divergences[examples])
+    def used(self, weights: Tensor, args: MMELTrainingArguments) -> Tensor:
+        """The variants that add to the objective under these weights, `(B, V)`."""
+        if self.divergences is None:
+            used = weights != 0
+        else:
+            used = (weights != 0) & (args.lambda_t != 0)
+            used[:, 0] = True
+        return used & (self.item_weights != 0)[:, None]
 
 
 def select(weights: Tensor, how: str, count: int) -> Tensor:
@@ -127,24 +100,24 @@ def select(weights: Tensor, how: str, count: int) -> Tensor:
     Weights of the few variants of each example that are trained on in place of all.
 
     Args:
-        weights (`torch.Tensor` of shape `(B, V)`): Of all variants. A row that is all 0 stays so.
+        weights (`torch.Tensor` of shape `(B, V)`): Of all variants. A row of zeros stays so.
         how (`str`):
-            `"top"` keeps the largest and scales them to the sum that all have. `"sample"` draws with replacement, each
-            variant with its weight as its probability, and gives a variant its share in the draws, whose expectation
-            is its weight: the gradient under the new weights is an unbiased estimate of that under the old ones.
-        count (`int`): Variants to keep, or draws.
+            `"top"` keeps the largest weights and scales them to the sum of all. `"sample"` draws variants with
+            replacement, with the weights as probabilities, and gives each its share of the draws. The expectation of
+            a share is the weight, so the gradient is an unbiased estimate of that under the weights.
+        count (`int`): Number of variants to keep, or of draws.
 
     Returns:
         `torch.Tensor` of shape `(B, V)`.
     """
-    if how == "full" or count >= weights.shape[1]:
+    if count >= weights.shape[1]:
         return weights
     total = weights.sum(dim=1, keepdim=True)
     if how == "top":
-        largest, places = weights.topk(count, dim=1)
-        kept = torch.zeros_like(weights).scatter(1, places, largest)
+        largest, variants = weights.topk(count, dim=1)
+        kept = torch.zeros_like(weights).scatter(1, variants, largest)
         return kept * (total / kept.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny))
-    # A row without weights has nothing to draw from; its draws are taken back.
+    # `multinomial` refuses a row of zeros: it draws from a uniform row, and the draws are dropped.
     draws = torch.multinomial(torch.where(total > 0, weights, 1.0), count, replacement=True)
     shares = torch.zeros_like(weights).scatter_add(1, draws, torch.full_like(draws, 1 / count, dtype=weights.dtype))
     return shares * (total > 0)

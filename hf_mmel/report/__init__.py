@@ -77,7 +77,7 @@ def write_report(
         except ValueError as error:
             missing.append(f"Predictions on the validation data are left out: {error}")
             logger.warning(missing[-1])
-    collator = trainer._build_variant_collator()
+    collator = trainer.build_group_collator()
     if collator is not None:
         try:
             scored = score_variants(trainer, collator, max_examples)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..data.groups import ALIGNMENT, LABELS, PERTURBATION, POSITIONS, VARIANT_MASK, in_quick_passes
+from ..data.groups import ALIGNMENT, LABELS, PERTURBATION, POSITIONS, VARIANT_MASK
+from .forward import VariantForward, evaluating
+from .micro_batches import fastest_micro_batches
 
 
 NORMS = ("l2", "linf")
@@ -118,47 +119,47 @@ class AdversarialVariants:
             return delta.clamp(-self.radius, self.radius)
         return delta * (self.radius / _length(delta)).clamp(max=1)
 
-    def added_to(
-        self,
-        inputs: Mapping[str, Tensor],
-        free: Callable[[dict[str, Tensor]], Tensor],
-        aims: Callable[[dict[str, Tensor], Tensor], tuple[Tensor, Tensor]],
-        needs_originals: bool,
-    ) -> dict[str, Tensor]:
+    def add_to(self, inputs: Mapping[str, Tensor], forward: VariantForward) -> dict[str, Tensor]:
         """
-        A batch of groups with these variants at the end of each: copies of the original, and a `perturbation` of what
-        the model reads.
+        A batch of groups with adversarial variants at the end of each: copies of the original, and a `perturbation` of
+        the model's input.
 
         Args:
             inputs (`Mapping`): The groups, `(B, V, ...)`.
-            free (`Callable`):
-                Gives of a batch, in the shape of what can be perturbed, `(B, V, ...)` in float32, 1 where it is and 0
-                for padding.
-            aims (`Callable`):
-                Gives of a batch and the variants in a pass over it, `(B, V)`, which examples these are of, `(b,)`, and
-                what is to become large of them, `(b, V)`.
-            needs_originals (`bool`): Whether a pass has to have the originals of its variants.
+            forward ([`VariantForward`]): Computes what the search maximises: divergences for MMEL-S, else losses.
         """
+        model, is_soft = forward.model, forward.args.mmel_loss == "soft"
         inputs = with_copies(inputs, self.num_variants)
         copies = inputs[VARIANT_MASK].clone()
         copies[:, : -self.num_variants] = False
         used = copies.clone()
-        used[:, 0] |= needs_originals
-        whole = free(inputs)
-        delta, whole = self.start(whole[copies]), torch.zeros_like(whole)
-        places = copies.view(*copies.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
-        with torch.enable_grad():  # of the inputs alone
+        used[:, 0] |= is_soft  # a divergence needs the original
+        movable = _movable(inputs, forward)
+        delta, whole = self.start(movable[copies]), torch.zeros_like(movable)
+        is_copy = copies.view(*copies.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
+        with evaluating(model), torch.enable_grad():  # of the inputs alone
             for _ in range(self.num_steps):
                 delta.requires_grad_()
                 gradient = torch.zeros_like(delta)
-                moved = {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
-                for part in in_quick_passes(inputs, used):  # which hold groups as a whole
-                    chosen, values = aims(moved, part)
-                    # Large, so that in float16 no gradient comes to nothing; only its direction counts.
-                    aim = 1024 * values[copies[chosen]].sum()
+                moved = {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
+                for part in fastest_micro_batches(inputs, used):  # of whole groups
+                    result = forward(model, moved, part)
+                    values = result.values.divergences if is_soft else result.values.losses
+                    # Large, so that no gradient underflows in float16; only its direction counts.
+                    aim = 1024 * values[copies[result.examples]].sum()
                     gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
                 delta = self.step(delta.detach(), gradient)
-        return {**inputs, PERTURBATION: whole.masked_scatter(places, delta)}
+        return {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
+
+
+def _movable(inputs: Mapping[str, Tensor], forward: VariantForward) -> Tensor:
+    """In the shape of a perturbation, `(B, V, ...)` in float32: 1 where it may be other than 0, 0 for padding."""
+    main = inputs[forward.main_input]
+    if main.is_floating_point():
+        return torch.ones_like(main, dtype=torch.float32)
+    width = forward.model.get_input_embeddings().weight.shape[1]
+    attended = inputs.get("attention_mask", torch.ones_like(main))
+    return attended[..., None].float().expand(*main.shape, width).contiguous()
 
 
 def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -173,21 +174,6 @@ def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         return tensor if of_examples else torch.cat([tensor, tensor[:, :1].repeat_interleave(count, dim=1)], dim=1)
 
     return {name: extended(name, tensor) for name, tensor in inputs.items()}
-
-
-@contextmanager
-def perturbed(model: nn.Module, delta: Tensor | None) -> Iterator[None]:
-    """Context in which the word embeddings of the model `(N, L, E)` come with a perturbation of the same shape."""
-    if delta is None:
-        yield
-        return
-    hook = model.get_input_embeddings().register_forward_hook(
-        lambda module, args, found: found + delta.to(found.dtype).view_as(found)
-    )
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _length(rows: Tensor) -> Tensor:

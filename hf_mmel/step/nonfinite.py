@@ -1,68 +1,92 @@
-"""What is told of variants that are left out, since their loss is not finite."""
+"""Variants whose loss or divergence is infinite or NaN: they are left out and reported, or training stops."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import TrainerState
 
 from ..monitoring.decoding import reader, tokenizer_of
+from ..objective.weighting import VariantLosses
+from .forward import VariantForward
 
 
 logger = logging.getLogger(__name__)
 
-MAX_WARNINGS = 10  # of a training
+MAX_WARNINGS = 10  # of a training run
 _MAX_SHOWN = 200  # characters of a text
 
-
-OF_SHARDS = (
-    "A variant has a loss that is not finite, in a pass that all processes make together, so that it cannot be left "
-    "out; expected finite losses of a model that is sharded."
+NONFINITE_SHARD = (
+    "A variant of a sharded model has a loss that is not finite. It cannot be left out, since all processes make the "
+    "same forward passes; expected finite losses."
 )
 
 
 class NonfiniteVariants:
-    """Warns of variants whose loss or divergence is infinite or NaN, a few times in a training, or raises."""
+    """
+    Leaves out variants that are not finite, with a few warnings in a training run, or raises.
 
-    def __init__(self):
+    Args:
+        forward ([`VariantForward`]): The model and the arguments, of which `nonfinite_variants` says whether to raise.
+        state (`TrainerState`): Knows the number of the step.
+        processing_class (*optional*): The tokenizer that reads the variants, where there is one.
+    """
+
+    def __init__(self, forward: VariantForward, state: TrainerState, processing_class: Any = None):
+        self.forward, self.state, self.processing_class = forward, state, processing_class
         self._num_warnings = 0
 
-    def tell(
+    def left_in(
         self,
         batch: Mapping[str, Tensor],
-        left_out: Tensor,
-        model: nn.Module,
-        processing_class: Any,
-        step: int,
-        raises: bool,
-    ) -> None:
+        values: VariantLosses,
+        variant_mask: Tensor,
+        buffers: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """
-        Tells of the variants of a batch.
+        The present variants without those that are not finite, `(B, V)`; `variant_mask` itself if all are finite. With
+        an original all of its variants are left out.
 
         Args:
-            batch (`Mapping`): Groups.
-            left_out (`torch.Tensor` of shape `(B, V)`): Which of their variants are not finite, with an original all.
-            model (`nn.Module`): The model.
-            processing_class (*optional*): The tokenizer that reads the variants, where there is one.
-            step (`int`): That of the training.
-            raises (`bool`): Whether they end the training.
+            batch (`Mapping`): The groups that the values are of.
+            values ([`VariantLosses`]): Of shape `(B, V)`.
+            variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that were computed.
+            buffers (`Sequence[torch.Tensor]`, *optional*):
+                The model's buffers before the forward pass, to be restored if a variant is left out.
 
         Raises:
-            `FloatingPointError`: if this is what was asked for, or if the model has weights that are not finite.
+            `FloatingPointError`: if `nonfinite_variants` is `"raise"`, or the model has weights that are not finite.
         """
+        left_out = values.nonfinite(variant_mask)
+        if not left_out.any():
+            return variant_mask
+        if buffers is not None:
+            self.forward.restore(buffers)
+        main = batch.get(self.forward.main_input)
+        if main is not None and main.is_floating_point():
+            # Batch normalisation makes all values NaN where one is: the variants with such an input are left out.
+            at_fault = variant_mask & ~main.flatten(2).isfinite().all(dim=2)
+            if at_fault.any():
+                left_out = at_fault | (variant_mask & at_fault[:, :1])
+        self._report(batch, left_out)
+        return variant_mask & ~left_out
+
+    def _report(self, batch: Mapping[str, Tensor], left_out: Tensor) -> None:
+        step, model = self.state.global_step + 1, self.forward.model
         for name, part in chain(model.named_parameters(), model.named_buffers()):
             if part.is_floating_point() and not part.isfinite().all():
                 raise FloatingPointError(
-                    f"In step {step} the losses are not finite, since the model's {name} is not: the training has "
-                    "diverged. Go on from an earlier checkpoint with a smaller learning rate, or with max_grad_norm, "
-                    "or without fp16."
+                    f"In step {step} the losses are not finite, since the model's {name} is not: training has "
+                    "diverged. Resume from an earlier checkpoint with a smaller learning rate, with max_grad_norm, or "
+                    "without fp16."
                 )
-        for what in _described(batch, left_out, processing_class):
+        for what in _described(batch, left_out, self.processing_class):
             message = f"In step {step} {what}"
-            if raises:
+            if self.forward.args.nonfinite_variants == "raise":
                 raise FloatingPointError(
                     f"{message} Correct the data or the augmenter, or leave such variants out: "
                     "nonfinite_variants='skip'."
@@ -72,7 +96,7 @@ class NonfiniteVariants:
             self._num_warnings += 1
             logger.warning("%s It is left out.", message)
             if self._num_warnings == MAX_WARNINGS:
-                logger.warning("Further ones are counted in mmel/left_out alone.")
+                logger.warning("Further variants that are not finite are only counted, in mmel/left_out.")
 
 
 def _described(batch: Mapping[str, Tensor], left_out: Tensor, processing_class: Any) -> Iterator[str]:
@@ -80,6 +104,8 @@ def _described(batch: Mapping[str, Tensor], left_out: Tensor, processing_class: 
     tokenizer = tokenizer_of(processing_class, batch)
 
     def text(i: int, v: int) -> str:
+        if tokenizer is None:
+            return ""
         words = reader(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
         return repr(words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}...")
 

@@ -27,7 +27,7 @@ from benchmarks.suite.train import predict
 from benchmarks.suite.typos import with_typos
 from hf_mmel.cli import run as cli
 from hf_mmel.compare.statistics import mean_interval
-from hf_mmel.objective.weighting import Judged
+from hf_mmel.objective.weighting import VariantLosses
 
 
 LAYERS = {"common": {"num_train_epochs": 3, "lambda_p": 1.0, "num_variants": 2}}
@@ -343,9 +343,9 @@ def test_tuning_needs_no_validation_data(suite, tmp_path):
 
 def test_lambda_p_goes_from_its_start_to_its_end(suite, monkeypatch):
     seen = []
-    weights = Judged.weights
+    weights = VariantLosses.weights
     monkeypatch.setattr(
-        Judged, "weights", lambda self, mask, args: (seen.append(args.lambda_p), weights(self, mask, args))[1]
+        VariantLosses, "weights", lambda self, mask, args: (seen.append(args.lambda_p), weights(self, mask, args))[1]
     )
     options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "--augmenters", "wordnet"]
     _, found = suite(*options, "--grid", "lambda_p_start=8", "lambda_p=1")

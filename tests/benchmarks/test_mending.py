@@ -6,8 +6,7 @@ import torch
 from benchmarks.suite.mending import capped, mended_weights
 from hf_mmel import MMELTrainingArguments
 from hf_mmel.functional import mmel_weights
-from hf_mmel.objective.heads import Losses
-from hf_mmel.objective.weighting import Judged
+from hf_mmel.objective.weighting import VariantLosses
 
 
 GIVEN = torch.tensor([[0.9, 0.08, 0.02], [0.6, 0.4, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
@@ -38,10 +37,10 @@ def test_capped_weights_are_the_best_of_all_that_are_no_larger():
 def test_mended_weights_last_as_long_as_the_context(mmel_loss, tmp_path):
     args = MMELTrainingArguments(str(tmp_path), mmel_loss=mmel_loss, lambda_p=0.1)
     losses, mask = torch.tensor([[0.1, 2.3, 1.2]]), torch.tensor([[True, True, False]])
-    judged = Judged(Losses(losses, torch.ones(1, 3)), None)
-    stock = judged.weights(mask, args)
+    values = VariantLosses(losses, torch.ones(1))
+    stock = values.weights(mask, args)
     with mended_weights(None):
-        assert torch.equal(judged.weights(mask, args), stock)
+        assert torch.equal(values.weights(mask, args), stock)
     with mended_weights(0.6):
-        assert torch.allclose(judged.weights(mask, args), capped(stock, 0.6))
-    assert torch.equal(judged.weights(mask, args), stock)
+        assert torch.allclose(values.weights(mask, args), capped(stock, 0.6))
+    assert torch.equal(values.weights(mask, args), stock)

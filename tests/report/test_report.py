@@ -64,7 +64,7 @@ def test_scored_examples_are_drawn_and_the_variants_those_of_the_first_epoch(dat
         make_model(tokenizer), args, train_dataset=dataset, processing_class=tokenizer, augmenter=augmenter
     )
     trainer.train()
-    collator = trainer._build_variant_collator()
+    collator = trainer.build_group_collator()
     scored = score_variants(trainer, collator, 4)
     assert scored.num_examples == 4 and scored.num_all_examples == len(SENTENCES)
     assert len(set(scored.originals)) <= 4 and set(scored.originals) <= {

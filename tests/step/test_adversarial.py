@@ -10,8 +10,8 @@ from augment import LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
 from hf_mmel.data.groups import PERTURBATION, as_groups
 from hf_mmel.functional import divergence, mmel_hard_loss, mmel_soft_loss, per_variant_loss
-from hf_mmel.step.adversarial import perturbed, with_copies
-from hf_mmel.step.group_step import GroupStep
+from hf_mmel.step.adversarial import with_copies
+from hf_mmel.step.forward import VariantForward, perturbed_embeddings
 
 
 KIND = "single_label_classification"
@@ -22,8 +22,8 @@ def lengths(delta, norm):
     return flat.abs().amax(dim=1) if norm == "linf" else flat.norm(dim=1)
 
 
-def step_of(model, adversary, args):
-    return GroupStep(model, model, args, model.config, 0.0, None, lambda loss: None, None, None, adversary=adversary)
+def searched(model, adversary, args, groups):
+    return adversary.add_to(groups, VariantForward(model, args, model.config))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def model(tokenizer):
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_one_step_from_the_example_is_the_fast_gradient_method(norm, model, batch, arguments):
     adversary = AdversarialVariants(1, 0.3, norm, random_start=False)
-    found = step_of(model, adversary, arguments(mmel_loss="hard")).with_adversaries(as_groups(batch))
+    found = searched(model, adversary, arguments(mmel_loss="hard"), as_groups(batch))
     assert not found[PERTURBATION][:, 0].any()
     ids = batch["input_ids"]
     embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
@@ -69,12 +69,12 @@ def test_more_steps_in_the_same_ball_lose_more(norm, loss, model, batch, argumen
     for num_steps in (1, 4, 16):
         torch.manual_seed(0)
         adversary = AdversarialVariants(num_steps, size / 2, norm, radius=size, num_variants=2)
-        groups = step_of(model, adversary, arguments(mmel_loss=loss)).with_adversaries(as_groups(batch))
+        groups = searched(model, adversary, arguments(mmel_loss=loss), as_groups(batch))
         delta = groups[PERTURBATION]
         assert delta.shape[:2] == (9, 3) and not torch.equal(delta[:, 1], delta[:, 2])
         assert (lengths(delta[:, 1:].flatten(0, 1), norm) <= size * (1 + 1e-5)).all()
         assert not delta.transpose(1, 2)[batch["attention_mask"] == 0].any()
-        with torch.no_grad(), perturbed(model, delta[:, 1]):
+        with torch.no_grad(), perturbed_embeddings(model, delta[:, 1]):
             logits = model(batch["input_ids"], batch["attention_mask"]).logits
         with torch.no_grad():
             plain = model(batch["input_ids"], batch["attention_mask"]).logits
@@ -85,9 +85,8 @@ def test_more_steps_in_the_same_ball_lose_more(norm, loss, model, batch, argumen
 
 
 def test_the_search_leaves_no_gradient_and_no_hook(model, batch, arguments):
-    step = step_of(model, AdversarialVariants(2, 0.1), arguments(mmel_loss="hard"))
     model.dropout.p, state = 0.5, torch.get_rng_state()
-    step.with_adversaries(as_groups(batch))
+    searched(model, AdversarialVariants(2, 0.1), arguments(mmel_loss="hard"), as_groups(batch))
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.get_input_embeddings()._forward_hooks and model.training
     assert not torch.equal(torch.get_rng_state(), state)  # the starts are drawn from it, so that a resume repeats them
@@ -98,8 +97,8 @@ def test_floats_are_moved_themselves(arguments):
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     model = ViTForImageClassification(ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)).train()
     images = {"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0])}
-    step = step_of(model, AdversarialVariants(1, 8 / 255, "linf", random_start=False), arguments(mmel_loss="hard"))
-    found = step.with_adversaries(as_groups(images))
+    adversary = AdversarialVariants(1, 8 / 255, "linf", random_start=False)
+    found = searched(model, adversary, arguments(mmel_loss="hard"), as_groups(images))
     pixels = images["pixel_values"].clone().requires_grad_()
     losses = per_variant_loss(model.eval()(pixels).logits, images["labels"], KIND)
     (gradient,) = torch.autograd.grad(losses.sum(), pixels)
@@ -118,10 +117,10 @@ def test_they_are_weighed_by_the_closed_form(loss, model, batch, arguments, data
     torch.manual_seed(1)
     found = trainer.compute_loss(model, dict(batch))
     torch.manual_seed(1)
-    delta = step_of(model, adversary, args).with_adversaries(as_groups(batch))[PERTURBATION]
+    delta = searched(model, adversary, args, as_groups(batch))[PERTURBATION]
     logits = []
     for v in range(3):
-        with perturbed(model, delta[:, v]):
+        with perturbed_embeddings(model, delta[:, v]):
             logits.append(model(batch["input_ids"], batch["attention_mask"]).logits)
     logits = torch.stack(logits, dim=1)
     losses = torch.stack([per_variant_loss(logits[:, v], batch["labels"], KIND) for v in range(3)], dim=1)
@@ -255,7 +254,7 @@ def test_what_does_not_go_with_them_is_refused(tokenizer, dataset, arguments):
         build(3)
     with pytest.raises(ValueError, match="score_interval is 2, but adversarial variants"):
         build(AdversarialVariants(), score_interval=2, variant_backward="top")
-    with pytest.raises(ValueError, match="random_start is False, but mmel_loss='soft'"):
+    with pytest.raises(ValueError, match="random_start is False, but with mmel_loss='soft'"):
         build(AdversarialVariants(random_start=False), mmel_loss="soft")
 
 
@@ -284,15 +283,15 @@ def test_the_card_tells_of_them(tokenizer, dataset, arguments, tmp_path):
 
 def test_the_search_has_no_dropout(tokenizer, batch, arguments):
     model = make_model(tokenizer, num_labels=2, dropout=0.5, initializer_range=0.3).train()
-    step = step_of(model, AdversarialVariants(1, 0.3, random_start=False), arguments(mmel_loss="hard"))
-    one, other = (step.with_adversaries(as_groups(batch))[PERTURBATION] for _ in range(2))
+    adversary, args = AdversarialVariants(1, 0.3, random_start=False), arguments(mmel_loss="hard")
+    one, other = (searched(model, adversary, args, as_groups(batch))[PERTURBATION] for _ in range(2))
     assert torch.equal(one, other) and model.training
 
 
 def test_under_soft_labels_a_step_leads_away_from_the_prediction_on_the_original(model, batch, arguments):
     adversary = AdversarialVariants(1, 0.3)
     torch.manual_seed(3)
-    found = step_of(model, adversary, arguments(mmel_loss="soft")).with_adversaries(as_groups(batch))
+    found = searched(model, adversary, arguments(mmel_loss="soft"), as_groups(batch))
     ids, mask = batch["input_ids"], batch["attention_mask"]
     embedded = model.get_input_embeddings()(ids).detach()
     torch.manual_seed(3)

@@ -11,9 +11,10 @@ from trainer_runs import RecordGradients
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
-from hf_mmel.data import groups
-from hf_mmel.data.groups import in_passes, in_quick_passes, trimmed
+from hf_mmel.data.groups import trimmed
 from hf_mmel.objective.weighting import select
+from hf_mmel.step import micro_batches
+from hf_mmel.step.micro_batches import fastest_micro_batches, fewest_micro_batches
 
 
 METHODS = ["hard", "soft", "uniform"]
@@ -42,7 +43,7 @@ def step(arguments, tokenizer):
             augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5),
         )
         trainer.data_collator = head.collator(tokenizer)
-        batch = trainer._build_variant_collator()(rows)
+        batch = trainer.build_group_collator()(rows)
         with torch.no_grad():
             for weight in trainer.model.parameters():
                 weight.mul_(strength if weight.dim() > 1 else 1.0)
@@ -51,7 +52,7 @@ def step(arguments, tokenizer):
         def kept(losses, mask, weights, weighs_original, left_out):
             run.figures = torch.stack([losses.masked_fill(~mask, 0), weights])
 
-        trainer._figures.add = kept
+        trainer._metrics.add = kept
 
         def count(module, args, kwargs):
             run.passes[torch.is_grad_enabled()].append(len(kwargs["input_ids"]))
@@ -68,7 +69,7 @@ def step(arguments, tokenizer):
 @pytest.fixture
 def quick_passes_cost_nothing(monkeypatch):
     """The quickest passes are those without any padding, also of tiny texts."""
-    monkeypatch.setattr(groups, "_TOKENS_OF_A_PASS", {"cpu": 0})
+    monkeypatch.setattr(micro_batches, "_TOKENS_PER_PASS", {"cpu": 0})
 
 
 @pytest.mark.parametrize("mmel_loss", METHODS)
@@ -163,7 +164,7 @@ def test_draws_have_the_weights_as_their_mean():
 def test_the_largest_weights_are_scaled_to_their_sum():
     weights = torch.tensor([[0.5, 0.1, 0.3, 0.1], [0.0, 0.0, 0.0, 0.0]])
     assert torch.allclose(select(weights, "top", 2), torch.tensor([[0.625, 0.0, 0.375, 0.0], [0.0] * 4]))
-    assert torch.equal(select(weights, "top", 4), weights) and torch.equal(select(weights, "full", 1), weights)
+    assert torch.equal(select(weights, "top", 4), weights)
 
 
 @pytest.mark.parametrize("scoring_dropout", [False, True])
@@ -210,7 +211,7 @@ def test_passes_hold_every_variant_once():
     used = torch.rand(7, 5) < 0.7
     mask = (torch.arange(9) < torch.randint(1, 9, (7, 5, 1))).long()
     for most in (1, 2, 3, 5, 8, 40):
-        passes = in_passes({"attention_mask": mask}, used, most)
+        passes = fewest_micro_batches({"attention_mask": mask}, used, most)
         assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
         assert all(0 < part.sum() <= most for part in passes)
 
@@ -218,19 +219,19 @@ def test_passes_hold_every_variant_once():
 def test_a_group_is_cut_into_passes_of_like_size():
     """Memory is that of the largest."""
     used = torch.ones(1, 33, dtype=torch.bool)
-    assert [int(part.sum()) for part in in_passes({}, used, 16)] == [11, 11, 11]
+    assert [int(part.sum()) for part in fewest_micro_batches({}, used, 16)] == [11, 11, 11]
 
 
 def test_groups_of_like_length_share_a_pass_the_longest_first():
     lengths = torch.tensor([3, 9, 4, 8])
     mask = (torch.arange(9) < lengths[:, None, None].expand(4, 5, 1)).long()
-    passes = in_passes({"attention_mask": mask}, torch.ones(4, 5, dtype=torch.bool), 10)
+    passes = fewest_micro_batches({"attention_mask": mask}, torch.ones(4, 5, dtype=torch.bool), 10)
     assert [part.any(dim=1).nonzero().flatten().tolist() for part in passes] == [[1, 3], [0, 2]]
 
 
 def tokens_of(passes, lengths):
     """Tokens that passes compute, padding included, and what a pass costs besides."""
-    cost = groups._TOKENS_OF_A_PASS["cpu"]
+    cost = micro_batches._TOKENS_PER_PASS["cpu"]
     return sum(int(part.sum()) * int(lengths[part.any(dim=1)].max()) + cost for part in passes)
 
 
@@ -241,7 +242,7 @@ def test_by_default_there_are_the_passes_that_cost_the_least():
         lengths, used = torch.randint(1, 90, (6,)), torch.rand(6, 5) < 0.7
         used[:, 0] = True
         mask = (torch.arange(90) < lengths[:, None, None].expand(6, 5, 1)).long()
-        passes = in_quick_passes({"attention_mask": mask}, used, None)
+        passes = fastest_micro_batches({"attention_mask": mask}, used, None)
         assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
         order = lengths.argsort(descending=True, stable=True)
         costs = []
@@ -258,10 +259,10 @@ def test_the_quickest_passes_keep_groups_together_and_to_the_rows_of_a_pass():
     mask = (torch.arange(99) < torch.tensor([95, 96] * 4)[:, None, None].expand(8, 5, 1)).long()
     used = torch.ones(8, 5, dtype=torch.bool)
     for most, sizes in ((None, [40]), (20, [20, 20]), (12, [10, 10, 10, 10]), (3, [5] * 8)):
-        passes = in_quick_passes({"attention_mask": mask}, used, most)
+        passes = fastest_micro_batches({"attention_mask": mask}, used, most)
         assert [int(part.sum()) for part in passes] == sizes
         assert all(part.any(dim=1).sum() * 5 == part.sum() for part in passes)
-    assert [int(part.sum()) for part in in_quick_passes({}, used, None)] == [40]
+    assert [int(part.sum()) for part in fastest_micro_batches({}, used, None)] == [40]
 
 
 @pytest.mark.parametrize("accepts_loss_kwargs", [True, False])

@@ -13,8 +13,7 @@ from trainer_runs import WAYS
 from augment import LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
 from hf_mmel.data.groups import VARIANT_MASK
-from hf_mmel.objective.heads import Losses
-from hf_mmel.objective.weighting import Judged
+from hf_mmel.objective.weighting import VariantLosses
 
 
 LOSSES = ["hard", "soft", "uniform"]
@@ -39,7 +38,7 @@ def make_trainer(tokenizer, dataset, arguments):
 
 def batch_of(trainer):
     rows = trainer.train_dataset
-    return trainer._build_variant_collator()([rows[i] for i in range(len(rows))])
+    return trainer.build_group_collator()([rows[i] for i in range(len(rows))])
 
 
 def probabilities(trainer, batch):
@@ -73,7 +72,7 @@ def test_the_gradient_is_that_without_the_variants_that_the_model_denies(make_tr
     assert denied.any() and (batch[VARIANT_MASK] & ~denied)[:, 1:].any()
     assert (batch[VARIANT_MASK] & (found < least) & ~denied).any()  # where the model is wrong on the original
     result = step(trainer, batch)
-    logs = trainer._figures.taken(lambda sums: sums)[0]
+    logs = trainer._metrics.taken(lambda sums: sums)[0]
     expected = step(make_trainer(mmel_loss=loss, **WAYS[way]), {**batch, VARIANT_MASK: batch[VARIANT_MASK] & ~denied})
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(result, expected, strict=True))
     assert logs["mmel/left_out"] == denied.sum() * (2 if way == "known scores" else 1)
@@ -84,11 +83,11 @@ def test_the_gradient_is_that_without_the_variants_that_the_model_denies(make_tr
 def test_the_probability_of_several_words_is_their_geometric_mean(num_items, tmp_path):
     args = MMELTrainingArguments(str(tmp_path), min_label_probability=0.3)
     means = -torch.tensor([[0.6, 0.29, 0.31], [0.49, 0.01, 0.3]]).log()
-    judged = Judged(Losses(means * num_items, torch.full((2, 3), float(num_items))), None)
+    values = VariantLosses(means, torch.full((2,), float(num_items)))
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    assert judged.keeping_label(mask, args).tolist() == [[True, False, True], [True, True, False]]
+    assert values.keeping_label(mask, args).tolist() == [[True, False, True], [True, True, False]]
     args.min_label_probability = None
-    assert judged.keeping_label(mask, args) is mask
+    assert values.keeping_label(mask, args) is mask
 
 
 @pytest.mark.parametrize("value", [0, -0.1, 0.6, math.nan])

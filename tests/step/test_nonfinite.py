@@ -11,8 +11,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, TrainerCall
 from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer, VariantCollator
 from hf_mmel.data.groups import VARIANT_MASK
-from hf_mmel.objective.heads import Losses
-from hf_mmel.objective.weighting import Judged
+from hf_mmel.objective.weighting import VariantLosses
 from hf_mmel.step.nonfinite import MAX_WARNINGS
 
 
@@ -56,7 +55,7 @@ def poison(batch, tokenizer, places):
 
 
 def batch_of(trainer):
-    collator = trainer._build_variant_collator()
+    collator = trainer.build_group_collator()
     return collator([trainer.train_dataset[i] for i in range(6)])
 
 
@@ -88,8 +87,8 @@ def test_a_loss_or_a_divergence_may_be_at_fault(value):
         wrong = fine.clone()
         wrong[0, place] = value
         wrong[1, 2] = value  # which is absent
-        for judged in (Judged(Losses(wrong, fine), None), Judged(Losses(fine, fine), wrong)):
-            assert judged.unusable(mask).tolist() == [expected, [False] * 3]
+        for values in (VariantLosses(wrong, fine[:, 0]), VariantLosses(fine, fine[:, 0], wrong)):
+            assert values.nonfinite(mask).tolist() == [expected, [False] * 3]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -153,8 +152,8 @@ def test_warnings_are_few_and_all_are_counted(make_trainer, tokenizer, caplog):
     for _ in range(3):
         gradient_of(trainer, poisoned)
     assert caplog.text.count("It is left out") == MAX_WARNINGS
-    assert caplog.text.count("Further ones are counted in mmel/left_out alone.") == 1
-    figures, _ = trainer._figures.taken(lambda sums: sums)
+    assert caplog.text.count("Further variants that are not finite are only counted, in mmel/left_out.") == 1
+    figures, _ = trainer._metrics.taken(lambda sums: sums)
     assert figures["mmel/left_out"] == 12
     assert all(torch.tensor(list(figures.values())).isfinite())
 
@@ -171,7 +170,7 @@ def test_a_model_that_has_diverged_ends_the_training(make_trainer):
     trainer = make_trainer(mmel_loss="hard")
     with torch.no_grad():
         trainer.model.classifier.bias.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match=r"classifier.bias is not: the training has diverged"):
+    with pytest.raises(FloatingPointError, match=r"classifier.bias is not: training has diverged"):
         gradient_of(trainer, batch_of(trainer))
 
 
@@ -214,7 +213,7 @@ def test_what_is_not_finite_in_training_alone_is_counted(make_trainer, tokenizer
     poisoned, _ = poison(batch_of(trainer), tokenizer, [(1, 0)])
     _, gradient = gradient_of(trainer, poisoned)
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
-    assert trainer._figures.taken(lambda sums: sums)[0]["mmel/left_out"] >= 1
+    assert trainer._metrics.taken(lambda sums: sums)[0]["mmel/left_out"] >= 1
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["variants", "originals"])
@@ -235,7 +234,7 @@ def test_batch_normalisation_remembers_nothing_of_it(arguments, is_plain):
             train_dataset=rows,
             augmenter=ImageVariants(crop_padding=1),
         )
-        batch = trainer._build_variant_collator()(rows)
+        batch = trainer.build_group_collator()(rows)
         batch[VARIANT_MASK][:, 1:] &= not is_plain
         trainer.model.train()
         _, gradient = gradient_of(trainer, batch)
@@ -284,7 +283,7 @@ def test_a_model_of_half_precision_is_weighed_at_the_ends_of_its_range(make_trai
     poisoned, _ = poison(batch_of(trainer), tokenizer, [(1, 2)])
     found, gradient = gradient_of(trainer, poisoned)
     assert found.isfinite() and found > 1e4 and gradient.isfinite().all() and gradient.abs().sum() > 0
-    figures, _ = trainer._figures.taken(lambda sums: sums)
+    figures, _ = trainer._metrics.taken(lambda sums: sums)
     assert figures["mmel/left_out"] == 1 and torch.tensor(list(figures.values())).isfinite().all()
 
 

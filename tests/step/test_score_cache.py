@@ -8,9 +8,8 @@ from task_heads import TASK_HEADS
 from transformers import TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
-from hf_mmel import MMELTrainer, VariantCollator
-from hf_mmel.search import GreedySearchCallback
-from hf_mmel.step.score_cache import ScoreTable
+from hf_mmel import GreedySearchCallback, MMELTrainer, VariantCollator
+from hf_mmel.step.scoring import ScoreCache
 
 
 REUSED = {"variant_backward": "top", "score_interval": 2, "scoring_bf16": False, "num_variants": 4, "lambda_p": 0.05}
@@ -31,7 +30,7 @@ def groups(arguments, tokenizer):
             augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5),
         )
         trainer.data_collator = head.collator(tokenizer)
-        return trainer, trainer._build_variant_collator()(rows)
+        return trainer, trainer.build_group_collator()(rows)
 
     return make
 
@@ -92,16 +91,16 @@ def test_what_training_computes_of_a_variant_is_its_score(groups, mmel_loss):
     table, model = trainer._scores, trainer.model.train()
     trainer.compute_loss(model, batch)
     keys = batch["group_key"].tolist()
-    before = table.values[table.places(keys)].clone()
+    before = table.values[table.rows(keys)].clone()
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(1.5)
     trainer.compute_loss(model, batch)
-    after = table.values[table.places(keys)]
+    after = table.values[table.rows(keys)]
     other, other_batch = groups(TASK_HEADS["single_label"], mmel_loss=mmel_loss)
     other.model.load_state_dict(model.state_dict())
     other.compute_loss(other.model.train(), other_batch)
-    now = other._scores.values[other._scores.places(other_batch["group_key"].tolist())]
+    now = other._scores.values[other._scores.rows(other_batch["group_key"].tolist())]
     changed = (after != before).any(dim=1)
     of_each = 1 if mmel_loss == "hard" else 2  # MMEL-S trains on the original, too
     assert 0 < changed.sum() <= of_each * len(batch["variant_mask"]) < batch["variant_mask"].sum()
@@ -195,11 +194,11 @@ def test_groups_are_known_by_their_variants_and_their_label(tokenizer, augmenter
 
 
 def test_a_table_grows_and_keeps_what_it_has():
-    table, rows = ScoreTable(), torch.arange(24.0).view(12, 2)
+    table, rows = ScoreCache(), torch.arange(24.0).view(12, 2)
     for i in range(0, 12, 3):
         table.put(range(i, i + 3), rows[i : i + 3])
     table.put([5, 40], torch.tensor([[-1.0, -2.0], [-3.0, -4.0]]))
-    assert table.values[table.places([0, 5, 11, 40])].tolist() == [
+    assert table.values[table.rows([0, 5, 11, 40])].tolist() == [
         [0.0, 1.0],
         [-1.0, -2.0],
         [22.0, 23.0],
@@ -207,7 +206,7 @@ def test_a_table_grows_and_keeps_what_it_has():
     ]
     assert 40 in table and 41 not in table
     table.share()
-    assert table.values[table.places([11])].tolist() == [[22.0, 23.0]]
+    assert table.values[table.rows([11])].tolist() == [[22.0, 23.0]]
     table.clear()
     assert 40 not in table
     table.share()

@@ -8,8 +8,8 @@ import torch
 from conftest import make_model
 from datasets import Dataset
 
-import hf_mmel.objective.weighting
 from hf_mmel import MMELTrainer
+from hf_mmel.objective import weighting
 
 
 FILLERS = ["plot", "music", "film", "story"]
@@ -60,19 +60,19 @@ def trained(arguments, tokenizer, opinions, monkeypatch):
 
     def run(steps, **fields):
         model.load_state_dict(start)
-        seen, mmel_weights = [], hf_mmel.objective.mmel_weights
+        seen, mmel_weights = [], weighting.mmel_weights
 
         def spied(losses, lambda_p, mask):
             seen.append(mmel_weights(losses, lambda_p, mask))
             return seen[-1]
 
-        monkeypatch.setattr(hf_mmel.objective, "mmel_weights", spied)
+        monkeypatch.setattr(weighting, "mmel_weights", spied)
         args = arguments(max_steps=steps, num_variants=3, logging_steps=1, **fields)
         trainer = MMELTrainer(
             model, args, train_dataset=opinions, processing_class=tokenizer, augmenter=OneHardVariant(tokenizer)
         )
         trainer.train()
-        monkeypatch.setattr(hf_mmel.objective, "mmel_weights", mmel_weights)
+        monkeypatch.setattr(weighting, "mmel_weights", mmel_weights)
         trainer.weights = seen
         return trainer
 

@@ -140,8 +140,8 @@ def test_bfloat16_keeps_losses_and_weights_in_float32_near_those_of_float32(
 ):
     runs, dtypes, step = {}, set(), GroupStep.__call__
 
-    def recorded(self, *args):
-        result = step(self, *args)
+    def recorded(self, *args, **options):
+        result = step(self, *args, **options)
         objectives.append((result.losses, result.weights, result.loss))
         return result
 

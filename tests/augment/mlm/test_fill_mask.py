@@ -7,8 +7,9 @@ from augmenters import make_masked_lm
 from transformers import BertForMaskedLM
 
 from augment.core.batch import Batch
+from augment.core.devices import fast_dtype
 from augment.core.words import WordFinder
-from augment.mlm.fill_mask import FillMask, fast_dtype, fingerprint, load, longest_input
+from augment.mlm.fill_mask import FillMask, fingerprint, load, longest_input
 from augment.mlm.passes import plan
 from examples import TEXTS
 

@@ -1,0 +1,18 @@
+"""The device that models run on, and the type that it computes in."""
+
+
+def default_device() -> str:
+    """`"cuda"` if there is a GPU, else `"cpu"`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fast_dtype(device: str) -> str:
+    """`"bfloat16"` if the device has instructions for it, else `"float32"`."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if capabilities.get("amx_bf16") else "float32"

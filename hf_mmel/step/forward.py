@@ -1,0 +1,148 @@
+"""Forward passes over some of the variants of a batch: from groups to per-variant losses and divergences."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from ..data.groups import LABELS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
+from ..objective.heads import Head
+from ..objective.weighting import VariantLosses
+from ..training_args import MMELTrainingArguments
+
+
+class ForwardResult(NamedTuple):
+    """
+    The result of a forward pass over some variants of b examples.
+
+    Attributes:
+        examples (`torch.Tensor` of shape `(b,)`): Their indices in the batch.
+        values ([`VariantLosses`]): Of shape `(b, V)`; those of absent variants mean nothing.
+        logits (`torch.Tensor` of shape `(b, V, ..., C)`): In float32 at least, 0 for absent variants.
+        outputs: The model's outputs on the present variants.
+    """
+
+    examples: Tensor
+    values: VariantLosses
+    logits: Tensor
+    outputs: Any
+
+
+class VariantForward:
+    """
+    Computes the losses and divergences of variants. Made once for a training run.
+
+    Args:
+        model (`nn.Module`): The model, without the wrapper for data-parallel training.
+        args ([`MMELTrainingArguments`]): The objective.
+        config (`PretrainedConfig`, *optional*): The model's configuration.
+        label_smoothing, class_weights (*optional*): As in [`Head`].
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: MMELTrainingArguments,
+        config: PretrainedConfig | None = None,
+        label_smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
+    ):
+        self.model, self.args = model, args
+        self.main_input = getattr(model, "main_input_name", "input_ids")
+        self._head_options = (config, label_smoothing, class_weights)
+        self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+
+    def __call__(
+        self, model: nn.Module, inputs: Mapping[str, Tensor], variants: Tensor, soft_labels: Tensor | None = None
+    ) -> ForwardResult:
+        """
+        Runs the model.
+
+        Args:
+            model (`nn.Module`): The model, wrapped or not.
+            inputs (`Mapping`): The batch of groups.
+            variants (`torch.Tensor` of shape `(B, V)`): Which variants to compute; at least one.
+            soft_labels (`torch.Tensor` of shape `(B, 1, ..., C)`, *optional*):
+                Logits of the originals, used where some of these are not among the variants.
+
+        Raises:
+            `ValueError`: if the batch or the logits do not have the shapes of the task head.
+        """
+        examples = variants.any(dim=1).nonzero().squeeze(1)
+        groups = Groups.of(trimmed({**take(inputs, examples), VARIANT_MASK: variants[examples]}))
+        head = Head.of(groups, *self._head_options)
+        rows = dict(groups.rows)
+        perturbation = rows.pop(PERTURBATION, None)
+        if perturbation is not None and rows[self.main_input].is_floating_point():
+            rows[self.main_input] = rows[self.main_input] + perturbation.to(rows[self.main_input].dtype)
+            perturbation = None
+        with perturbed_embeddings(self.model, perturbation):
+            outputs = model(**rows)
+        logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.model).__name__))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        losses = head.losses(logits, groups)
+        divergences = None
+        if self.args.mmel_loss == "soft":
+            if soft_labels is None or variants[examples, 0].all():
+                reference = logits[:, :1] if self.args.soft_label_gradient else logits[:, :1].detach()
+            else:
+                reference = soft_labels[examples]
+            divergences = head.divergences(logits, reference, groups)
+        return ForwardResult(examples, VariantLosses(losses.mean(), losses.sizes[:, 0], divergences), logits, outputs)
+
+    def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+        """
+        A loss of 0 with a gradient of 0, computed by a forward pass over originals without content: other processes
+        wait for a forward and a backward pass of this one.
+        """
+        empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
+        for name, x in empty.items():
+            if name == self.main_input or (x.is_floating_point() and name != LABELS):
+                empty[name] = torch.zeros_like(x)
+        originals = torch.zeros_like(inputs[VARIANT_MASK])
+        originals[:, 0] = True
+        before = self.saved_buffers()
+        logits = self(model, empty, originals).logits
+        self.restore(before)
+        return 0.0 * logits.sum()
+
+    def saved_buffers(self) -> list[Tensor]:
+        """Copies of what a forward pass changes in the model, such as the running means of batch normalisation."""
+        return [buffer.clone() for buffer in self._buffers]
+
+    def restore(self, before: Sequence[Tensor]) -> None:
+        """Undoes what forward passes changed in the model since `saved_buffers`."""
+        with torch.no_grad():
+            for buffer, value in zip(self._buffers, before, strict=True):
+                buffer.copy_(value)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards each module is in its own mode again."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def perturbed_embeddings(model: nn.Module, perturbation: Tensor | None) -> Iterator[None]:
+    """Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`."""
+    if perturbation is None:
+        yield
+        return
+    hook = model.get_input_embeddings().register_forward_hook(
+        lambda module, args, embedded: embedded + perturbation.to(embedded.dtype).view_as(embedded)
+    )
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,0 +1,147 @@
+"""Scoring: losses and divergences of variants without a gradient, and a cache that keeps them for later steps."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from augment.core.devices import fast_dtype
+
+from ..data.groups import GROUP_KEY, VARIANT_MASK, take
+from ..distributed import gathered
+from ..objective.weighting import VariantLosses
+from .forward import VariantForward, evaluating
+from .micro_batches import fastest_micro_batches
+
+
+class ScoreCache:
+    """
+    The last known scores of groups, each found by its key.
+
+    Args:
+        device (`torch.device` or `str`, *optional*, defaults to `"cpu"`): Where they are kept.
+
+    Attributes:
+        values (`torch.Tensor` of shape `(N, ...)`): The scores of each group, in rows given by `rows`.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        self.device = device
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.values = torch.empty(0, device=self.device)
+        self._rows: dict[int, int] = {}
+        self._changed: set[int] = set()
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._rows
+
+    def put(self, keys: Sequence[int], values: Tensor) -> None:
+        """Adds groups with their scores `(n, ...)`, or replaces the scores of known groups."""
+        for key in keys:
+            self._rows.setdefault(key, len(self._rows))
+        if len(self._rows) > len(self.values):  # doubled, so that little is copied
+            grown = values.new_empty(2 * len(self._rows), *values.shape[1:])
+            if len(self.values):
+                grown[: len(self.values)] = self.values
+            self.values = grown
+        self.values[self.rows(keys)] = values
+
+    def rows(self, keys: Sequence[int]) -> Tensor:
+        """The rows of groups in `values`, `(n,)`, which may be written to; `share` sends them to other processes."""
+        self._changed.update(keys)
+        return torch.tensor([self._rows[key] for key in keys], dtype=torch.long, device=self.values.device)
+
+    def share(self) -> None:
+        """Gives every process the scores that any process has changed. All processes have to call this."""
+        keys = list(self._changed)
+        for other_keys, other_values in gathered((keys, self.values[self.rows(keys)].cpu())):
+            if other_keys:
+                self.put(other_keys, other_values.to(self.device))
+        self._changed.clear()
+
+
+class Scores(NamedTuple):
+    """
+    Scores of a batch of groups.
+
+    Attributes:
+        values ([`VariantLosses`]): Of all variants, `(B, V)`.
+        soft_labels (`torch.Tensor` of shape `(B, 1, ..., C)`, *optional*):
+            For MMEL-S the logits of the originals, where all groups were scored now.
+        rows (`torch.Tensor` of shape `(B,)`, *optional*): Where the groups are in the cache.
+    """
+
+    values: VariantLosses
+    soft_labels: Tensor | None = None
+    rows: Tensor | None = None
+
+
+class Scorer:
+    """
+    Scores variants in evaluation mode, or with dropout, by `args.scoring_dropout` and `args.scoring_bf16`.
+
+    Args:
+        forward ([`VariantForward`]): Runs the model.
+        cache ([`ScoreCache`]): Where scores are kept with `args.score_interval` above 1.
+        is_sharded (`bool`): Whether all processes have to make the same forward passes.
+    """
+
+    def __init__(self, forward: VariantForward, cache: ScoreCache, is_sharded: bool = False):
+        self.forward, self.args, self.cache, self.is_sharded = forward, forward.args, cache, is_sharded
+
+    def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None = None) -> Scores:
+        """
+        Scores all present variants, or looks up those that are known.
+
+        Args:
+            model (`nn.Module`): The model that scores.
+            inputs (`Mapping`): The batch of groups.
+            max_rows (`int`, *optional*): Most rows of a forward pass, where a group has no more.
+
+        Raises:
+            `ValueError`: if scores are to be kept and the batch has no `group_key`.
+        """
+        if self.args.score_interval == 1:
+            return self._scored(model, inputs, max_rows)
+        if GROUP_KEY not in inputs:
+            raise ValueError(
+                f"score_interval is {self.args.score_interval}, but a batch has no {GROUP_KEY}, by which groups are "
+                "known again; expected one of shape (B,), such as VariantCollator makes with epochs_per_draw."
+            )
+        keys = inputs[GROUP_KEY].tolist()
+        unknown = [i for i, key in enumerate(keys) if key not in self.cache]
+        if unknown:
+            part = take(inputs, torch.tensor(unknown, device=inputs[GROUP_KEY].device))
+            self.cache.put([keys[i] for i in unknown], self._scored(model, part, max_rows).values.packed())
+        rows = self.cache.rows(keys)
+        return Scores(VariantLosses.unpacked(self.cache.values[rows]), rows=rows)
+
+    def _scored(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None) -> Scores:
+        args, mask = self.args, inputs[VARIANT_MASK]
+        in_bf16 = args.scoring_bf16
+        if in_bf16 is None:
+            in_bf16 = fast_dtype(str(mask.device)) == "bfloat16"
+        results, soft_labels = [], []
+        with (
+            torch.no_grad(),
+            # Training continues from the random state with which scoring began.
+            torch.random.fork_rng(enabled=args.scoring_dropout, devices=[mask.device] if mask.is_cuda else []),
+            nullcontext() if args.scoring_dropout else evaluating(model),
+            torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
+        ):
+            for part in [mask] if self.is_sharded else fastest_micro_batches(inputs, mask, max_rows):
+                results.append(self.forward(model, inputs, part))
+                if args.mmel_loss == "soft":
+                    logits = results[-1].logits[:, :1]
+                    if logits.dim() == 4:  # of tokens, whose padding was trimmed
+                        logits = F.pad(logits, (0, 0, 0, inputs["input_ids"].shape[-1] - logits.shape[2]))
+                    soft_labels.append(logits)
+        order = torch.cat([result.examples for result in results]).argsort()
+        packed = torch.cat([result.values.packed() for result in results])[order]
+        return Scores(VariantLosses.unpacked(packed), torch.cat(soft_labels)[order] if soft_labels else None)

@@ -1,0 +1,165 @@
+"""
+Strategies of the training step: which variants are trained on, in which micro-batches and under which weights.
+
+[`Full`] weighs variants by the losses that it trains on. [`Selected`] and [`Chunked`] score all variants first,
+without a gradient, and train on a few of them, or on all of them in parts of a group.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..data.groups import VARIANT_MASK
+from ..objective.weighting import VariantLosses, select
+from ..training_args import MMELTrainingArguments
+from .forward import ForwardResult
+from .micro_batches import fastest_micro_batches, fewest_micro_batches
+from .nonfinite import NONFINITE_SHARD, NonfiniteVariants
+from .scoring import Scorer, Scores
+
+
+@dataclass
+class Plan:
+    """
+    What a step computes with a gradient, and what is logged of it.
+
+    Attributes:
+        strategy ([`Strategy`]): The strategy that made the plan.
+        micro_batches (`list[torch.Tensor]`): The variants of each forward pass, `(B, V)`; none if nothing is left.
+        variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that take part.
+        losses, weights (`torch.Tensor` of shape `(B, V)`): Of all variants, for the logs.
+        scores ([`Scores`], *optional*): The scores that the weights are made of.
+        trained_weights (`torch.Tensor` of shape `(B, V)`, *optional*): The weights of the variants trained on.
+    """
+
+    strategy: "Strategy"
+    micro_batches: list[Tensor]
+    variant_mask: Tensor
+    losses: Tensor
+    weights: Tensor
+    scores: Scores | None = None
+    trained_weights: Tensor | None = None
+
+    @property
+    def soft_labels(self) -> Tensor | None:
+        return None if self.scores is None else self.scores.soft_labels
+
+
+class Strategy(ABC):
+    """Plans the steps of a training run."""
+
+    def __init__(self, args: MMELTrainingArguments):
+        self.args = args
+
+    @abstractmethod
+    def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
+        """
+        Plans a step on a batch of groups.
+
+        Args:
+            model (`nn.Module`): The model that scores.
+            inputs (`Mapping`): The batch.
+            max_rows (`int`, *optional*): Most rows of a forward pass.
+            single_pass (`bool`): Whether to train in one forward pass, unless `max_rows` is given.
+        """
+
+    @abstractmethod
+    def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
+        """
+        The part of the objective that a forward pass with a gradient computes.
+
+        Args:
+            plan ([`Plan`]): The plan, which this completes.
+            result ([`ForwardResult`]): The forward pass over b examples.
+            variant_mask (`torch.Tensor` of shape `(b, V)`): The variants in the pass, all of them finite.
+        """
+
+    @staticmethod
+    def _micro_batches(
+        inputs: Mapping[str, Tensor], used: Tensor, max_rows: int | None, single_pass: bool
+    ) -> list[Tensor]:
+        if max_rows is not None:
+            return fewest_micro_batches(inputs, used, max_rows)
+        return [used] if single_pass else fastest_micro_batches(inputs, used)
+
+
+class Full(Strategy):
+    """All variants are trained on, in micro-batches of whole groups that are weighed by their own losses."""
+
+    def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
+        mask = inputs[VARIANT_MASK]
+        losses, weights = torch.zeros((2, *mask.shape), device=mask.device)
+        return Plan(self, self._micro_batches(inputs, mask, max_rows, single_pass), mask.clone(), losses, weights)
+
+    def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
+        examples, values, args = result.examples, result.values, self.args
+        variant_mask = values.keeping_label(variant_mask, args)
+        weights = values.weights(variant_mask, args)
+        plan.variant_mask[examples] = variant_mask
+        plan.losses[examples] = values.losses.detach().to(plan.losses.dtype)
+        plan.weights[examples] = weights.to(plan.weights.dtype)
+        return values.objective(weights, values.item_weights, variant_mask, args)
+
+
+class Chunked(Strategy):
+    """
+    All variants are trained on, in micro-batches that may hold a part of a group, under the weights of a scoring.
+
+    Args:
+        scorer ([`Scorer`]): Scores variants.
+        nonfinite ([`NonfiniteVariants`]): Leaves out variants whose scores are not finite.
+    """
+
+    def __init__(self, scorer: Scorer, nonfinite: NonfiniteVariants):
+        super().__init__(scorer.args)
+        self.scorer, self.nonfinite = scorer, nonfinite
+
+    def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
+        args, mask = self.args, inputs[VARIANT_MASK]
+        scores = self.scorer(model, inputs, max_rows)
+        values = scores.values
+        finite = self.nonfinite.left_in(inputs, values, mask)
+        if not finite.any():
+            if self.scorer.is_sharded:
+                raise FloatingPointError(NONFINITE_SHARD)
+            zeros = torch.zeros_like(values.losses)
+            return Plan(self, [], finite, zeros, zeros)
+        mask = values.keeping_label(finite, args)
+        weights = values.weights(mask, args)
+        trained_weights = self._trained_weights(weights)
+        used = mask & values.used(trained_weights, args)
+        if not used.any():  # nothing is labelled, but other processes wait for a forward pass
+            used = mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
+        # A soft label that is not known, or has a gradient, is computed with the variants that need it.
+        needs_originals = args.mmel_loss == "soft" and (args.soft_label_gradient or scores.soft_labels is None)
+        if max_rows is not None and needs_originals:
+            micro_batches = fastest_micro_batches(inputs, used, max_rows)
+        else:
+            micro_batches = self._micro_batches(inputs, used, max_rows, single_pass)
+        return Plan(self, micro_batches, mask, values.losses, weights, scores, trained_weights)
+
+    def _trained_weights(self, weights: Tensor) -> Tensor:
+        return weights
+
+    def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
+        assert plan.scores is not None and plan.trained_weights is not None
+        examples = result.examples
+        if plan.scores.rows is not None:  # what training computes of a variant is its score until the next scoring
+            example, variant = variant_mask.nonzero(as_tuple=True)
+            self.scorer.cache.values[plan.scores.rows[examples][example], :, variant] = result.values.packed()[
+                example, :, variant
+            ]
+        known: VariantLosses = plan.scores.values
+        return result.values.objective(
+            plan.trained_weights[examples], known.item_weights[examples], variant_mask, self.args
+        )
+
+
+class Selected(Chunked):
+    """Few variants of each example are trained on, see `variant_backward`, under the weights of a scoring."""
+
+    def _trained_weights(self, weights: Tensor) -> Tensor:
+        return select(weights, self.args.variant_backward, self.args.variant_backward_count)
