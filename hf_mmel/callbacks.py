@@ -10,7 +10,7 @@ from transformers import ProgressCallback, Trainer, TrainerCallback
 
 from .data.group_collator import GroupCollator
 from .data.variant_collator import VariantCollator
-from .search import check_searchable, search_variants
+from .search import search_variants
 from .step.scoring import ScoreCache
 
 
@@ -30,7 +30,7 @@ class EpochCallback(TrainerCallback):
     new variants are drawn.
     """
 
-    newest_collator: GroupCollator | None = None  # of the last data loader made, which a callback may ask for, too
+    newest_collator: GroupCollator | None = None  # of the newest data loader, which a callback may ask for as well
 
     def __init__(self, scores: ScoreCache):
         self.scores = scores
@@ -78,37 +78,16 @@ class GreedySearchCallback(TrainerCallback):
     Its cost is that of [`~augment.GreedySearch`]: some K * positions * candidates forward passes per example.
     """
 
-    collator: VariantCollator | None = None  # of the training examples; `prepare` sets both
+    # `MMELTrainer` sets both before training.
+    collator: VariantCollator | None = None
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
 
     def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
-        for name, value in vars().items():
-            if name not in ("self", "__class__") and value is not None and value < 1:
+        options = {"refresh_epochs": refresh_epochs, "max_examples": max_examples, "batch_size": batch_size}
+        for name, value in options.items():
+            if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected a number >= 1.")
-        self.refresh_epochs = refresh_epochs
-        self.max_examples = max_examples
-        self.batch_size = batch_size
-
-    def prepare(self, dataset: Any, collator: VariantCollator, data_collator: Callable, is_whole: bool) -> None:
-        """
-        Says, before a training, of what variants are to be found. [`MMELTrainer`] calls this.
-
-        Args:
-            dataset: The training examples.
-            collator ([`VariantCollator`]): That of the training, whose augmenter is the `GreedySearch`.
-            data_collator (`Callable`): Makes tensors of a list of rows.
-            is_whole (`bool`): Whether every process has the whole model.
-
-        Raises:
-            `TypeError` and `ValueError`: if the examples, or a model in parts, cannot be searched.
-        """
-        check_searchable(dataset)
-        if not is_whole:
-            raise ValueError(
-                "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; train "
-                "without them, or with the candidates of the GreedySearch as the augmenter."
-            )
-        self.collator, self.data_collator = collator, data_collator
+        self.refresh_epochs, self.max_examples, self.batch_size = refresh_epochs, max_examples, batch_size
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.first_epoch = self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch

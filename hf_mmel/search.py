@@ -84,10 +84,16 @@ def search_variants(
     return len(table)
 
 
-def check_searchable(examples: Any) -> None:
+def check_searchable(examples: Any, is_sharded: bool = False) -> None:
     """
-    Raises a `TypeError` if examples cannot be read by their number, or are not those of a sequence classifier.
+    Raises a `TypeError` if examples cannot be read by their index, or are not those of a sequence classifier, and a
+    `ValueError` if no process has the whole model.
     """
+    if is_sharded:
+        raise ValueError(
+            "A greedy search needs the whole model in every process, which FSDP and DeepSpeed ZeRO-3 shard; train "
+            "without them, or with the candidates of the GreedySearch as the augmenter."
+        )
     indexed = hasattr(examples, "__len__") and hasattr(examples, "__getitem__")
     if isinstance(examples, IterableDataset) or not indexed:
         raise TypeError(

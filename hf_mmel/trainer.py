@@ -1,7 +1,7 @@
 """`MMELTrainer`: transformers' `Trainer`, learning from groups of variants."""
 
 from collections.abc import Callable, Sized
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -23,11 +23,12 @@ from augment import GreedySearch
 from .callbacks import EpochCallback, GreedySearchCallback, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import VARIANT_MASK, as_groups, num_items, originals
-from .data.variant_collator import VariantCollator
+from .data.variant_collator import collator_for
 from .hub.model_card import write_model_card
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
 from .objective.class_weights import class_weights_of
+from .search import check_searchable
 from .step.adversarial import AdversarialVariants
 from .step.forward import VariantForward
 from .step.group_step import GroupStep
@@ -44,7 +45,8 @@ from .validation import (
 )
 
 
-_COLLATORS = {"input_ids": VariantCollator}  # by the augmenter's main input; any other input is one array per example
+Inputs = dict[str, torch.Tensor | Any]
+Callback = TypeVar("Callback", bound=TrainerCallback)
 
 
 class MMELTrainer(Trainer):
@@ -65,9 +67,8 @@ class MMELTrainer(Trainer):
     With each training loss these metrics are logged, averaged over the same steps and over all processes:
     `mmel/loss_original`, `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a
     group), `mmel/effective_num_variants` (exponential of the entropy of a group's weights), `mmel/variants_per_second`
-    (augmented variants per second of training, without evaluation and saving), and `mmel/left_out`, the number of
-    variants left out by `nonfinite_variants` and `min_label_probability`. [`VariantHistory`] keeps histograms of the
-    weights, and the hardest variants.
+    (augmented variants per second of training, without evaluation and saving), and `mmel/left_out` (number of variants
+    left out, see `nonfinite_variants` and `min_label_probability`). [`VariantHistory`] keeps more.
 
     Args:
         args ([`MMELTrainingArguments`], *optional*):
@@ -135,7 +136,7 @@ class MMELTrainer(Trainer):
         self._scores, self._metrics = ScoreCache(self.args.device), GroupMetrics()
         if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
             self.add_callback(self._metrics)
-            if self._history is None:
+            if not self._callbacks_of(VariantHistory):
                 self.add_callback(VariantHistory())
             replace_progress_bar(self)
         self._check_arguments()
@@ -143,11 +144,10 @@ class MMELTrainer(Trainer):
             return
         check_source(augmenter, given_collator)
         check_vocabulary(self.model, self._reader)
-        self._epoch_callback = EpochCallback(self._scores)
-        self.add_callback(self._epoch_callback)
+        self.add_callback(EpochCallback(self._scores))
         self.build_group_collator()  # raises what does not fit before any work is done
         source = augmenter if given_collator is None else given_collator.augmenter
-        if isinstance(source, GreedySearch) and not self._search_callbacks:
+        if isinstance(source, GreedySearch) and not self._callbacks_of(GreedySearchCallback):
             self.add_callback(GreedySearchCallback())
 
     def _check_arguments(self, config: PretrainedConfig | None = None) -> None:
@@ -163,8 +163,7 @@ class MMELTrainer(Trainer):
         if self._given_collator is not None:
             check_interval(self.args, self._given_collator.epochs_per_draw)
             return self._given_collator
-        collator_class = _COLLATORS.get(getattr(self.augmenter, "main_input_name", "input_ids"), GroupCollator)
-        return collator_class.of(
+        return collator_for(
             self.augmenter,
             self.processing_class,
             num_variants=self.args.num_variants,
@@ -180,10 +179,12 @@ class MMELTrainer(Trainer):
         self._check_arguments(config)  # once more, since they may have changed
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         collator = self.build_group_collator()
+        for callback in self._callbacks_of(EpochCallback):
+            callback.newest_collator = collator
+        for callback in self._callbacks_of(GreedySearchCallback):
+            callback.collator = collator
         if collator is None:
             check_interval(self.args, None)
-            for callback in self._search_callbacks:
-                callback.collator = None  # that of an earlier training run with variants
             return super().get_train_dataloader()
         check_train_dataset(self.train_dataset, collator.main_input_name, config, self.args)
         is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
@@ -191,14 +192,9 @@ class MMELTrainer(Trainer):
             collator.augmenter.precompute(self.train_dataset)
         if self._is_sharded:
             check_sharded(self.args)
-        self._epoch_callback.newest_collator = collator
-        for callback in self._search_callbacks:
-            callback.prepare(
-                self.train_dataset,
-                collator,
-                self._get_collator_with_removed_columns(collator.data_collator),
-                is_whole=not (self.is_fsdp_enabled or is_deepspeed_zero3_enabled()),
-            )
+        for callback in self._callbacks_of(GreedySearchCallback):
+            callback.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
+            check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
         # `Trainer` has one collator for training and evaluation; only training may see variants, and the columns that
         # the augmenter reads, which the model's forward does not name.
         self._set_signature_columns_if_needed()
@@ -212,8 +208,7 @@ class MMELTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
-        in_groups = batch_samples and (VARIANT_MASK in batch_samples[0] or self._takes_examples_as_groups)
-        if not in_groups:
+        if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_examples_as_groups):
             return super()._get_num_items_in_batch(batch_samples, device)
         count = sum(num_items(batch if VARIANT_MASK in batch else as_groups(batch)) for batch in batch_samples)
         if self.accelerator.num_processes > 1:
@@ -222,16 +217,11 @@ class MMELTrainer(Trainer):
 
     # Loss
 
-    def training_step(
-        self,
-        model: nn.Module,
-        inputs: dict[str, torch.Tensor | Any],
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> torch.Tensor:
+    def training_step(self, model: nn.Module, inputs: Inputs, num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step, the only caller of `compute_loss` for which it may backpropagate micro-batches itself."""
         # A subclass that changes the loss needs its whole gradient.
-        is_own = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
-        self._backpropagates_micro_batches = is_own
+        own_loss = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
+        self._backpropagates_micro_batches = own_loss
         try:
             return super().training_step(model, inputs, num_items_in_batch)
         finally:
@@ -240,7 +230,7 @@ class MMELTrainer(Trainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, torch.Tensor | Any],
+        inputs: Inputs,
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, ModelOutput]:
@@ -298,14 +288,14 @@ class MMELTrainer(Trainer):
         self._metrics.add(
             result.losses, result.variant_mask, result.weights, self.args.weighs_original, result.left_out
         )
-        if self._history is not None:  # adversarial variants, at the end, cannot be read
+        for history in self._callbacks_of(VariantHistory):  # adversarial variants, at the end, cannot be read
             size = inputs[VARIANT_MASK].shape[1]
             losses, weights, mask = (x[:, :size] for x in (result.losses, result.weights, result.variant_mask))
             groups = {**inputs, VARIANT_MASK: mask}
-            self._history.add(groups, losses, weights, self.state.global_step + 1, self._reader)
+            history.add(groups, losses, weights, self.state.global_step + 1, self._reader)
         return (result.loss, result.outputs) if return_outputs else result.loss
 
-    def _kind_of(self, model: nn.Module, inputs: dict[str, Any]) -> Literal["stock", "originals", "groups"]:
+    def _kind_of(self, model: nn.Module, inputs: Inputs) -> Literal["stock", "originals", "groups"]:
         """Whether a batch has the stock loss, as groups of originals alone that of the model, or the MMEL loss."""
         has_mask = VARIANT_MASK in inputs
         if not model.training or not (has_mask or self._takes_examples_as_groups):
@@ -330,18 +320,15 @@ class MMELTrainer(Trainer):
             config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
             forward = VariantForward(self.model, self.args, config, smoothing, self._class_weights)
             nonfinite = NonfiniteVariants(forward, self.state, self._reader)
-            adversary = self.adversary if self._makes_adversaries else None
+            adversary = None if self.args.mmel_loss == "none" else self.adversary
             self._step = GroupStep(forward, nonfinite, self.accelerator, self._scores, adversary, self._is_sharded)
         return self._step
 
     @property
-    def _makes_adversaries(self) -> bool:
-        return self.adversary is not None and self.args.mmel_loss != "none"
-
-    @property
     def _takes_examples_as_groups(self) -> bool:
         """Whether training takes plain examples as groups of one variant."""
-        return self._class_weights is not None or self._makes_adversaries
+        makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
+        return self._class_weights is not None or makes_adversaries
 
     def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
         """Whether `Trainer` takes a loss as scaled; if not it divides by the number of micro-batches."""
@@ -361,19 +348,13 @@ class MMELTrainer(Trainer):
         if "loss" in logs:
             metrics, weight_counts = self._metrics.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
             logs |= metrics
-            if self._history is not None:
-                self._history.add_weights(weight_counts, self.state)
+            for history in self._callbacks_of(VariantHistory):
+                history.add_weights(weight_counts, self.state)
         super().log(logs, start_time)
 
-    @property
-    def _search_callbacks(self) -> list[GreedySearchCallback]:
-        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)]
-
-    @property
-    def _history(self) -> VariantHistory | None:
-        """Looked for in the callbacks, since `Trainer` creates those that it restores from a checkpoint anew."""
-        callbacks = self.callback_handler.callbacks
-        return next((callback for callback in callbacks if isinstance(callback, VariantHistory)), None)
+    def _callbacks_of(self, kind: type[Callback]) -> list[Callback]:
+        """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, kind)]
 
     @property
     def _reader(self) -> Any:
@@ -397,23 +378,18 @@ class MMELTrainer(Trainer):
     ) -> None:
         """
         Writes the model card, `README.md`, and a chart of the weights, `mmel_weights.svg`, to `output_dir`.
-        `push_to_hub` calls this with its own keyword arguments. Under plain `TrainingArguments` the card is the stock
-        one.
+        `push_to_hub` calls this. Under plain `TrainingArguments` the card is the stock one.
 
         Args:
-            dataset, dataset_tags, dataset_args (*optional*):
-                Name of the data for readers, its repository on the Hub, its configuration.
             scores (`dict[str, dict[str, float]]`, *optional*):
                 Metrics returned by `evaluate`, by split. Defaults to those of the latest evaluation.
             command (`str`, *optional*): The command that trained the model.
-            language, license, tags, model_name, finetuned_from, tasks (*optional*):
-                As in [`~transformers.Trainer.create_model_card`].
+
+        All other arguments are those of [`~transformers.Trainer.create_model_card`].
         """
-        facts = {
-            **{"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks},
-            **{"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags},
-            "dataset_args": dataset_args,
-        }
+        facts = {"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks}
+        facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}
+        facts |= {"dataset_args": dataset_args}
         if not isinstance(self.args, MMELTrainingArguments):
             super().create_model_card(**facts)
         elif self.is_world_process_zero():

@@ -86,11 +86,6 @@ class GroupCollator:
         # Shared memory, because worker processes that outlive an epoch hold a copy of everything else.
         self._draw = torch.zeros((), dtype=torch.int64).share_memory_()
 
-    @classmethod
-    def of(cls, augmenter: Any, processing_class: Any, **options: Any) -> GroupCollator:
-        """The collator for what an augmenter varies. `processing_class` reads the examples, as in `Trainer`."""
-        return cls(augmenter, **options)
-
     @property
     def main_input_name(self) -> str:
         """The column that is varied."""

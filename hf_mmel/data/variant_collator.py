@@ -92,10 +92,6 @@ class VariantCollator(GroupCollator):
         self.tokenizer = tokenizer
         self._special = special_ids(tokenizer)
 
-    @classmethod
-    def of(cls, augmenter: Any, processing_class: Any, **options: Any) -> "VariantCollator":
-        return cls(processing_class, augmenter, **options)
-
     def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
         examples = [{name: plain(value) for name, value in example.items()} for example in examples]
         self._check_input(examples)
@@ -196,6 +192,13 @@ class VariantCollator(GroupCollator):
                 own_shift = length - len(stands_for) if on_the_left else 0
                 alignment[i, k, stands_for[places] + shift] = places + own_shift
         return torch.from_numpy(alignment)
+
+
+def collator_for(augmenter: Any, processing_class: Any, **options: Any) -> GroupCollator:
+    """The collator for the main input of an augmenter. `processing_class` reads the examples, as in `Trainer`."""
+    if getattr(augmenter, "main_input_name", "input_ids") == "input_ids":
+        return VariantCollator(processing_class, augmenter, **options)
+    return GroupCollator(augmenter, **options)
 
 
 def _check_labels(rows: list[Example]) -> None:

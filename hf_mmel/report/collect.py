@@ -15,7 +15,7 @@ from ..data.variant_collator import VariantCollator
 from ..hub.model_card import scores_of
 from ..monitoring.decoding import reader
 from ..objective.heads import logits_of, problem_type_of
-from ..step.modes import evaluating
+from ..step.forward import evaluating
 
 
 if TYPE_CHECKING:

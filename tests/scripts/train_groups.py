@@ -21,8 +21,8 @@ from scripts.shard_on_cpu import shard_on_cpu  # noqa: E402
 from augment import GreedySearch, LexiconSubstitution  # noqa: E402
 from augment.mlm import candidate_table  # noqa: E402
 from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments  # noqa: E402
-from hf_mmel.data import groups  # noqa: E402
 from hf_mmel.distributed import end_training  # noqa: E402
+from hf_mmel.step import micro_batches  # noqa: E402
 
 
 # Steps that show in the weights what they were made of: plain descent, in the order of the examples, and quiet.
@@ -70,7 +70,7 @@ def train(
     resume_from_checkpoint: str | None = None,
     adversary: dict | None = None,
     poison: str | None = None,
-    tokens_of_a_pass: int = groups._TOKENS_OF_A_PASS["cpu"],
+    tokens_of_a_pass: int = micro_batches._TOKENS_PER_PASS["cpu"],
     **arguments,
 ) -> MMELTrainer:
     """
@@ -91,7 +91,7 @@ def train(
         augmenter=make_augmenter(augmenter, tokenizer, output_dir),
         adversary=None if adversary is None else AdversarialVariants(**adversary),
     )
-    groups._TOKENS_OF_A_PASS = {**groups._TOKENS_OF_A_PASS, "cpu": tokens_of_a_pass}
+    micro_batches._TOKENS_PER_PASS = {**micro_batches._TOKENS_PER_PASS, "cpu": tokens_of_a_pass}
     if poison is not None:
         spoilt = tokenizer.convert_tokens_to_ids(poison)
         trainer.model.get_input_embeddings().register_forward_hook(

@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
 from hf_mmel import GreedySearchCallback, MMELTrainer, VariantCollator
+from hf_mmel.callbacks import EpochCallback
 from hf_mmel.step.scoring import ScoreCache
 
 
@@ -175,7 +176,8 @@ def test_a_training_begins_without_scores(groups, arguments):
     trainer.compute_loss(trainer.model.train(), batch)
     key = int(batch["group_key"][0])
     assert key in trainer._scores
-    trainer._epoch_callback.on_train_begin(trainer.args, trainer.state, trainer.control)
+    (callback,) = trainer._callbacks_of(EpochCallback)
+    callback.on_train_begin(trainer.args, trainer.state, trainer.control)
     assert key not in trainer._scores
 
 
