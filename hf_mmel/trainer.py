@@ -257,7 +257,8 @@ class MMELTrainer(Trainer):
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
             inputs = originals(inputs)
         if kind == "stock":
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            options = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
+            return super().compute_loss(model, inputs, **options)
         inputs = inputs if VARIANT_MASK in inputs else as_groups(inputs)
         inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
         num_here = num_items(inputs)

@@ -251,7 +251,7 @@ def searched_epochs(monkeypatch, *args, **kwargs) -> list[int]:
         epochs.append(seed[1])
         return search_variants(model, augmenter, examples, num_variants, seed, **options)
 
-    monkeypatch.setattr("hf_mmel.search.search_variants", spy)
+    monkeypatch.setattr("hf_mmel.callbacks.search_variants", spy)
     train(*args, **kwargs)
     return epochs
 

@@ -126,7 +126,7 @@ def test_whole_numbers_given_do_not_round_those_proposed(search):
 
 def test_a_trial_with_variants_has_them_searched_and_one_without_does_not(search, augmenter, monkeypatch):
     searches = []
-    monkeypatch.setattr("hf_mmel.search.search_variants", lambda *args, **kwargs: searches.append(args[3]) or 0)
+    monkeypatch.setattr("hf_mmel.callbacks.search_variants", lambda *args, **kwargs: searches.append(args[3]) or 0)
     for names, number in ((["none"], 0), (["none", "hard"], 1), (["hard", "none"], 1)):
         searches.clear()
         trials = [{"mmel_loss": name, "num_variants": 2} for name in names]
