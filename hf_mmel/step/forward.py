@@ -15,31 +15,18 @@ from ..training_args import MMELTrainingArguments
 
 
 class ForwardResult(NamedTuple):
-    """
-    The result of a forward pass over some variants of b examples.
+    """The result of a forward pass over some variants of b examples."""
 
-    Attributes:
-        examples (`torch.Tensor` of shape `(b,)`): Their indices in the batch.
-        values ([`VariantLosses`]): Of shape `(b, V)`; those of absent variants mean nothing.
-        logits (`torch.Tensor` of shape `(b, V, ..., C)`): In float32 at least, 0 for absent variants.
-        outputs: The model's outputs on the present variants.
-    """
-
-    examples: Tensor
-    values: VariantLosses
-    logits: Tensor
-    outputs: Any
+    examples: Tensor  # their indices in the batch, (b,)
+    values: VariantLosses  # (b, V); those of variants that are not in the pass mean nothing
+    logits: Tensor  # (b, V, ..., C), in float32 at least, 0 for variants that are not in the pass
+    outputs: Any  # the model's
 
 
 class VariantForward:
     """
-    Computes the losses and divergences of variants. Made once for a training run.
-
-    Args:
-        model (`nn.Module`): The model, without the wrapper for data-parallel training.
-        args ([`MMELTrainingArguments`]): The objective.
-        config (`PretrainedConfig`, *optional*): The model's configuration.
-        label_smoothing, class_weights (*optional*): As in [`Head`].
+    Computes the losses and divergences of variants. Made once for a training run, for the model without the wrapper of
+    data-parallel training; the options of the [`Head`] are its configuration, label smoothing and class weights.
     """
 
     def __init__(

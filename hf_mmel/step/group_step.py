@@ -17,24 +17,14 @@ from .strategies import Chunked, Full, Plan, Selected, Strategy
 
 
 class StepResult(NamedTuple):
-    """
-    The result of a step on B groups.
+    """The result of a step on B groups, with adversarial variants as the last of V."""
 
-    Attributes:
-        loss (`torch.Tensor`): The objective summed over the items of the batch, times the scale. The gradient of all
-            micro-batches but the last has been added to that of the parameters already.
-        outputs: The model's outputs in the last forward pass.
-        losses, weights (`torch.Tensor` of shape `(B, V)`): Of all variants, adversarial ones at the end.
-        variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that took part.
-        left_out (`torch.Tensor` of shape `(B, V)`): The variants that were present and did not take part.
-    """
-
-    loss: Tensor
-    outputs: Any
-    losses: Tensor
+    loss: Tensor  # the scaled objective; the gradients of all micro-batches but the last are in the parameters already
+    outputs: Any  # the model's, in the last forward pass
+    losses: Tensor  # of all variants, (B, V)
     weights: Tensor
-    variant_mask: Tensor
-    left_out: Tensor
+    variant_mask: Tensor  # the variants that took part, (B, V)
+    left_out: Tensor  # the variants that were present and did not take part, (B, V)
 
 
 class GroupStep:
@@ -46,8 +36,6 @@ class GroupStep:
     out before they are weighed, and no gradient comes from them.
 
     Args:
-        forward ([`VariantForward`]): Runs the model.
-        nonfinite ([`NonfiniteVariants`]): Leaves out variants that are not finite.
         accelerator (`Accelerator`): Backpropagates.
         scores ([`ScoreCache`]): Scores that are known from earlier steps.
         adversary ([`AdversarialVariants`], *optional*): Adds adversarial variants to each group.

@@ -18,15 +18,7 @@ from .micro_batches import fastest_micro_batches
 
 
 class ScoreCache:
-    """
-    The last known scores of groups, each found by its key.
-
-    Args:
-        device (`torch.device` or `str`, *optional*, defaults to `"cpu"`): Where they are kept.
-
-    Attributes:
-        values (`torch.Tensor` of shape `(N, ...)`): The scores of each group, in rows given by `rows`.
-    """
+    """The last known scores of groups: the row of `values` `(N, ...)` that belongs to the key of a group."""
 
     def __init__(self, device: torch.device | str = "cpu"):
         self.device = device
@@ -67,45 +59,23 @@ class ScoreCache:
 
 
 class Scores(NamedTuple):
-    """
-    Scores of a batch of groups.
+    """Scores of a batch of groups."""
 
-    Attributes:
-        values ([`VariantLosses`]): Of all variants, `(B, V)`.
-        soft_labels (`torch.Tensor` of shape `(B, 1, ..., C)`, *optional*):
-            For MMEL-S the logits of the originals, where all groups were scored now.
-        rows (`torch.Tensor` of shape `(B,)`, *optional*): Where the groups are in the cache.
-    """
-
-    values: VariantLosses
-    soft_labels: Tensor | None = None
-    rows: Tensor | None = None
+    values: VariantLosses  # of all variants, (B, V)
+    soft_labels: Tensor | None = None  # logits of the originals, (B, 1, ..., C), for MMEL-S without a cache
+    rows: Tensor | None = None  # where the groups are in the cache, (B,)
 
 
 class Scorer:
-    """
-    Scores variants in evaluation mode, or with dropout, by `args.scoring_dropout` and `args.scoring_bf16`.
-
-    Args:
-        forward ([`VariantForward`]): Runs the model.
-        cache ([`ScoreCache`]): Where scores are kept with `args.score_interval` above 1.
-        is_sharded (`bool`): Whether all processes have to make the same forward passes.
-    """
+    """Scores variants, as `scoring_dropout` and `scoring_bf16` say, and caches the scores with `score_interval`."""
 
     def __init__(self, forward: VariantForward, cache: ScoreCache, is_sharded: bool = False):
         self.forward, self.args, self.cache, self.is_sharded = forward, forward.args, cache, is_sharded
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None = None) -> Scores:
         """
-        Scores all present variants, or looks up those that are known.
-
-        Args:
-            model (`nn.Module`): The model that scores.
-            inputs (`Mapping`): The batch of groups.
-            max_rows (`int`, *optional*): Most rows of a forward pass, where a group has no more.
-
-        Raises:
-            `ValueError`: if scores are to be kept and the batch has no `group_key`.
+        Scores all present variants of a batch of groups, or looks up those that are known. Forward passes have at most
+        `max_rows` rows, unless a group has more.
         """
         if self.args.score_interval == 1:
             return self._scored(model, inputs, max_rows)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.groups import VARIANT_MASK
-from ..objective.weighting import VariantLosses, select
+from ..objective.weighting import select
 from ..training_args import MMELTrainingArguments
 from .forward import ForwardResult
 from .micro_batches import fastest_micro_batches, fewest_micro_batches
@@ -23,25 +23,15 @@ from .scoring import Scorer, Scores
 
 @dataclass
 class Plan:
-    """
-    What a step computes with a gradient, and what is logged of it.
-
-    Attributes:
-        strategy ([`Strategy`]): The strategy that made the plan.
-        micro_batches (`list[torch.Tensor]`): The variants of each forward pass, `(B, V)`; none if nothing is left.
-        variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that take part.
-        losses, weights (`torch.Tensor` of shape `(B, V)`): Of all variants, for the logs.
-        scores ([`Scores`], *optional*): The scores that the weights are made of.
-        trained_weights (`torch.Tensor` of shape `(B, V)`, *optional*): The weights of the variants trained on.
-    """
+    """What a step computes with a gradient, and what is logged of it."""
 
     strategy: "Strategy"
-    micro_batches: list[Tensor]
-    variant_mask: Tensor
-    losses: Tensor
+    micro_batches: list[Tensor]  # the variants of each forward pass, (B, V); none if nothing is left
+    variant_mask: Tensor  # the variants that take part, (B, V)
+    losses: Tensor  # of all variants, for the logs, (B, V)
     weights: Tensor
-    scores: Scores | None = None
-    trained_weights: Tensor | None = None
+    scores: Scores | None = None  # what the weights are computed from, unless each micro-batch is weighed by itself
+    trained_weights: Tensor | None = None  # of the variants that are trained on, (B, V)
 
     @property
     def soft_labels(self) -> Tensor | None:
@@ -57,24 +47,15 @@ class Strategy(ABC):
     @abstractmethod
     def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
         """
-        Plans a step on a batch of groups.
-
-        Args:
-            model (`nn.Module`): The model that scores.
-            inputs (`Mapping`): The batch.
-            max_rows (`int`, *optional*): Most rows of a forward pass.
-            single_pass (`bool`): Whether to train in one forward pass, unless `max_rows` is given.
+        Plans a step on a batch of groups. `model` scores, forward passes have at most `max_rows` rows; without that
+        limit, `single_pass` asks for a single one.
         """
 
     @abstractmethod
     def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
         """
-        The part of the objective that a forward pass with a gradient computes.
-
-        Args:
-            plan ([`Plan`]): The plan, which this completes.
-            result ([`ForwardResult`]): The forward pass over b examples.
-            variant_mask (`torch.Tensor` of shape `(b, V)`): The variants in the pass, all of them finite.
+        The part of the objective that a forward pass over b examples computes, and its losses and weights for the
+        logs. `variant_mask` `(b, V)` marks the variants in the pass, all of them finite.
         """
 
     @staticmethod
@@ -105,13 +86,7 @@ class Full(Strategy):
 
 
 class Chunked(Strategy):
-    """
-    All variants are trained on, in micro-batches that may hold a part of a group, under the weights of a scoring.
-
-    Args:
-        scorer ([`Scorer`]): Scores variants.
-        nonfinite ([`NonfiniteVariants`]): Leaves out variants whose scores are not finite.
-    """
+    """All variants are trained on, in micro-batches that may hold a part of a group, under the weights of a scoring."""
 
     def __init__(self, scorer: Scorer, nonfinite: NonfiniteVariants):
         super().__init__(scorer.args)
@@ -152,10 +127,8 @@ class Chunked(Strategy):
             self.scorer.cache.values[plan.scores.rows[examples][example], :, variant] = result.values.packed()[
                 example, :, variant
             ]
-        known: VariantLosses = plan.scores.values
-        return result.values.objective(
-            plan.trained_weights[examples], known.item_weights[examples], variant_mask, self.args
-        )
+        item_weights = plan.scores.values.item_weights[examples]
+        return result.values.objective(plan.trained_weights[examples], item_weights, variant_mask, self.args)
 
 
 class Selected(Chunked):
