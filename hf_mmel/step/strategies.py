@@ -86,7 +86,7 @@ class Full(Strategy):
 
 
 class Chunked(Strategy):
-    """All variants are trained on, in micro-batches that may hold a part of a group, under the weights of a scoring."""
+    """All variants are trained on, in micro-batches that may hold parts of groups, under the weights of a scoring."""
 
     def __init__(self, scorer: Scorer, nonfinite: NonfiniteVariants):
         super().__init__(scorer.args)
