@@ -231,8 +231,8 @@ class MMELTrainer(VariantTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the figures of the variants to a training loss that is logged."""
         if "loss" in logs:
-            figures, weight_counts = self._figures.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+            figures, histogram = self._figures.pop(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
             logs |= figures
             if self._history is not None:
-                self._history.add_weights(weight_counts, self.state)
+                self._history.add_weights(histogram, self.state)
         super().log(logs, start_time)

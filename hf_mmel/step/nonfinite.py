@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..monitoring.decoding import reader, tokenizer_of
+from ..monitoring.decoding import make_decoder, tokenizer_of
 
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def _described(batch: Mapping[str, Tensor], left_out: Tensor, processing_class: 
     tokenizer = tokenizer_of(processing_class, batch)
 
     def text(i: int, v: int) -> str:
-        words = reader(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
+        words = make_decoder(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
         return repr(words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}...")
 
     for i, row in enumerate(left_out.tolist()):
