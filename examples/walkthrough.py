@@ -13,7 +13,7 @@ It also runs from top to bottom, in seconds and without a network.
 
 # %%
 import torch
-from _tiny import make_arguments, make_config, make_tokenizer, words_of
+from _tiny import all_words, make_arguments, make_config, make_tokenizer
 from datasets import Dataset
 from transformers import BertForSequenceClassification, PrinterCallback, set_seed
 
@@ -37,7 +37,7 @@ WORDS = {
 }
 set_seed(0)
 torch.set_num_threads(1)  # more cost models of this size time
-tokenizer = make_tokenizer([*PRAISE, *BLAME, *words_of(WORDS)])
+tokenizer = make_tokenizer([*PRAISE, *BLAME, *all_words(WORDS)])
 
 # %% [markdown]
 # ## Variants of a sentence
