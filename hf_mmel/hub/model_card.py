@@ -65,7 +65,7 @@ class Adversary(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
 
 
-class TrainedModel(Protocol):
+class DescribedTrainer(Protocol):
     """A trainer, as far as a card describes it."""
 
     args: MMELTrainingArguments
@@ -89,7 +89,7 @@ class Data(NamedTuple):
 
 
 def write_model_card(
-    trainer: TrainedModel,
+    trainer: DescribedTrainer,
     collator: GroupCollator | None,
     *,
     dataset: str | list[str] | None = None,
@@ -217,7 +217,7 @@ def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCard
         for name, value in values.items()
         if name != "loss"
     ]
-    is_shown = data.name is not None and task is not None
+    is_named, parts = bool(data.name and task), [split for split in scores if _is_part(split)]
     return ModelCardData(
         language=summary.language,
         license=summary.license,
@@ -228,7 +228,7 @@ def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCard
         datasets=data.tags or None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=summary.model_name,
-        eval_results=[result for result in results if is_shown and not _is_part(result.dataset_split)] or None,
+        eval_results=[result for result in results if is_named and result.dataset_split not in parts] or None,
     )
 
 
@@ -281,7 +281,7 @@ def _optimizer(args: TrainingArguments) -> dict[str, Any]:
     return {"optimizer": name} | {name: getattr(args, name) for name in names if getattr(args, name) != defaults[name]}
 
 
-def _describe_data(trainer: TrainedModel, names: list[str], tags: list[str], args: list[str]) -> Data:
+def _describe_data(trainer: DescribedTrainer, names: list[str], tags: list[str], args: list[str]) -> Data:
     """The data as given by the caller, or as the dataset names itself. One from files or memory has no name."""
     source = trainer.train_dataset if trainer.eval_dataset is None else trainer.eval_dataset
     info = source.info if isinstance(source, datasets.Dataset) else datasets.DatasetInfo()
