@@ -24,8 +24,6 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from hf_mmel.hub.charts import draw
-
 from .steps.comparisons import (
     ALL_NUM_VARIANTS,
     MEMORY,
@@ -42,6 +40,8 @@ from .steps.measuring import Bench, Setting
 
 
 LEAST_PAIRS, MOST_PAIRS = 3, 15
+FORECAST = "(K + 1)/3 + 1"  # time of a step that scores K + 1 sequences and trains on one
+COLORS = ("#0b6bcb", "#c2410c", "#e59866", "#15803d", "#6b7280", "#9333ea")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -172,8 +172,33 @@ def lines(quantity: str, figures: dict[str, dict[str, Any]]) -> dict[str, dict[f
     drawn = {name: {k: y for k, y in line.items() if y is not None} for name, line in drawn.items()}
     drawn["originals alone"] = dict.fromkeys(ALL_NUM_VARIANTS, 1.0)
     if quantity == TIME:
-        drawn["(K + 1)/3 + 1"] = {k: (k + 1) / 3 + 1 for k in ALL_NUM_VARIANTS}
+        drawn[FORECAST] = {k: (k + 1) / 3 + 1 for k in ALL_NUM_VARIANTS}
     return {name: line for name, line in drawn.items() if line}
+
+
+def draw(file: Path, panels: dict[str, dict[str, dict[float, float]]]) -> None:
+    """Writes an SVG with the lines of each panel, by its title, on logarithmic axes."""
+    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot, which would look for a display
+
+    colors = dict(zip(dict.fromkeys(name for lines in panels.values() for name in lines), COLORS, strict=False))
+    with matplotlib.rc_context({"svg.hashsalt": file.name, "svg.fonttype": "none"}):  # the same lines, the same file
+        figure = Figure((11, 5), layout="constrained")
+        for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            for name, line in lines.items():
+                style = {"linestyle": "--"} if name == FORECAST else {"marker": "o", "markersize": 5}
+                axes.plot(list(line), list(line.values()), label=name, color=colors[name], **style)
+            axes.set_xscale("log", base=2)
+            axes.set_yscale("log", base=2)
+            axes.set(title=title, xlabel="variants of each example, K")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.grid(color="#e5e7eb")
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+        names = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+        figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=3, frameon=False)
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def main() -> int:
@@ -196,8 +221,7 @@ def main() -> int:
             "Time of a step, originals alone = 1": lines(TIME, measured.figures),
             "Memory of a step, originals alone = 1": lines(MEMORY, measured.figures),
         }
-        x_label = "variants of each example, K"
-        args.picture.write_text(draw(panels, x_label, dashed=("(K + 1)/3 + 1",), logarithmic=True))
+        draw(args.picture, panels)
     return 0
 
 

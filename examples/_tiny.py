@@ -1,8 +1,6 @@
-"""What the examples share: a tokenizer and a model of a few words, and the comparison of the four methods."""
+"""Shared by the examples: a tiny tokenizer and model, and the comparison of the four methods."""
 
 import argparse
-import contextlib
-import io
 import random
 import statistics
 import string
@@ -12,20 +10,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, PreTrainedTokenizerFast
+from transformers import BertConfig, PreTrainedTokenizerFast, PrinterCallback, set_seed
 
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples run without an installation, too
 
-from hf_mmel import MMELTrainingArguments
+from hf_mmel import MMELTrainer, MMELTrainingArguments
 
+
+Results = dict[str, list[dict[str, float]]]  # scores of each method, seed by seed
 
 METHODS = {"none": "no augmentation", "uniform": "uniform augmentation", "hard": "MMEL-H", "soft": "MMEL-S"}
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer of BERT's kind that knows all letters and the words of the texts, among them pieces like `##ing`."""
+    """A WordPiece tokenizer that knows all letters and the words of the texts, among them pieces like `##ing`."""
     words = {word for text in texts for word in text.split()} | set(string.ascii_lowercase)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = [*special, *sorted(words), *(f"##{letter}" for letter in string.ascii_lowercase)]
@@ -39,11 +40,11 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def make_config(tokenizer: PreTrainedTokenizerFast, **fields) -> BertConfig:
-    """The configuration of a BERT of two layers and 64 units."""
+    """The configuration of a BERT with two layers and 64 units."""
     defaults = {
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
-        "initializer_range": 0.1,  # BERT's 0.02 suits hundreds of units, and would have these learn slowly
+        "initializer_range": 0.1,  # 0.02, the default, suits hundreds of units; with 64 learning would be slow
     }
     return BertConfig(
         vocab_size=len(tokenizer),
@@ -57,7 +58,7 @@ def make_config(tokenizer: PreTrainedTokenizerFast, **fields) -> BertConfig:
 
 
 def make_arguments(method: str, seed: int, **fields) -> MMELTrainingArguments:
-    """Training arguments of one run, which saves nothing."""
+    """The training arguments of a run that saves nothing."""
     return MMELTrainingArguments(
         "outputs/examples",
         mmel_loss=method,
@@ -75,47 +76,65 @@ def make_arguments(method: str, seed: int, **fields) -> MMELTrainingArguments:
     )
 
 
-def words_of(synonyms: Mapping[str, Sequence[str]]) -> list[str]:
+def all_words(synonyms: Mapping[str, Sequence[str]]) -> list[str]:
     """All words of a lexicon."""
     return [*synonyms, *(word for candidates in synonyms.values() for word in candidates)]
 
 
-def in_other_words(text: str, synonyms: Mapping[str, Sequence[str]], rng: random.Random) -> str:
+def replace_words(text: str, synonyms: Mapping[str, Sequence[str]], rng: random.Random) -> str:
     """The text with a synonym for each word that has any."""
     return " ".join(rng.choice(synonyms.get(word, [word])) for word in text.split())
 
 
 def compare(
-    run: Callable[[str, int, int], dict[str, float]],
-    description: str,
+    make_trainer: Callable[[str, int, Dataset], MMELTrainer],
+    make_data: Callable[[int, str, dict[str, list[str]]], Dataset],
+    synonyms: dict[str, list[str]],
+    argv: Sequence[str] | None = None,
+    *,
     metric: str,
     num_train: int,
-    argv: Sequence[str] | None,
-) -> dict[str, list[dict[str, float]]]:
+    description: str,
+) -> Results:
     """
-    Prints a table of the metric that `run(method, seed, num_train)` gives for each test set, with each of the four
-    methods, and returns all figures.
+    Trains with each of the four methods and each seed, and prints a table of a metric on two test sets: one in the
+    words of the training texts, one in their synonyms. `make_trainer` is called with a method, a seed and the training
+    data; `make_data` with a size, a name that seeds the random choices, and the words to replace.
     """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training for each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training run each")
     parser.add_argument("--num_train", type=int, default=num_train, help="training examples")
     options = parser.parse_args(argv)
-    torch.set_num_threads(1)  # more cost models of this size time
+    torch.set_num_threads(1)  # faster for models of this size
+    tests = {"same words": make_data(200, "test", {}), "synonyms": make_data(200, "test", synonyms)}
 
-    results: dict[str, list[dict[str, float]]] = {}
-    for method in METHODS:
-        results[method] = []
-        for seed in options.seeds:
-            start = time.perf_counter()
-            with contextlib.redirect_stdout(io.StringIO()):  # `Trainer` prints figures of its own after a training
-                scores = run(method, seed, options.num_train)
-            results[method].append({**scores, "seconds": time.perf_counter() - start})
-    print(f"{metric}, mean ± standard deviation over seeds {options.seeds}:\n\n{table(results)}")
+    def run(method: str, seed: int) -> dict[str, float]:
+        set_seed(seed)
+        trainer = make_trainer(method, seed, make_data(options.num_train, f"training {seed}", {}))
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        return {name: trainer.predict(rows).metrics[f"test_{metric}"] for name, rows in tests.items()}
+
+    results = run_all(run, METHODS, options.seeds)
+    print(f"\n{metric.replace('_', ' ')}, mean ± standard deviation over seeds {options.seeds}:\n\n{table(results)}")
     return results
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """One line per method in markdown: mean ± standard deviation over the seeds."""
+def run_all(run: Callable[[str, int], dict[str, float]], methods: Iterable[str], seeds: Iterable[int]) -> Results:
+    """Runs each method with each seed, and prints the scores. Returns the scores and the seconds of each run."""
+    results: Results = {method: [] for method in methods}
+    for seed in seeds:
+        for method, runs in results.items():
+            start = time.perf_counter()
+            scores = run(method, seed)
+            runs.append({**scores, "seconds": time.perf_counter() - start})
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            print(f"{METHODS.get(method, method)}, seed {seed}: {shown}", flush=True)
+    return results
+
+
+def table(results: Results) -> str:
+    """A markdown table with one row per method: mean ± standard deviation over the seeds."""
     columns = list(next(iter(results.values()))[0])
     rows = [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for method, runs in results.items():

@@ -1,18 +1,18 @@
-"""Rare classes: weights across examples beside weights within groups, on reviews of which one in eleven is negative.
+"""Rare classes: weights of classes and weights of variants, on reviews of which one in eleven is negative.
 
     python examples/class_imbalance.py [--model microsoft/MiniLM-L6-H384-uncased] [--data nyu-mll/glue] [--seeds 1 2 3]
 
-Takes `--num_majority` positive and a tenth as many negative training reviews of SST-2, and evaluates on its
-validation set, of which half is negative. `class_weights="balanced"` gives both classes the same share in the loss;
-the weights of the variants of an example are those of MMEL, and know nothing of it.
+Takes `--num_majority` positive training reviews of SST-2 and a tenth as many negative ones, and evaluates on the
+validation set, half of which is negative. `class_weights="balanced"` gives both classes the same share of the loss.
+MMEL weights the variants within each example, whatever its class.
 """
 
 import argparse
-import time
+from functools import partial
 
 import numpy as np
 import torch
-from _tiny import table
+from _tiny import Results, run_all, table
 from datasets import Dataset, concatenate_datasets, load_dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -37,8 +37,8 @@ METHODS = {
 RARE = 0  # negative
 
 
-def slice_of(dataset: Dataset, num_majority: int, seed: int) -> Dataset:
-    """Drawn by the seed: so many examples of the common class, and a tenth of the rare one."""
+def imbalanced_slice(dataset: Dataset, num_majority: int, seed: int) -> Dataset:
+    """A random slice with `num_majority` examples of the common class, and a tenth as many of the rare one."""
     labels, random = np.array(dataset["label"]), np.random.default_rng(seed)
     parts = []
     for label, count in ((RARE, max(1, num_majority // 10)), (1 - RARE, num_majority)):
@@ -46,11 +46,11 @@ def slice_of(dataset: Dataset, num_majority: int, seed: int) -> Dataset:
     return concatenate_datasets(parts)
 
 
-def recalls(prediction: EvalPrediction) -> dict[str, float]:
-    """Of the rare class, and the mean over both: balanced accuracy."""
+def recall_scores(prediction: EvalPrediction) -> dict[str, float]:
+    """The recall of the rare class, and the mean over both classes, the balanced accuracy."""
     right = prediction.predictions.argmax(axis=1) == prediction.label_ids
-    found = [right[prediction.label_ids == label].mean() for label in (RARE, 1 - RARE)]
-    return {"recall of the rare class": found[0], "balanced accuracy": float(np.mean(found))}
+    recall = [right[prediction.label_ids == label].mean() for label in (RARE, 1 - RARE)]
+    return {"recall of the rare class": recall[0], "balanced accuracy": float(np.mean(recall))}
 
 
 def run(method: str, seed: int, train: Dataset, test: Dataset, tokenizer, options: argparse.Namespace) -> dict:
@@ -78,10 +78,10 @@ def run(method: str, seed: int, train: Dataset, test: Dataset, tokenizer, option
         AutoModelForSequenceClassification.from_pretrained(options.model, num_labels=2),
         args,
         data_collator=DataCollatorWithPadding(tokenizer),
-        train_dataset=slice_of(train, options.num_majority, seed),
+        train_dataset=imbalanced_slice(train, options.num_majority, seed),
         processing_class=tokenizer,
         augmenter=WordNetSynonyms(tokenizer),
-        compute_metrics=recalls,
+        compute_metrics=recall_scores,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -89,11 +89,11 @@ def run(method: str, seed: int, train: Dataset, test: Dataset, tokenizer, option
     return {name: scores[f"eval_{name}"] for name in ("recall of the rare class", "balanced accuracy")}
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
+def main(argv: list[str] | None = None) -> Results:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="microsoft/MiniLM-L6-H384-uncased", help="name or folder of an encoder")
     parser.add_argument("--data", default="nyu-mll/glue", help="GLUE, name or folder")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training for each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training run each")
     parser.add_argument("--num_majority", type=int, default=500, help="examples of the common class")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, help="of a CPU; all by default")
@@ -107,14 +107,8 @@ def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
         )
         for split in ("train", "validation")
     )
-    results: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
-    for seed in options.seeds:
-        for method in METHODS:
-            start = time.perf_counter()
-            scores = run(method, seed, train, test, tokenizer, options)
-            results[method].append({**scores, "seconds": time.perf_counter() - start})
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-            print(f"{method}, seed {seed}: {shown}", flush=True)
+    run_one = partial(run, train=train, test=test, tokenizer=tokenizer, options=options)
+    results = run_all(run_one, METHODS, options.seeds)
     print(f"\nseeds {options.seeds}:\n\n{table(results)}")
     return results
 

@@ -2,12 +2,12 @@
 
     python examples/demo.py [--seeds 1 2 3] [--output_dir outputs/demo]
 
-Data and model are made here, so nothing is downloaded. The data is synthetic: reviews of films in which each of three
-aspects is praised or blamed, the label being the majority. The validation reviews praise and blame in words that the
+Data and model are made here, so nothing is downloaded. The data is synthetic: film reviews in which each of three
+aspects is praised or blamed. The label is the majority. The validation reviews praise and blame in words that the
 training reviews do not have (`TRAINING_WORDS` and `HELD_OUT_WORDS`), as a user's words differ from those in a small
 training set; three in four of them are WordNet synonyms of training words. The model, a BERT of two layers with random
-weights, cannot know them but through augmentation. That shows the mechanism at work; what augmentation does for a
-pretrained model on real text, only real data can show.
+weights, can only learn them from augmentation. This shows the mechanism at work; only real data can show what
+augmentation does for a pretrained model on real text.
 """
 
 import argparse
@@ -49,7 +49,7 @@ HELD_OUT_WORDS = {
 
 
 def review(words: dict[str, list[str]], rng: random.Random) -> tuple[str, str]:
-    """A review of three aspects and its label, the opinion that most of them are given."""
+    """A review of three aspects, and its label: the opinion on most of them."""
     opinions = [rng.choice(["positive", "negative"]) for _ in range(3)]
     clauses = [
         f"the {aspect} is {rng.choice(words[opinion])}"
@@ -80,7 +80,7 @@ def write_model(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def run(method: str, seed: int, folder: Path) -> dict[str, float]:
-    """Accuracy on the held-out reviews and seconds of one training, by the command that the README describes."""
+    """The accuracy on the held-out reviews and the seconds of one training run, by the command of the README."""
     arguments = json.loads((ROOT / "examples" / "demo.json").read_text(encoding="utf-8"))
     for name in ("model_name_or_path", "train_file", "validation_file"):
         arguments[name] = str(folder / Path(arguments[name]).name)
@@ -96,7 +96,7 @@ def run(method: str, seed: int, folder: Path) -> dict[str, float]:
 
 
 def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """One line per method, in markdown."""
+    """A markdown table with one row per method."""
     rows = ["| method | held-out accuracy | seconds per run |", "|---|---|---|"]
     for method, runs in results.items():
         accuracies = [100 * run["accuracy"] for run in runs]
@@ -124,7 +124,7 @@ def main() -> None:
         f"reviews (synthetic data; mean ± standard deviation over {len(options.seeds)} seeds):\n\n{table(results)}\n"
     )
     (folder / "results.md").write_text(summary, encoding="utf-8")
-    print(f"\n{summary}\nModels, logs and these figures lie in {folder.resolve()}")
+    print(f"\n{summary}\nModels, logs and these results are in {folder.resolve()}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Images: what reweighting crops and mirror images does to a small network on CIFAR-10.
+"""Images: the effect of reweighted random crops and flips on a small network on CIFAR-10.
 
     python examples/image_classification.py [--data uoft-cs/cifar10] [--num_train 5000] [--epochs 8] [--model resnet]
 
 "uniform" is the usual augmentation by random crop and flip, with K = 2 variants of each image in every step; "hard"
-and "soft" weigh the variants. All methods make the same number of steps. The defaults take some five minutes on one
+and "soft" reweight the variants. All methods make the same number of steps. The defaults take some five minutes on one
 CPU core; --num_train 0 takes all images, for a GPU.
 """
 
 import argparse
-import time
+from functools import partial
 
 import numpy as np
 import torch
-from _tiny import METHODS, table
+from _tiny import METHODS, Results, run_all, table
 from datasets import load_dataset
 from transformers import (
     ConvNextConfig,
@@ -32,12 +32,12 @@ from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
 
 MEAN, STD = [0.491, 0.482, 0.447], [0.247, 0.243, 0.262]  # of CIFAR-10's colours
 COLUMNS = ("img", "image"), ("label", "labels")
-NUM_FORMS = 4  # variants of each test image
+NUM_TEST_VARIANTS = 4  # of each test image
 Rows = list[dict[str, torch.Tensor | int]]
 
 
 def read(data: str, split: str, limit: int) -> Rows:
-    """The first images of a split, or all for 0, as the image processor gives them."""
+    """The first `limit` images of a split, or all of them for 0, as the image processor prepares them."""
     processor = ViTImageProcessor(do_resize=False, image_mean=MEAN, image_std=STD)
     dataset = load_dataset(data, split=split)
     dataset = dataset.select(range(min(limit, len(dataset)))) if limit else dataset
@@ -50,7 +50,7 @@ def read(data: str, split: str, limit: int) -> Rows:
 
 
 def make_model(kind: str, num_labels: int) -> PreTrainedModel:
-    """A network of three stages for images of 32 by 32 pixels, from random weights."""
+    """A network of three stages for images of 32 by 32 pixels, with random weights."""
     if kind == "convnext":
         shape = {"patch_size": 2, "num_stages": 3, "hidden_sizes": [32, 64, 128], "depths": [2, 2, 2]}
         return ConvNextForImageClassification(ConvNextConfig(**shape, image_size=32, num_labels=num_labels))
@@ -63,7 +63,7 @@ def accuracy(prediction: EvalPrediction) -> dict[str, float]:
 
 
 def run(method: str, seed: int, train: Rows, test: Rows, options: argparse.Namespace) -> dict[str, float]:
-    """Accuracy after one training, on the test images and on crops and mirror images of them."""
+    """The accuracy of one training run on the test images, and on crops and flips of them."""
     set_seed(seed)
     args = MMELTrainingArguments(
         "outputs/examples",
@@ -96,19 +96,19 @@ def run(method: str, seed: int, train: Rows, test: Rows, options: argparse.Names
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     right = [trainer.predict(test).predictions.argmax(axis=1)]
-    variants = augmenter.variants(test, NUM_FORMS, [(seed, 1 << 40, i) for i in range(len(test))])
-    forms = [[group[k] for group in variants] for k in range(NUM_FORMS)]
-    right += [trainer.predict(form).predictions.argmax(axis=1) for form in forms]
+    variants = augmenter.variants(test, NUM_TEST_VARIANTS, [(seed, 1 << 40, i) for i in range(len(test))])
+    columns = [[group[k] for group in variants] for k in range(NUM_TEST_VARIANTS)]
+    right += [trainer.predict(rows).predictions.argmax(axis=1) for rows in columns]
     right = np.stack(right) == np.array([row["labels"] for row in test])
     return {"accuracy": right[0].mean(), "of variants": right[1:].mean(), "worst case": right.all(axis=0).mean()}
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
+def main(argv: list[str] | None = None) -> Results:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="uoft-cs/cifar10", help="name on the Hub, or folder")
     parser.add_argument("--model", choices=["resnet", "convnext"], default="resnet")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="one training for each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="one training run each")
     parser.add_argument("--num_train", type=int, default=5000, help="training images, 0 for all")
     parser.add_argument("--num_test", type=int, default=2000, help="test images, 0 for all")
     parser.add_argument("--epochs", type=int, default=8)
@@ -121,14 +121,7 @@ def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
     if options.threads:
         torch.set_num_threads(options.threads)
     train, test = read(options.data, "train", options.num_train), read(options.data, "test", options.num_test)
-    results: dict[str, list[dict[str, float]]] = {method: [] for method in options.methods}
-    for seed in options.seeds:
-        for method in options.methods:
-            start = time.perf_counter()
-            scores = run(method, seed, train, test, options)
-            results[method].append({**scores, "seconds": time.perf_counter() - start})
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-            print(f"{METHODS[method]}, seed {seed}: {shown}", flush=True)
+    results = run_all(partial(run, train=train, test=test, options=options), options.methods, options.seeds)
     print(f"\n{len(train)} images, {options.epochs} epochs, seeds {options.seeds}:\n\n{table(results)}")
     return results
 

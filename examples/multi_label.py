@@ -1,18 +1,19 @@
-"""Several labels per text: what a support ticket is about, with all topics that it names.
+"""Several labels per text: the topics that a support ticket names.
 
     python examples/multi_label.py [--seeds 1 2 3] [--num_train 100]
 
-The training tickets name things by few words. The test tickets name them by the same words, or by synonyms that no
-training ticket has. The lexicon of the augmenter lists these synonyms, and from augmentation alone a model can know
-them. The task is too small to tell which way of weighing variants is best.
+The training tickets name things by few words. The test tickets use the same words, or synonyms that no training ticket
+has. The augmenter's lexicon lists these synonyms, so that only augmentation can teach them to the model. The task is
+too small to tell which method is best.
 """
 
 import random
+from functools import partial
 
 import numpy as np
-from _tiny import compare, in_other_words, make_arguments, make_config, make_tokenizer, words_of
+from _tiny import all_words, compare, make_arguments, make_config, make_tokenizer, replace_words
 from datasets import Dataset
-from transformers import BertForSequenceClassification, EvalPrediction, set_seed
+from transformers import BertForSequenceClassification, EvalPrediction
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
@@ -45,43 +46,37 @@ def ticket(rng: random.Random) -> tuple[str, list[float]]:
     return f"{rng.choice(OPENINGS)} {' and '.join(clauses)} .", [float(topic in topics) for topic in TOPICS]
 
 
-TOKENIZER = make_tokenizer([*words_of(SYNONYMS), *PROBLEMS, *OPENINGS, "the and ."])
+TOKENIZER = make_tokenizer([*all_words(SYNONYMS), *PROBLEMS, *OPENINGS, "the and ."])
 
 
-def tickets(size: int, part: str, synonyms: dict[str, list[str]]) -> Dataset:
+def tickets(size: int, split: str, synonyms: dict[str, list[str]]) -> Dataset:
     """Tokenised tickets, with a synonym for each word that has any."""
-    rng = random.Random(part)
+    rng = random.Random(split)
     rows = [ticket(rng) for _ in range(size)]
     return Dataset.from_list(
-        [{**TOKENIZER(in_other_words(text, synonyms, rng)), "labels": labels} for text, labels in rows]
+        [{**TOKENIZER(replace_words(text, synonyms, rng)), "labels": labels} for text, labels in rows]
     )
 
 
 def micro_f1(prediction: EvalPrediction) -> dict[str, float]:
     predicted, expected = prediction.predictions > 0, prediction.label_ids == 1
-    return {"f1": 2 * np.sum(predicted & expected) / (np.sum(predicted) + np.sum(expected))}
+    return {"micro_f1": 2 * np.sum(predicted & expected) / (np.sum(predicted) + np.sum(expected))}
 
 
-def run(method: str, seed: int, num_train: int) -> dict[str, float]:
-    """Micro F1 after one training."""
-    set_seed(seed)
-    trainer = MMELTrainer(
+def make_trainer(method: str, seed: int, train_dataset: Dataset) -> MMELTrainer:
+    return MMELTrainer(
         BertForSequenceClassification(
             make_config(TOKENIZER, num_labels=len(TOPICS), problem_type="multi_label_classification")
         ),
         make_arguments(method, seed, num_train_epochs=15),
-        train_dataset=tickets(num_train, f"training {seed}", {}),
+        train_dataset=train_dataset,
         processing_class=TOKENIZER,
         augmenter=LexiconSubstitution(TOKENIZER, SYNONYMS),
         compute_metrics=micro_f1,
     )
-    trainer.train()
-    tests = {"same words": tickets(200, "test", {}), "synonyms": tickets(200, "test", SYNONYMS)}
-    return {name: trainer.predict(rows).metrics["test_f1"] for name, rows in tests.items()}
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
-    return compare(run, __doc__, metric="micro F1", num_train=100, argv=argv)
+main = partial(compare, make_trainer, tickets, SYNONYMS, metric="micro_f1", num_train=100, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""Multiple choice: which of three endings goes with a story.
+"""Multiple choice: which of three endings fits a story.
 
     python examples/multiple_choice.py [--seeds 1 2 3] [--num_train 150]
 
-The training stories are told in few words. The test stories are told in the same words, or in synonyms that no
-training story has. The lexicon of the augmenter lists these synonyms, and from augmentation alone a model can know
-them. The task is too small to tell which way of weighing variants is best.
+The training stories are told in few words. The test stories use the same words, or synonyms that no training story
+has. The augmenter's lexicon lists these synonyms, so that only augmentation can teach them to the model. The task is
+too small to tell which method is best.
 """
 
 import random
+from functools import partial
 
 import numpy as np
-from _tiny import compare, in_other_words, make_arguments, make_config, make_tokenizer, words_of
+from _tiny import all_words, compare, make_arguments, make_config, make_tokenizer, replace_words
 from datasets import Dataset
-from transformers import BertForMultipleChoice, DataCollatorForMultipleChoice, EvalPrediction, set_seed
+from transformers import BertForMultipleChoice, DataCollatorForMultipleChoice, EvalPrediction
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
@@ -36,7 +37,7 @@ SYNONYMS = {
     "slept": ["dozed", "napped"],
 }
 PEOPLE = ["the girl", "the boy", "my friend", "our teacher"]
-TOKENIZER = make_tokenizer([*words_of(SYNONYMS), *PEOPLE, "was"])
+TOKENIZER = make_tokenizer([*all_words(SYNONYMS), *PEOPLE, "was"])
 
 
 def story(rng: random.Random) -> tuple[str, list[str], int]:
@@ -46,12 +47,12 @@ def story(rng: random.Random) -> tuple[str, list[str], int]:
     return f"{rng.choice(PEOPLE)} was {feelings[label]}", [ENDINGS[feeling] for feeling in feelings], label
 
 
-def stories(size: int, part: str, synonyms: dict[str, list[str]]) -> Dataset:
+def stories(size: int, split: str, synonyms: dict[str, list[str]]) -> Dataset:
     """Tokenised stories, the beginning with each ending, with a synonym for each word that has any."""
-    rng = random.Random(part)
+    rng = random.Random(split)
     rows = []
     for beginning, endings, label in [story(rng) for _ in range(size)]:
-        beginning, *endings = (in_other_words(text, synonyms, rng) for text in (beginning, *endings))
+        beginning, *endings = (replace_words(text, synonyms, rng) for text in (beginning, *endings))
         rows.append({**TOKENIZER([beginning] * NUM_CHOICES, endings), "label": label})
     return Dataset.from_list(rows)
 
@@ -60,25 +61,19 @@ def accuracy(prediction: EvalPrediction) -> dict[str, float]:
     return {"accuracy": np.mean(prediction.predictions.argmax(-1) == prediction.label_ids)}
 
 
-def run(method: str, seed: int, num_train: int) -> dict[str, float]:
-    """Accuracy after one training."""
-    set_seed(seed)
-    trainer = MMELTrainer(
+def make_trainer(method: str, seed: int, train_dataset: Dataset) -> MMELTrainer:
+    return MMELTrainer(
         BertForMultipleChoice(make_config(TOKENIZER)),
         make_arguments(method, seed, num_train_epochs=10),
-        train_dataset=stories(num_train, f"training {seed}", {}),
+        train_dataset=train_dataset,
         processing_class=TOKENIZER,
         data_collator=DataCollatorForMultipleChoice(TOKENIZER),
         augmenter=LexiconSubstitution(TOKENIZER, SYNONYMS),
         compute_metrics=accuracy,
     )
-    trainer.train()
-    tests = {"same words": stories(200, "test", {}), "synonyms": stories(200, "test", SYNONYMS)}
-    return {name: trainer.predict(rows).metrics["test_accuracy"] for name, rows in tests.items()}
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
-    return compare(run, __doc__, metric="accuracy", num_train=150, argv=argv)
+main = partial(compare, make_trainer, stories, SYNONYMS, metric="accuracy", num_train=150, description=__doc__)
 
 
 if __name__ == "__main__":

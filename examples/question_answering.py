@@ -2,18 +2,19 @@
 
     python examples/question_answering.py [--seeds 1 2 3] [--num_train 150]
 
-The training questions and texts are of few words. The test questions and texts are of the same words, or of synonyms
-that training lacks. The lexicon of the augmenter lists these synonyms, and from augmentation alone a model can know
-them. No variant touches the answer, whose place follows the edits around it. The task is too small to tell which way
-of weighing variants is best.
+The training questions and texts have few words. The test questions and texts use the same words, or synonyms that
+training lacks. The augmenter's lexicon lists these synonyms, so that only augmentation can teach them to the model. No
+variant changes the answer, and its position follows the edits around it. The task is too small to tell which method is
+best.
 """
 
 import random
+from functools import partial
 
 import numpy as np
-from _tiny import compare, in_other_words, make_arguments, make_config, make_tokenizer, words_of
+from _tiny import all_words, compare, make_arguments, make_config, make_tokenizer, replace_words
 from datasets import Dataset
-from transformers import BertForQuestionAnswering, DataCollatorWithPadding, EvalPrediction, set_seed
+from transformers import BertForQuestionAnswering, DataCollatorWithPadding, EvalPrediction
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
@@ -40,7 +41,7 @@ THINGS = ["car", "house", "boat"]
 IN_PIECES = {"automobile": "auto ##mobile", "location": "loca ##tion", "position": "posi ##tion"}
 TOKENIZER = make_tokenizer(
     [
-        *(IN_PIECES.get(word, word) for word in words_of(SYNONYMS)),
+        *(IN_PIECES.get(word, word) for word in all_words(SYNONYMS)),
         *(answer for answers in ANSWERS.values() for answer in answers),
         "what is the of ? in and , .",
     ]
@@ -56,7 +57,7 @@ def exercise(rng: random.Random) -> tuple[str, str, str]:
 
 
 def encode(question: str, text: str, answer: str) -> dict[str, list[int] | int]:
-    """A tokenised question and text, with the places of the answer's first and last token."""
+    """A tokenised question and text, with the positions of the answer's first and last token."""
     encoding = TOKENIZER(question, text)
     start = text.index(answer)
     return {
@@ -66,47 +67,38 @@ def encode(question: str, text: str, answer: str) -> dict[str, list[int] | int]:
     }
 
 
-def exercises(size: int, part: str, synonyms: dict[str, list[str]]) -> Dataset:
+def exercises(size: int, split: str, synonyms: dict[str, list[str]]) -> Dataset:
     """Tokenised questions and texts, with a synonym for each word that has any."""
-    rng = random.Random(part)
+    rng = random.Random(split)
     rows = [exercise(rng) for _ in range(size)]
     return Dataset.from_list(
         [
-            encode(in_other_words(question, synonyms, rng), in_other_words(text, synonyms, rng), answer)
+            encode(replace_words(question, synonyms, rng), replace_words(text, synonyms, rng), answer)
             for question, text, answer in rows
         ]
     )
 
 
 def exact_match(prediction: EvalPrediction) -> dict[str, float]:
-    """Share of the answers of which both ends are found."""
+    """Share of the answers whose start and end are both right."""
     pairs = zip(prediction.predictions, prediction.label_ids, strict=True)
     right = [logits.argmax(-1) == positions for logits, positions in pairs]
     return {"exact_match": np.mean(right[0] & right[1])}
 
 
-def run(method: str, seed: int, num_train: int) -> dict[str, float]:
-    """Exact matches after one training."""
-    set_seed(seed)
-    trainer = MMELTrainer(
+def make_trainer(method: str, seed: int, train_dataset: Dataset) -> MMELTrainer:
+    return MMELTrainer(
         BertForQuestionAnswering(make_config(TOKENIZER)),
         make_arguments(method, seed, num_train_epochs=10),
-        train_dataset=exercises(num_train, f"training {seed}", {}),
+        train_dataset=train_dataset,
         processing_class=TOKENIZER,
         data_collator=DataCollatorWithPadding(TOKENIZER),
         augmenter=LexiconSubstitution(TOKENIZER, SYNONYMS),
         compute_metrics=exact_match,
     )
-    trainer.train()
-    tests = {
-        "same words": exercises(200, "test", {}),
-        "synonyms": exercises(200, "test", SYNONYMS),
-    }
-    return {name: trainer.predict(rows).metrics["test_exact_match"] for name, rows in tests.items()}
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
-    return compare(run, __doc__, metric="exact match", num_train=150, argv=argv)
+main = partial(compare, make_trainer, exercises, SYNONYMS, metric="exact_match", num_train=150, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,19 @@
 
     python examples/regression.py [--seeds 1 2 3] [--num_train 50]
 
-The training reviews praise and blame in few words. The test reviews do so in the same words, or in synonyms that no
-training review has. The lexicon of the augmenter lists these synonyms, and from augmentation alone a model can know
-them. The task is too small to tell which way of weighing variants is best.
+The training reviews praise and blame in few words. The test reviews use the same words, or synonyms that no training
+review has. The augmenter's lexicon lists these synonyms, so that only augmentation can teach them to the model. The
+task is too small to tell which method is best.
 """
 
 import random
 import statistics
+from functools import partial
 
 import numpy as np
-from _tiny import compare, in_other_words, make_arguments, make_config, make_tokenizer, words_of
+from _tiny import all_words, compare, make_arguments, make_config, make_tokenizer, replace_words
 from datasets import Dataset
-from transformers import BertForSequenceClassification, EvalPrediction, set_seed
+from transformers import BertForSequenceClassification, EvalPrediction
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
@@ -28,7 +29,7 @@ SYNONYMS = {
     "superb": ["brilliant", "perfect"],
 }
 THINGS = ["food", "service", "room", "view", "pool", "breakfast", "bar"]
-TOKENIZER = make_tokenizer([*words_of(SYNONYMS), *THINGS, "the is and ."])
+TOKENIZER = make_tokenizer([*all_words(SYNONYMS), *THINGS, "the is and ."])
 
 
 def review(rng: random.Random) -> tuple[str, float]:
@@ -38,40 +39,31 @@ def review(rng: random.Random) -> tuple[str, float]:
     return f"{' and '.join(clauses)} .", statistics.mean(STARS[word] for word in words)
 
 
-def reviews(size: int, part: str, synonyms: dict[str, list[str]]) -> Dataset:
+def reviews(size: int, split: str, synonyms: dict[str, list[str]]) -> Dataset:
     """Tokenised reviews, with a synonym for each word that has any."""
-    rng = random.Random(part)
+    rng = random.Random(split)
     rows = [review(rng) for _ in range(size)]
     return Dataset.from_list(
-        [{**TOKENIZER(in_other_words(text, synonyms, rng)), "label": float(stars)} for text, stars in rows]
+        [{**TOKENIZER(replace_words(text, synonyms, rng)), "label": float(stars)} for text, stars in rows]
     )
 
 
-def correlation(prediction: EvalPrediction) -> dict[str, float]:
-    return {"correlation": np.corrcoef(prediction.predictions.squeeze(-1), prediction.label_ids)[0, 1]}
+def pearson(prediction: EvalPrediction) -> dict[str, float]:
+    return {"pearson": np.corrcoef(prediction.predictions.squeeze(-1), prediction.label_ids)[0, 1]}
 
 
-def run(method: str, seed: int, num_train: int) -> dict[str, float]:
-    """Pearson correlation after one training."""
-    set_seed(seed)
-    trainer = MMELTrainer(
+def make_trainer(method: str, seed: int, train_dataset: Dataset) -> MMELTrainer:
+    return MMELTrainer(
         BertForSequenceClassification(make_config(TOKENIZER, num_labels=1, problem_type="regression")),
         make_arguments(method, seed, num_train_epochs=15),
-        train_dataset=reviews(num_train, f"training {seed}", {}),
+        train_dataset=train_dataset,
         processing_class=TOKENIZER,
         augmenter=LexiconSubstitution(TOKENIZER, SYNONYMS),
-        compute_metrics=correlation,
+        compute_metrics=pearson,
     )
-    trainer.train()
-    tests = {
-        "same words": reviews(200, "test", {}),
-        "synonyms": reviews(200, "test", SYNONYMS),
-    }
-    return {name: trainer.predict(rows).metrics["test_correlation"] for name, rows in tests.items()}
 
 
-def main(argv: list[str] | None = None) -> dict[str, list[dict[str, float]]]:
-    return compare(run, __doc__, metric="Pearson correlation", num_train=50, argv=argv)
+main = partial(compare, make_trainer, reviews, SYNONYMS, metric="pearson", num_train=50, description=__doc__)
 
 
 if __name__ == "__main__":

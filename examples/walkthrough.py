@@ -1,4 +1,4 @@
-"""A walk through the parts, from a sentence to a trained model, in cells that editors run one at a time.
+"""A tour of the parts, from a sentence to a trained model, in cells that editors run one at a time.
 
     python examples/walkthrough.py
 
@@ -8,12 +8,12 @@ It also runs from top to bottom, in seconds and without a network.
 # %% [markdown]
 # # From a sentence to weights
 #
-# The tokenizer and the model are tiny, and made here. Everything below works alike with those of a checkpoint:
+# The tokenizer and the model are tiny, and made here. Everything below works in the same way with a checkpoint:
 # `AutoTokenizer.from_pretrained(name)` and `AutoModelForSequenceClassification.from_pretrained(name)`.
 
 # %%
 import torch
-from _tiny import make_arguments, make_config, make_tokenizer, words_of
+from _tiny import all_words, make_arguments, make_config, make_tokenizer
 from datasets import Dataset
 from transformers import BertForSequenceClassification, PrinterCallback, set_seed
 
@@ -36,14 +36,14 @@ WORDS = {
     "boring": ["tedious"],
 }
 set_seed(0)
-torch.set_num_threads(1)  # more cost models of this size time
-tokenizer = make_tokenizer([*PRAISE, *BLAME, *words_of(WORDS)])
+torch.set_num_threads(1)  # faster for models of this size
+tokenizer = make_tokenizer([*PRAISE, *BLAME, *all_words(WORDS)])
 
 # %% [markdown]
 # ## Variants of a sentence
 #
-# An augmenter makes variants that differ from each other. The same seed gives the same ones, in any batch, process and
-# worker. `edits` says what it did, as data: which tokens gave way to which.
+# An augmenter makes variants that differ from each other. The same seed gives the same variants, in any batch, process
+# and worker. `edits` returns the changes as data: which tokens were replaced by which.
 
 # %%
 augmenter = LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5)
@@ -56,8 +56,8 @@ print("Edits of the first:", augmenter.edits(tokenizer(sentence), num_variants=3
 # %% [markdown]
 # ## Groups
 #
-# A training batch holds groups: of B examples, the original and K variants each, V = K + 1. `variant_mask` says which
-# of them are there, for an example may have fewer variants than were asked for.
+# A training batch holds B groups, each with the original and K variants of an example, V = K + 1. `variant_mask` says
+# which variants are present, since an example may have fewer than requested.
 
 # %%
 rows = [{**tokenizer(text), "label": int(text in PRAISE)} for text in PRAISE + BLAME]
@@ -70,8 +70,9 @@ for group, mask in zip(batch["input_ids"], batch["variant_mask"], strict=True):
 # %% [markdown]
 # ## Weights
 #
-# The loss of each variant under the label, `(B, V)`, decides its weight: softmax of the losses over `lambda_p`. Where
-# that is large, all variants weigh alike, which is plain augmentation. Where it is small, the hardest one has it all.
+# The losses of the variants under the label, `(B, V)`, decide their weights: the softmax of the losses divided by
+# `lambda_p`. If `lambda_p` is large, all weights are nearly equal, as in plain augmentation. If it is small, the
+# hardest variant has nearly all the weight.
 
 # %%
 model = BertForSequenceClassification(make_config(tokenizer, num_labels=2)).eval()
@@ -93,8 +94,7 @@ for lambda_p in (0.0, 0.01, 0.1, 1.0, float("inf")):
     print(f"lambda_p {lambda_p:>4}: weights {[round(w, 3) for w in weights[0].tolist()]}")
 
 # %% [markdown]
-# The objective of MMEL-H is the sum of weights times losses. Being the largest that a weighting under the penalty can
-# reach, it lies between their mean and the largest of them.
+# The objective of MMEL-H is the sum of weights times losses. It lies between the mean of the losses and the largest one.
 
 # %%
 print("\nmean, objective and largest of the losses of each example, lambda_p 0.01:")
@@ -104,12 +104,12 @@ for values in zip(losses.mean(1), mmel_hard_loss(losses, 0.01, mask), losses.ama
 # %% [markdown]
 # ## Training
 #
-# `MMELTrainer` is `Trainer` with an augmenter. Each logged loss comes with figures of the variants:
+# `MMELTrainer` is `Trainer` with an augmenter. Each logged loss comes with metrics of the variants:
 #
-# - `mmel/loss_original` and `mmel/loss_variants`: where the second is much larger, variants teach what originals do
-#   not, or have another meaning than their label says. Read some.
-# - `mmel/max_weight` and `mmel/effective_num_variants`: 1 / V and V where all weigh alike, 1 and 1 where one variant
-#   has all the weight. They say whether `lambda_p` is small or large for losses like these.
+# - `mmel/loss_original` and `mmel/loss_variants`: if the second is much larger, the variants teach something new, or
+#   they no longer match their label. Read some.
+# - `mmel/max_weight` and `mmel/effective_num_variants`: 1 / V and V for equal weights, 1 and 1 if one variant has all
+#   the weight. They show whether `lambda_p` is small or large for losses of this size.
 
 # %%
 arguments = make_arguments("hard", seed=0, num_train_epochs=15, lambda_p=0.1)
@@ -121,7 +121,7 @@ trainer = MMELTrainer(
     processing_class=tokenizer,
     augmenter=augmenter,
 )
-trainer.remove_callback(PrinterCallback)  # the table below says it
+trainer.remove_callback(PrinterCallback)  # the table below shows the logs
 trainer.train()
 history = [entry for entry in trainer.state.log_history if "mmel/max_weight" in entry]
 print(f"\n{'epoch':>5} {'original':>9} {'variants':>9} {'max_weight':>10} {'effective':>9}")
@@ -133,7 +133,7 @@ for entry in history[::3]:
 # %% [markdown]
 # ## A prediction
 #
-# None of these words but "a" and "the" is in the training texts: the model knows them from variants.
+# Apart from "a", "the" and "is", none of these words is in the training texts: the model knows them from variants.
 
 # %%
 texts = ["a great movie", "the tale is charming", "a lousy picture", "the plot is flat"]

@@ -347,10 +347,10 @@ class MMELTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the metrics of the variants to a training loss that is logged."""
         if "loss" in logs:
-            metrics, weight_counts = self._metrics.taken(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
+            metrics, histogram = self._metrics.pop(lambda sums: self.accelerator.reduce(sums, reduction="sum"))
             logs |= metrics
             for history in self._callbacks_of(VariantHistory):
-                history.add_weights(weight_counts, self.state)
+                history.add_weights(histogram, self.state)
         super().log(logs, start_time)
 
     def _callbacks_of(self, kind: type[Callback]) -> list[Callback]:

@@ -16,7 +16,7 @@ from augment.core.marking import PLAIN, marked
 
 from ..data.groups import VARIANT_MASK, as_groups
 from ..data.variant_collator import VariantCollator
-from ..monitoring.decoding import reader
+from ..monitoring.decoding import make_decoder
 from ..training_args import MMELTrainingArguments
 from ..validation import check_labels, check_vocabulary
 from .labels import Labels
@@ -100,13 +100,13 @@ def _examples(
 ) -> Iterator[str]:
     rows = train.select(range(min(NUM_SHOWN, len(train)))).to_list()
     batch = _groups(collator, rows)
-    read = reader(tokenizer)
+    decode = make_decoder(tokenizer)
     for i, row in enumerate(rows):
-        original = read(batch["input_ids"][i, 0].tolist())
+        original = decode(batch["input_ids"][i, 0].tolist())
         yield f"example {i}, {_label(row['label'], names)}"
         yield f"  0  {original}"
         for k in batch[VARIANT_MASK][i].nonzero()[1:, 0].tolist():
-            yield f"  {k}  {marked(original, read(batch['input_ids'][i, k].tolist()), PLAIN)}"
+            yield f"  {k}  {marked(original, decode(batch['input_ids'][i, k].tolist()), PLAIN)}"
         yield ""
 
 

@@ -1,39 +1,37 @@
 """The model card: how a model was trained with MMEL, for its readers and for the Hub."""
 
-from __future__ import annotations
-
+import io
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, Protocol
 
 import datasets
-import tokenizers
-import torch
-import transformers
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from transformers import TrainingArguments
+from transformers import TrainerState, TrainingArguments
 from transformers.modelcard import TrainingSummary, make_markdown_table
 
+from ..data.group_collator import GroupCollator
+from ..training_args import MMELTrainingArguments
 from ..version import __version__
-from .charts import draw
 from .redaction import plain_config, without_tokens
 
 
-if TYPE_CHECKING:
-    from ..data.group_collator import GroupCollator
-    from ..step.adversarial import AdversarialVariants
-    from ..trainer import MMELTrainer
-    from ..training_args import MMELTrainingArguments
+logger = logging.getLogger(__name__)
 
 CARD, PICTURE = "README.md", "mmel_weights.svg"
 TAGS = ["mmel", "data-augmentation"]
-METRIC_IDS = {"pearson": "pearsonr"}  # where the name of a score is not that of the metric on the Hub
+METRIC_IDS = {"pearson": "pearsonr"}  # scores whose metric has another name on the Hub
+PACKAGES = ("transformers", "torch", "datasets", "tokenizers")
 NOT_SCORES = ("runtime", "samples_per_second", "steps_per_second", "samples", "model_preparation_time")
+CURVES = {"Largest weight": "mmel/max_weight", "Effective number of variants": "mmel/effective_num_variants"}
+MAX_MARKERS = 40  # a curve with more points is drawn without markers
 
 METHODS = {
     "hard": "MMEL-H    w_iv = softmax_v( ℓ_iv / λ_P )    L_i = Σ_v w_iv ℓ_iv",
@@ -42,33 +40,56 @@ METHODS = {
 }
 SETTINGS = {
     "mmel_loss": "objective",
-    "lambda_p": "λ_P, pull towards uniform weights",
-    "lambda_t": "λ_T, factor of the divergence",
-    "num_variants": "K, augmented variants of each example",
-    "reweight_original": "the original is one of the weighted variants",
-    "soft_label_gradient": "gradient through the prediction on the original",
+    "lambda_p": "λ_P, regularisation strength; larger is closer to uniform weights",
+    "lambda_t": "λ_T, weight of the divergence term",
+    "num_variants": "K, augmented variants per example",
+    "reweight_original": "whether the original is one of the weighted variants",
+    "soft_label_gradient": "whether the prediction on the original gets a gradient",
     "variant_backward": "variants that are trained on",
-    "variant_backward_count": "how many of each example",
-    "score_interval": "epochs for which variants are kept",
-    "variant_chunk_size": "variants of each example in memory at once",
+    "variant_backward_count": "number of these variants per example",
+    "score_interval": "epochs for which variants and their scores are reused",
+    "variant_chunk_size": "variants per example in memory at once",
     "scoring_dropout": "dropout while variants are scored",
     "scoring_bf16": "bfloat16 while variants are scored",
-    "min_label_probability": "least probability of its label with which a variant counts",
-    "class_weights": "factors of the classes",
+    "min_label_probability": "minimum probability of the label for a variant to be used",
+    "class_weights": "class weights",
 }
-CITATION = """\
-@inproceedings{yi2021reweighting,
-  title     = {Reweighting Augmented Samples by Minimizing the Maximal Expected Loss},
-  author    = {Yi, Mingyang and Hou, Lu and Shang, Lifeng and Jiang, Xin and Liu, Qun and Ma, Zhi-Ming},
-  booktitle = {International Conference on Learning Representations},
-  year      = {2021}
-}"""
+Scores = dict[str, dict[str, float]]  # by split
 
-Scores = dict[str, dict[str, float]]
+
+class Adversary(Protocol):
+    """Adversarial variants, as far as a card describes them."""
+
+    num_variants: int
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class DescribedTrainer(Protocol):
+    """A trainer, as far as a card describes it."""
+
+    args: MMELTrainingArguments
+    state: TrainerState
+    model: Any
+    train_dataset: Any
+    eval_dataset: Any
+    accelerator: Any
+
+    @property
+    def adversary(self) -> Adversary | None: ...
+
+
+class Data(NamedTuple):
+    """The data, as a card names them."""
+
+    name: str | None  # for readers
+    tags: list[str]  # addresses on the Hub
+    config: str | None
+    split: str  # of the latest evaluation
 
 
 def write_model_card(
-    trainer: MMELTrainer,
+    trainer: DescribedTrainer,
     collator: GroupCollator | None,
     *,
     dataset: str | list[str] | None = None,
@@ -77,258 +98,204 @@ def write_model_card(
     tags: str | list[str] | None = None,
     scores: Scores | None = None,
     command: str | None = None,
-    **facts,
+    **stock_options,
 ) -> None:
     """
-    Writes the card, and the picture of the weights where there were any, to the trainer's output folder.
+    Writes the card to the trainer's output folder, and a picture of the weights if any were logged. Without matplotlib
+    the card is written without the picture.
 
     Args:
-        trainer ([`MMELTrainer`]): What is told of.
-        collator ([`GroupCollator`], *optional*): What makes the variants of its training examples.
-        dataset, dataset_tags, dataset_args, tags, scores, command, **facts:
+        trainer ([`MMELTrainer`]): The trainer whose model the card describes.
+        collator ([`GroupCollator`], *optional*): The collator that makes the variants of the training examples.
+        dataset, dataset_tags, dataset_args, tags, scores, command, **stock_options:
             As in [`MMELTrainer.create_model_card`].
     """
     folder = Path(trainer.args.output_dir)
-    earlier = ModelCard.load(folder / CARD).data if (folder / CARD).exists() else ModelCardData()
+    previous = ModelCard.load(folder / CARD).data if (folder / CARD).exists() else ModelCardData()
     is_trained = trainer.state.global_step > 0
-    picture = _weights_picture(trainer.state.log_history)
-    has_variants = is_trained and (collator is not None or picture is not None)  # groups may come with the data
-    all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(earlier.tags or [])]
-    all_tags += TAGS if has_variants else []
-    # What the stock card knows of a trainer; its own guess at the data set takes file readers for one.
+    curves = _weight_curves(trainer.state.log_history)
+    has_variants = is_trained and (collator is not None or bool(curves))  # groups may come with the data
+    all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(previous.tags or []), *TAGS * has_variants]
+    all_tags = list(dict.fromkeys(all_tags))
+    # The stock summary would take the file format of a dataset for its name, so it is told nothing of the dataset.
     summary = TrainingSummary.from_trainer(
-        trainer, tags=list(dict.fromkeys(all_tags)), dataset_tags=[], dataset_args=[], dataset_metadata=[], **facts
+        trainer, tags=all_tags, dataset_tags=[], dataset_args=[], dataset_metadata=[], **stock_options
     )
-    summary.hyperparameters |= _optimizer(trainer.args)
-    data = _data_facts(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))
-    scores = _last_scores(trainer, data["split"]) if scores is None else scores
+    data = _describe_data(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))
+    if scores is None:
+        evaluations = [logs for logs in trainer.state.log_history if "eval_loss" in logs]
+        scores = {data.split: evaluations[-1]} if evaluations else {}
     scores = {split: scores_of(metrics) for split, metrics in scores.items()}
-    if picture is not None:
-        (folder / PICTURE).write_text(picture, encoding="utf-8")
-    num_variants = sum(maker.num_variants for maker in (collator, trainer.adversary) if maker is not None)
+    num_variants = sum(source.num_variants for source in (collator, trainer.adversary) if source is not None)
     settings = objective_settings(trainer.args, num_variants) if has_variants else {}
-    done = "fine-tuned" if is_trained else "evaluated"
-    sections = [
-        _introduction(summary, data, type(trainer.model).__name__, done, has_variants),
-        _results(scores),
-        _method(settings) if is_trained else "",
-        _augmentation(collator, trainer.adversary) if has_variants else "",
-        "" if picture is None else _weights(settings),
-        _training(summary) if is_trained else "",
-        _command(command),
-        _versions(),
-        f"## Citation\n\nThe method:\n\n```bibtex\n{CITATION}\n```" if has_variants else "",
-    ]
-    text = "\n\n".join(section for section in sections if section)
-    metadata = _metadata(summary, data, scores)
-    card = ModelCard(without_tokens(f"---\n{metadata.to_yaml()}\n---\n\n{text}\n"))
-    card.save(folder / CARD)
-    if earlier.get("library_name") == "peft":  # adds what PEFT wants a card to say
+    has_picture = bool(curves) and _save_picture(folder / PICTURE, curves)
+    card = ModelCard.from_template(
+        _metadata(summary, data, scores),
+        template_str=Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf-8"),
+        table=lambda rows: make_markdown_table(rows).rstrip(),
+        name=summary.model_name,
+        base=summary.finetuned_from if _is_repo_id(summary.finetuned_from) else None,
+        model_class=type(trainer.model).__name__,
+        data=data,
+        is_trained=is_trained,
+        has_variants=has_variants,
+        results=[
+            {"Split": split, "Metric": _title(name), "Value": value}
+            for split, values in scores.items()
+            for name, value in values.items()
+        ],
+        has_parts=any(map(_is_part, scores)),
+        formula=METHODS.get(trainer.args.mmel_loss),
+        settings=[{"Argument": f"`{k}`", "Value": f"`{v}`", "Meaning": SETTINGS[k]} for k, v in settings.items()],
+        augmenter=_describe(collator and collator.augmenter),
+        adversary=_describe(trainer.adversary),
+        picture=PICTURE if has_picture else None,
+        num_weighted=settings["num_variants"] + settings["reweight_original"] if "num_variants" in settings else None,
+        hyperparameters=[
+            {"Hyperparameter": name, "Value": value}
+            for name, value in {**(summary.hyperparameters or {}), **_optimizer(trainer.args)}.items()
+        ],
+        evaluations=summary.eval_lines,
+        command=command,
+        versions={"hf_mmel": __version__, **{package: version(package) for package in PACKAGES}},
+    )
+    ModelCard(f"{without_tokens(card.content)}\n").save(folder / CARD)
+    if previous.get("library_name") == "peft":  # PEFT adds to the card what it wants there
         trainer.accelerator.unwrap_model(trainer.model).create_or_update_model_card(trainer.args.output_dir)
 
 
-def _metadata(summary: TrainingSummary, data: Mapping[str, Any], scores: Scores) -> ModelCardData:
-    """
-    What the Hub reads. Results are there where the data set has a name, since they are of no use without one, and only
-    scores of a whole split, beside which those of others stand.
-    """
-    tasks = _as_list(summary.tasks)
-    metrics = {
-        split: {METRIC_IDS.get(name, name): (name, value) for name, value in values.items() if name != "loss"}
-        for split, values in scores.items()
-    }
-    results = [
-        EvalResult(
-            task_type=tasks[0],
-            dataset_type=(data["tags"] or ["custom"])[0],
-            dataset_name=data["name"],
-            dataset_config=data["config"],
-            dataset_split=split,
-            metric_type=metric,
-            metric_name=_title(name),
-            metric_value=value,
-        )
-        for split, values in metrics.items()
-        for metric, (name, value) in values.items()
-        if data["name"] and tasks and not _is_part(split)
-    ]
-    return ModelCardData(
-        language=summary.language,
-        license=summary.license,
-        library_name="transformers",
-        pipeline_tag=tasks[0] if tasks else None,
-        base_model=summary.finetuned_from if _is_repo_id(summary.finetuned_from) else None,
-        tags=summary.tags,
-        datasets=data["tags"] or None,
-        metrics=list(dict.fromkeys(metric for values in metrics.values() for metric in values)) or None,
-        model_name=summary.model_name,
-        eval_results=results or None,
-    )
-
-
-def _introduction(
-    summary: TrainingSummary, data: Mapping[str, Any], model_class: str, done: str, has_variants: bool
-) -> str:
-    base, name = summary.finetuned_from, data["name"] or "data without a name"
-    base = f"[{base}](https://huggingface.co/{base})" if _is_repo_id(base) else f"A `{model_class}`"
-    name = f"[{name}](https://huggingface.co/datasets/{data['tags'][0]})" if data["tags"] else name
-    config = f" (configuration `{data['config']}`)" if data["config"] else ""
-    method = ", on augmented text whose variants MMEL weighs" if has_variants else ""
-    return f"# {summary.model_name}\n\n{base}, {done} on {name}{config}{method}. It loads with `transformers` alone."
-
-
-def _results(scores: Scores) -> str:
-    rows = [
-        {"Split": split, "Metric": _title(name), "Value": value}
-        for split, values in scores.items()
-        for name, value in values.items()
-    ]
-    if not rows:
-        return ""
-    text = f"## Results\n\n{make_markdown_table(rows).rstrip()}"
-    if any(map(_is_part, scores)):
-        text += "\n\nA split with a range in brackets was scored on that range of its examples alone."
-    return text
-
-
-def _method(settings: Mapping[str, Any]) -> str:
-    if not settings:
-        return "## Method\n\nPlain fine-tuning, without variants."
-    rows = [
-        {"Argument": f"`{name}`", "Value": f"`{value}`", "Meaning": SETTINGS[name]} for name, value in settings.items()
-    ]
-    return (
-        "## Method\n\nMinimising the maximal expected loss over the variants of each example (Yi et al., ICLR 2021, "
-        "[arXiv 2103.08933](https://arxiv.org/abs/2103.08933)), with `hf_mmel`:\n\n"
-        f"```\n{METHODS[settings['mmel_loss']]}\n```\n\nℓ is the loss under the label, d the divergence of the "
-        f"prediction on a variant from that on the original.\n\n{make_markdown_table(rows).rstrip()}"
-    )
-
-
-def _augmentation(collator: GroupCollator | None, adversary: AdversarialVariants | None) -> str:
-    texts = []
-    if collator is not None and not hasattr(collator.augmenter, "to_dict"):
-        texts.append(f"Variants were made by `{type(collator.augmenter).__name__}`.")
-    elif collator is not None:
-        shown = _as_json(collator.augmenter.to_dict())
-        texts.append(f"Variants were made by this augmenter of the package `augment`:\n\n{shown}")
-    if adversary is not None:
-        shown = _as_json(adversary.to_dict())
-        texts.append(f"The model made variants against itself, in the space of its inputs:\n\n{shown}")
-    return "## Augmentation\n\n" + ("\n\n".join(texts) or "The variants came with the data.")
-
-
-def _as_json(config: Mapping[str, Any]) -> str:
-    return f"```json\n{json.dumps(plain_config(config), indent=2, ensure_ascii=False)}\n```"
-
-
-def _weights(settings: Mapping[str, Any]) -> str:
-    text = (
-        f"## Weights over training\n\n![Largest weight and effective number of variants]({PICTURE})\n\nAverages over "
-        "the groups of each logging window. The effective number is the exponential of the entropy of a group's "
-        "weights."
-    )
-    if "num_variants" in settings:
-        weighed = settings["num_variants"] + settings["reweight_original"]
-        text += f" Uniform weights of {weighed} variants have a largest one of {1 / weighed:.3g}."
-    return text
-
-
-def _weights_picture(log_history: list[dict[str, float]]) -> str | None:
-    figures = {"Largest weight": "mmel/max_weight", "Effective number of variants": "mmel/effective_num_variants"}
-    panels = {
-        title: {title: {logs["step"]: logs[name] for logs in log_history if name in logs}}
-        for title, name in figures.items()
-    }
-    if not all(line for lines in panels.values() for line in lines.values()):
-        return None
-    return draw(panels, "step", legend=False)
-
-
-def _training(summary: TrainingSummary) -> str:
-    rows = [{"Hyperparameter": name, "Value": value} for name, value in summary.hyperparameters.items()]
-    text = f"## Training\n\n{make_markdown_table(rows).rstrip()}"
-    if summary.eval_lines:
-        text += f"\n\n{make_markdown_table(summary.eval_lines).rstrip()}"
-    return text
-
-
-def _command(command: str | None) -> str:
-    if command is None:
-        return ""
-    return f"## Command\n\nWithout tokens and local folders:\n\n```bash\n{command}\n```"
-
-
-def _versions() -> str:
-    versions = {"hf_mmel": __version__}
-    versions |= {module.__name__: module.__version__ for module in (transformers, torch, datasets, tokenizers)}
-    return "## Versions\n\n" + "\n".join(f"- {name} {version}" for name, version in versions.items())
-
-
-def _data_facts(trainer: MMELTrainer, names: list[str], tags: list[str], args: list[str]) -> dict[str, Any]:
-    """
-    Name, identifiers on the Hub, configuration and split of the data, as given, or as the data set itself knows them.
-    One that was read from files or made in memory has no name of its own.
-    """
-    source = trainer.train_dataset if trainer.eval_dataset is None else trainer.eval_dataset
-    info = source.info if isinstance(source, datasets.Dataset) else datasets.DatasetInfo()
-    is_named = info.dataset_name is not None and info.dataset_name != info.builder_name
-    name = ", ".join(names) or ", ".join(tags) or (info.dataset_name if is_named else None)
-    split = str(source.split) if is_named and trainer.eval_dataset is not None else "evaluation"
-    config = args[0] if args else info.config_name if is_named and not names and not tags else None
-    return {"name": name, "tags": tags, "config": config, "split": split}
-
-
-def _last_scores(trainer: MMELTrainer, split: str) -> Scores:
-    """Those of the latest evaluation."""
-    evaluations = [logs for logs in trainer.state.log_history if "eval_loss" in logs]
-    return {split: evaluations[-1]} if evaluations else {}
-
-
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The scores among the metrics of an evaluation, by plain names, without times and counts; the loss comes last."""
-    named = {name.removeprefix("eval_"): v for name, v in metrics.items() if name.startswith("eval_")}
+    """
+    The scores among the metrics of an evaluation, without the prefix `eval_`. Times, counts, and what is not finite
+    are left out. The loss comes last.
+    """
+    values = {name.removeprefix("eval_"): value for name, value in metrics.items() if name.startswith("eval_")}
     scores = {
-        name: float(v)
-        for name, v in named.items()
-        if not name.endswith(NOT_SCORES) and isinstance(v, int | float) and math.isfinite(v)
+        name: float(value)
+        for name, value in values.items()
+        if not name.endswith(NOT_SCORES) and isinstance(value, int | float) and math.isfinite(value)
     }
     return dict(sorted(scores.items(), key=lambda score: score[0] == "loss"))
 
 
 def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[str, Any]:
     """
-    The arguments of the objective as they were in force, without those that had no effect; `num_variants` is what
-    collator and adversary made of each example together, 0 where variants came with the data.
+    The arguments of the objective, without those that had no effect.
+
+    Args:
+        args ([`MMELTrainingArguments`]): The arguments of the training run.
+        num_variants (`int`): Variants per example from collator and adversary; 0 if they came with the data.
     """
+    is_soft, is_partial = args.mmel_loss == "soft", args.variant_backward != "full"
+    has_scoring = is_partial or args.variant_chunk_size is not None  # groups that exceed a chunk are scored
+    has_effect = {"lambda_p": args.mmel_loss != "uniform", "lambda_t": is_soft, "soft_label_gradient": is_soft}
+    has_effect |= {"variant_backward_count": is_partial, "score_interval": is_partial}
+    has_effect |= {"scoring_dropout": has_scoring, "scoring_bf16": has_scoring}
     settings = {name: getattr(args, name) for name in SETTINGS}
-    settings["num_variants"] = num_variants or None
-    if args.reweight_original is None:
-        settings["reweight_original"] = args.mmel_loss != "soft"
-    without_effect = {name for name, value in settings.items() if value is None}
-    if args.mmel_loss == "uniform":
-        without_effect.add("lambda_p")
-    if args.mmel_loss != "soft":
-        without_effect |= {"lambda_t", "soft_label_gradient"}
-    if args.variant_backward == "full":
-        without_effect |= {"variant_backward_count", "score_interval"}
-        if args.variant_chunk_size is None:  # else the groups that are cut are scored
-            without_effect |= {"scoring_dropout", "scoring_bf16"}
-    return {name: value for name, value in settings.items() if name not in without_effect}
+    settings |= {"num_variants": num_variants or None, "reweight_original": args.weighs_original}
+    return {name: value for name, value in settings.items() if value is not None and has_effect.get(name, True)}
+
+
+def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCardData:
+    """
+    What the Hub reads. It shows results only for a dataset that has a name, and only scores of whole splits belong
+    next to those of other models.
+    """
+    task = next(iter(_as_list(summary.tasks)), None)
+    results = [
+        EvalResult(
+            task_type=task or "",
+            dataset_type=(data.tags or ["custom"])[0],
+            dataset_name=data.name or "",
+            dataset_config=data.config,
+            dataset_split=split,
+            metric_type=METRIC_IDS.get(name, name),
+            metric_name=_title(name),
+            metric_value=value,
+        )
+        for split, values in scores.items()
+        for name, value in values.items()
+        if name != "loss"
+    ]
+    is_named, parts = bool(data.name and task), [split for split in scores if _is_part(split)]
+    return ModelCardData(
+        language=summary.language,
+        license=summary.license,
+        library_name="transformers",
+        pipeline_tag=task,
+        base_model=summary.finetuned_from if _is_repo_id(summary.finetuned_from) else None,
+        tags=_as_list(summary.tags),
+        datasets=data.tags or None,
+        metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
+        model_name=summary.model_name,
+        eval_results=[result for result in results if is_named and result.dataset_split not in parts] or None,
+    )
+
+
+def _weight_curves(log_history: list[dict[str, float]]) -> dict[str, dict[float, float]]:
+    """The curves of the picture by title, each a value by step. There are none if no weights were logged."""
+    curves = {
+        title: {logs["step"]: logs[name] for logs in log_history if name in logs} for title, name in CURVES.items()
+    }
+    return curves if all(curves.values()) else {}
+
+
+def _save_picture(path: Path, curves: Mapping[str, Mapping[float, float]]) -> bool:
+    """Draws the curves next to each other as an SVG. Returns whether matplotlib is there to do so."""
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure  # without pyplot, which would look for a display
+    except ImportError as error:
+        logger.warning(f'The model card has no picture of the weights ({error}). Run pip install "hf_mmel[report]".')
+        return False
+    picture = io.StringIO()
+    # The same curves give the same file, with its text as text.
+    with matplotlib.rc_context({"svg.hashsalt": PICTURE, "svg.fonttype": "none"}):
+        figure = Figure((9.6, 3.8), layout="constrained")
+        for axes, (title, curve) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
+            marker = "o" if len(curve) <= MAX_MARKERS else None
+            axes.plot(list(curve), list(curve.values()), color="#0b6bcb", marker=marker, markersize=5)
+            axes.set(title=title, xlabel="step", ylim=(0, 1.05 * max(curve.values())))
+            axes.grid(color="#e5e7eb")
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    path.write_text(picture.getvalue(), encoding="utf-8")
+    return True
+
+
+def _describe(source: Any) -> str | None:
+    """The configuration of an augmenter or adversary as JSON; the name of the class if it has no configuration."""
+    if not hasattr(source, "to_dict"):
+        return None if source is None else type(source).__name__
+    return json.dumps(plain_config(source.to_dict()), indent=2, ensure_ascii=False)
 
 
 def _optimizer(args: TrainingArguments) -> dict[str, Any]:
-    """The optimizer by its name, and those of its arguments that are not the usual ones."""
-    optimizer = {"optimizer": getattr(args.optim, "value", args.optim)}
+    """The name of the optimizer, and those of its arguments that differ from the defaults."""
+    name = getattr(args.optim, "value", args.optim)
     names = ["optim_args", "weight_decay", "max_grad_norm"]
-    if "adam" in optimizer["optimizer"]:
-        names += ["adam_beta1", "adam_beta2", "adam_epsilon"]
-    usual = {field.name: field.default for field in fields(args)}
-    return optimizer | {name: getattr(args, name) for name in names if getattr(args, name) != usual[name]}
+    names += ["adam_beta1", "adam_beta2", "adam_epsilon"] if "adam" in name else []
+    defaults = {field.name: field.default for field in fields(args)}
+    return {"optimizer": name} | {name: getattr(args, name) for name in names if getattr(args, name) != defaults[name]}
+
+
+def _describe_data(trainer: DescribedTrainer, names: list[str], tags: list[str], args: list[str]) -> Data:
+    """The data as given by the caller, or as the dataset names itself. One from files or memory has no name."""
+    source = trainer.train_dataset if trainer.eval_dataset is None else trainer.eval_dataset
+    info = source.info if isinstance(source, datasets.Dataset) else datasets.DatasetInfo()
+    is_named = info.dataset_name is not None and info.dataset_name != info.builder_name
+    return Data(
+        name=", ".join(names) or ", ".join(tags) or (info.dataset_name if is_named else None),
+        tags=tags,
+        config=args[0] if args else info.config_name if is_named and not names and not tags else None,
+        split=str(source.split) if is_named and trainer.eval_dataset is not None else "evaluation",
+    )
 
 
 def _is_part(split: str) -> bool:
-    """Whether a split is named with a range, as `datasets` does: `validation[:100]`."""
+    """Whether the name of a split has a range, as in `datasets`: `validation[:100]`."""
     return split.endswith("]")
 
 
@@ -337,7 +304,7 @@ def _is_repo_id(name: str | None) -> bool:
         validate_repo_id(name or "/")
     except HFValidationError:
         return False
-    return not Path(name).exists()
+    return name is not None and not Path(name).exists()
 
 
 def _title(name: str) -> str:

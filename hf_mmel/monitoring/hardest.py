@@ -1,51 +1,26 @@
-"""The variants of the largest losses."""
+"""The variants with the largest losses."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
-ABSENT = -1  # in place of ids, where rows of different lengths stand side by side
-
-
-class HardVariant(NamedTuple):
-    """
-    A variant and what became of it.
-
-    Attributes:
-        loss, loss_original, weight (`float`): Its loss, that of the original, its weight in the group.
-        step (`int`): The update in which it was so.
-        original, variant (`list`): Ids, in a list for each choice where there are choices; some are `ABSENT`.
-        label (*optional*): A number, or several, as in the batch.
-    """
-
-    loss: float
-    loss_original: float
-    weight: float
-    step: int
-    original: list
-    variant: list
-    label: Any
+ABSENT = -1  # pads ids where rows have different lengths
 
 
 class HardestVariants:
     """
-    Those that have lost most since the beginning, at most one of each example of a batch. They stay on the device, and
-    no step waits for them.
+    A running top-k of variants by loss, at most one per example of a batch. It stays on the device, so that no step
+    waits for a synchronisation.
 
     Args:
-        size (`int`): How many are kept.
+        size (`int`): How many variants are kept.
     """
 
     def __init__(self, size: int):
         self.size = size
-        self.clear()
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        self._kept: tuple[Tensor, ...] = ()
+        self._kept: dict[str, Tensor] = {}
 
     def add(
         self, ids: Tensor, labels: Tensor | None, losses: Tensor, weights: Tensor, variant_mask: Tensor, step: int
@@ -54,48 +29,42 @@ class HardestVariants:
         Adds a batch.
 
         Args:
-            ids (`torch.Tensor` of shape `(B, V, ...)`): What is to be read later.
-            labels (`torch.Tensor` of shape `(B, ...)`, *optional*): In every batch, or in none.
-            losses, weights, variant_mask (`torch.Tensor` of shape `(B, V)`): Of the variants, 0 the original.
-            step (`int`): The update.
+            ids (`torch.Tensor` of shape `(B, V, ...)`): Token ids.
+            labels (`torch.Tensor` of shape `(B, ...)`, *optional*): Given with every batch, or with none.
+            losses, weights, variant_mask (`torch.Tensor` of shape `(B, V)`): Of the variants, 0 the original. Losses
+                that are not finite are skipped.
+            step (`int`): The update that trains on the batch.
         """
         if losses.shape[1] < 2:
             return
-        losses, weights = losses.detach().float(), weights.detach().float()
-        counted = variant_mask[:, 1:] & losses[:, 1:].isfinite()
-        hardest, places = losses[:, 1:].masked_fill(~counted, -torch.inf).max(dim=1)
-        rows, places = torch.arange(len(losses), device=losses.device), places + 1
-        figures = [hardest, losses[:, 0], weights[rows, places], torch.full_like(hardest, step)]
-        added = [torch.stack(figures, dim=1), torch.stack([ids[:, 0], ids[rows, places]], dim=1)]
-        if labels is not None:
-            added.append(labels)
+        losses = losses.detach().float()
+        is_candidate = variant_mask[:, 1:] & losses[:, 1:].isfinite()
+        hardest, columns = losses[:, 1:].masked_fill(~is_candidate, -torch.inf).max(dim=1)
+        rows, columns = torch.arange(len(losses), device=losses.device), columns + 1
+        added = {"step": torch.full_like(rows, step), "original": ids[:, 0], "variant": ids[rows, columns]}
+        added |= {} if labels is None else {"label": labels}
+        added |= {"weight": weights.detach()[rows, columns].float(), "loss": hardest, "loss_original": losses[:, 0]}
         if self._kept:
-            added = [_joined(kept, new) for kept, new in zip(self._kept, added, strict=True)]
-        order = added[0][:, 0].topk(min(self.size, len(added[0]))).indices
-        self._kept = tuple(part[order] for part in added)
+            added = {name: _concatenate(self._kept[name], part) for name, part in added.items()}
+        order = added["loss"].topk(min(self.size, len(added["loss"]))).indices
+        self._kept = {name: part[order] for name, part in added.items()}
 
-    def taken(self) -> list[HardVariant]:
-        """What is kept, the hardest first; then begins anew. This waits for the device."""
-        if not self._kept:
-            return []
-        figures, ids, *labels = (part.tolist() for part in self._kept)
-        self.clear()
-        labels = labels[0] if labels else [None] * len(ids)
-        return [
-            HardVariant(loss, loss_original, weight, int(step), original, variant, label)
-            for (loss, loss_original, weight, step), (original, variant), label in zip(
-                figures, ids, labels, strict=True
-            )
-            if loss > -torch.inf
-        ]
+    def pop(self) -> list[dict[str, Any]]:
+        """
+        Returns the kept variants, the hardest first, and forgets them. This waits for the device. Each has a `step`, a
+        `weight`, a `loss`, a `loss_original`, and as in the batch `original`, `variant` and `label`, the ids padded
+        with `ABSENT`.
+        """
+        columns = {name: part.tolist() for name, part in self._kept.items()}
+        self._kept = {}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return [row for row in rows if row["loss"] > -torch.inf]
 
 
-def _joined(first: Tensor, second: Tensor) -> Tensor:
-    """Rows of both, which may be of different lengths."""
-    shape = [max(sizes) for sizes in zip(first.shape[1:], second.shape[1:], strict=True)]
-    return torch.cat([_padded(first, shape), _padded(second, shape)])
-
-
-def _padded(rows: Tensor, shape: list[int]) -> Tensor:
-    missing = [size - has for size, has in zip(shape, rows.shape[1:], strict=True)]
-    return F.pad(rows, [n for size in reversed(missing) for n in (0, size)], value=ABSENT) if any(missing) else rows
+def _concatenate(first: Tensor, second: Tensor) -> Tensor:
+    """The rows of both, padded to the same shape."""
+    shape = map(max, first.shape[1:], second.shape[1:])
+    joined = first.new_full((len(first) + len(second), *shape), ABSENT)
+    for rows, part in zip((first, second), joined.split([len(first), len(second)]), strict=True):
+        part[tuple(map(slice, rows.shape))] = rows
+    return joined

@@ -1,4 +1,4 @@
-"""What is logged of variants and weights."""
+"""The metrics of variants and weights that are logged with the training loss."""
 
 import time
 from collections.abc import Callable
@@ -13,22 +13,21 @@ NUM_BINS = 20  # of a histogram of weights, over [0, 1]
 
 class GroupMetrics(TrainerCallback):
     """
-    Averages over the batches of a logging window, summed on the device so that no step waits for them; how the weights
-    are spread; and variants per second of training, which is all that happens but evaluation and saving.
+    Averages over the batches of a logging window, a histogram of the weights, and variants per second. Sums stay on
+    the device, so that no step waits for a synchronisation. Evaluation and saving do not count as training time.
 
-    A training of fewer steps than `logging_steps`, 500 by default, would show nothing. It is logged at the end of each
-    epoch.
+    A run with fewer steps than `logging_steps` is logged at the end of each epoch, since it would log nothing else.
     """
 
     def __init__(self):
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._sums: Tensor | None = None
         self._seconds, self._since = 0.0, time.perf_counter()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._begin()  # what an earlier training left is not mixed in
+        self._reset()
 
     def on_epoch_end(self, args, state, control, **kwargs):
         is_short = args.logging_strategy == IntervalStrategy.STEPS and state.max_steps < state.logging_steps
@@ -38,12 +37,11 @@ class GroupMetrics(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         self._count_seconds()
 
-    # Either follows the end of a step, or a log: what has passed since is not training.
+    # Both come after the end of a step or a log: the time since then was not spent on training.
     def on_evaluate(self, args, state, control, **kwargs):
         self._since = time.perf_counter()
 
-    def on_save(self, args, state, control, **kwargs):
-        self._since = time.perf_counter()
+    on_save = on_evaluate
 
     def _count_seconds(self) -> None:
         now = time.perf_counter()
@@ -58,41 +56,37 @@ class GroupMetrics(TrainerCallback):
         left_out: Tensor | None = None,
     ) -> None:
         """
-        Adds a batch: losses and weights of the variants, both `(B, V)`, and which of them were left out; without
-        weights, one of originals alone.
+        Adds a batch: losses, weights, and whether a variant is present or was left out, all of shape `(B, V)`. A batch
+        of originals alone has no weights.
         """
-        variants = variant_mask[:, 1:]
-        if weights is None:
-            weights = torch.zeros_like(losses)
+        weights = torch.zeros_like(losses) if weights is None else weights
+        originals, variants = variant_mask[:, 0], variant_mask[:, 1:]
         has_variants = variants.any(dim=1)
-        entropies = -torch.xlogy(weights, weights).sum(dim=1)
-        sums = torch.stack(
-            [
-                variant_mask[:, 0].sum(),
-                losses[:, 0].masked_fill(~variant_mask[:, 0], 0).sum(),
-                variants.sum(),
-                losses[:, 1:].masked_fill(~variants, 0).sum(),
-                has_variants.sum(),
-                weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
-                entropies.exp().masked_fill(~has_variants, 0).sum(),
-                torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
-            ]
-        )
-        sums = torch.cat([sums, weight_counts(weights, variant_mask, weighs_original)])
-        self._sums = sums if self._sums is None else self._sums + sums
+        effective = (-torch.xlogy(weights, weights).sum(dim=1)).exp()
+        sums = [
+            originals.sum(),
+            losses[:, 0].masked_fill(~originals, 0).sum(),
+            variants.sum(),
+            losses[:, 1:].masked_fill(~variants, 0).sum(),
+            has_variants.sum(),
+            weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
+            effective.masked_fill(~has_variants, 0).sum(),
+            torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
+        ]
+        added = torch.cat([torch.stack(sums), weight_histogram(weights, variant_mask, weighs_original)])
+        self._sums = added if self._sums is None else self._sums + added
 
-    def taken(self, reduce: Callable[[Tensor], Tensor]) -> tuple[dict[str, float], list[int]]:
+    def pop(self, reduce: Callable[[Tensor], Tensor]) -> tuple[dict[str, float], list[int]]:
         """
-        The averages over the batches of all processes, whose sums `reduce` gives, and how many weights are in each bin
-        of [`weight_counts`]; the window begins anew.
+        Returns the metrics of the logging window and its [`weight_histogram`], and begins the next window. `reduce`
+        sums a tensor over all processes.
         """
         if self._sums is None:
             return {}, [0] * NUM_BINS
-        self._count_seconds()  # the device has caught up
-        time_of_all = self._sums.new_tensor([self._seconds, 1])
-        sums = reduce(torch.cat([time_of_all, self._sums])).tolist()
+        self._count_seconds()  # by now the device has finished its work
+        time_and_processes = self._sums.new_tensor([self._seconds, 1])
+        seconds, processes, *sums = reduce(torch.cat([time_and_processes, self._sums])).tolist()
         self._sums, self._seconds = None, 0.0
-        seconds, processes, *sums = sums
         examples, loss_original, variants, loss_variants, groups, max_weight, effective, left_out, *counts = sums
         logs = {"mmel/loss_original": loss_original / examples} if examples else {}
         if left_out:
@@ -105,24 +99,23 @@ class GroupMetrics(TrainerCallback):
         return logs, [int(count) for count in counts]
 
 
-def weight_counts(weights: Tensor, variant_mask: Tensor, weighs_original: bool = True) -> Tensor:
+def weight_histogram(weights: Tensor, variant_mask: Tensor, weighs_original: bool = True) -> Tensor:
     """
-    How many weights fall into each of 20 bins of equal width over [0, 1], the lower edge in the bin, as is 1.
+    Counts the weights in each of 20 bins of equal width over [0, 1]. A bin has its lower edge, the last one both.
+    Groups with fewer than two weighted variants are left out.
 
     Args:
-        weights (`torch.Tensor` of shape `(B, V)`): Of all variants.
-        variant_mask (`torch.Tensor` of shape `(B, V)`): Which are present.
-        weighs_original (`bool`, *optional*, defaults to `True`): Whether variant 0 is one of those that are weighed.
+        weights, variant_mask (`torch.Tensor` of shape `(B, V)`): Of the variants, 0 the original.
+        weighs_original (`bool`, *optional*, defaults to `True`): Whether the original is weighted, too.
 
     Returns:
-        `torch.Tensor` of shape `(20,)`: In the dtype of the weights. Groups in which fewer than two variants are
-        weighed are left out.
+        `torch.Tensor` of shape `(20,)`: The counts, in the dtype of the weights.
     """
-    columns = torch.arange(weights.shape[1], device=weights.device)
-    weighed = variant_mask & (columns >= (0 if weighs_original else 1))
-    weighed = weighed & (weighed.sum(dim=1, keepdim=True) > 1)
-    # Rounding shall not part weights that are meant to be equal: 1/5 is an edge.
+    is_weighted = variant_mask.clone()
+    is_weighted[:, 0] &= weighs_original
+    is_weighted &= is_weighted.sum(dim=1, keepdim=True) > 1
+    # Rounding must not separate weights that are meant to be equal: 1/5 is an edge.
     bins = (weights * NUM_BINS + 1e-4).long().clamp(max=NUM_BINS - 1)
-    # Unlike `bincount`, this does not wait for the device.
-    is_in = bins.unsqueeze(-1) == torch.arange(NUM_BINS, device=weights.device)
-    return (is_in & weighed.unsqueeze(-1)).sum(dim=(0, 1)).to(weights.dtype)
+    # `bincount` waits for the device, and `histc` has no deterministic implementation on a GPU.
+    is_in_bin = bins.unsqueeze(-1) == torch.arange(NUM_BINS, device=weights.device)
+    return (is_in_bin & is_weighted.unsqueeze(-1)).sum(dim=(0, 1)).to(weights.dtype)

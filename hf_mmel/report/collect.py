@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..data.groups import LABELS, Groups
 from ..data.variant_collator import VariantCollator
 from ..hub.model_card import scores_of
-from ..monitoring.decoding import reader
+from ..monitoring.decoding import make_decoder
 from ..objective.heads import logits_of, problem_type_of
 from ..step.forward import evaluating
 
@@ -116,7 +116,7 @@ def score_variants(trainer: MMELTrainer, collator: VariantCollator, max_examples
     columns = _columns(trainer, collator)
     per_batch = max(1, args.eval_batch_size // (collator.num_variants + 1))
     collator.set_epoch(EPOCH)
-    read, parts = reader(collator.tokenizer), []
+    decode, parts = make_decoder(collator.tokenizer), []
     originals: list[str] = []
     texts: list[str] = []
     with evaluating(trainer.model):
@@ -130,8 +130,8 @@ def score_variants(trainer: MMELTrainer, collator: VariantCollator, max_examples
                 raise ValueError("The training examples are not texts with a class, several labels, or a number.")
             parts.append(_predicted(trainer, inputs))
             for i, k in parts[-1][0].tolist():
-                originals.append(read(inputs["input_ids"][i, 0].tolist()))
-                texts.append(read(inputs["input_ids"][i, k].tolist()))
+                originals.append(decode(inputs["input_ids"][i, 0].tolist()))
+                texts.append(decode(inputs["input_ids"][i, k].tolist()))
     _, labels, before, after = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     problem_type = _problem_type(trainer, before.shape[1], labels)
     labels = labels.reshape(-1) if problem_type == "regression" else labels

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import TrainerState
 
-from ..monitoring.decoding import reader, tokenizer_of
+from ..monitoring.decoding import make_decoder, tokenizer_of
 from ..objective.weighting import VariantLosses
 from .forward import VariantForward
 
@@ -106,7 +106,7 @@ def _described(batch: Mapping[str, Tensor], left_out: Tensor, processing_class: 
     def text(i: int, v: int) -> str:
         if tokenizer is None:
             return ""
-        words = reader(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
+        words = make_decoder(tokenizer)(batch[tokenizer.model_input_names[0]][i, v].tolist())
         return repr(words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}...")
 
     for i, row in enumerate(left_out.tolist()):

@@ -15,7 +15,7 @@ import multiple_choice
 import question_answering
 import regression
 import token_classification
-from _tiny import METHODS, words_of
+from _tiny import METHODS, all_words
 
 
 DATA = {
@@ -54,7 +54,7 @@ def texts(example: ModuleType, part: str, synonyms: dict[str, list[str]]) -> lis
 
 @pytest.mark.parametrize("example", DATA, ids=name_of)
 def test_training_has_no_synonym_and_the_test_of_synonyms_no_training_word(example):
-    synonyms = set(words_of(example.SYNONYMS)) - set(example.SYNONYMS)
+    synonyms = set(all_words(example.SYNONYMS)) - set(example.SYNONYMS)
     assert len(synonyms) == sum(map(len, example.SYNONYMS.values())), "a synonym stands for two words"
     training, test = (
         {word for text in texts(example, *part) for word in text}

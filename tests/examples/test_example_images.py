@@ -47,15 +47,15 @@ def test_the_worst_case_is_over_the_image_and_its_variants(cifar):
 
 def test_a_slice_has_one_rare_example_in_eleven():
     data = Dataset.from_dict({"label": [0, 1] * 100, "i": range(200)})
-    drawn = class_imbalance.slice_of(data, 50, seed=1)
+    drawn = class_imbalance.imbalanced_slice(data, 50, seed=1)
     assert sorted(drawn["label"]) == [0] * 5 + [1] * 50 and len(set(drawn["i"])) == 55
-    assert drawn["i"][:] == class_imbalance.slice_of(data, 50, seed=1)["i"][:]
-    assert drawn["i"][:] != class_imbalance.slice_of(data, 50, seed=2)["i"][:]
+    assert drawn["i"][:] == class_imbalance.imbalanced_slice(data, 50, seed=1)["i"][:]
+    assert drawn["i"][:] != class_imbalance.imbalanced_slice(data, 50, seed=2)["i"][:]
 
 
 def test_recalls_are_of_the_classes():
     logits = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
-    found = class_imbalance.recalls(EvalPrediction(logits, np.array([0, 0, 1, 1])))
+    found = class_imbalance.recall_scores(EvalPrediction(logits, np.array([0, 0, 1, 1])))
     assert found == {"recall of the rare class": 0.5, "balanced accuracy": 0.75}
 
 

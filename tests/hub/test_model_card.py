@@ -1,6 +1,7 @@
 """The model card: what its readers and the Hub are told of a training."""
 
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from hf_mmel import MMELTrainer, VariantCollator
+from hf_mmel.hub import model_card
 
 
 @pytest.fixture
@@ -106,12 +108,52 @@ def test_a_model_that_was_not_trained_is_not_said_to_be(arguments, tokenizer, da
     assert "mmel" not in card.data.tags
 
 
+CURVES = {"Largest weight": {10: 0.2, 20: 0.4, 40: 0.8}, "Effective number of variants": {10: 5.0, 20: 4.0, 40: 1.0}}
+
+
+def markers(file: Path) -> list[list[tuple[float, float]]]:
+    """The markers of each curve of a picture, in points from its upper left corner."""
+    groups = [list(group) for group in ElementTree.parse(file).iter() if group.get("clip-path")]
+    uses = [[part for part in group if part.tag.endswith("use")] for group in groups]
+    return [[(float(use.get("x")), float(use.get("y"))) for use in group] for group in uses if group]
+
+
 def test_the_picture_shows_every_logged_weight(trained):
     trainer = trained()
     card = card_of(trainer)
     name = re.search(r"!\[.*\]\((.*)\)", card.text).group(1)
-    root = ElementTree.parse(Path(trainer.args.output_dir) / name)
-    assert len([element for element in root.iter() if element.tag.endswith("circle")]) == 2 * 2  # figures, steps
+    assert [len(curve) for curve in markers(Path(trainer.args.output_dir) / name)] == [2, 2]  # steps of each curve
+
+
+def test_points_are_where_the_axes_say(tmp_path):
+    assert model_card._save_picture(tmp_path / "a.svg", CURVES)
+    for points, curve in zip(markers(tmp_path / "a.svg"), CURVES.values(), strict=True):
+        (x0, y0), (x1, y1), (x2, y2) = points
+        assert (x2 - x1) / (x1 - x0) == pytest.approx(2)
+        first, second, third = curve.values()
+        assert (y2 - y1) / (y1 - y0) == pytest.approx((third - second) / (second - first))
+        assert (y2 < y0) == (third > first)
+
+
+def test_a_long_curve_has_no_markers(tmp_path):
+    model_card._save_picture(tmp_path / "a.svg", dict.fromkeys(CURVES, dict.fromkeys(range(1000), 1.0)))
+    assert markers(tmp_path / "a.svg") == []
+
+
+def test_the_same_curves_give_the_same_picture(tmp_path):
+    for name in ("a.svg", "b.svg"):
+        model_card._save_picture(tmp_path / name, CURVES)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert not re.search("20[0-9]{2}-|[Mm]atplotlib v", (tmp_path / "a.svg").read_text())
+
+
+def test_without_matplotlib_the_card_has_no_picture_and_a_warning_says_why(trained, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    trainer = trained()
+    card = card_of(trainer)
+    assert not (Path(trainer.args.output_dir) / "mmel_weights.svg").exists() and "mmel_weights" not in card.text
+    assert "mmel" in card.data.tags and "MMEL-S " in card.text
+    assert 'pip install "hf_mmel[report]"' in caplog.text
 
 
 def test_the_hub_reads_the_scores_of_all_splits(trained):

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerState
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer, VariantCollator
-from hf_mmel.monitoring.decoding import reader
+from hf_mmel.monitoring.decoding import make_decoder
 from hf_mmel.monitoring.hardest import HardestVariants
 from hf_mmel.monitoring.history import NUM_HARDEST, VariantHistory
 from hf_mmel.monitoring.metrics import GroupMetrics
@@ -64,12 +64,12 @@ MODES = {
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_hardest_variants_are_those_of_all_that_were_trained_on(train, tokenizer, monkeypatch, mode):
-    seen, add, read = [], HardestVariants.add, reader(tokenizer)
+    seen, add, decode = [], HardestVariants.add, make_decoder(tokenizer)
 
     def recorded(self, ids, labels, losses, weights, variant_mask, step):
         for i, v in variant_mask.nonzero().tolist():
             if v > 0:
-                original, variant = read(ids[i, 0].tolist()), read(ids[i, v].tolist())
+                original, variant = decode(ids[i, 0].tolist()), decode(ids[i, v].tolist())
                 figures = {"weight": weights[i, v].item(), "loss": losses[i, v].item()}
                 figures |= {"loss_original": losses[i, 0].item(), "step": step}
                 label = ("bad", "good")[labels[i]]
@@ -220,8 +220,8 @@ def test_variants_of_every_head_are_read_with_their_labels(arguments, tokenizer,
         augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5),
     )
     trainer.train()
-    read = reader(tokenizer)
-    texts = [read(row["input_ids"]) for row in rows]
+    decode = make_decoder(tokenizer)
+    texts = [decode(row["input_ids"]) for row in rows]
     hardest = history_of(trainer)["hardest_variants"]
     assert len(hardest) >= 7 and {entry["original"] for entry in hardest} <= set(texts)
     places = [texts.index(entry["original"]) for entry in hardest]
@@ -264,8 +264,8 @@ def test_losses_that_are_no_numbers_are_left_out():
     ids = torch.arange(9).view(3, 3, 1)
     mask = torch.tensor([[True, True, True], [True, True, True], [True, True, False]])
     hardest.add(ids, None, losses, losses, mask, step=7)
-    found = [(one.loss, one.step, one.original, one.variant, one.label) for one in hardest.taken()]
-    assert found == [(2.0, 7, [6], [7], None), (1.0, 7, [0], [2], None)] and hardest.taken() == []
+    found = [(one["loss"], one["step"], one["original"], one["variant"]) for one in hardest.pop()]
+    assert found == [(2.0, 7, [6], [7]), (1.0, 7, [0], [2])] and hardest.pop() == []
 
 
 def test_a_run_that_is_pushed_keeps_no_texts(train, capsys):

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from hf_mmel import MMELTrainer
 from hf_mmel.monitoring.hardest import HardestVariants
-from hf_mmel.monitoring.metrics import NUM_BINS, GroupMetrics, weight_counts
+from hf_mmel.monitoring.metrics import NUM_BINS, GroupMetrics, weight_histogram
 
 
 def groups_of_weights(seed=0, size=40, num_variants=6):
@@ -28,7 +28,7 @@ def test_counts_are_those_of_a_histogram_over_the_weighed_variants(weighs_origin
     weighed[:, 0] &= weighs_original
     weighed &= weighed.sum(dim=1, keepdim=True) > 1
     expected, _ = np.histogram(weights[weighed], bins=NUM_BINS, range=(0, 1))
-    counts = weight_counts(weights, mask, weighs_original)
+    counts = weight_histogram(weights, mask, weighs_original)
     assert counts.tolist() == expected.tolist() and counts.sum() == weighed.sum() > 50
     assert (counts > 0).sum() > 10
 
@@ -38,7 +38,7 @@ def test_even_weights_fall_into_one_bin(num_variants):
     mask = torch.ones(3, num_variants, dtype=torch.bool)
     weights = torch.softmax(torch.full(mask.shape, 0.1), dim=1)
     for rounding in (-1e-7, 0.0, 1e-7):
-        counts = weight_counts(weights + rounding, mask)
+        counts = weight_histogram(weights + rounding, mask)
         assert counts[int(NUM_BINS / num_variants + 1e-9)] == mask.numel()
 
 
@@ -55,7 +55,7 @@ def test_no_step_waits_for_the_device():
     for length in (5, 3, 4):
         figures.add(values, mask, values, False)
         hardest.add(ids[..., :length], ids[:, 0, 0], values, values, mask, step=1)
-    assert figures._sums.device.type == "meta" and hardest._kept[1].shape == (6, 2, 5)
+    assert figures._sums.device.type == "meta" and hardest._kept["variant"].shape == (6, 5)
 
 
 class Seconds:
@@ -110,7 +110,7 @@ def test_the_speed_is_that_of_all_processes():
     figures._seconds = 4.0
     losses = torch.rand(2, 3)
     figures.add(losses, torch.ones(2, 3, dtype=torch.bool), torch.full((2, 3), 1 / 3))
-    logs, counts = figures.taken(lambda sums: 2 * sums)  # as if another process had the same
+    logs, counts = figures.pop(lambda sums: 2 * sums)  # as if another process had the same
     assert logs[SPEED] == pytest.approx(8 / 4.0) and sum(counts) == 12
     assert logs["mmel/loss_original"] == pytest.approx(losses[:, 0].mean().item())
 

@@ -277,7 +277,7 @@ def test_the_card_tells_of_them(tokenizer, dataset, arguments, tmp_path):
     trainer.train()
     trainer.create_model_card()
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "The model made variants against itself" in card and '"step_size": 0.25' in card
+    assert "Adversarial perturbations of the input" in card and '"step_size": 0.25' in card
     assert "came with the data" not in card and "made by this augmenter" not in card
 
 

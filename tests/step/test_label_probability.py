@@ -72,7 +72,7 @@ def test_the_gradient_is_that_without_the_variants_that_the_model_denies(make_tr
     assert denied.any() and (batch[VARIANT_MASK] & ~denied)[:, 1:].any()
     assert (batch[VARIANT_MASK] & (found < least) & ~denied).any()  # where the model is wrong on the original
     result = step(trainer, batch)
-    logs = trainer._metrics.taken(lambda sums: sums)[0]
+    logs = trainer._metrics.pop(lambda sums: sums)[0]
     expected = step(make_trainer(mmel_loss=loss, **WAYS[way]), {**batch, VARIANT_MASK: batch[VARIANT_MASK] & ~denied})
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(result, expected, strict=True))
     assert logs["mmel/left_out"] == denied.sum() * (2 if way == "known scores" else 1)
@@ -111,4 +111,4 @@ def test_it_is_told_of_on_the_model_card(make_trainer):
     trainer.train()
     trainer.create_model_card()
     card = Path(trainer.args.output_dir, "README.md").read_text(encoding="utf-8")
-    assert re.search(r"`min_label_probability` *\| *`0.2` *\| *least probability of its label", card)
+    assert re.search(r"`min_label_probability` *\| *`0.2` *\| *minimum probability of the label", card)

@@ -153,7 +153,7 @@ def test_warnings_are_few_and_all_are_counted(make_trainer, tokenizer, caplog):
         gradient_of(trainer, poisoned)
     assert caplog.text.count("It is left out") == MAX_WARNINGS
     assert caplog.text.count("Further variants that are not finite are only counted, in mmel/left_out.") == 1
-    figures, _ = trainer._metrics.taken(lambda sums: sums)
+    figures, _ = trainer._metrics.pop(lambda sums: sums)
     assert figures["mmel/left_out"] == 12
     assert all(torch.tensor(list(figures.values())).isfinite())
 
@@ -213,7 +213,7 @@ def test_what_is_not_finite_in_training_alone_is_counted(make_trainer, tokenizer
     poisoned, _ = poison(batch_of(trainer), tokenizer, [(1, 0)])
     _, gradient = gradient_of(trainer, poisoned)
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
-    assert trainer._metrics.taken(lambda sums: sums)[0]["mmel/left_out"] >= 1
+    assert trainer._metrics.pop(lambda sums: sums)[0]["mmel/left_out"] >= 1
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["variants", "originals"])
@@ -283,7 +283,7 @@ def test_a_model_of_half_precision_is_weighed_at_the_ends_of_its_range(make_trai
     poisoned, _ = poison(batch_of(trainer), tokenizer, [(1, 2)])
     found, gradient = gradient_of(trainer, poisoned)
     assert found.isfinite() and found > 1e4 and gradient.isfinite().all() and gradient.abs().sum() > 0
-    figures, _ = trainer._metrics.taken(lambda sums: sums)
+    figures, _ = trainer._metrics.pop(lambda sums: sums)
     assert figures["mmel/left_out"] == 1 and torch.tensor(list(figures.values())).isfinite().all()
 
 
