@@ -16,7 +16,7 @@ from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.__main__ import main
 from hf_mmel.report import write_report
-from hf_mmel.report.collect import score_variants
+from hf_mmel.report.predictions import score_variants
 
 
 def read(path) -> Page:
@@ -170,7 +170,7 @@ def test_an_interrupted_training_is_told_of_up_to_its_last_checkpoint(run, files
     assert report(tmp_path / "cut")[0] == 0
     found = read(tmp_path / "cut")
     assert {"missing", "loss", "variant-loss", "confusion", "flips"} <= set(found.ids)
-    assert "has not come to its end: what it did after checkpoint-2 is left out" in found.text
+    assert "was interrupted: the page shows it up to checkpoint-2" in found.text
 
 
 HISTORY = {"weight_histograms": [{"step": 1, "epoch": 1.0, "counts": counts} for counts in ([1, 2], [3])]}
@@ -262,7 +262,10 @@ def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
     assert code == 1 and "expected the output_dir" in errors and errors.count("\n") == 1
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, errors = report(tmp_path)
-    assert code == 1 and errors == 'error: A report needs matplotlib and jinja2: pip install "hf_mmel[report]"\n'
+    assert (
+        code == 1
+        and errors == 'error: A report needs matplotlib, jinja2, scikit-learn: pip install "hf_mmel[report]"\n'
+    )
 
 
 def test_groups_that_come_with_the_data_have_curves_and_no_augmenter(tokenizer, augmenter, dataset, arguments):
