@@ -26,6 +26,11 @@ MAX_MARKERS = 40  # longer curves have no markers
 MAX_COUNTS, MAX_NAMES = 12, 30  # larger confusion matrices show no counts, no class names
 MAX_LETTERS = 32  # longer names are rotated
 _MARKERS, _DASHES = "osD^", ("-", "--", "-.", ":")
+_STYLE = {
+    **{"font.size": 11, "font.family": "DejaVu Sans", "legend.frameon": False},
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True},
+    "text.parse_math": False,  # names of classes and metrics are not formulas
+}
 
 
 class Theme(NamedTuple):
@@ -53,24 +58,9 @@ Draw = Callable[[Figure, Theme], None]
 
 def png(draw: Draw, theme: Theme) -> bytes:
     """The picture as a PNG."""
-    style = {
-        "font.size": 11,
-        "font.family": "DejaVu Sans",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.facecolor": theme.background,
-        "axes.edgecolor": theme.grid,
-        "axes.labelcolor": theme.text,
-        "text.color": theme.text,
-        "text.parse_math": False,  # names of classes and metrics are not formulas
-        "xtick.color": theme.text,
-        "ytick.color": theme.text,
-        "grid.color": theme.grid,
-        "legend.frameon": False,
-    }
-    with matplotlib.rc_context(style):
+    colors = dict.fromkeys(("axes.labelcolor", "text.color", "xtick.color", "ytick.color"), theme.text)
+    colors |= {"axes.facecolor": theme.background, "axes.edgecolor": theme.grid, "grid.color": theme.grid}
+    with matplotlib.rc_context(_STYLE | colors):
         figure = Figure(SIZE, dpi=DPI, facecolor=theme.background, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure, theme)

@@ -23,55 +23,33 @@ _UNSUPPORTED = "examples are not texts with a class, several labels, or a number
 
 
 class Predictions(NamedTuple):
-    """
-    The predictions on N validation examples.
+    """The predictions on N validation examples."""
 
-    Attributes:
-        problem_type (`str`): As in the model's configuration.
-        names (`list[str]`): The names of the classes.
-        outputs (`np.ndarray` of shape `(N, C)`): Probabilities; for regression the predicted numbers, `(N,)`.
-        labels (`np.ndarray` of shape `(N,)` or `(N, C)`): Class ids, ones and zeros, or numbers.
-        scores (`dict[str, float]`): The metrics of the trainer, and the loss.
-    """
-
-    problem_type: str
-    names: list[str]
-    outputs: np.ndarray
-    labels: np.ndarray
-    scores: dict[str, float]
+    problem_type: str  # as in the model's configuration
+    names: list[str]  # of the classes
+    outputs: np.ndarray  # probabilities (N, C); for regression the predicted numbers (N,)
+    labels: np.ndarray  # class ids (N,), ones and zeros (N, C), or numbers (N,)
+    scores: dict[str, float]  # the metrics of the trainer, and the loss
 
 
 class ScoredVariants(NamedTuple):
-    """
-    The predictions on N variants of training examples, and on their originals.
-
-    Attributes:
-        problem_type, names: As in [`Predictions`].
-        originals, texts (`list[str]` of length N): What the model reads: the originals, and the variants.
-        labels (`np.ndarray` of shape `(N,)` or `(N, C)`): The labels of the examples.
-        before, after (`np.ndarray` of shape `(N, C)` or `(N,)`): The predictions on the originals, on the variants.
-        num_examples (`int`): The number of examples that have these variants.
-        num_all_examples (`int`): The size of the training data.
-    """
+    """The predictions on N variants of training examples, and on their originals; arrays as in [`Predictions`]."""
 
     problem_type: str
     names: list[str]
     originals: list[str]
-    texts: list[str]
-    labels: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    num_examples: int
-    num_all_examples: int
+    texts: list[str]  # of the variants
+    labels: np.ndarray  # of the examples
+    before: np.ndarray  # the predictions on the originals
+    after: np.ndarray  # the predictions on the variants
+    num_examples: int  # that have these variants
+    num_all_examples: int  # in the training data
 
 
 def predict(trainer: MMELTrainer) -> Predictions:
     """
-    Predicts the validation data; of several validation sets, the first.
-
-    Raises:
-        `ValueError`: if there is none, its examples are not texts with a class, several labels, or a number, or the
-            model's outputs are not finite.
+    Predicts the validation data; of several validation sets, the first. A `ValueError` says if there is none, its
+    examples are not texts with a class, several labels, or a number, or the model's outputs are not finite.
     """
     dataset = trainer.eval_dataset
     if isinstance(dataset, dict):
@@ -91,17 +69,10 @@ def predict(trainer: MMELTrainer) -> Predictions:
 
 def score_variants(trainer: MMELTrainer, collator: VariantCollator, max_examples: int) -> ScoredVariants:
     """
-    Predicts the variants that training examples had in the first epoch, in evaluation mode and without gradients. For
-    a greedy search these are random draws of its candidates, because what it found is not kept.
-
-    Args:
-        trainer ([`MMELTrainer`]): The model, the training data and the arguments.
-        collator ([`VariantCollator`]): Makes the variants.
-        max_examples (`int`): The number of examples, drawn with the seed of the training run.
-
-    Raises:
-        `ValueError`: if the training data is not a map-style dataset of texts with a class, several labels, or a
-            number, or the model's outputs are not finite.
+    Predicts the variants that training examples had in the first epoch. At most `max_examples` are drawn with the seed
+    of the training run. For a greedy search the variants are random draws of its candidates, because what it found is
+    not kept. A `ValueError` says if the training data is not a map-style dataset of texts with a class, several
+    labels, or a number, or the model's outputs are not finite.
     """
     dataset, args = trainer.train_dataset, trainer.args
     if dataset is None or isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized) or not len(dataset):
@@ -157,10 +128,8 @@ def _predict_batch(trainer: MMELTrainer, inputs: dict[str, torch.Tensor]) -> lis
 
 def outputs_of(logits: torch.Tensor, problem_type: str) -> np.ndarray:
     """
-    Probabilities `(N, C)` from logits of the same shape; for regression the predicted numbers `(N,)`.
-
-    Raises:
-        `ValueError`: if a logit is NaN or infinite.
+    Probabilities `(N, C)` from logits of the same shape; for regression the predicted numbers `(N,)`. A `ValueError`
+    says if a logit is NaN or infinite.
     """
     if not logits.isfinite().all():
         raise ValueError("The model's outputs are not finite; its training has diverged.")

@@ -12,19 +12,12 @@ NUM_BINS = 15  # as in Guo et al.
 
 
 class Reliability(NamedTuple):
-    """
-    How often predictions are right, by their confidence.
+    """How often predictions are right, in M bins of their confidence."""
 
-    Attributes:
-        edges (`np.ndarray` of shape `(M + 1,)`): The edges of the bins, from 0 to 1.
-        counts (`np.ndarray` of shape `(M,)`): The number of predictions in each bin.
-        confidence, accuracy (`np.ndarray` of shape `(M,)`): The means of each bin, NaN if it is empty.
-    """
-
-    edges: np.ndarray
-    counts: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
+    edges: np.ndarray  # of the bins, from 0 to 1, (M + 1,)
+    counts: np.ndarray  # of the predictions in each bin, (M,)
+    confidence: np.ndarray  # the mean of each bin, NaN if it is empty, (M,)
+    accuracy: np.ndarray  # likewise
 
     @property
     def ece(self) -> float:
@@ -41,15 +34,8 @@ class Reliability(NamedTuple):
 
 def reliability(confidences: np.ndarray, correct: np.ndarray, num_bins: int = NUM_BINS) -> Reliability:
     """
-    Bins predictions by their confidence, in bins of equal width. An edge belongs to the bin below it.
-
-    Args:
-        confidences (`np.ndarray` of shape `(N,)`): Probabilities of what was predicted, in [0, 1].
-        correct (`np.ndarray` of shape `(N,)`): Whether it was right.
-        num_bins (`int`, *optional*, defaults to 15): M.
-
-    Raises:
-        `ValueError`: if there are no predictions, or a confidence is not a probability.
+    Bins predictions by `confidences` `(N,)`, the probabilities of what was predicted, in bins of equal width. An edge
+    belongs to the bin below it. `correct` `(N,)` says whether each was right.
     """
     if not len(confidences) or not ((confidences >= 0) & (confidences <= 1)).all():
         limits = f", from {confidences.min()} to {confidences.max()}" if len(confidences) else ""
@@ -64,11 +50,8 @@ def reliability(confidences: np.ndarray, correct: np.ndarray, num_bins: int = NU
 
 def calibration(probabilities: np.ndarray, labels: np.ndarray) -> Reliability:
     """
-    The reliability of a classifier: of the class that it predicts, or for multi-label classification of each label.
-
-    Args:
-        probabilities (`np.ndarray` of shape `(N, C)`): Of the classes.
-        labels (`np.ndarray` of shape `(N,)` or `(N, C)`): Class ids, or ones and zeros.
+    The reliability of a classifier with `probabilities` `(N, C)`: of the class that it predicts, with `labels` `(N,)`,
+    or for multi-label classification of each label, with `labels` `(N, C)` of ones and zeros.
     """
     if labels.ndim == 2:
         return reliability(probabilities.ravel(), labels.ravel() > 0.5)
@@ -112,11 +95,8 @@ class Flip(NamedTuple):
 
 def label_flips(labels: np.ndarray, originals: np.ndarray, variants: np.ndarray) -> list[Flip]:
     """
-    The flips of N variants, the most confident ones first; for multi-label classification, of each label.
-
-    Args:
-        labels (`np.ndarray` of shape `(N,)` or `(N, C)`): Of the variants' examples: class ids, or ones and zeros.
-        originals, variants (`np.ndarray` of shape `(N, C)`): Probabilities of the classes.
+    The flips of N variants, the most confident ones first, from the probabilities `(N, C)` on `originals` and
+    `variants`. The `labels` of the examples are class ids `(N,)`, or for multi-label classification `(N, C)`.
     """
     if labels.ndim == 2:
         true, before, after = labels > 0.5, originals > 0.5, variants > 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-import sys
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Real
@@ -17,12 +17,13 @@ from ..hub.model_card import METHODS, objective_settings
 from ..hub.redaction import plain_config, without_folders
 from ..monitoring.history import history_of
 from ..training_args import MMELTrainingArguments
+from ..version import __version__
 
 
 # Folders, and arguments that do not change a result.
 _HIDDEN = ("output_dir", "run_name", "logging_dir", "report_to", "use_cpu", "tf32", "resume_from_checkpoint")
 _HIDDEN += ("do_train", "do_eval", "do_predict", "disable_tqdm")
-_PACKAGES = ("hf_mmel", "transformers", "torch", "datasets", "tokenizers", "numpy")
+_PACKAGES = ("transformers", "torch", "datasets", "tokenizers", "numpy")
 
 
 @dataclass
@@ -55,14 +56,9 @@ class RunSummary:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The versions of Python and of packages that write the report."""
-        versions = {"Python": sys.version.split()[0]}
-        for package in _PACKAGES:
-            try:
-                versions[package] = importlib.metadata.version(package)
-            except importlib.metadata.PackageNotFoundError:  # run from a checkout
-                versions[package] = getattr(sys.modules.get(package), "__version__", "unknown")
-        return versions
+        """The versions of Python and of the packages that write the report."""
+        versions = {"Python": platform.python_version(), "hf_mmel": __version__}
+        return versions | {package: importlib.metadata.version(package) for package in _PACKAGES}
 
     def curve(self, name: str) -> dict[float, float]:
         """A logged metric by its steps, where it is a finite number."""
@@ -90,16 +86,8 @@ def summarize_run(
     **others: Any,
 ) -> RunSummary:
     """
-    The summary of a training run.
-
-    Args:
-        output_dir (`str` or `Path`): The folder that the model is named after.
-        args ([`~transformers.TrainingArguments`], *optional*): The arguments of the run.
-        state ([`~transformers.TrainerState`], *optional*): The state at its end.
-        augmenter (`Mapping`, *optional*): The configuration of the augmenter.
-        num_variants (`int`, *optional*): K of the augmenter. Defaults to the one in the arguments.
-        adversary (`Mapping`, *optional*): The configuration of the adversarial variants.
-        **others: Other fields of [`RunSummary`].
+    The summary of a training run that is named after its `output_dir`. `augmenter` and `adversary` are configurations,
+    `num_variants` is K of the augmenter if it is not the one in `args`, and `others` are fields of [`RunSummary`].
     """
     if getattr(args, "mmel_loss", None) == "none":
         adversary = None
@@ -128,7 +116,7 @@ def _changed_arguments(args: TrainingArguments) -> dict[str, str]:
     defaults = known(args.output_dir, use_cpu=args.use_cpu)  # some defaults depend on the device
     changed = {}
     for name in (argument.name for argument in fields(known)):
-        value, is_hidden = getattr(args, name), name in _HIDDEN or name.endswith("token")
-        if not is_hidden and isinstance(value, bool | int | float | str) and value != getattr(defaults, name):
+        value, is_shown = getattr(args, name), name not in _HIDDEN and not name.endswith("token")
+        if is_shown and isinstance(value, bool | int | float | str) and value != getattr(defaults, name):
             changed[name] = without_folders(str(getattr(value, "value", value)))
     return changed

@@ -262,10 +262,8 @@ def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
     assert code == 1 and "expected the output_dir" in errors and errors.count("\n") == 1
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, errors = report(tmp_path)
-    assert (
-        code == 1
-        and errors == 'error: A report needs matplotlib, jinja2, scikit-learn: pip install "hf_mmel[report]"\n'
-    )
+    assert code == 1
+    assert errors == 'error: A report needs matplotlib, jinja2, scikit-learn: pip install "hf_mmel[report]"\n'
 
 
 def test_groups_that_come_with_the_data_have_curves_and_no_augmenter(tokenizer, augmenter, dataset, arguments):
