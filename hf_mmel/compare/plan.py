@@ -191,6 +191,7 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
 def _metric_names(prepared: cli.Prepared) -> list[str]:
     """The names of the evaluation metrics; those of MNLI's second validation set end in `_mm`."""
     splits = [name for name in prepared.encoded if name.startswith("validation")]
+    assert prepared.compute_metrics is not None  # with --do_eval
     names = score_names(prepared.compute_metrics, prepared.encoded[splits[0]], prepared.labels.num_outputs)
     return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]
 

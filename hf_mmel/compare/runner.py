@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -173,7 +173,7 @@ def execute(
     start: Callable[[Run, dict[str, str]], Process],
     environments: Sequence[dict[str, str]],
     time_limit: float | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """
     Executes runs, one per environment at a time, until `next_run` returns `None` and all have ended. Yields their
     outcomes. Closing the iterator ends the runs that have not ended.

@@ -73,25 +73,24 @@ def write_report(
     """
     check_installed()
     check_numbers(max_examples, min_confidence, max_shown)
-    missing, predictions, variants = list(missing), None, None
+    predictions, variants, left_out = None, None, list(missing)
     if trainer.eval_dataset is not None:
         try:
             predictions = predict(trainer)
         except ValueError as error:
-            missing.append(f"Predictions on the validation data are left out: {error}")
-            logger.warning(missing[-1])
+            left_out.append(f"Predictions on the validation data are left out: {error}")
+            logger.warning(left_out[-1])
     collator = trainer._build_variant_collator()
     if collator is not None:
         try:
             variants = score_variants(trainer, collator, max_examples)
         except ValueError as error:
-            missing.append(f"Variants of training examples are left out: {error}")
-            logger.warning(missing[-1])
-    folder = Path(trainer.args.output_dir if output_dir is None else output_dir)
-    augmenter = getattr(collator, "augmenter", None)
-    config = augmenter.to_dict() if hasattr(augmenter, "to_dict") else None
-    if config is None and augmenter is not None:
-        config = {"class": type(augmenter).__name__}
+            left_out.append(f"Variants of training examples are left out: {error}")
+            logger.warning(left_out[-1])
+    folder = Path(str(trainer.args.output_dir) if output_dir is None else output_dir)
+    augmenter, config = getattr(collator, "augmenter", None), None
+    if augmenter is not None:
+        config = augmenter.to_dict() if hasattr(augmenter, "to_dict") else {"class": type(augmenter).__name__}
     run = summarize_run(
         folder,
         trainer.args,
@@ -104,7 +103,7 @@ def write_report(
         scores={} if predictions is None else predictions.scores,
     )
     if trainer.is_world_process_zero():
-        write_page(folder, run, predictions, variants, missing, min_confidence, max_shown)
+        write_page(folder, run, predictions, variants, left_out, min_confidence, max_shown)
     return folder / PAGE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -26,7 +26,7 @@ MAX_MARKERS = 40  # longer curves have no markers
 MAX_COUNTS, MAX_NAMES = 12, 30  # larger confusion matrices show no counts, no class names
 MAX_LETTERS = 32  # longer names are rotated
 _MARKERS, _DASHES = "osD^", ("-", "--", "-.", ":")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     **{"font.size": 11, "font.family": "DejaVu Sans", "legend.frameon": False},
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True},
     "text.parse_math": False,  # names of classes and metrics are not formulas
@@ -58,7 +58,7 @@ Draw = Callable[[Figure, Theme], None]
 
 def png(draw: Draw, theme: Theme) -> bytes:
     """The picture as a PNG."""
-    colors = dict.fromkeys(("axes.labelcolor", "text.color", "xtick.color", "ytick.color"), theme.text)
+    colors: dict[Any, Any] = dict.fromkeys(("axes.labelcolor", "text.color", "xtick.color", "ytick.color"), theme.text)
     colors |= {"axes.facecolor": theme.background, "axes.edgecolor": theme.grid, "grid.color": theme.grid}
     with matplotlib.rc_context(_STYLE | colors):
         figure = Figure(SIZE, dpi=DPI, facecolor=theme.background, layout="constrained")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
 
+from ..data.group_collator import GroupCollator
 from ..data.groups import LABELS, Groups
 from ..data.variant_collator import VariantCollator
 from ..hub.model_card import scores_of
@@ -56,34 +56,39 @@ def predict(trainer: MMELTrainer) -> Predictions:
         dataset = next(iter(dataset.values()), None)
     if dataset is None:
         raise ValueError("There is no validation data.")
-    logits, labels, metrics = trainer.predict(dataset, metric_key_prefix="eval")
-    logits, labels = (array[0] if isinstance(array, tuple) else array for array in (logits, labels))
+    output = trainer.predict(dataset, metric_key_prefix="eval")
+    logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    labels = output.label_ids[0] if isinstance(output.label_ids, tuple) else output.label_ids
     if labels is None or logits.ndim != 2 or not len(logits) or len(labels) != len(logits):
         raise ValueError(f"The validation {_UNSUPPORTED}")
     problem_type, labels, labelled = _labelled(trainer, logits.shape[1], labels)
     if not labelled.any():
         raise ValueError("No validation example has a label.")
     outputs = outputs_of(torch.from_numpy(logits[labelled]), problem_type)
-    return Predictions(problem_type, _class_names(trainer), outputs, labels[labelled], scores_of(metrics))
+    return Predictions(problem_type, _class_names(trainer), outputs, labels[labelled], scores_of(output.metrics or {}))
 
 
-def score_variants(trainer: MMELTrainer, collator: VariantCollator, max_examples: int) -> ScoredVariants:
+def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: int) -> ScoredVariants:
     """
     Predicts the variants that training examples had in the first epoch. At most `max_examples` are drawn with the seed
     of the training run. For a greedy search the variants are random draws of its candidates, because what it found is
     not kept. A `ValueError` says if the training data is not a map-style dataset of texts with a class, several
     labels, or a number, or the model's outputs are not finite.
     """
-    dataset, args = trainer.train_dataset, trainer.args
-    if dataset is None or isinstance(dataset, IterableDataset) or not isinstance(dataset, Sized) or not len(dataset):
+    if not isinstance(collator, VariantCollator):
+        raise ValueError(f"The training {_UNSUPPORTED}")
+    dataset: Any = trainer.train_dataset
+    args = trainer.args
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__") or not len(dataset):
         raise ValueError("There is no training data that can be indexed.")
     indices = np.sort(np.random.default_rng(args.seed).permutation(len(dataset))[:max_examples])
     columns = _columns(trainer, collator)
     batch_size = max(1, args.eval_batch_size // (collator.num_variants + 1))
     collator.set_epoch(0)
     read = reader(collator.tokenizer)
-    pairs, parts = [], []
-    with evaluating(trainer.model):
+    pairs: list[tuple[str, str]] = []
+    parts: list[list[np.ndarray]] = []
+    with evaluating(_model(trainer)):
         starts = range(0, len(indices), batch_size)
         for start in tqdm(starts, desc="Scoring variants", disable=args.disable_tqdm):
             rows = [dataset[int(i)] for i in indices[start : start + batch_size]]
@@ -94,8 +99,8 @@ def score_variants(trainer: MMELTrainer, collator: VariantCollator, max_examples
                 raise ValueError(f"The training {_UNSUPPORTED}")
             positions, *arrays = _predict_batch(trainer, inputs)
             parts.append(arrays)
-            for i, k in positions.tolist():
-                pairs.append([read(inputs["input_ids"][i, v].tolist()) for v in (0, k)])
+            ids = inputs["input_ids"]
+            pairs += [(read(ids[i, 0].tolist()), read(ids[i, k].tolist())) for i, k in positions.tolist()]
     labels, before, after = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     problem_type, labels, labelled = _labelled(trainer, before.shape[1], labels)
     pairs = [pair for pair, is_labelled in zip(pairs, labelled, strict=True) if is_labelled]
@@ -116,7 +121,7 @@ def _predict_batch(trainer: MMELTrainer, inputs: dict[str, torch.Tensor]) -> lis
     """For the n augmented variants: positions `(n, 2)`, labels, and logits `(n, C)` on originals and variants."""
     groups = Groups.of(trainer._prepare_inputs(inputs))
     with trainer.compute_loss_context_manager():
-        outputs = trainer.model(**groups.rows)
+        outputs = _model(trainer)(**groups.rows)
     name = type(trainer.model).__name__
     logits = groups.grouped(logits_of(outputs, len(groups.present), name).float())
     mask = groups.variant_mask.clone()
@@ -151,8 +156,13 @@ def _labelled(trainer: MMELTrainer, num_outputs: int, labels: np.ndarray) -> tup
     return problem_type, labels, np.isfinite(labels).reshape(len(labels), -1).all(axis=1)
 
 
+def _model(trainer: MMELTrainer) -> torch.nn.Module:
+    assert trainer.model is not None  # as only before it is initialised
+    return trainer.model
+
+
 def _class_names(trainer: MMELTrainer) -> list[str]:
-    return [str(name) for _, name in sorted(getattr(trainer.model.config, "id2label", {}).items())]
+    return [str(name) for _, name in sorted(getattr(_model(trainer).config, "id2label", {}).items())]
 
 
 def _columns(trainer: MMELTrainer, collator: VariantCollator) -> set[str] | None:
@@ -160,4 +170,4 @@ def _columns(trainer: MMELTrainer, collator: VariantCollator) -> set[str] | None
     if not trainer.args.remove_unused_columns:
         return None
     trainer._set_signature_columns_if_needed()
-    return {*trainer._signature_columns, *getattr(collator.augmenter, "columns", ())}
+    return {*(trainer._signature_columns or ()), *getattr(collator.augmenter, "columns", ())}

@@ -28,8 +28,10 @@ from .summary import summarize_run
 logger = logging.getLogger(__name__)
 
 # Nothing is trained or pushed, and a masked LM does not have to see all examples.
-_TRAINING_OPTIONS = ("--push_to_hub", "false", "--glue_submission", "false", "--do_predict", "false")
-_TRAINING_OPTIONS += ("--report_to", "none", "--resume_from_checkpoint", "")
+_OVERRIDES = (
+    *("--push_to_hub", "false", "--glue_submission", "false", "--do_predict", "false"),
+    *("--report_to", "none", "--resume_from_checkpoint", ""),
+)
 _ERRORS = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeError)
 
 
@@ -91,7 +93,7 @@ def _build_trainer(
     """The trainer as it was when it wrote the folder `trained`, and the name of the dataset."""
     if not options:
         raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
-    parsed = cli.parse_arguments([*options, "--dry_run", *_TRAINING_OPTIONS, "--output_dir", str(folder)])
+    parsed = cli.parse_arguments([*options, "--dry_run", *_OVERRIDES, "--output_dir", str(folder)])
     model_args, data_args, augmenter_args, run_args, training_args = parsed
     # Tokenizer and labels are those of the trained model.
     model_args = replace(
@@ -118,8 +120,9 @@ def _page_without_model(
     folder: Path, trained: Path, options: Sequence[str], command: str | None, missing: list[str]
 ) -> Path:
     # The arguments alone, without loading model and data.
-    parser = HfArgumentParser((MMELTrainingArguments, AugmenterArguments), allow_abbrev=False)
-    options = [*options, *_TRAINING_OPTIONS, "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
+    groups: Any = (MMELTrainingArguments, AugmenterArguments)  # which HfArgumentParser types as a NewType
+    parser = HfArgumentParser(groups, allow_abbrev=False)
+    options = [*options, *_OVERRIDES, "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
     args, adversary = None, None
     try:
         args, augmenter_args, _ = parser.parse_args_into_dataclasses(

@@ -21,8 +21,10 @@ from ..version import __version__
 
 
 # Folders, and arguments that do not change a result.
-_HIDDEN = ("output_dir", "run_name", "logging_dir", "report_to", "use_cpu", "tf32", "resume_from_checkpoint")
-_HIDDEN += ("do_train", "do_eval", "do_predict", "disable_tqdm")
+_HIDDEN = (
+    *("output_dir", "run_name", "logging_dir", "report_to", "use_cpu", "tf32", "resume_from_checkpoint"),
+    *("do_train", "do_eval", "do_predict", "disable_tqdm"),
+)
 _PACKAGES = ("transformers", "torch", "datasets", "tokenizers", "numpy")
 
 
@@ -113,7 +115,7 @@ def summarize_run(
 def _changed_arguments(args: TrainingArguments) -> dict[str, str]:
     """Plain arguments that differ from their defaults, without tokens and folders."""
     known = MMELTrainingArguments if isinstance(args, MMELTrainingArguments) else TrainingArguments
-    defaults = known(args.output_dir, use_cpu=args.use_cpu)  # some defaults depend on the device
+    defaults = known(str(args.output_dir), use_cpu=args.use_cpu)  # some defaults depend on the device
     changed = {}
     for name in (argument.name for argument in fields(known)):
         value, is_shown = getattr(args, name), name not in _HIDDEN and not name.endswith("token")

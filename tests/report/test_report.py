@@ -10,9 +10,15 @@ import torch
 from conftest import SENTENCES, make_model, reviews
 from datasets import Dataset
 from report_pages import HARDEST, HISTOGRAMS, Page
-from transformers import BertConfig, BertForTokenClassification, default_data_collator
+from transformers import (
+    BertConfig,
+    BertForTokenClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    default_data_collator,
+)
 
-from augment import LexiconSubstitution
+from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.__main__ import main
 from hf_mmel.report import write_report
@@ -86,6 +92,17 @@ def test_a_head_of_another_kind_is_told_of_in_words(tokenizer, arguments):
     trainer = MMELTrainer(BertForTokenClassification(config), arguments(), default_data_collator, eval_dataset=data)
     found = read(write_report(trainer))
     assert found.ids == ["missing", "configuration"] and "expected" not in found.text
+
+
+def test_an_image_classifier_has_a_page_without_variants(arguments):
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = ViTForImageClassification(ViTConfig(**shape, image_size=16, patch_size=8, num_labels=2))
+    data = [{"pixel_values": torch.rand(3, 16, 16), "labels": i % 2} for i in range(4)]
+    args, augmenter = arguments(num_variants=1, mmel_loss="hard"), ImageVariants(crop_padding=2)
+    trainer = MMELTrainer(model, args, train_dataset=data, eval_dataset=data, augmenter=augmenter)
+    found = read(write_report(trainer))
+    assert found.ids == ["missing", "confusion", "calibration", "configuration"]
+    assert "Variants of training examples are left out" in found.text
 
 
 @pytest.mark.parametrize("name, value", [("max_examples", 0), ("max_shown", 0), ("min_confidence", 1.5)])
