@@ -54,7 +54,7 @@ def test_a_planted_flip_is_found(trained, tokenizer, arguments, tmp_path):
     found = read(write_report(trainer, tmp_path / "report"))
     assert "<del>good</del> <ins>awful</ins>" in found.html and "label good, " in found.text
     assert "label bad, " not in found.text  # "awful" stays, and is known
-    assert "Of 8 variants the final model takes 4 (50.0 %) for something else" in found.text
+    assert "Of 8 variants the final model predicts 4 (50.0 %) incorrectly" in found.text
     assert trained.model.training
 
 
@@ -141,7 +141,7 @@ def test_a_folder_of_the_command_is_read_again(run, files, report, model_dir, tm
     found = read(tmp_path / "moved")
     expected = ["loss", "variant-loss", "weights", "effective", "confusion", "calibration", "flips", "hardest"]
     assert found.ids == [*expected, "configuration"]
-    assert f"{results['eval_loss']:.3g}"[:4] in found.text and "of 5 of 16 training examples" in found.text
+    assert f"{results['eval_loss']:.3g}"[:4] in found.text and "that 5 of 16 training examples" in found.text
     assert "MMEL with hard labels" in found.text and "train.csv, val.csv" in found.text
     assert "--train_file train.csv" in found.text and str(tmp_path) not in found.html
 
@@ -166,8 +166,8 @@ def test_adversarial_variants_are_told_of_and_counted(run, files, report, tmp_pa
         (tmp_path / "train.csv").unlink()
     assert report(tmp_path / "out")[0] == 0
     text = read(tmp_path / "out").text
-    told = {"none": "1 variants of each example by AdversarialVariants"}
-    told["delete"] = "3 variants of each example by RandomDelete and AdversarialVariants"
+    told = {"none": "1 variants per example by AdversarialVariants"}
+    told["delete"] = "3 variants per example by RandomDelete and AdversarialVariants"
     assert told[augmenter] in text and '"num_steps": 3' in text
 
 

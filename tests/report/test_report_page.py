@@ -98,7 +98,7 @@ def test_several_labels_have_a_table_and_flips_by_label(page):
     found = page(undrawn(), Predictions(kind, names, outputs, labels, {}), flipped)
     assert {"labels", "calibration", "flips"} <= set(found.ids) and "confusion" not in found.ids
     assert "funny: no, 80 % on the original yes, 85 % on the variant" in found.text
-    assert "On 1 variants the final model is wrong about 1 labels" in found.text
+    assert "On 1 variants the final model gets 1 labels wrong" in found.text
     assert "sad 1 2 50.0 % 100.0 %" in found.text
 
 
@@ -130,7 +130,7 @@ def test_a_single_logged_loss_is_drawn(page):
 
 
 def test_sentences_are_apart(page):
-    assert "made of. Weights" in page(summary()).text
+    assert "originals. The weights" in page(summary()).text
 
 
 @pytest.mark.parametrize("label, text", [(4.599999904632568, "4.6"), ([0.25, 1.0], "0.25, 1"), ("", "none"), (3, "3")])
