@@ -34,7 +34,7 @@ from benchmarks.suite.settings import FILE, grid_of, read_axes, read_settings
 from benchmarks.suite.store import Store
 from benchmarks.suite.tables import tables
 from benchmarks.suite.train import Bench
-from hf_mmel.compare.table import duration
+from hf_mmel.compare.text import duration
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}

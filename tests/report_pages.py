@@ -1,12 +1,12 @@
-"""What is on a page, and facts of trainings to write pages of."""
+"""What is on a page, and summaries of training runs to write pages of."""
 
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 
-from hf_mmel.report.collect import Predictions, ScoredVariants
-from hf_mmel.report.facts import Facts
+from hf_mmel.report.predictions import Predictions, ScoredVariants
+from hf_mmel.report.summary import RunSummary
 
 
 PAPERS = {"https://arxiv.org/abs/1706.04599", "https://arxiv.org/abs/2103.08933"}
@@ -57,17 +57,17 @@ class Page(HTMLParser):
         return "".join(re.findall(r"<style>(.*?)</style>", self.html, flags=re.DOTALL))
 
 
-def facts(**changes) -> Facts:
+def summary(**changes) -> RunSummary:
     """A training with variants of which all is known."""
     known = {"name": "reviews", "dataset": "films", "scores": {"accuracy": 0.75, "loss": 0.5}, "log": LOG}
     known |= {"weight_histograms": HISTOGRAMS, "hardest": HARDEST, "method": "hard", "settings": SETTINGS}
     known |= {"augmenter": {"class": "LexiconSubstitution"}, "arguments": {"seed": "7"}, "command": "python train.py"}
-    return Facts(**{**known, **changes})
+    return RunSummary(**{**known, **changes})
 
 
-def undrawn(**changes) -> Facts:
+def undrawn(**changes) -> RunSummary:
     """The same without what takes time to draw."""
-    return facts(log=[], weight_histograms=[], **changes)
+    return summary(log=[], weight_histograms=[], **changes)
 
 
 def predictions(names=("bad", "good")) -> Predictions:

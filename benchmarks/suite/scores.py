@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from hf_mmel.report.collect import outputs_of
+from hf_mmel.report.predictions import outputs_of
 from hf_mmel.report.statistics import calibration
 
 

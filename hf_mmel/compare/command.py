@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from functools import partial
 
 import torch
 
@@ -16,112 +15,91 @@ from augment.core.atomic_file import atomic_write, write_json
 
 from ..cli.usage import UsageError, usage_errors
 from ..hub.redaction import command_line
-from .cells import Outcome, Process, places_for, run_cells
-from .check import Checked, check, contents_of_augmenters
-from .conclusions import conclusions, number, shown
-from .grid import Cell
-from .picture import draw
-from .plan import Plan
-from .read import read_plan
-from .results import PICTURE, RESULTS, TABLE, Results
-from .schedule import Schedule
-from .summary import summarise
-from .table import document, duration, table
+from .plan import Criterion, Plan, Run, check, read_plan
+from .results import PICTURE, RESULTS, TABLE, Results, summarize
+from .runner import Outcome, Process, Schedule, environments_for, execute
+from .text import conclusions, document, duration, metric_name, number, table
 
 
 def compare(args: argparse.Namespace) -> Iterator[str]:
     """
-    Trains the cells that are not finished, and writes what comes out after each.
+    Executes the runs that are not finished, and writes the results after each.
 
     Args:
-        args (`argparse.Namespace`):
-            The options of the comparison; as `options` those of the runs, and as `argv` all as they were given.
+        args (`argparse.Namespace`): The options of the comparison, as `options` the options that the runs share, and
+            as `argv` the whole command line.
 
     Yields:
-        `str`: a line for each cell that has ended, the table, and what can be concluded.
+        `str`: a line for each run that has ended, the table, and the conclusions.
 
     Raises:
-        `UsageError`: if an option, the data or an augmenter is not usable, nothing fits into the budget, or a cell
-            has failed; then after all others have ended.
+        `UsageError`: if an option, the data or an augmenter is not usable, not even one seed fits into the budget, or
+            (after all have ended) a run has failed.
     """
-    begun = time.monotonic()
-    _need_matplotlib()
-    plan = read_plan(args)
-    checked = check(plan)
-    with usage_errors(OSError):  # not at the first cell
-        plan.output_dir.mkdir(parents=True, exist_ok=True)
-    results = Results(plan, checked.arguments, contents_of_augmenters(plan.augmenters))
-    places = places_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
-    schedule = _schedule(plan, results, len(places), begun)
-    report = partial(_write_report, plan, checked, results, command_line("python -m hf_mmel", args.argv))
-    yield _intention(plan, schedule, len(places))
-    with closing(run_cells(schedule.next_cell, partial(_start, plan), places, plan.limit)) as outcomes:
-        for outcome in outcomes:
-            error = results.add(outcome.cell, outcome.seconds, outcome.error, checked.metric)
-            report()
-            schedule.ended(outcome.cell, None if error else outcome.seconds)
-            yield _progress(schedule, results, checked.metric, outcome, error)
-    if schedule.left_out:
-        yield f"--budget leaves no time for seed {', '.join(map(str, sorted(schedule.left_out)))}."
-    yield from report()
-    if results.failed:
-        raise UsageError(f"{len(results.failed)} of the cells failed; the same command runs them again.")
-
-
-def _need_matplotlib() -> None:
+    start = time.monotonic()
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError('The picture needs matplotlib; run pip install "hf_mmel[report]".')
+    plan = read_plan(args)
+    criterion, arguments = check(plan)
+    with usage_errors(OSError):  # before the first run
+        plan.output_dir.mkdir(parents=True, exist_ok=True)
+    results = Results(plan, arguments)
+    command = command_line("python -m hf_mmel", args.argv)
+    environments = environments_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
+    finished = {run: results.finished[run].seconds for run in plan.runs if run in results.finished}
+    schedule = Schedule(plan.runs, finished, len(environments), plan.budget, start)
+    kept = f", {len(finished)} already finished" if finished else ""
+    at_a_time = f", {len(environments)} at a time" if len(environments) > 1 else ""
+    yield f"runs: {len(plan.runs)}{kept}{at_a_time}, in {plan.output_dir}"
 
+    def start_run(run: Run, environment: dict[str, str]) -> Process:
+        return Process(run, plan.command(run), plan.folder(run), environment)
 
-def _schedule(plan: Plan, results: Results, num_places: int, begun: float) -> Schedule:
-    finished = {cell: results.finished[cell].seconds for cell in plan.cells if cell in results.finished}
-    return Schedule(plan.cells, finished, num_places, plan.budget, begun)
-
-
-def _start(plan: Plan, cell: Cell, environment: dict[str, str]) -> Process:
-    return Process(cell, plan.command(cell), plan.folder(cell), environment)
-
-
-def _intention(plan: Plan, schedule: Schedule, num_places: int) -> str:
-    """What is going to be run."""
-    done = len(schedule.seconds)
-    kept = f", {done} of them finished before" if done else ""
-    many = f", {num_places} at a time" if num_places > 1 else ""
-    return f"cells: {len(schedule.grid)}{kept}{many}, in {plan.output_dir}"
+    with closing(execute(schedule.next_run, start_run, environments, plan.time_limit)) as outcomes:
+        for outcome in outcomes:
+            error = results.add(outcome.run, outcome.seconds, outcome.error, criterion.metric)
+            _write(plan, criterion, results, command)
+            schedule.ended(outcome.run, None if error else outcome.seconds)
+            yield _progress(schedule, results, criterion.metric, outcome, error)
+    if schedule.left_out:
+        yield f"--budget leaves no time for seed {', '.join(map(str, sorted(schedule.left_out)))}."
+    yield from _write(plan, criterion, results, command)
+    if results.failed:
+        raise UsageError(f"{len(results.failed)} of the runs failed; the same command repeats them.")
 
 
 def _progress(schedule: Schedule, results: Results, metric: str, outcome: Outcome, error: str | None) -> str:
-    """A line about a cell that has ended."""
-    done = len(schedule.seconds) + len(schedule.failed)
-    cell = outcome.cell
-    words = [f"{done} of {len(schedule.grid)}", cell.kind.method, cell.kind.augmenter or "–", f"seed {cell.seed}"]
+    """A line about a run that has ended."""
+    (method, augmenter), seed = outcome.run
+    ended = len(schedule.seconds) + len(schedule.failed)
+    parts = [f"{ended} of {len(schedule.runs)}", method, augmenter or "–", f"seed {seed}"]
     if error is not None:
-        return "  ".join([*words, f"failed: {error}"])
-    words += [f"{shown(metric)} {number(results.finished[cell].metrics[metric])}", duration(outcome.seconds)]
+        return "  ".join([*parts, f"failed: {error}"])
+    parts.append(f"{metric_name(metric)} {number(results.finished[outcome.run].metrics[metric])}")
+    parts.append(duration(outcome.seconds))
     if schedule.pending and (remaining := schedule.remaining()) is not None:
-        words.append(f"expected to end at {datetime.now() + timedelta(seconds=remaining):%H:%M}")
-    return "  ".join(words)
+        parts.append(f"expected to end at {datetime.now() + timedelta(seconds=remaining):%H:%M}")
+    return "  ".join(parts)
 
 
-def _write_report(plan: Plan, checked: Checked, results: Results, command: str) -> list[str]:
-    """Writes the results, the table and the picture; the table and the conclusions as lines."""
-    rows = summarise(results.finished, results.kinds(), checked.metric)
-    kept = results.to_dict()
+def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> list[str]:
+    """Writes `compare.json`, `compare.md` and `compare.png`; the table and the conclusions as lines."""
+    from .picture import draw  # needs matplotlib
+
+    rows = summarize(results.finished, results.settings, criterion.metric)
+    content = results.to_dict()
     lines, sentences = [], ["No run is finished yet."]
     if rows:
-        num_examples = next(iter(results.finished.values())).metrics[_counted_by(checked.metric)]
-        sentences = list(conclusions(rows, checked.metric, checked.less_is_better, num_examples))
-        lines = table(rows, checked.metric)
-        kept |= {"metric": checked.metric, "summary": [row.to_dict() for row in rows], "conclusions": sentences}
+        count = "eval_samples_mm" if criterion.metric.endswith("_mm") else "eval_samples"
+        num_examples = int(next(iter(results.finished.values())).metrics[count])
+        sentences = list(conclusions(rows, criterion, num_examples))
+        lines = table(rows, criterion.metric)
+        summary = [row.to_dict() for row in rows]
+        content |= {"metric": criterion.metric, "summary": summary, "conclusions": sentences}
         with atomic_write(plan.output_dir / PICTURE) as file:
-            draw(file, rows, checked.metric, checked.less_is_better)
-    write_json(plan.output_dir / RESULTS, kept)
+            draw(file, rows, criterion)
+    write_json(plan.output_dir / RESULTS, content)
     with atomic_write(plan.output_dir / TABLE) as file:
         picture = PICTURE if rows else None
         file.write(document(lines, sentences, results.failed, picture, command).encode(errors="replace"))
     return ["", *lines, "", *sentences]
-
-
-def _counted_by(metric: str) -> str:
-    """The metric that says how many examples there were."""
-    return "eval_samples_mm" if metric.endswith("_mm") else "eval_samples"

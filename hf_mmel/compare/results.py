@@ -1,17 +1,20 @@
-"""What is kept of a comparison, and what is written of it."""
+"""The results of a comparison: what `compare.json` keeps of each run, and the row of each setting."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..cli.arguments import differences_of
+import numpy as np
+
+from ..cli.arguments import content_of_augmenter, differences_of
 from ..cli.overwriting import remove_checkpoints
 from ..cli.usage import UsageError
-from .grid import BASELINE, Cell, Kind
-from .plan import Plan
-from .summary import Measured
+from .plan import BASELINE, Plan, Run, Setting
+from .statistics import Interval, mean_interval
 
 
 RESULTS, TABLE, PICTURE = "compare.json", "compare.md", "compare.png"
@@ -19,100 +22,148 @@ ALL_RESULTS = "all_results.json"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
+class RunResult(NamedTuple):
+    """The metrics of a finished run, and the seconds that it took."""
+
+    metrics: dict[str, float]
+    seconds: float
+
+
 class Results:
     """
-    The cells that are finished, and those that have failed, kept in `compare.json` together with the arguments that
-    they hold for. A finished cell whose folder is gone is to be run again.
-
-    Args:
-        plan (`Plan`): The comparison.
-        arguments (`dict`): What all runs have in common.
-        augmenters (`dict`): By its name, what an augmenter is.
-
-    Raises:
-        `UsageError`: if the folder holds another comparison, or a file that cannot be read.
+    The finished and the failed runs, as `compare.json` keeps them together with the arguments that they share. A
+    finished run whose folder is gone is repeated. A `UsageError` says if the folder holds another comparison.
     """
 
-    def __init__(self, plan: Plan, arguments: dict[str, Any], augmenters: dict[str, Any]):
-        self.plan, self.arguments, self.augmenters = plan, arguments, augmenters
-        self.finished: dict[Cell, Measured] = {}
-        self.failed: dict[Cell, str] = {}
+    def __init__(self, plan: Plan, arguments: dict[str, Any]):
+        self.plan, self.arguments = plan, arguments
+        # A name, or what a JSON file holds.
+        self.augmenters = {name: content_of_augmenter(value) for name, value in plan.augmenters.items()}
+        self.finished: dict[Run, RunResult] = {}
+        self.failed: dict[Run, str] = {}
         file = plan.output_dir / RESULTS
         if file.is_file() and not plan.overwrite:
-            self._take_up(file)
+            self._load(file)
 
-    def add(self, cell: Cell, seconds: float, error: str | None, metric: str) -> str | None:
-        """
-        Takes down how a cell has ended.
+    @property
+    def settings(self) -> list[Setting]:
+        """The settings of this command and of earlier ones, in the order of the table."""
+        settings = dict.fromkeys([*self.plan.settings, *(run.setting for run in self.finished)])
+        augmenters = list(dict.fromkeys(setting.augmenter for setting in settings))
+        return sorted(settings, key=lambda setting: (setting != BASELINE, augmenters.index(setting.augmenter)))
 
-        Returns:
-            `str` or `None`: why it counts as failed, if it does.
-        """
-        folder = self.plan.folder(cell)
+    def add(self, run: Run, seconds: float, error: str | None, metric: str) -> str | None:
+        """Records a run that has ended, and returns why it counts as failed, if it does."""
+        folder = self.plan.folder(run)
         if error is None:
             file = folder / ALL_RESULTS
             metrics = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
             if metric in metrics:
-                self.finished[cell] = Measured(metrics, seconds)
+                self.finished[run] = RunResult(metrics, seconds)
                 if not self.plan.keep_models:
-                    remove_weights(folder)
+                    remove_checkpoints(folder)
+                    for weights in [file for pattern in _WEIGHTS for file in folder.glob(pattern)]:
+                        weights.unlink()
                 return None
             error = f"It has no {metric}."
-        self.failed[cell] = error
+        self.failed[run] = error
         return error
 
-    def kinds(self) -> list[Kind]:
-        """The kinds of this command, and others that earlier ones have measured, in the order of the table."""
-        kinds = dict.fromkeys([*self.plan.kinds, *(cell.kind for cell in self.finished)])
-        augmenters = list(dict.fromkeys(kind.augmenter for kind in kinds))
-        return sorted(kinds, key=lambda kind: (kind != BASELINE, augmenters.index(kind.augmenter)))
-
     def to_dict(self) -> dict[str, Any]:
-        """What is needed to go on."""
-        cells = [
-            {**_named(cell), "seconds": measured.seconds, "metrics": measured.metrics}
-            for cell, measured in self.finished.items()
+        """What `compare.json` needs, so that the comparison can be continued."""
+        runs: list[dict[str, Any]] = [
+            _to_dict(run) | {"seconds": result.seconds, "metrics": result.metrics}
+            for run, result in self.finished.items()
         ]
-        cells += [{**_named(cell), "error": error} for cell, error in self.failed.items()]
-        return {"arguments": self.arguments, "augmenters": self.augmenters, "cells": cells}
+        runs += [_to_dict(run) | {"error": error} for run, error in self.failed.items()]
+        return {"arguments": self.arguments, "augmenters": self.augmenters, "cells": runs}
 
-    def _take_up(self, file: Path) -> None:
+    def _load(self, file: Path) -> None:
         try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-            arguments, augmenters = dict(before["arguments"]), dict(before["augmenters"])
-            finished = dict(_finished(entry) for entry in before["cells"] if "metrics" in entry)
+            content = json.loads(file.read_text(encoding="utf-8"))
+            arguments, augmenters = dict(content["arguments"]), dict(content["augmenters"])
+            finished = {
+                Run(Setting(entry["method"], entry["augmenter"]), entry["seed"]): RunResult(
+                    dict(entry["metrics"]), float(entry["seconds"])
+                )
+                for entry in content["cells"]
+                if "metrics" in entry
+            }
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise UsageError(f"{file} is damaged ({reason}); delete it to have all cells run again.") from None
-        both = {name: (augmenters[name], what) for name, what in self.augmenters.items() if name in augmenters}
+            raise UsageError(f"{file} is damaged ({reason}); delete it to repeat all runs.") from None
+        shared = self.augmenters.keys() & augmenters.keys()
         changed = differences_of(
-            {**arguments, **{name: was for name, (was, _) in both.items()}},
-            {**self.arguments, **{name: now for name, (_, now) in both.items()}},
+            arguments | {name: augmenters[name] for name in shared},
+            self.arguments | {name: self.augmenters[name] for name in shared},
         )
         if changed:
             raise UsageError(
                 f"{self.plan.output_dir} holds a comparison with other arguments: {changed}. Choose another "
-                "--output_dir, or pass --overwrite_output_dir to run all of it again."
+                "--output_dir, or pass --overwrite_output_dir to repeat all runs."
             )
-        self.augmenters = {**augmenters, **self.augmenters}
-        for cell, measured in finished.items():
-            if (self.plan.folder(cell) / ALL_RESULTS).is_file():
-                self.finished[cell] = measured
+        self.augmenters = augmenters | self.augmenters
+        self.finished = {
+            run: result for run, result in finished.items() if (self.plan.folder(run) / ALL_RESULTS).is_file()
+        }
 
 
-def remove_weights(folder: Path) -> None:
-    """Removes the model and the checkpoints of a run, and leaves all that tells about it."""
-    remove_checkpoints(folder)
-    for pattern in _WEIGHTS:
-        for file in folder.glob(pattern):
-            file.unlink()
+def _to_dict(run: Run) -> dict[str, Any]:
+    return {"method": run.setting.method, "augmenter": run.setting.augmenter, "seed": run.seed}
 
 
-def _finished(entry: dict[str, Any]) -> tuple[Cell, Measured]:
-    """A finished cell, as [`Results.to_dict`] writes it."""
-    cell = Cell(Kind(entry["method"], entry["augmenter"]), entry["seed"])
-    return cell, Measured(dict(entry["metrics"]), float(entry["seconds"]))
+@dataclass(frozen=True)
+class Row:
+    """The finished runs of a setting."""
+
+    setting: Setting
+    scores: dict[int, float]  # of each seed
+    seconds: float  # mean time of a run
+    differences: dict[int, float]  # each score minus that of `none` with the same seed
+    interval: Interval | None  # of the mean difference
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.scores.values())))
+
+    @property
+    def std(self) -> float | None:
+        """The sample standard deviation; `None` for a single seed."""
+        return float(np.std(list(self.scores.values()), ddof=1)) if len(self.scores) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """The mean difference to `none`, over the seeds that both have."""
+        return float(np.mean(list(self.differences.values()))) if self.differences else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `compare.json`."""
+        interval = None if self.interval is None else self.interval._asdict()
+        difference = {"mean": self.difference, "interval": interval, "seeds": list(self.differences)}
+        return {
+            "method": self.setting.method,
+            "augmenter": self.setting.augmenter,
+            "seeds": list(self.scores),
+            "mean": self.mean,
+            "std": self.std,
+            "seconds": self.seconds,
+            "difference_to_none": difference if self.differences else None,
+        }
 
 
-def _named(cell: Cell) -> dict[str, Any]:
-    return {"method": cell.kind.method, "augmenter": cell.kind.augmenter, "seed": cell.seed}
+def summarize(finished: Mapping[Run, RunResult], settings: Sequence[Setting], metric: str) -> list[Row]:
+    """A row for each of the settings that has a finished run, with the scores in the order of their seeds."""
+    results: dict[Setting, dict[int, RunResult]] = {setting: {} for setting in settings}
+    for run in sorted(finished, key=lambda run: run.seed):
+        if run.setting in results:
+            results[run.setting][run.seed] = finished[run]
+    baseline = results.get(BASELINE, {})
+    rows = []
+    for setting, of_seeds in results.items():
+        if of_seeds:
+            scores = {seed: result.metrics[metric] for seed, result in of_seeds.items()}
+            shared = [] if setting == BASELINE else [seed for seed in scores if seed in baseline]
+            differences = {seed: scores[seed] - baseline[seed].metrics[metric] for seed in shared}
+            seconds = float(np.mean([result.seconds for result in of_seeds.values()]))
+            rows.append(Row(setting, scores, seconds, differences, mean_interval(list(differences.values()))))
+    return rows

@@ -14,54 +14,35 @@ from scipy import stats
 LEAST_SEEDS = 3
 CONFIDENCE = 0.95
 _TAILS = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-_ALL_RESAMPLES = 50_000  # up to here all of them are taken: six seeds have 46,656
+_MAX_EXACT_RESAMPLES = 50_000  # six values have 46,656
 _NUM_RESAMPLES = 20_000
-_WIDEST = 2.0  # times Student's interval
+_MAX_WIDTH = 2.0  # in widths of Student's interval
 
 
 class Interval(NamedTuple):
-    """
-    Where a mean lies, with a confidence of 95 %.
-
-    Attributes:
-        low (`float`), high (`float`): The ends.
-        how (`str`): "bootstrap-t" or "Student's t".
-    """
+    """The 95 % confidence interval of a mean."""
 
     low: float
     high: float
-    how: str
+    how: str  # "bootstrap-t" or "Student's t"
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
     """
-    The confidence interval of a mean of few values.
+    The confidence interval of the mean of a few values.
 
-    It is the bootstrap-t interval, over all resamples, or 20,000 of them, always the same, from seven values on. Where
-    more resamples than the tails hold are of equal or nearly equal values, which have next to no spread to divide by,
-    it has no ends or is of any width: of 0.01, 0.0101, 0.03 and 0.04 it would end at 3.75. So Student's t interval
-    stands in for one that is more than twice as wide. With three values that is always so.
-
-    Bootstrap percentiles cover far too little with few values, and correcting them (BCa) changes little. Of intervals
-    of 95 %, 1,500 to 2,000 each, so many held the mean of the distribution that n values were drawn from; the last
-    column has Student's where it stands in:
-
-        | n | values      | percentile | BCa  | Student's t | bootstrap-t |
-        |---|-------------|------------|------|-------------|-------------|
-        | 2 | normal      | 47 %       | 50 % | 94 %        | no ends     |
-        | 3 | normal      | 67 %       | 72 % | 95 %        | no ends     |
-        | 3 | exponential | 62 %       | 67 % | 88 %        | no ends     |
-        | 4 | normal      | 80 %       | 80 % | 95 %        | 94 %        |
-        | 4 | exponential | 75 %       | 75 % | 88 %        | 89 %        |
-        | 5 | normal      | 85 %       | 84 % | 95 %        | 95 %        |
-        | 5 | exponential | 77 %       | 79 % | 89 %        | 91 %        |
+    It is the bootstrap-t interval over all resamples; from seven values on, over the same 20,000 of them. Resamples of
+    equal or nearly equal values have almost no spread to divide by, so with few values the interval may have no ends,
+    or be far too wide: for 0.01, 0.0101, 0.03 and 0.04 it would end at 3.75. If it is more than twice as wide as
+    Student's t interval, that one is returned; with three values this is always so. Percentile and BCa intervals cover
+    far too little with so few values; docs/compare.md has the coverage of each.
 
     Args:
-        values (`Sequence[float]`): One value of each seed.
+        values (`Sequence[float]`): One value per seed.
 
     Returns:
-        `Interval` or `None`: `None` for fewer than three values, and where they do not differ at all. Student's
-        interval of two covers, but only if the values are normal, and is nine standard deviations to each side.
+        `Interval` or `None`: `None` for fewer than three values, for equal values, and if one is not finite. For two
+        values, Student's interval relies on normality alone, and reaches nine standard deviations to each side.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5.
     """
@@ -72,10 +53,11 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     if deviation <= 1e-12 * np.abs(sample).max():
         return None
     pivots = _pivots(sample)
-    low, high = (np.quantile(pivots, tail, method=to) for tail, to in zip(_TAILS, ("lower", "higher"), strict=True))
-    how, of_student = "bootstrap-t", stats.t.ppf(_TAILS[1], len(sample) - 1)
-    if high - low > _WIDEST * 2 * of_student:
-        low, high, how = -of_student, of_student, "Student's t"
+    low = np.quantile(pivots, _TAILS[0], method="lower")
+    high = np.quantile(pivots, _TAILS[1], method="higher")
+    how, student = "bootstrap-t", stats.t.ppf(_TAILS[1], len(sample) - 1)
+    if high - low > _MAX_WIDTH * 2 * student:
+        low, high, how = -student, student, "Student's t"
     error = deviation / math.sqrt(len(sample))
     return Interval(float(mean - high * error), float(mean - low * error), how)
 
@@ -83,26 +65,25 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
 def _pivots(sample: np.ndarray) -> np.ndarray:
     """The distance of each resample's mean from the sample's, in standard errors of the resample's mean."""
     n = len(sample)
-    if n**n <= _ALL_RESAMPLES:
+    if n**n <= _MAX_EXACT_RESAMPLES:
         drawn = np.array(list(itertools.product(range(n), repeat=n)))
     else:
         drawn = np.random.default_rng(0).integers(n, size=(_NUM_RESAMPLES, n))
     resamples = sample[drawn]
-    away, deviations = resamples.mean(axis=1) - sample.mean(), resamples.std(axis=1, ddof=1)
-    # Rounding aside, a resample of equal values has no spread.
-    rounding = 1e-9 * sample.std(ddof=1)
+    distances, deviations = resamples.mean(axis=1) - sample.mean(), resamples.std(axis=1, ddof=1)
+    rounding = 1e-9 * sample.std(ddof=1)  # equal values have a deviation of about 0
     has_spread = deviations > rounding
-    limits = np.where(np.abs(away) > rounding, np.copysign(np.inf, away), 0.0)
-    return np.where(has_spread, away / np.where(has_spread, deviations, 1.0) * math.sqrt(n), limits)
+    limits = np.where(np.abs(distances) > rounding, np.copysign(np.inf, distances), 0.0)
+    return np.where(has_spread, distances / np.where(has_spread, deviations, 1.0) * math.sqrt(n), limits)
 
 
 def accuracy_error(*accuracies: float, num_examples: int) -> float:
     """
-    The standard error, over other examples of the same source, of an accuracy, or of the difference between two.
+    The standard error of an accuracy, or of the difference between two, over other examples from the same source.
 
-    Two models err on many of the same examples, so that of the difference is in truth smaller than this sum, which
-    takes their answers for independent. Two right and two wrong answers are added to the examples of each, without
-    which a model that errs on none of a few would be certain never to err.
+    Two models err on many of the same examples. The formula takes their answers for independent, so it overestimates
+    the error of a difference. Two right and two wrong answers are added to the examples of each model; otherwise a
+    model without an error on a few examples would have a standard error of 0.
 
     Source: Agresti and Coull, The American Statistician 52, 1998.
     """

@@ -1,86 +1,163 @@
-"""The page: one file, with the pictures inside."""
+"""The page of a report: one HTML file, with its pictures inside."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import logging
 from base64 import b64encode
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from typing import Any
 
 from augment.core.atomic_file import atomic_write
 from augment.core.marking import differences
 
 from ..hub.redaction import without_folders, without_tokens
-from . import FOLDER, PAGE
-from .collect import EPOCH, Predictions, ScoredVariants
-from .facts import Facts, hardest_by_epoch
-from .plots import pictures
-from .statistics import Flip, Move, Reliability, calibration, label_flips, label_scores, moves
-from .theme import DARK, LIGHT, png
+from ..trainer import MMELTrainer
+from .predictions import Predictions, ScoredVariants, predict, score_variants
+from .summary import RunSummary, summarize_run
 
 
-class VariantFigures(NamedTuple):
+logger = logging.getLogger(__name__)
+
+PAGE, FOLDER = "report.html", "report"  # in the output folder
+_PACKAGES = {"matplotlib": "matplotlib", "jinja2": "jinja2", "sklearn": "scikit-learn"}
+
+
+def write_report(
+    trainer: MMELTrainer,
+    output_dir: str | Path | None = None,
+    *,
+    max_examples: int = 1000,
+    min_confidence: float = 0.75,
+    max_shown: int = 30,
+    dataset: str | None = None,
+    command: str | None = None,
+    missing: Sequence[str] = (),
+) -> Path:
     """
-    What is told of the variants that the final model has scored.
+    Writes `report.html`, a page that needs no network, and its pictures to the folder `report`.
 
-    Attributes:
-        scored ([`ScoredVariants`]): The variants.
-        flips (`list[Flip]`), moves (`list[Move]`): Those that a page shows; `moves` are those of a regression.
-        num_flips, num_confident (`int`): How many flips there are, and how many of the confidence that is shown.
-        mean_move (`float`): Mean distance of the predictions on variant and original, of a regression.
+    The final model predicts the validation data and, if there is an augmenter, the variants that training examples had
+    in the first epoch. The page leaves out what the trainer does not have: without a validation set there is no
+    confusion matrix, without an augmenter there are no variants. In distributed training all processes have to call
+    it, and the first one writes.
+
+    Args:
+        trainer ([`MMELTrainer`]): The trainer, after training.
+        output_dir (`str` or `Path`, *optional*): The folder to write to. Defaults to the one of the training run.
+        max_examples (`int`, *optional*, defaults to 1000): How many training examples have their variants scored. They
+            are drawn with the seed of the training run.
+        min_confidence (`float`, *optional*, defaults to 0.75): Lowest probability of the suspected label flips that
+            the page shows.
+        max_shown (`int`, *optional*, defaults to 30): Most suspected label flips that the page shows.
+        dataset (`str`, *optional*): Name of the dataset for readers.
+        command (`str`, *optional*): The command that trained the model.
+        missing (`Sequence[str]`, *optional*): What else the page leaves out, and why, each a sentence.
+
+    Returns:
+        `Path`: the page.
+
+    Raises:
+        `ImportError`: if matplotlib, Jinja or scikit-learn is not installed.
+        `ValueError`: if a number is out of range.
+
+    Example:
+
+    ```python
+    >>> trainer.train()
+    >>> write_report(trainer, dataset="reviews")
+    ```
     """
+    check_installed()
+    check_numbers(max_examples, min_confidence, max_shown)
+    predictions, variants, left_out = None, None, list(missing)
+    if trainer.eval_dataset is not None:
+        try:
+            predictions = predict(trainer)
+        except ValueError as error:
+            left_out.append(f"Predictions on the validation data are left out: {error}")
+            logger.warning(left_out[-1])
+    collator = trainer.build_group_collator()
+    if collator is not None:
+        try:
+            variants = score_variants(trainer, collator, max_examples)
+        except ValueError as error:
+            left_out.append(f"Variants of training examples are left out: {error}")
+            logger.warning(left_out[-1])
+    folder = Path(str(trainer.args.output_dir) if output_dir is None else output_dir)
+    augmenter, config = getattr(collator, "augmenter", None), None
+    if augmenter is not None:
+        config = augmenter.to_dict() if hasattr(augmenter, "to_dict") else {"class": type(augmenter).__name__}
+    run = summarize_run(
+        folder,
+        trainer.args,
+        trainer.state,
+        config,
+        getattr(collator, "num_variants", None),
+        None if trainer.adversary is None else trainer.adversary.to_dict(),
+        dataset=dataset,
+        command=command,
+        scores={} if predictions is None else predictions.scores,
+    )
+    if trainer.is_world_process_zero():
+        write_page(folder, run, predictions, variants, left_out, min_confidence, max_shown)
+    return folder / PAGE
 
-    scored: ScoredVariants
-    flips: list[Flip]
-    moves: list[Move]
-    num_flips: int
-    num_confident: int
-    mean_move: float
+
+def check_installed() -> None:
+    """Raises an `ImportError` if a package that a report needs is not installed."""
+    missing = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ImportError(f'A report needs {", ".join(missing)}: pip install "hf_mmel[report]"')
 
 
-def variant_figures(scored: ScoredVariants, min_confidence: float, max_shown: int) -> VariantFigures:
-    """The flips of a classifier, or the moves of a regression, of which so many are shown."""
-    arrays = scored.labels, scored.before, scored.after
-    if scored.problem_type == "regression":
-        mean_move = float(np.abs(scored.after - scored.before).mean()) if len(scored.texts) else 0.0
-        return VariantFigures(scored, [], moves(*arrays)[:max_shown], 0, 0, mean_move)
-    flips = label_flips(*arrays)
-    confident = [flip for flip in flips if flip.after >= min_confidence]
-    return VariantFigures(scored, confident[:max_shown], [], len(flips), len(confident), 0.0)
+def check_numbers(max_examples: int, min_confidence: float, max_shown: int) -> None:
+    """Raises a `ValueError` if a number is out of range."""
+    for name, value in (("max_examples", max_examples), ("max_shown", max_shown)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence is {min_confidence}; expected a probability from 0 to 1.")
 
 
 def write_page(
     folder: Path,
-    facts: Facts,
+    run: RunSummary,
     predictions: Predictions | None = None,
-    variants: VariantFigures | None = None,
-    missing: list[str] | None = None,
-    min_confidence: float = 0.0,
+    variants: ScoredVariants | None = None,
+    missing: Sequence[str] = (),
+    min_confidence: float = 0.75,
+    max_shown: int = 30,
 ) -> Path:
-    """
-    Writes `report.html` and the pictures of `report/`.
+    """Writes `report.html` and the pictures of `report`; see [`write_report`] for the last three arguments."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
-    Args:
-        folder (`Path`): Where to.
-        facts ([`Facts`]): What needs no model.
-        predictions ([`Predictions`], *optional*): Those on the validation data.
-        variants ([`VariantFigures`], *optional*): What the model makes of the variants.
-        missing (`list[str]`, *optional*): What could not be told, and why, each a sentence.
-        min_confidence (`float`, *optional*): Of the flips that are shown.
-    """
+    from .pictures import DARK, LIGHT, pictures, png
+    from .statistics import calibration, label_flips, label_scores, prediction_shifts
+
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    drawn = {}
-    for name, draw in pictures(facts, predictions).items():
-        drawn[name] = {}
-        for theme, colours in {"light": LIGHT, "dark": DARK}.items():
-            picture = png(draw, colours)
-            with atomic_write(folder / FOLDER / f"{name}{'' if theme == 'light' else '-dark'}.png") as file:
+    images: dict[str, dict[str, Markup]] = {}
+    for name, draw in pictures(run, predictions).items():
+        for theme, suffix, colors in (("light", "", LIGHT), ("dark", "-dark", DARK)):
+            picture = png(draw, colors)
+            with atomic_write(folder / FOLDER / f"{name}{suffix}.png") as file:
                 file.write(picture)
-            drawn[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
+            address = Markup("data:image/png;base64," + b64encode(picture).decode())
+            images.setdefault(name, {})[theme] = address
+    reliability, scores, flips, shifts = None, [], [], []
+    if predictions is not None and predictions.problem_type != "regression":
+        reliability = calibration(predictions.outputs, predictions.labels)
+        if predictions.problem_type == "multi_label_classification":
+            scores = label_scores(predictions.labels, predictions.outputs)
+    if variants is not None and variants.problem_type == "regression":
+        shifts = prediction_shifts(variants.labels, variants.before, variants.after)
+    elif variants is not None:
+        flips = label_flips(variants.labels, variants.before, variants.after)
+    confident = [flip for flip in flips if flip.after >= min_confidence]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -89,48 +166,35 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.globals["differences"] = differences
-    environment.filters |= {"number": _number, "label": _label, "json": _json}
+    to_json = partial(json.dumps, indent=2, ensure_ascii=False)
+    environment.filters |= {"number": _number, "label": _label, "json": to_json}
     page = environment.get_template("report.html.jinja").render(
-        facts=facts,
+        run=run,
         predictions=predictions,
+        calibration=reliability,
+        label_scores=scores,
         variants=variants,
-        missing=[without_folders(reason) for reason in missing or []],
-        pictures=drawn,
+        num_flips=len(flips),
+        num_confident=len(confident),
+        flips=confident[:max_shown],
+        shifts=shifts[:max_shown],
         min_confidence=min_confidence,
-        epoch=EPOCH,
-        hardest=hardest_by_epoch(facts.hardest),
-        calibration=_calibration(predictions),
-        label_scores=_label_scores(predictions),
+        missing=[without_folders(reason) for reason in missing],
+        pictures=images,
     )
     path = folder / PAGE
     with atomic_write(path) as file:
-        file.write(without_tokens(page).encode(errors="replace"))  # names of files are any bytes
+        file.write(without_tokens(page).encode(errors="replace"))  # file names may hold any bytes
     return path
 
 
-def _calibration(predictions: Predictions | None) -> Reliability | None:
-    if predictions is None or predictions.problem_type == "regression":
-        return None
-    return calibration(predictions.outputs, predictions.labels)
-
-
-def _label_scores(predictions: Predictions | None) -> list:
-    if predictions is None or predictions.problem_type != "multi_label_classification":
-        return []
-    return label_scores(predictions.labels, predictions.outputs)
-
-
 def _number(value: float) -> str:
-    """A number with three or four digits that count."""
+    """A number with three or four significant digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1 else f"{value:.3g}"
 
 
-def _json(config: Any) -> str:
-    return json.dumps(config, indent=2, ensure_ascii=False)
-
-
 def _label(value: Any) -> str:
-    """The label of an example: a name, a number, or several of either, of which there may be none."""
+    """The label of an example: a name, a number, or a list of either, which may be empty."""
     if isinstance(value, list):
         return ", ".join(map(_label, value)) or "none"
     return _number(value) if isinstance(value, float) else str(value) or "none"

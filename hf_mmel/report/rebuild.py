@@ -1,4 +1,4 @@
-"""The report of a folder in which the command has trained: the trainer is made again from what is there."""
+"""The report of an output folder of the command: the trainer is built again from the files in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
+from ..cli import run as cli
 from ..cli.args import AugmenterArguments
 from ..cli.earlier import OPTIONS_FILE, is_options, left_in, load_state
 from ..cli.hub import name_of_data
@@ -20,31 +21,32 @@ from ..hub.model_card import scores_of
 from ..hub.redaction import command_line, without_tokens
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
-from . import check_numbers, write_report
-from .facts import collect_facts
-from .page import write_page
+from .page import check_numbers, write_page, write_report
+from .summary import summarize_run
 
 
 logger = logging.getLogger(__name__)
 
-# A report needs neither the device of the training, nor what a masked LM says of all examples, nor the Hub.
-_OVERRIDES = ("--dry_run", "--push_to_hub", "false", "--glue_submission", "false", "--do_predict", "false")
-_OVERRIDES += ("--report_to", "none", "--resume_from_checkpoint", "")
-_CANNOT = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeError)
+# Nothing is trained or pushed, and a masked LM does not have to see all examples.
+_OVERRIDES = (
+    *("--push_to_hub", "false", "--glue_submission", "false", "--do_predict", "false"),
+    *("--report_to", "none", "--resume_from_checkpoint", ""),
+)
+_ERRORS = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeError)
 
 
 def report_of_folder(
     folder: Path, max_examples: int, min_confidence: float, max_shown: int, trust_remote_code: bool = False
 ) -> Path:
     """
-    Writes the report of a folder; where the training was interrupted, of its last checkpoint. Where the data or the
-    augmenter are not to be found any more, it tells what the files of the folder tell.
+    Writes the report of an output folder; if the training run was interrupted, of its last checkpoint. If the data or
+    the augmenter cannot be loaded any more, the page shows what the files of the folder hold.
 
     Args:
         folder (`Path`): The `output_dir` of a run of the command.
         max_examples, min_confidence, max_shown: As in [`write_report`].
-        trust_remote_code (`bool`, *optional*, defaults to `False`): Runs the code that comes with the model, which the
-            options of the folder cannot ask for, since it may be anyone's.
+        trust_remote_code (`bool`, *optional*, defaults to `False`): Whether to run the code that comes with the model.
+            The options in the folder, which anyone may have written, cannot ask for it.
 
     Returns:
         `Path`: the page.
@@ -61,18 +63,18 @@ def report_of_folder(
         )
     options = _read(folder / OPTIONS_FILE, is_options) or []
     command = command_line("python run_glue_mmel.py", options) if options else None
-    earlier = left_in(folder)
-    if options and earlier.folder is None:
-        raise UsageError(f"The training in {folder} has not come to its end, and has left no checkpoint to tell of.")
-    trained, missing = Path(earlier.folder or folder), []
+    trained_folder = left_in(folder).folder
+    if options and trained_folder is None:
+        raise UsageError(f"The training run in {folder} has not finished and has left no checkpoint to report.")
+    trained, missing = Path(trained_folder or folder), []
     if trained != folder:
-        missing.append(f"The training has not come to its end: what it did after {trained.name} is left out.")
+        missing.append(f"The training run was interrupted: the page shows it up to {trained.name}.")
     try:
-        trainer, dataset = _trainer_of(folder, trained, options, trust_remote_code)
-    except _CANNOT as error:
+        trainer, dataset = _build_trainer(folder, trained, options, trust_remote_code)
+    except _ERRORS as error:
         missing.append(f"Predictions and variants are left out: {' '.join(str(error).split())}")
         logger.warning(without_tokens(missing[-1]))
-        return _page_of_files(folder, trained, options, command, missing)
+        return _page_without_model(folder, trained, options, command, missing)
     return write_report(
         trainer,
         folder,
@@ -85,42 +87,52 @@ def report_of_folder(
     )
 
 
-def _trainer_of(
+def _build_trainer(
     folder: Path, trained: Path, options: Sequence[str], trust_remote_code: bool
 ) -> tuple[MMELTrainer, str | None]:
-    """The trainer as it was when it wrote the folder `trained`, and the name of the data."""
-    from hf_mmel.cli import run as cli
-
+    """The trainer as it was when it wrote the folder `trained`, and the name of the dataset."""
     if not options:
         raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
-    args = cli.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
-    model_args, data_args, augmenter_args, run_args, training_args = args
-    # Tokenizer and labels are those of the model, the augmenter is the one that was saved. Nothing is evaluated anew,
-    # so that the code of a metric is not needed.
-    of_model = {"model_name_or_path": str(trained), "config_name": None, "tokenizer_name": None}
-    model_args = replace(model_args, **of_model, trust_remote_code=trust_remote_code)
-    data_args = replace(data_args, metric_name=None)
+    parsed = cli.parse_arguments([*options, "--dry_run", *_OVERRIDES, "--output_dir", str(folder)])
+    model_args, data_args, augmenter_args, run_args, training_args = parsed
+    # Tokenizer and labels are those of the trained model.
+    model_args = replace(
+        model_args,
+        model_name_or_path=str(trained),
+        config_name=None,
+        tokenizer_name=None,
+        trust_remote_code=trust_remote_code,
+    )
+    data_args = replace(data_args, metric_name=None)  # which may bring code, and no score is computed
     if (folder / "augmenter.json").is_file():
-        of_file = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
-        augmenter_args = replace(of_file, **adversarial)
+        augmenter_args = AugmenterArguments(augmenter=str(folder / "augmenter.json"), **adversarial)
     args = (model_args, data_args, augmenter_args, run_args, training_args)
     prepared = cli.prepare(args)
-    trainer = cli.build_trainer(
-        args, prepared, AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)
-    )
+    model = AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)
+    trainer = cli.build_trainer(args, prepared, model)
     if (trained / TRAINER_STATE_NAME).is_file():
         trainer.state = load_state(trained)
     return trainer, name_of_data(data_args)
 
 
-def _page_of_files(
+def _page_without_model(
     folder: Path, trained: Path, options: Sequence[str], command: str | None, missing: list[str]
 ) -> Path:
-    """A page without predictions."""
-    args, augmenter_args = _arguments(folder, options)
-    adversary = None if augmenter_args is None else augmenter_args.adversary()
-    facts = collect_facts(
+    # The arguments alone, without loading model and data.
+    groups: Any = (MMELTrainingArguments, AugmenterArguments)  # which HfArgumentParser types as a NewType
+    parser = HfArgumentParser(groups, allow_abbrev=False)
+    options = [*options, *_OVERRIDES, "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
+    args, adversary = None, None
+    try:
+        args, augmenter_args, _ = parser.parse_args_into_dataclasses(
+            options, return_remaining_strings=True, look_for_args_file=False
+        )
+    except _ERRORS:
+        pass
+    else:
+        adversary = augmenter_args.adversary()
+    run = summarize_run(
         folder,
         args,
         load_state(trained) if (trained / TRAINER_STATE_NAME).is_file() else None,
@@ -129,33 +141,16 @@ def _page_of_files(
         scores=scores_of(_read(trained / "eval_results.json") or {}),
         command=command,
     )
-    return write_page(folder, facts, missing=missing)
+    return write_page(folder, run, missing=missing)
 
 
-def _arguments(
-    folder: Path, options: Sequence[str]
-) -> tuple[MMELTrainingArguments, AugmenterArguments] | tuple[None, None]:
-    """Those of the training and of its variants alone, without a look at model and data."""
-    parser = HfArgumentParser((MMELTrainingArguments, AugmenterArguments), allow_abbrev=False)
-    options = [*options, *_OVERRIDES[1:], "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
-    try:
-        *args, _ = parser.parse_args_into_dataclasses(options, return_remaining_strings=True, look_for_args_file=False)
-    except _CANNOT:
-        return None, None
-    return tuple(args)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _read(file: Path, is_right: Callable[[Any], bool] = _is_object) -> Any:
-    """What a JSON file holds, `None` where there is none."""
+def _read(file: Path, is_valid: Callable[[Any], bool] = lambda value: isinstance(value, dict)) -> Any:
+    """The content of a JSON file, `None` if there is none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-        if value is None or is_right(value):
+        if value is None or is_valid(value):
             return value
         reason = f"it holds {value!r:.60}"
     except (ValueError, RecursionError) as error:
         reason = str(error)
-    raise UsageError(f"{file} is damaged: {reason}. Delete it to have a report of what else is there.")
+    raise UsageError(f"{file} is damaged: {reason}. Delete it to have a report of the other files.")

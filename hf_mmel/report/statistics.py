@@ -1,35 +1,29 @@
-"""What predictions say of a model: its calibration, its confusions, and variants that it takes for something else."""
+"""Statistics of predictions: calibration, confusions, and variants that the model predicts differently."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 
-NUM_BINS = 15  # as Guo et al. have them
+NUM_BINS = 15  # as in Guo et al.
 
 
 class Reliability(NamedTuple):
-    """
-    How often predictions of like confidence are right.
+    """How often predictions are right, in M bins of their confidence."""
 
-    Attributes:
-        edges (`np.ndarray` of shape `(M + 1,)`): Of the bins, from 0 to 1.
-        counts (`np.ndarray` of shape `(M,)`): Predictions in each bin.
-        confidence, accuracy (`np.ndarray` of shape `(M,)`): Their means, NaN in a bin without predictions.
-    """
-
-    edges: np.ndarray
-    counts: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
+    edges: np.ndarray  # of the bins, from 0 to 1, (M + 1,)
+    counts: np.ndarray  # of the predictions in each bin, (M,)
+    confidence: np.ndarray  # the mean of each bin, NaN if it is empty, (M,)
+    accuracy: np.ndarray  # likewise
 
     @property
     def ece(self) -> float:
         """
-        The expected calibration error: the mean over predictions of the distance between accuracy and confidence of
-        their bin.
+        The expected calibration error: the distance between accuracy and confidence of a bin, averaged over the
+        predictions.
 
         Source: Guo et al., ICML 2017, arXiv 1706.04599, equation 3.
         """
@@ -40,38 +34,24 @@ class Reliability(NamedTuple):
 
 def reliability(confidences: np.ndarray, correct: np.ndarray, num_bins: int = NUM_BINS) -> Reliability:
     """
-    Puts predictions into bins of equal width by their confidence. An edge belongs to the bin below it.
-
-    Args:
-        confidences (`np.ndarray` of shape `(N,)`): Probabilities of what was predicted, in [0, 1].
-        correct (`np.ndarray` of shape `(N,)`): Whether it was right.
-        num_bins (`int`, *optional*, defaults to 15): M.
-
-    Raises:
-        `ValueError`: if there are no predictions, or a confidence is no probability.
+    Bins predictions by `confidences` `(N,)`, the probabilities of what was predicted, in bins of equal width. An edge
+    belongs to the bin below it. `correct` `(N,)` says whether each was right.
     """
-    confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
-    if not confidences.size or not ((confidences >= 0) & (confidences <= 1)).all():
-        raise ValueError(
-            f"Received {confidences.size} confidences, of which {confidences.size and confidences.min()} is the least "
-            f"and {confidences.size and confidences.max()} the largest; expected probabilities, one at least."
-        )
+    if not len(confidences) or not ((confidences >= 0) & (confidences <= 1)).all():
+        limits = f", from {confidences.min()} to {confidences.max()}" if len(confidences) else ""
+        raise ValueError(f"Received {len(confidences)} confidences{limits}; expected probabilities, at least one.")
     edges = np.linspace(0, 1, num_bins + 1)
     bins = np.searchsorted(edges[1:-1], confidences, side="left")
     counts = np.bincount(bins, minlength=num_bins)
-    divisor = np.where(counts > 0, counts, np.nan)
-    sums = (np.bincount(bins, values, minlength=num_bins) for values in (confidences, correct))
-    return Reliability(edges, counts, *(total / divisor for total in sums))
+    sums = [np.bincount(bins, values, minlength=num_bins) for values in (confidences, correct)]
+    with np.errstate(invalid="ignore"):  # 0 / 0 in an empty bin
+        return Reliability(edges, counts, sums[0] / counts, sums[1] / counts)
 
 
 def calibration(probabilities: np.ndarray, labels: np.ndarray) -> Reliability:
     """
-    The reliability of a classifier: of the class that it predicts, or where an example has several labels, of the
-    probability of each label.
-
-    Args:
-        probabilities (`np.ndarray` of shape `(N, C)`): Of the classes.
-        labels (`np.ndarray` of shape `(N,)` or `(N, C)`): Class ids, or ones and zeros.
+    The reliability of a classifier with `probabilities` `(N, C)`: of the class that it predicts, with `labels` `(N,)`,
+    or for multi-label classification of each label, with `labels` `(N, C)` of ones and zeros.
     """
     if labels.ndim == 2:
         return reliability(probabilities.ravel(), labels.ravel() > 0.5)
@@ -80,12 +60,11 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> Reliability:
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """How many examples of each class, a row, are predicted as each class, a column: `(C, C)`."""
-    pairs = labels * num_classes + predictions
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    return confusion_matrix(labels, predictions, labels=range(num_classes))
 
 
 class LabelScores(NamedTuple):
-    """How well one of several labels is found, by its number among the outputs."""
+    """Precision and recall of one label of multi-label classification; `None` without predictions or examples."""
 
     label: int
     support: int
@@ -95,63 +74,49 @@ class LabelScores(NamedTuple):
 
 
 def label_scores(labels: np.ndarray, probabilities: np.ndarray) -> list[LabelScores]:
-    """Of each label, where an example has several: `labels` of ones and zeros and `probabilities`, both `(N, C)`."""
-    given, found = labels > 0.5, probabilities > 0.5
-    both = (given & found).sum(axis=0).tolist()
+    """The scores of each label, from `labels` of ones and zeros and `probabilities`, both `(N, C)`."""
+    true, predicted = labels > 0.5, probabilities > 0.5
+    counts = np.stack([(true & predicted).sum(axis=0), true.sum(axis=0), predicted.sum(axis=0)], axis=1).tolist()
     return [
-        LabelScores(
-            i, support, predicted, hits / predicted if predicted else None, hits / support if support else None
-        )
-        for i, (hits, support, predicted) in enumerate(
-            zip(both, given.sum(axis=0).tolist(), found.sum(axis=0).tolist(), strict=True)
-        )
+        LabelScores(i, support, found, hits / found if found else None, hits / support if support else None)
+        for i, (hits, support, found) in enumerate(counts)
     ]
 
 
 class Flip(NamedTuple):
-    """
-    A variant that the model takes for something else than its original.
-
-    Attributes:
-        variant (`int`): Its number.
-        label (`int`): The label of the example: its class, or the one of several labels that is concerned.
-        found (`int`): What the variant is taken for: a class, or 1 where it has the label and 0 where not.
-        before (`float`): Probability of the right answer on the original.
-        after (`float`): Probability of `found` on the variant.
-    """
+    """A variant that is predicted as something else than its original, which is predicted correctly."""
 
     variant: int
-    label: int
-    found: int
-    before: float
-    after: float
+    label: int  # the class of the example, or the label that is concerned
+    predicted: int  # the class of the variant, or whether it has the label
+    before: float  # probability of the correct answer on the original
+    after: float  # probability of `predicted` on the variant
 
 
 def label_flips(labels: np.ndarray, originals: np.ndarray, variants: np.ndarray) -> list[Flip]:
     """
-    Variants that are predicted as something else, while their original is predicted as its label; the most confident
-    ones first. Where an example has several labels, each of them is looked at by itself.
-
-    Args:
-        labels (`np.ndarray` of shape `(N,)` or `(N, C)`): Of the variants' examples: class ids, or ones and zeros.
-        originals, variants (`np.ndarray` of shape `(N, C)`): Probabilities of the classes.
+    The flips of N variants, the most confident ones first, from the probabilities `(N, C)` on `originals` and
+    `variants`. The `labels` of the examples are class ids `(N,)`, or for multi-label classification `(N, C)`.
     """
     if labels.ndim == 2:
-        right, before, after = labels > 0.5, originals > 0.5, variants > 0.5
-        places = np.argwhere((before == right) & (after != right))
-        sure = np.where(right, originals, 1 - originals), np.where(after, variants, 1 - variants)
-        flips = [Flip(int(i), int(c), int(after[i, c]), float(sure[0][i, c]), float(sure[1][i, c])) for i, c in places]
-    else:
-        found = variants.argmax(axis=1)
+        true, before, after = labels > 0.5, originals > 0.5, variants > 0.5
+        before_probability = np.where(true, originals, 1 - originals)
+        after_probability = np.where(after, variants, 1 - variants)
         flips = [
-            Flip(int(i), int(labels[i]), int(found[i]), float(originals[i, labels[i]]), float(variants[i, found[i]]))
-            for i in np.flatnonzero((originals.argmax(axis=1) == labels) & (found != labels))
+            Flip(i, c, int(after[i, c]), float(before_probability[i, c]), float(after_probability[i, c]))
+            for i, c in np.argwhere((before == true) & (after != true)).tolist()
+        ]
+    else:
+        after = variants.argmax(axis=1)
+        flips = [
+            Flip(i, int(labels[i]), int(after[i]), float(originals[i, labels[i]]), float(variants[i, after[i]]))
+            for i in np.flatnonzero((originals.argmax(axis=1) == labels) & (after != labels)).tolist()
         ]
     return sorted(flips, key=lambda flip: (-flip.after, flip.variant, flip.label))
 
 
-class Move(NamedTuple):
-    """A variant, by its number, with the label of its example and the predictions on original and variant."""
+class Shift(NamedTuple):
+    """A variant of a regression example, with the label and the predictions on original and variant."""
 
     variant: int
     label: float
@@ -159,13 +124,14 @@ class Move(NamedTuple):
     after: float
 
 
-def moves(labels: np.ndarray, originals: np.ndarray, variants: np.ndarray) -> list[Move]:
+def prediction_shifts(labels: np.ndarray, originals: np.ndarray, variants: np.ndarray) -> list[Shift]:
     """
-    Regression: variants whose prediction has moved away from that on the original, the farthest first, where the
-    original's is near its label, that is with an error not above the median. All arrays are `(N,)`.
+    For regression, the variants whose prediction differs from that on the original, the largest shift first. Only
+    originals whose error is not above the median count. All arrays are `(N,)`.
     """
+    if not len(labels):
+        return []
     errors = np.abs(originals - labels)
-    near = np.flatnonzero(errors <= np.median(errors)) if len(errors) else []
-    found = [Move(int(i), float(labels[i]), float(originals[i]), float(variants[i])) for i in near]
-    moved = (move for move in found if move.after != move.before)
-    return sorted(moved, key=lambda move: (-abs(move.after - move.before), move.variant))
+    shifted = np.flatnonzero((errors <= np.median(errors)) & (variants != originals)).tolist()
+    shifts = [Shift(i, float(labels[i]), float(originals[i]), float(variants[i])) for i in shifted]
+    return sorted(shifts, key=lambda shift: (-abs(shift.after - shift.before), shift.variant))

@@ -19,7 +19,7 @@ from hf_mmel.__main__ import main as mmel_command
 from hf_mmel.__main__ import parse
 from hf_mmel.cli import run as cli
 from hf_mmel.cli.args import AugmenterArguments, DataArguments
-from hf_mmel.compare.read import read_plan
+from hf_mmel.compare.plan import read_plan
 
 
 pytestmark = pytest.mark.slow

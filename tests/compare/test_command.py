@@ -1,4 +1,4 @@
-"""The comparison as users run it, most of it with a stand-in for the trainings."""
+"""The comparison as users run it, most of it with a stand-in for the training runs."""
 
 import json
 import os
@@ -13,12 +13,11 @@ import pytest
 from conftest import reviews
 
 from hf_mmel.__main__ import main, parse
-from hf_mmel.compare.check import check
-from hf_mmel.compare.read import read_plan
+from hf_mmel.compare.plan import check, read_plan
 
 
 ROOT = Path(__file__).parents[2]
-# Takes the place of Python: `stand_in.py -m run_glue_mmel OPTION...` writes what a training would, at once.
+# Replaces Python: `stand_in.py -m hf_mmel.cli.run OPTION...` writes at once what a training run would write.
 STAND_IN = """\
 import json, pathlib, sys
 options = sys.argv[3:]
@@ -38,9 +37,9 @@ if pathlib.Path(__file__).with_name(f"fail-{out.name}").exists():
 """
 
 GOOD_RESULTS = {"arguments": {}, "augmenters": {}, "cells": []}
-OF_CELL = {"method": "none", "augmenter": None, "seed": 1, "metrics": {"eval_accuracy": 0.5}, "seconds": 1.0}
+OF_RUN = {"method": "none", "augmenter": None, "seed": 1, "metrics": {"eval_accuracy": 0.5}, "seconds": 1.0}
 WRONG_RESULTS = [{"arguments": 5}, {"augmenters": 5}, {"cells": 3}, {"cells": [3]}, {"cells": [{"metrics": {}}]}]
-WRONG_RESULTS += [{"cells": [OF_CELL | {"metrics": 3}]}, {"cells": [OF_CELL | {"seed": []}]}]
+WRONG_RESULTS += [{"cells": [OF_RUN | {"metrics": 3}]}, {"cells": [OF_RUN | {"seed": []}]}]
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def value_of(options, name):
 
 @pytest.fixture
 def calls(tmp_path):
-    """The names of the cells that have been started since the last time."""
+    """The names of the runs that have been started since the last time."""
 
     def calls():
         file = tmp_path / "calls"
@@ -100,7 +99,7 @@ def test_the_grid_is_run_seed_by_seed_and_everything_is_written(compare, calls, 
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_cell_is_the_run_of_the_options_with_its_own_added(compare, calls):
+def test_a_run_has_the_shared_options_with_its_own_added(compare, calls):
     compare("--seeds", "7", "--methods", "hard", "--lambda_p", 0.5, "--save_strategy", "epoch", "--seeds", "7,9")
     options = calls.options()[0]
     assert options[:2] == ["--save_strategy", "no"] and value_of(options, "--save_strategy") == "epoch", (
@@ -111,16 +110,16 @@ def test_a_cell_is_the_run_of_the_options_with_its_own_added(compare, calls):
     assert {"--do_train", "--do_eval"} <= set(options) and not {"--methods", "--seeds"} & set(options)
 
 
-def test_a_cell_that_fails_is_told_and_run_again_and_what_is_finished_is_not(compare, calls, out, tmp_path):
+def test_a_run_that_fails_is_told_and_repeated_and_what_is_finished_is_not(compare, calls, out, tmp_path):
     (fail := tmp_path / "fail-none-seed-1").touch()
     said = compare("--seeds", 2, code=1)
     assert len(calls()) == 4
     assert "none  –  seed 1  failed: exit code 1: MemoryError: There is no room. (see" in said
-    assert "error: 1 of the cells failed; the same command runs them again." in said
+    assert "error: 1 of the runs failed; the same command repeats them." in said
     assert "none-seed-1: exit code 1" in (out / "compare.md").read_text()
     assert [row["seeds"] for row in read(out)["summary"]] == [[2], [1, 2]]
     fail.unlink()
-    assert "3 of them finished before" in compare("--seeds", 2)
+    assert "3 already finished" in compare("--seeds", 2)
     assert calls() == ["none-seed-1"]
     compare("--seeds", 2)
     assert calls() == []
@@ -134,7 +133,7 @@ def test_a_cell_that_fails_is_told_and_run_again_and_what_is_finished_is_not(com
     ]
 
 
-def test_a_cell_whose_folder_is_gone_is_run_again(compare, calls, out):
+def test_a_run_whose_folder_is_gone_is_run_again(compare, calls, out):
     compare("--seeds", "1,2")
     calls()
     (out / "cells" / "none-seed-2" / "all_results.json").unlink()
@@ -153,7 +152,7 @@ def test_results_that_are_damaged_are_named_on_one_line(compare, calls, out, con
     (out / "cells" / "none-seed-1").mkdir(parents=True)
     (out / "cells" / "none-seed-1" / "all_results.json").write_text("{}")
     last = compare(code=1).splitlines()[-1]
-    assert re.fullmatch(r"error: .*compare\.json is damaged.*; delete it to have all cells run again\.", last)
+    assert re.fullmatch(r"error: .*compare\.json is damaged.*; delete it to repeat all runs\.", last)
     assert calls() == []
 
 
@@ -175,7 +174,7 @@ def test_other_arguments_are_refused_unless_all_is_to_be_run_again(compare, call
     assert "holds a comparison with other arguments: lambda_p was 1.0 and is 0.5" in said and calls() == []
     compare("--seeds", "1,2", "--logging_steps", 3, "--show_variants", 3, "--metric", "loss", "--jobs", 1)
     assert calls() == [] and read(out)["metric"] == "eval_loss"
-    assert "less is better" in (out / "compare.md").read_text()
+    assert "lower is better" in (out / "compare.md").read_text()
     compare("--seeds", "1,2", "--lambda_p", 0.5, "--overwrite_output_dir")
     assert len(calls()) == 4
 
@@ -236,13 +235,13 @@ def test_a_file_may_hold_the_options_and_later_ones_count_over_it(compare, calls
         (["--methods", "hard,hard"], "each once"),
         (["--augmenters", "wordnet,wordnet"], "each with a name of its own"),
         (["--augmenters", "a/x.json,b/x.json"], "each with a name of its own"),
-        (["--augmenters", "none"], "that is the method 'none'"),
+        (["--augmenters", "none"], "add 'none' to --methods"),
         (["--augmenters", "worldnet"], "augmenters has 'worldnet'"),
         (["--seeds", "0"], "seeds is '0'"),
         (["--seeds", "1,01"], "seeds is '1,01'; expected each once"),
         (["--seeds", "7,4294967296"], "none above 4294967295"),
         (["--seeds", "x"], "expected how many, such as 5"),
-        (["--seeds", "20240101"], "at most 1000 can be; the single seed of this number is '20240101,'"),
+        (["--seeds", "20240101"], "expected at most 1000. To run that one seed, pass '20240101,'"),
         (["--seeds", "1" * 5000], "none above 4294967295"),
         (["--seeds", f"1,{'1' * 5000}"], "none above 4294967295"),
         (["--budget", "30"], "budget is '30'; expected a time such as 90s, 30m or 2h"),
@@ -277,11 +276,11 @@ def test_what_makes_no_sense_is_refused_in_one_line_before_anything_runs(compare
 def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric, chosen):
     options = ["compare", *mirror, "--task_name", task, "--model_name_or_path", model_dir, "--output_dir", "nowhere"]
     options += ["--methods", "none", "--use_cpu", *(["--metric", metric] if metric else [])]
-    assert check(read_plan(parse([str(option) for option in options]))).metric == chosen
+    assert check(read_plan(parse([str(option) for option in options])))[0].metric == chosen
 
 
 @pytest.mark.parametrize(
-    ("options", "chosen", "less"),
+    ("options", "chosen", "lower"),
     [
         (["--load_best_model_at_end"], "eval_accuracy", False),
         (["--load_best_model_at_end", "--metric", "accuracy"], "eval_accuracy", False),
@@ -291,11 +290,11 @@ def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric
         (["--metric_for_best_model", "accuracy", "--greater_is_better", "false"], "eval_accuracy", True),
     ],
 )
-def test_what_the_best_checkpoint_is_chosen_by_does_not_turn_another_score(model_dir, files, options, chosen, less):
+def test_what_the_best_checkpoint_is_chosen_by_does_not_turn_another_score(model_dir, files, options, chosen, lower):
     argv = ["compare", *files, "--model_name_or_path", model_dir, "--output_dir", "nowhere", "--methods", "none"]
     argv += ["--use_cpu", "--eval_strategy", "epoch", "--save_strategy", "epoch", *options]
-    checked = check(read_plan(parse([str(option) for option in argv])))
-    assert (checked.metric, checked.less_is_better) == (chosen, less)
+    criterion, _ = check(read_plan(parse([str(option) for option in argv])))
+    assert criterion == (chosen, lower)
 
 
 def test_the_score_of_several_labels_is_known_too(model_dir, write):
@@ -303,7 +302,7 @@ def test_the_score_of_several_labels_is_known_too(model_dir, write):
     file = write("rows.json", rows)
     options = ["compare", "--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
     options += ["--output_dir", "nowhere", "--methods", "none", "--use_cpu"]
-    assert check(read_plan(parse([str(option) for option in options]))).metric == "eval_f1"
+    assert check(read_plan(parse([str(option) for option in options])))[0].metric == "eval_f1"
 
 
 def test_there_has_to_be_an_output_dir_and_something_to_evaluate(compare, calls, files):
@@ -320,18 +319,18 @@ def test_an_output_dir_that_cannot_be_one_is_refused_in_a_line(compare, calls, t
     assert calls() == []
 
 
-def test_a_budget_that_is_too_small_keeps_the_measured_cell(compare, calls, out):
+def test_a_budget_that_is_too_small_keeps_the_run_that_was_timed(compare, calls, out):
     said = compare("--budget", "0.001s", code=1)
-    assert "error: budget is 0 s, and the first seed takes some 1 min here" in said
+    assert "error: budget is 0 s, but the first seed takes about 1 min here" in said
     assert calls() == ["hard-wordnet-seed-1"] and len(read(out)["cells"]) == 1
-    assert "1 of them finished before" in compare("--budget", "1h", "--seeds", "1,2")
+    assert "1 already finished" in compare("--budget", "1h", "--seeds", "1,2")
     assert calls() == ["none-seed-1", "none-seed-2", "hard-wordnet-seed-2"]
 
 
-def test_a_budget_whose_first_cell_fails_is_not_spent(compare, calls, tmp_path):
+def test_a_budget_whose_first_run_fails_is_not_spent(compare, calls, tmp_path):
     (tmp_path / "fail-hard-wordnet-seed-1").touch()
     said = compare("--budget", "1h", code=1)
-    assert "There is no room" in said and "was to be measured for --budget, has failed" in said
+    assert "There is no room" in said and "hard-wordnet-seed-1 failed; --budget needs its time" in said
     assert calls() == ["hard-wordnet-seed-1"]
 
 

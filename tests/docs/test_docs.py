@@ -26,8 +26,7 @@ import hf_mmel.__main__
 from augment import LexiconSubstitution
 from docs import build_api
 from hf_mmel.cli import run as cli
-from hf_mmel.compare.check import check
-from hf_mmel.compare.read import read_plan
+from hf_mmel.compare.plan import check, read_plan
 
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +150,7 @@ class Shell:
         args = hf_mmel.__main__.parse(argv)
         # The model has a head, which the augmenter mlm needs.
         args.options += ["--model_name_or_path", str(self.masked_lm), *self._mirror(argv), *SHORT.split()]
-        assert check(read_plan(args)).metric == "eval_accuracy"
+        assert check(read_plan(args))[0].metric == "eval_accuracy"
 
     def _make(self, argv: list[str]) -> None:
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

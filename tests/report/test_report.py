@@ -10,13 +10,19 @@ import torch
 from conftest import SENTENCES, make_model, reviews
 from datasets import Dataset
 from report_pages import HARDEST, HISTOGRAMS, Page
-from transformers import BertConfig, BertForTokenClassification, default_data_collator
+from transformers import (
+    BertConfig,
+    BertForTokenClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    default_data_collator,
+)
 
-from augment import LexiconSubstitution
+from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.__main__ import main
 from hf_mmel.report import write_report
-from hf_mmel.report.collect import score_variants
+from hf_mmel.report.predictions import score_variants
 
 
 def read(path) -> Page:
@@ -48,7 +54,7 @@ def test_a_planted_flip_is_found(trained, tokenizer, arguments, tmp_path):
     found = read(write_report(trainer, tmp_path / "report"))
     assert "<del>good</del> <ins>awful</ins>" in found.html and "label good, " in found.text
     assert "label bad, " not in found.text  # "awful" stays, and is known
-    assert "Of 8 variants the final model takes 4 (50.0 %) for something else" in found.text
+    assert "Of 8 variants the final model predicts 4 (50.0 %) incorrectly" in found.text
     assert trained.model.training
 
 
@@ -88,6 +94,17 @@ def test_a_head_of_another_kind_is_told_of_in_words(tokenizer, arguments):
     assert found.ids == ["missing", "configuration"] and "expected" not in found.text
 
 
+def test_an_image_classifier_has_a_page_without_variants(arguments):
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = ViTForImageClassification(ViTConfig(**shape, image_size=16, patch_size=8, num_labels=2))
+    data = [{"pixel_values": torch.rand(3, 16, 16), "labels": i % 2} for i in range(4)]
+    args, augmenter = arguments(num_variants=1, mmel_loss="hard"), ImageVariants(crop_padding=2)
+    trainer = MMELTrainer(model, args, train_dataset=data, eval_dataset=data, augmenter=augmenter)
+    found = read(write_report(trainer))
+    assert found.ids == ["missing", "confusion", "calibration", "configuration"]
+    assert "Variants of training examples are left out" in found.text
+
+
 @pytest.mark.parametrize("name, value", [("max_examples", 0), ("max_shown", 0), ("min_confidence", 1.5)])
 def test_numbers_out_of_range_are_refused(trained, name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):
@@ -124,7 +141,7 @@ def test_a_folder_of_the_command_is_read_again(run, files, report, model_dir, tm
     found = read(tmp_path / "moved")
     expected = ["loss", "variant-loss", "weights", "effective", "confusion", "calibration", "flips", "hardest"]
     assert found.ids == [*expected, "configuration"]
-    assert f"{results['eval_loss']:.3g}"[:4] in found.text and "of 5 of 16 training examples" in found.text
+    assert f"{results['eval_loss']:.3g}"[:4] in found.text and "that 5 of 16 training examples" in found.text
     assert "MMEL with hard labels" in found.text and "train.csv, val.csv" in found.text
     assert "--train_file train.csv" in found.text and str(tmp_path) not in found.html
 
@@ -149,8 +166,8 @@ def test_adversarial_variants_are_told_of_and_counted(run, files, report, tmp_pa
         (tmp_path / "train.csv").unlink()
     assert report(tmp_path / "out")[0] == 0
     text = read(tmp_path / "out").text
-    told = {"none": "1 variants of each example by AdversarialVariants"}
-    told["delete"] = "3 variants of each example by RandomDelete and AdversarialVariants"
+    told = {"none": "1 variants per example by AdversarialVariants"}
+    told["delete"] = "3 variants per example by RandomDelete and AdversarialVariants"
     assert told[augmenter] in text and '"num_steps": 3' in text
 
 
@@ -170,7 +187,7 @@ def test_an_interrupted_training_is_told_of_up_to_its_last_checkpoint(run, files
     assert report(tmp_path / "cut")[0] == 0
     found = read(tmp_path / "cut")
     assert {"missing", "loss", "variant-loss", "confusion", "flips"} <= set(found.ids)
-    assert "has not come to its end: what it did after checkpoint-2 is left out" in found.text
+    assert "was interrupted: the page shows it up to checkpoint-2" in found.text
 
 
 HISTORY = {"weight_histograms": [{"step": 1, "epoch": 1.0, "counts": counts} for counts in ([1, 2], [3])]}
@@ -262,7 +279,8 @@ def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
     assert code == 1 and "expected the output_dir" in errors and errors.count("\n") == 1
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, errors = report(tmp_path)
-    assert code == 1 and errors == 'error: A report needs matplotlib and jinja2: pip install "hf_mmel[report]"\n'
+    assert code == 1
+    assert errors == 'error: A report needs matplotlib, jinja2, scikit-learn: pip install "hf_mmel[report]"\n'
 
 
 def test_groups_that_come_with_the_data_have_curves_and_no_augmenter(tokenizer, augmenter, dataset, arguments):

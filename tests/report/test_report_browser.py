@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from report_pages import HARDEST, facts, predictions, scored
+from report_pages import HARDEST, predictions, scored, summary
 
-from hf_mmel.report.page import variant_figures, write_page
+from hf_mmel.report.page import write_page
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -33,8 +33,8 @@ onload = () => {{
 def page(tmp_path_factory) -> Path:
     """A page with all sections, and with text that cannot be broken at spaces."""
     rows = [*HARDEST, {**HARDEST[0], "original": LONG, "variant": LONG + "x", "label": LONG}]
-    known = facts(name=LONG, hardest=rows, arguments={LONG: LONG}, command=LONG, augmenter={"class": LONG})
-    variants = variant_figures(scored(LONG, LONG + "y", ("bad", LONG)), 0.5, 30)
+    known = summary(name=LONG, hardest=rows, arguments={LONG: LONG}, command=LONG, augmenter={"class": LONG})
+    variants = scored(LONG, LONG + "y", ("bad", LONG))
     folder = tmp_path_factory.mktemp("report")
     return write_page(folder, known, predictions(("bad", LONG)), variants, [LONG], 0.5)
 

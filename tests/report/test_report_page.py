@@ -6,28 +6,26 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from report_pages import EVIL, HARDEST, PAPERS, Page, facts, predictions, scored, undrawn
+from report_pages import EVIL, HARDEST, PAPERS, Page, predictions, scored, summary, undrawn
 
-from hf_mmel.report.collect import Predictions, ScoredVariants
-from hf_mmel.report.page import variant_figures, write_page
-from hf_mmel.report.plots import draw_confusion, draw_lines
-from hf_mmel.report.theme import LIGHT
+from hf_mmel.report.page import write_page
+from hf_mmel.report.pictures import LIGHT, draw_confusion, draw_lines
+from hf_mmel.report.predictions import Predictions, ScoredVariants
 
 
 @pytest.fixture
 def page(tmp_path):
     """Writes and reads a page."""
 
-    def page(facts, predictions=None, variants=None, missing=None, min_confidence=0.75):
-        figures = None if variants is None else variant_figures(variants, min_confidence, 30)
-        path = write_page(tmp_path, facts, predictions, figures, missing, min_confidence)
+    def page(run, predictions=None, variants=None, missing=(), min_confidence=0.75):
+        path = write_page(tmp_path, run, predictions, variants, missing, min_confidence)
         return Page(path.read_text(encoding="utf-8"))
 
     return page
 
 
 def test_all_that_is_known_has_a_section(page):
-    found = page(facts(), predictions(), scored())
+    found = page(summary(), predictions(), scored())
     assert found.ids == [
         *("loss", "scores", "variant-loss", "weights", "effective", "confusion", "calibration", "flips", "hardest"),
         "configuration",
@@ -37,15 +35,15 @@ def test_all_that_is_known_has_a_section(page):
 
 
 def test_what_is_not_known_has_no_section(page):
-    bare = facts(log=[], scores={}, weight_histograms=[], hardest=[], method=None, settings={}, augmenter=None)
+    bare = summary(log=[], scores={}, weight_histograms=[], hardest=[], method=None, settings={}, augmenter=None)
     found = page(bare)
     assert found.ids == ["configuration"] and "plain fine-tuning" in found.text
-    assert page(facts(log=[]), None, None).ids == ["weights", "hardest", "configuration"]
+    assert page(summary(log=[]), None, None).ids == ["weights", "hardest", "configuration"]
     assert page(bare, missing=["There is no data."]).ids == ["missing", "configuration"]
 
 
 def test_a_page_loads_nothing_and_runs_nothing(page):
-    found = page(facts(), predictions(), scored())
+    found = page(summary(), predictions(), scored())
     assert len(found.loaded) > 10 and all(address.startswith("data:") for address in found.loaded)
     assert found.links == {*PAPERS, "#flips"}
     assert "default-src 'none'" in found.html
@@ -56,7 +54,7 @@ def test_all_text_is_escaped(page):
     row = {**HARDEST[0], "original": EVIL, "variant": EVIL + "b", "label": EVIL}
     names = (EVIL, "good " + EVIL)
     log = [{"step": step, "loss": 1.0, f"eval_{EVIL}": 0.5} for step in (1, 2)]
-    everywhere = facts(
+    everywhere = summary(
         **dict.fromkeys(("name", "dataset", "command"), EVIL),
         **{"scores": {EVIL: 1.0}, "log": log, "hardest": [row], "arguments": {EVIL: EVIL}},
         augmenter={"class": EVIL, EVIL: EVIL},
@@ -84,7 +82,7 @@ def test_only_confident_flips_are_shown(page):
     assert page(undrawn(), None, scored(), min_confidence=0.8).text.count("on the variant") == 1
 
 
-def test_a_regression_has_a_scatter_and_moves(page):
+def test_a_regression_has_a_scatter_and_prediction_shifts(page):
     outputs, labels = np.array([1.0, 2.5]), np.array([1.5, 2.0])
     moved = ScoredVariants("regression", [], ["a film"], ["a movie"], *(np.array([x]) for x in (2.0, 2.1, 4.0)), 1, 1)
     found = page(undrawn(), Predictions("regression", ["LABEL_0"], outputs, labels, {}), moved)
@@ -100,12 +98,12 @@ def test_several_labels_have_a_table_and_flips_by_label(page):
     found = page(undrawn(), Predictions(kind, names, outputs, labels, {}), flipped)
     assert {"labels", "calibration", "flips"} <= set(found.ids) and "confusion" not in found.ids
     assert "funny: no, 80 % on the original yes, 85 % on the variant" in found.text
-    assert "On 1 variants the final model is wrong about 1 labels" in found.text
+    assert "On 1 variants the final model gets 1 labels wrong" in found.text
     assert "sad 1 2 50.0 % 100.0 %" in found.text
 
 
 def test_pictures_are_files_of_both_themes_too(page, tmp_path):
-    page(facts(), predictions(), scored())
+    page(summary(), predictions(), scored())
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"loss.png", "loss-dark.png", "calibration.png", "weights-dark.png"} <= names
     corners = [matplotlib.image.imread(tmp_path / "report" / name)[0, 0, :3].mean() for name in sorted(names)]
@@ -123,16 +121,16 @@ def test_many_classes_and_long_names_are_drawn(page, num_classes):
 
 def test_curves_are_of_finite_numbers():
     log = [{"step": i, "loss": value} for i, value in enumerate([2.0, "x", None, float("nan"), float("inf"), 1])]
-    assert facts(log=[*log, {"step": 6}]).curve("loss") == {0: 2.0, 5: 1}
+    assert summary(log=[*log, {"step": 6}]).curve("loss") == {0: 2.0, 5: 1}
 
 
 def test_a_single_logged_loss_is_drawn(page):
-    one = facts(log=facts().log[:1], weight_histograms=facts().weight_histograms[:1])
+    one = summary(log=summary().log[:1], weight_histograms=summary().weight_histograms[:1])
     assert page(one).ids[:3] == ["loss", "variant-loss", "weights"]
 
 
 def test_sentences_are_apart(page):
-    assert "made of. Weights" in page(facts()).text
+    assert "originals. The weights" in page(summary()).text
 
 
 @pytest.mark.parametrize("label, text", [(4.599999904632568, "4.6"), ([0.25, 1.0], "0.25, 1"), ("", "none"), (3, "3")])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_mmel.report.statistics import calibration, confusion, label_flips, label_scores, moves, reliability
+from hf_mmel.report.statistics import calibration, confusion, label_flips, label_scores, prediction_shifts, reliability
 
 
 def test_calibrated_predictions_have_no_calibration_error():
@@ -85,8 +85,8 @@ def test_flips_of_several_labels_are_told_label_by_label():
     assert label_flips(labels, np.array([[0.9, 0.8]]), np.array([[0.8, 0.9]])) == []
 
 
-def test_moves_are_sorted_and_begin_near_the_label():
+def test_shifts_are_sorted_and_begin_near_the_label():
     labels, originals = np.array([1.0, 1, 1, 1]), np.array([1.1, 1.0, 5.0, 4.0])
-    found = moves(labels, originals, np.array([1.6, 3.0, 9.0, 4.5]))
-    assert [(move.variant, move.before, move.after) for move in found] == [(1, 1.0, 3.0), (0, 1.1, 1.6)]
-    assert moves(np.empty(0), np.empty(0), np.empty(0)) == []
+    found = prediction_shifts(labels, originals, np.array([1.6, 3.0, 9.0, 4.5]))
+    assert [(shift.variant, shift.before, shift.after) for shift in found] == [(1, 1.0, 3.0), (0, 1.1, 1.6)]
+    assert prediction_shifts(np.empty(0), np.empty(0), np.empty(0)) == []

@@ -1,36 +1,35 @@
-"""What is said, tabled and drawn of a comparison."""
+"""The conclusions, the table and the picture of a comparison."""
 
 import json
 
 import pytest
 from matplotlib.image import imread
 
-from hf_mmel.compare.conclusions import conclusions
-from hf_mmel.compare.grid import Cell, Kind, grid, kinds_of
 from hf_mmel.compare.picture import draw
-from hf_mmel.compare.summary import Measured, summarise
-from hf_mmel.compare.table import document, duration, table
+from hf_mmel.compare.plan import Criterion, Run, Setting
+from hf_mmel.compare.results import RunResult, summarize
+from hf_mmel.compare.text import conclusions, document, duration, table
 
 
-NONE, HARD = Kind("none"), Kind("hard", "wordnet")
+NONE, HARD = Setting("none"), Setting("hard", "wordnet")
 
 
 def rows_of(none, hard, metric="eval_accuracy"):
     scores = {NONE: none, HARD: hard}
     finished = {
-        Cell(kind, seed): Measured({metric: score}, 60.0)
-        for kind, of_kind in scores.items()
-        for seed, score in of_kind.items()
+        Run(setting, seed): RunResult({metric: score}, 60.0)
+        for setting, of_seeds in scores.items()
+        for seed, score in of_seeds.items()
     }
-    return summarise(finished, [NONE, HARD], metric)
+    return summarize(finished, [NONE, HARD], metric)
 
 
 def seeds(*scores):
     return dict(enumerate(scores, start=1))
 
 
-def said(none, hard, metric="eval_accuracy", less=False, examples=277):
-    return list(conclusions(rows_of(none, hard, metric), metric, less, examples))
+def said(none, hard, metric="eval_accuracy", lower=False, examples=277):
+    return list(conclusions(rows_of(none, hard, metric), Criterion(metric, lower), examples))
 
 
 FIVE = seeds(0.80, 0.81, 0.79, 0.80, 0.82)
@@ -56,22 +55,22 @@ def test_a_difference_may_be_that_of_too_few_examples():
     few, many = (said(FIVE, BETTER, examples=number)[1] for number in (277, 100_000))
     for sentence in (few, many):
         assert "better than `none` on these validation examples, by 0.0420 over 5 seeds" in sentence
-    assert "is open: the choice of 277 examples may be why" in few
+    assert "may not hold for other texts: the choice of 277 examples may be the reason" in few
     assert "more than the choice of 100,000 examples explains" in many
 
 
-@pytest.mark.parametrize(("metric", "less", "word"), [("eval_f1", False, "better"), ("eval_mse", True, "worse")])
-def test_other_scores_than_accuracy_have_no_error_of_examples(metric, less, word):
-    measured, sentence, examples = said(FIVE, BETTER, metric, less)
-    assert f"{word} than `none`" in sentence and "examples may be why" not in sentence and "explains" not in sentence
-    assert "no simple formula" in examples and ("less" if less else "more") + " is better" in measured
+@pytest.mark.parametrize(("metric", "lower", "word"), [("eval_f1", False, "better"), ("eval_mse", True, "worse")])
+def test_other_scores_than_accuracy_have_no_error_of_examples(metric, lower, word):
+    measured, sentence, examples = said(FIVE, BETTER, metric, lower)
+    assert f"{word} than `none`" in sentence and "may be the reason" not in sentence and "explains" not in sentence
+    assert "no simple formula" in examples and ("lower" if lower else "higher") + " is better" in measured
 
 
 def test_two_seeds_and_differences_that_are_all_the_same_conclude_nothing():
     two = said(seeds(0.5, 0.6), seeds(0.7, 0.9))[1]
-    assert two.startswith("`hard` with wordnet: +0.2500 against `none` over 2 seeds. With fewer than 3 seeds")
+    assert two.startswith("`hard` with wordnet: +0.2500 against `none` over 2 seeds. Fewer than 3 seeds")
     same = said(seeds(0.5, 0.5, 0.5), seeds(0.5, 0.5, 0.5))[1]
-    assert "the same as `none` over 3 seeds. It is the same for each" in same
+    assert "the same as `none` over 3 seeds. The difference is the same for each" in same
     for sentence in (two, same):
         assert "better" not in sentence and "interval" not in sentence
 
@@ -79,35 +78,34 @@ def test_two_seeds_and_differences_that_are_all_the_same_conclude_nothing():
 def test_a_score_that_is_not_a_number_concludes_nothing(tmp_path):
     hard = seeds(0.8, float("nan"), 0.9)
     assert said(FIVE, hard, "eval_pearson")[1].startswith("`hard` with wordnet: nothing")
-    draw(tmp_path / "a.png", rows_of(FIVE, hard), "eval_accuracy", False)
+    draw(tmp_path / "a.png", rows_of(FIVE, hard), Criterion("eval_accuracy", False))
 
 
 def test_without_none_nothing_is_compared():
     assert said({}, FIVE) == [
-        "Nothing is compared yet: that takes a run of `none` and one with variants of the same seed."
+        "Nothing is compared yet: that needs a run of `none` and a run with variants that have the same seed."
     ]
     assert "Nothing is compared" in said(FIVE, {})[0]
 
 
 def test_the_best_of_several_is_said_to_look_better_than_it_is():
-    kinds = kinds_of(["none", "hard", "soft"], ["wordnet"])
+    settings = [NONE, HARD, Setting("soft", "wordnet")]
     finished = {
-        cell: Measured({"eval_f1": 0.1 * cell.seed + 0.01 * cell.seed**2 * kinds.index(cell.kind)}, 1.0)
-        for cell in grid(kinds, [1, 2, 3])
+        Run(setting, seed): RunResult({"eval_f1": 0.1 * seed + 0.01 * seed**2 * i}, 1.0)
+        for i, setting in enumerate(settings)
+        for seed in (1, 2, 3)
     }
-    assert (
-        "The best of 2 looks better than it is"
-        in list(conclusions(summarise(finished, kinds, "eval_f1"), "eval_f1", False, 50))[-1]
-    )
+    sentences = conclusions(summarize(finished, settings, "eval_f1"), Criterion("eval_f1", False), 50)
+    assert "The best of 2 looks better than it is" in list(sentences)[-1]
 
 
-def test_the_table_and_the_document_hold_every_kind_and_no_folders():
+def test_the_table_and_the_document_hold_every_setting_and_no_folders():
     lines = table(rows_of(FIVE, BETTER), "eval_accuracy")
     assert lines[2] == "| none | – | 0.8040 | 0.0114 | 5 | – | – | 60 s |"
     assert lines[3].startswith("| hard | wordnet | 0.8460 | 0.0114 | 5 | +0.0420 | +0.0")
     few = table(rows_of(FIVE, seeds(0.8, 0.9)), "eval_accuracy")[3]
     assert "| 2 | +0.0450 | – |" in few
-    failed = {Cell(HARD, 3): "exit code 1: OSError: hf_abcdefghij (see /disk/me/out/log.txt)"}
+    failed = {Run(HARD, 3): "exit code 1: OSError: hf_abcdefghij (see /disk/me/out/log.txt)"}
     text = document(lines, ["Nothing."], failed, "compare.png", "python -m hf_mmel compare")
     assert "- hard-wordnet-seed-3: exit code 1: OSError: <token> (see log.txt)" in text
     assert "\n".join(lines) in text and "](compare.png)" in text and "/home" not in text
@@ -119,7 +117,7 @@ def test_times_are_for_readers(seconds, text):
 
 
 def ink(file, rows):
-    draw(file, rows, "eval_accuracy", False)
+    draw(file, rows, Criterion("eval_accuracy", False))
     pixels = imread(file)[..., :3]
     assert (pixels[0] == 1).all() and (pixels[:, 0] == 1).all(), "nothing is cut off"
     return pixels
