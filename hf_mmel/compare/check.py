@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 from hf_mmel.cli import run as cli
 
-from ..cli.arguments import CONTENT, arguments_of, content_of_augmenter, contents_of
-from ..cli.options import value_of
-from ..cli.rehearsal import listed_scores, score_names
-from ..cli.seeds import leading_metric, less_is_better
-from ..cli.usage import UsageError
+from ..cli.errors import UsageError
+from ..cli.fingerprint import CONTENT, arguments_of, content_of_augmenter, contents_of
+from ..cli.metrics import leading_metric, less_is_better, listed_scores, score_names
+from ..cli.parser import value_of
 from .grid import Cell
 from .plan import Plan
 

@@ -14,7 +14,7 @@ import torch
 
 from augment.core.atomic_file import atomic_write, write_json
 
-from ..cli.usage import UsageError, usage_errors
+from ..cli.errors import UsageError, usage_errors
 from ..hub.redaction import command_line
 from .cells import Outcome, Process, places_for, run_cells
 from .check import Checked, check, contents_of_augmenters

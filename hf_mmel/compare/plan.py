@@ -8,7 +8,7 @@ from pathlib import Path
 
 from augment.registry import NAMES
 
-from ..cli.options import without_options
+from ..cli.parser import without_options
 from .grid import Cell, Kind, grid, kinds_of
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from augment.registry import NAMES
 
-from ..cli.args import listed
-from ..cli.options import read_options, value_of
-from ..cli.run_args import MAX_SEED, is_seed
-from ..cli.usage import UsageError
+from ..cli.arguments import MAX_SEED, is_seed
+from ..cli.data_arguments import listed
+from ..cli.errors import UsageError
+from ..cli.parser import read_options, value_of
 from ..training_args import MMEL_LOSSES
 from .grid import BASELINE
 from .plan import Plan

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..cli.arguments import differences_of
-from ..cli.overwriting import remove_checkpoints
-from ..cli.usage import UsageError
+from ..cli.errors import UsageError
+from ..cli.fingerprint import differences_of
+from ..cli.resuming import remove_checkpoints
 from .grid import BASELINE, Cell, Kind
 from .plan import Plan
 from .summary import Measured

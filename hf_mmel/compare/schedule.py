@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 
-from ..cli.usage import UsageError
+from ..cli.errors import UsageError
 from .grid import BASELINE, Cell, Kind
 from .table import duration
 

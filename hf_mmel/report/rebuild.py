@@ -12,10 +12,10 @@ from typing import Any
 from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
-from ..cli.args import AugmenterArguments
-from ..cli.earlier import OPTIONS_FILE, is_options, left_in, load_state
+from ..cli.arguments import AugmenterArguments
+from ..cli.errors import UsageError, usage_errors
 from ..cli.hub import name_of_data
-from ..cli.usage import UsageError, usage_errors
+from ..cli.resuming import OPTIONS_FILE, is_options, load_state, resume_point_in
 from ..hub.model_card import scores_of
 from ..hub.redaction import command_line, without_tokens
 from ..trainer import MMELTrainer
@@ -61,7 +61,7 @@ def report_of_folder(
         )
     options = _read(folder / OPTIONS_FILE, is_options) or []
     command = command_line("python run_glue_mmel.py", options) if options else None
-    earlier = left_in(folder)
+    earlier = resume_point_in(folder)
     if options and earlier.folder is None:
         raise UsageError(f"The training in {folder} has not come to its end, and has left no checkpoint to tell of.")
     trained, missing = Path(earlier.folder or folder), []
@@ -94,7 +94,7 @@ def _trainer_of(
     if not options:
         raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
     args = cli.parse_arguments([*options, *_OVERRIDES, "--output_dir", str(folder)])
-    model_args, data_args, augmenter_args, run_args, training_args = args
+    model_args, data_args, augmenter_args, _, _ = args
     # Tokenizer and labels are those of the model, the augmenter is the one that was saved. Nothing is evaluated anew,
     # so that the code of a metric is not needed.
     of_model = {"model_name_or_path": str(trained), "config_name": None, "tokenizer_name": None}
@@ -104,7 +104,7 @@ def _trainer_of(
         of_file = AugmenterArguments(augmenter=str(folder / "augmenter.json"))
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
         augmenter_args = replace(of_file, **adversarial)
-    args = (model_args, data_args, augmenter_args, run_args, training_args)
+    args = args._replace(model=model_args, data=data_args, augmenter=augmenter_args)
     prepared = cli.prepare(args)
     trainer = cli.build_trainer(
         args, prepared, AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)

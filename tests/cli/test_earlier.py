@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from hf_mmel import MMELTrainingArguments
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.earlier import find_earlier, is_whole, last_checkpoint
+from hf_mmel.cli.resuming import find_resume_point, is_complete, last_checkpoint
 from hf_mmel.cli.run import UsageError
 
 
@@ -76,7 +76,7 @@ def test_only_what_trainer_writes_is_removed(run, files, model_dir, tmp_path, se
 
 def test_a_trained_model_is_not_overwritten_unasked(run, files):
     run(*files, "--do_train")
-    message = r"holds a trained model already.* \(seed was 42 and is 1\).*--overwrite_output_dir"
+    message = r"already holds a trained model.* \(seed was 42 and is 1\).*--overwrite_output_dir"
     with pytest.raises(cli.UsageError, match=message):
         run(*files, "--do_train", "--seed", 1)
     run(*files, "--do_train", "--overwrite_output_dir")
@@ -115,7 +115,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
         (last / "trainer_state.json").write_text(written)
     (tmp_path / "out" / "model.safetensors").unlink()
     run(*options)
-    assert f"{last.name} is not whole" in caplog.text and "Resuming from" in caplog.text
+    assert f"{last.name} is incomplete" in caplog.text and "Resuming from" in caplog.text
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
 
 
@@ -141,13 +141,13 @@ def test_a_checkpoint_with_a_damaged_file_is_not_gone_on_from(run, files, tmp_pa
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     last = tmp_path / "out" / "checkpoint-3"
-    assert is_whole(last)
+    assert is_complete(last)
     (last / name).write_bytes(content)
     (tmp_path / "out" / "train_results.json").unlink()
     run(*options)
-    assert "checkpoint-3 is not whole" in caplog.text and "Resuming from" in caplog.text
+    assert "checkpoint-3 is incomplete" in caplog.text and "Resuming from" in caplog.text
     (last / name).write_bytes(content)
-    with pytest.raises(UsageError, match="expected the folder of a whole checkpoint"):
+    with pytest.raises(UsageError, match="expected the folder of a complete checkpoint"):
         run(*options, "--resume_from_checkpoint", last)
 
 
@@ -201,7 +201,7 @@ def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_
         run(*options, "--overwrite_output_dir")
     with pytest.raises(cli.UsageError, match="ZeroDivisionError"):  # it was to be replaced
         run(*options)
-    with pytest.raises(cli.UsageError, match=r"holds a trained model already, .* \(seed was 42 and is 1\)"):
+    with pytest.raises(cli.UsageError, match=r"already holds a trained model, .* \(seed was 42 and is 1\)"):
         run(*options, "--seed", 1)
     monkeypatch.undo()
     monkeypatch.setattr("hf_mmel.cli.run.build_augmenter", lambda *_: None)
@@ -234,13 +234,13 @@ def test_a_training_with_other_arguments_is_not_gone_on_from(
     if is_finished:
         message = message.removesuffix(r"\)")  # the steps that are asked for are told of as well
         with pytest.raises(
-            UsageError, match=rf"holds a trained model already, trained with other arguments {message}"
+            UsageError, match=rf"already holds a trained model, trained with other arguments {message}"
         ):
             run(*options, *changed)
         return
     interrupt(tmp_path / "out")
     checkpoint = tmp_path / "out" / "checkpoint-3"
-    refusal = rf"that was begun with other arguments {message}; choose .* --resume_from_checkpoint {checkpoint}\.$"
+    refusal = rf"with other arguments {message}; choose .* --resume_from_checkpoint {checkpoint}\.$"
     with pytest.raises(UsageError, match=refusal) as raised:
         run(*options, *changed)
     assert "\n" not in str(raised.value)
@@ -273,7 +273,7 @@ def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name,
     elif not kept:
         (tmp_path / "out" / "contents.json").unlink()  # as trainings of earlier versions
     run(*options)
-    assert caplog.text.count("is finished; going on") == 1
+    assert caplog.text.count("is finished; continuing") == 1
     if name == "own.json":
         (tmp_path / name).write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.2}))
     elif name == "train":
@@ -283,13 +283,13 @@ def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name,
         write(name, reviews(num_examples=12))
     if not kept:
         run(*options)
-        assert caplog.text.count("is finished; going on") == 2
+        assert caplog.text.count("is finished; continuing") == 2
         return
     argument = "augmenter" if name == "own.json" else "train_file"
     with pytest.raises(UsageError, match=rf"trained with other arguments \(content of {argument} was .* and is .*\);"):
         run(*options)
     interrupt(tmp_path / "out")
-    with pytest.raises(UsageError, match=rf"begun with other arguments \(content of {argument} was .* and is .*\);"):
+    with pytest.raises(UsageError, match=rf"a training run with other arguments \(content of {argument} was .* and is .*\);"):
         run(*options)
 
 
@@ -297,7 +297,7 @@ def test_validation_data_that_have_changed_are_none_of_the_training(run, files, 
     options = [*files, "--do_train", "--do_eval"]
     run(*options)
     write("val.csv", reviews(num_examples=12))
-    assert run(*options)["eval_samples"] == 12 and "is finished; going on" in caplog.text
+    assert run(*options)["eval_samples"] == 12 and "is finished; continuing" in caplog.text
 
 
 def test_the_options_are_kept_without_tokens(run, files, tmp_path):
@@ -312,10 +312,10 @@ def test_the_options_are_kept_without_tokens(run, files, tmp_path):
 def test_processes_ask_each_other_as_often_whatever_each_of_them_has(tmp_path, monkeypatch, has_checkpoint):
     """Else, on machines that do not share the folder, they would wait for each other in vain."""
     asked = []
-    monkeypatch.setattr("hf_mmel.cli.earlier.gathered", lambda part: (asked.append(part), [None])[1])
+    monkeypatch.setattr("hf_mmel.cli.resuming.gathered", lambda part: (asked.append(part), [None])[1])
     if has_checkpoint:
         (tmp_path / "checkpoint-2").mkdir()
         (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
     args = MMELTrainingArguments(str(tmp_path), do_train=True, use_cpu=True)
-    earlier = find_earlier(args, False, {}, lambda options: {})
+    earlier = find_resume_point(args, False, {}, lambda options: {})
     assert (earlier.folder is not None) == has_checkpoint and len(asked) == 2

@@ -14,8 +14,8 @@ from transformers import TrainerCallback
 
 from augment.mlm.fill_mask import FillMask
 from hf_mmel.cli import run as cli
+from hf_mmel.cli.metrics import leading_metric
 from hf_mmel.cli.run import UsageError
-from hf_mmel.cli.seeds import leading_metric
 
 
 ROOT = Path(__file__).parents[2]

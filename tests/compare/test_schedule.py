@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_mmel.cli.usage import UsageError
+from hf_mmel.cli.errors import UsageError
 from hf_mmel.compare.grid import Kind, grid, kinds_of
 from hf_mmel.compare.schedule import Schedule
 
