@@ -31,14 +31,8 @@ def load_splits(
     data_args: DataArguments, names: list[str], cache_dir: str | None = None, token: str | None = None
 ) -> dict[str, Dataset]:
     """
-    Loads splits, without the columns to remove. If a dataset has no `validation` split, its `test` split takes its
-    place, except for GLUE tasks.
-
-    Args:
-        data_args (`DataArguments`): Where the data is.
-        names (`list[str]`): `train`, and the validation and test splits of the task.
-        cache_dir (`str`, *optional*): Folder for what is downloaded and converted.
-        token (`str`, *optional*): Access token for the Hub.
+    Loads splits, such as `train` and the validation splits of the task, without the columns to remove. If a dataset
+    has no `validation` split, its `test` split takes its place, except for GLUE tasks.
 
     Raises:
         `ValueError`: if a split, its file or a column to remove is missing, cannot be read, or a split has no rows.
@@ -162,8 +156,7 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
     The text columns: one, two of a pair, or several to join.
 
     Raises:
-        `ValueError`: if a column is missing or does not hold strings, or a row that is read has no text. Empty strings
-            are allowed.
+        `ValueError`: if a column is missing or does not hold strings, or a row that is read has no text.
     """
     columns = listed(data_args.text_column_names) or data_args.task.text_columns
     if not columns:

@@ -41,15 +41,7 @@ def dry_run(
 ) -> Iterator[str]:
     """
     The first training examples with the variants of the first epoch, and the size of the training run, line by line.
-
-    Args:
-        args, model, tokenizer, augmenter, data_collator: As in [`MMELTrainer`]. The model may be on the meta device.
-        encoded (`dict[str, Dataset]`): The tokenised splits.
-        labels ([`Labels`]): The model's outputs.
-        num_adversarial (`int`, *optional*, defaults to 0): Adversarial variants of each example.
-
-    Raises:
-        `ValueError`: if model, tokenizer and labels do not fit together.
+    The model may be on the meta device. Raises a `ValueError` if model, tokenizer and labels do not fit together.
     """
     check_vocabulary(model, tokenizer)
     train, collator = encoded.get("train"), data_collator
@@ -108,7 +100,11 @@ def _sizes(
     mean = present.double().mean().item()
     sequences = mean + num_adversarial
     in_batch = min(size, len(train))
-    in_step = min(_examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
+    split_batches = getattr(args.accelerator_config, "split_batches", False)
+    in_all_processes = size if split_batches else size * args.world_size
+    in_step = min(in_all_processes * args.gradient_accumulation_steps, len(train))
+    num_batches = (math.floor if args.dataloader_drop_last else math.ceil)(len(train) / in_all_processes)
+    num_steps = math.ceil(args.num_train_epochs * max(1, math.ceil(num_batches / args.gradient_accumulation_steps)))
     yield _line("training examples", f"{len(train):,}")
     yield _line("examples with variants", f"{(present > 1).double().mean().item():.1%}{sampled}")
     yield _line("variants per example", f"{mean - 1:.2f} (num_variants {batches[0][VARIANT_MASK].shape[1] - 1})")
@@ -117,21 +113,7 @@ def _sizes(
     yield _line("batch of a process", f"{in_batch} examples, {in_batch * sequences:.1f} sequences")
     yield _line("padded to", f"{np.mean(widths):.1f} tokens on average, {max(widths)} at most")
     yield _line("optimisation step", f"{in_step} examples, {in_step * sequences:.1f} sequences")
-    yield _line("optimisation steps", f"{_num_steps(len(train), args):,}")
-
-
-def _num_steps(num_examples: int, args: MMELTrainingArguments) -> int:
-    if args.max_steps > 0:
-        return args.max_steps
-    batches = num_examples / _examples_per_batch(args)
-    batches = math.floor(batches) if args.dataloader_drop_last else math.ceil(batches)
-    return math.ceil(args.num_train_epochs * max(1, math.ceil(batches / args.gradient_accumulation_steps)))
-
-
-def _examples_per_batch(args: MMELTrainingArguments) -> int:
-    """Examples in the batches of all processes together."""
-    split_batches = getattr(args.accelerator_config, "split_batches", False)
-    return args.train_batch_size * (1 if split_batches else args.world_size)
+    yield _line("optimisation steps", f"{args.max_steps if args.max_steps > 0 else num_steps:,}")
 
 
 def _groups(collator: Collator, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

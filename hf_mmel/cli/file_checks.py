@@ -121,21 +121,20 @@ def _csv_rows(lines: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def _json_rows(lines: TextIO) -> Iterator[dict[str, Any]]:
+    """The rows of a list of objects, or of one object on each line."""
     is_list = lines.read(4096).lstrip().startswith("[")
     lines.seek(0)
-    for row, values in enumerate(json.load(lines) if is_list else _json_lines(lines)):
-        if not isinstance(values, dict):
-            raise ValueError(f"row {row} (from 0) is {values!r:.60}; expected an object with the columns as keys")
-        yield values
-
-
-def _json_lines(lines: TextIO) -> Iterator[Any]:
-    for number, line in enumerate(lines, 1):
-        try:
-            if line.strip():
-                yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number}, character {error.pos}: {error.msg}") from error
+    number = 0
+    try:
+        for number, part in enumerate(json.load(lines) if is_list else lines, 1):
+            if is_list or part.strip():
+                values = part if is_list else json.loads(part)
+                if not isinstance(values, dict):
+                    place = f"row {number - 1} (from 0)" if is_list else f"line {number}"
+                    raise ValueError(f"{place} is {values!r:.60}; expected an object with the columns as keys")
+                yield values
+    except json.JSONDecodeError as error:
+        raise ValueError(str(error) if is_list else f"line {number}, character {error.pos}: {error.msg}") from error
 
 
 def check_column(dataset: Dataset, column: str, where: str, option: str) -> None:

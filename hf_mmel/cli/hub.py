@@ -38,9 +38,7 @@ def check_tokens(**tokens: str | None) -> None:
 def open_repository(args: MMELTrainingArguments) -> None:
     """
     Creates the repository, and the branch, to push the model to, unless they exist. Process 0 asks the Hub for all.
-
-    Raises:
-        `HubError`: if the token is refused, or may not write there, or if there is a report, which would be pushed.
+    Raises a `HubError` if the token may not write there, or if there is a report, which would be pushed.
     """
     if not args.push_to_hub:
         return
@@ -75,16 +73,7 @@ def _create_repository(args: MMELTrainingArguments) -> str | None:
 
 
 def push(trainer: MMELTrainer, data_args: DataArguments, metrics: dict[str, float], options: Sequence[str]) -> None:
-    """
-    Pushes the model with its card.
-
-    Args:
-        metrics (`dict[str, float]`): Those of the run; scores of a second evaluation end in `_mm`.
-        options (`Sequence[str]`): The options of the command.
-
-    Raises:
-        `HubError`: if the upload failed. The model is in the output folder.
-    """
+    """Pushes the model with its card, or raises a `HubError` that says how to push it from the output folder later."""
     args = trainer.args
     try:
         trainer.push_to_hub(

@@ -22,18 +22,11 @@ ProblemType: TypeAlias = Literal["regression", "single_label_classification", "m
 
 
 class Labels(NamedTuple):
-    """
-    The kind of the labels and the names of the classes.
+    """The kind of the labels and the names of the classes."""
 
-    Attributes:
-        problem_type (`str`): As in the model's configuration.
-        names (`list[str]`): Classes in the order of the model's outputs; none for regression.
-        data_names (`list[str]`): The same classes in the order of the data.
-    """
-
-    problem_type: ProblemType
-    names: list[str] | None = None
-    data_names: list[str] | None = None
+    problem_type: ProblemType  # as in the model's configuration
+    names: list[str] | None = None  # in the order of the model's outputs; `None` for regression
+    data_names: list[str] | None = None  # in the order of the data
 
     @property
     def num_outputs(self) -> int:
@@ -76,7 +69,11 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
             f"{where}: column {column!r} holds {feature}; expected a class, a number, or a list of the names or ids "
             "of classes in each row."
         )
-    if not multi_label and _is_regression(element, data_args, config if "train" not in splits else None):
+    is_regression = data_args.task.regression
+    if is_regression is None:
+        trained = config.num_labels == 1 and config.problem_type == "regression" and "train" not in splits
+        is_regression = element.dtype.startswith("float") or trained
+    if is_regression and not multi_label:
         return REGRESSION
     if isinstance(element, ClassLabel):
         names = element.names
@@ -101,14 +98,6 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
 
 def _problem_type(multi_label: bool) -> ProblemType:
     return "multi_label_classification" if multi_label else "single_label_classification"
-
-
-def _is_regression(element: Value | ClassLabel, data_args: DataArguments, trained: PretrainedConfig | None) -> bool:
-    """By the arguments or the task, else if the labels are floats or the trained model is a regression model."""
-    if data_args.task.regression is not None:
-        return data_args.task.regression
-    trained_to_regress = trained is not None and trained.num_labels == 1 and trained.problem_type == "regression"
-    return element.dtype.startswith("float") or trained_to_regress
 
 
 def _class_names(dataset: Dataset, split: str, data_args: DataArguments) -> list[str]:

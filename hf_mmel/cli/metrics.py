@@ -52,10 +52,8 @@ def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | Non
     The scores of an evaluation: `metric_name`, else the metrics of the GLUE task, else accuracy, micro F1 for
     multi-label, or the mean squared error and the correlations for regression.
 
-    A metric of one class, such as F1, is that of class 1 of the data, whatever its index in the checkpoint.
-
-    Raises:
-        `ValueError`: if there is no such metric, or it does not take such labels.
+    A metric of one class, such as F1, is that of class 1 of the data, whatever its index in the checkpoint. Raises a
+    `ValueError` if there is no such metric, or it does not take such labels.
     """
     score = _scorer(data_args, labels, cache_dir)
     _check_fits(score, data_args.metric_name, labels)

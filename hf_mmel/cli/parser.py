@@ -32,12 +32,7 @@ class OptionParser(HfArgumentParser):
 
 
 def parse_arguments(options: Sequence[str]) -> Arguments:
-    """
-    Parses and checks the options.
-
-    Raises:
-        `UsageError`: if an option is unknown, or a value is out of range or does not fit the others.
-    """
+    """Parses the options. Raises a `UsageError` if one is unknown, out of range or does not fit the others."""
     groups: Any = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
     epilog = "Every boolean option also has the form --no_NAME."
     parser = OptionParser(groups, description=_DESCRIPTION, epilog=epilog, allow_abbrev=False)

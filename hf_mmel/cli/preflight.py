@@ -24,12 +24,7 @@ _SIZES = ("learning_rate", "weight_decay", "adam_epsilon", "warmup_steps", "neft
 
 
 def check_ranges(args: TrainingArguments) -> None:
-    """
-    Checks the numbers that `Trainer` passes to the optimizer, the schedule and the data loader unchecked.
-
-    Raises:
-        `ValueError`: if a number is out of its range.
-    """
+    """Raises a `ValueError` if a number is out of range that `Trainer` passes on unchecked."""
     for names, is_valid, expected in (
         (_COUNTS, lambda value: value >= 1, "a whole number >= 1"),
         (("dataloader_num_workers",), lambda value: value >= 0, "a whole number >= 0"),
@@ -82,12 +77,7 @@ def check_combinations(args: Arguments) -> None:
 def check_best_metric(
     args: TrainingArguments, compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: int
 ) -> None:
-    """
-    Checks `metric_for_best_model`, which `Trainer` looks up only after an evaluation.
-
-    Raises:
-        `ValueError`: if an evaluation has no such score.
-    """
+    """Raises a `ValueError` if no evaluation has `metric_for_best_model`, which `Trainer` looks up only after one."""
     named = args.metric_for_best_model
     if not args.do_train or named is None or args.eval_strategy == "no" or is_time(named):
         return

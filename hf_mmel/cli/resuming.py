@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,10 +23,10 @@ from augment.registry import models_in
 from ..distributed import gathered
 from ..hub.redaction import without_token_options
 from ..monitoring.history import history_of
-from ..training_args import MMELTrainingArguments
 from .arguments import Arguments
 from .errors import UsageError
-from .fingerprint import CONTENT, content_of_augmenter, differences_of
+from .fingerprint import CONTENT, arguments_of, content_of_augmenter, contents_of, differences_of
+from .parser import parse_arguments
 from .saving import read_json
 
 
@@ -48,23 +48,10 @@ _EVALUATION = {"eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "ev
 
 
 class ResumePoint(NamedTuple):
-    """
-    Where a training run resumes.
+    """Where a training run resumes."""
 
-    Attributes:
-        folder (`str`, *optional*): The checkpoint to resume from, or the folder of a finished training run.
-        metrics (`dict[str, float]`, *optional*): The metrics of the finished run, whose model is not trained again.
-    """
-
-    folder: str | None = None
-    metrics: dict[str, float] | None = None
-
-
-class _Differences(NamedTuple):
-    """The arguments, in words, that differ from those of an earlier run."""
-
-    of_model: str  # those that the trained model depends on
-    of_training: str  # those that must not change when training resumes
+    folder: str | None = None  # the checkpoint to resume from, or the folder of a finished training run
+    metrics: dict[str, float] | None = None  # of the finished training run, whose model is not trained again
 
 
 def resume_point_in(folder: Path) -> ResumePoint:
@@ -86,10 +73,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """
-    Whether a checkpoint has its state, which is written last, and no truncated file. Damage inside of weights is not
-    detected.
-    """
+    """Whether a checkpoint has its state, which is written last, and no truncated file."""
     try:
         load_state(checkpoint)
         if not all(isinstance(read_json(file), dict) for file in checkpoint.glob("*.json")):
@@ -106,12 +90,7 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def load_state(folder: Path) -> TrainerState:
-    """
-    The trainer state in an output folder or checkpoint.
-
-    Raises:
-        `UsageError`: if the file is missing or damaged.
-    """
+    """The trainer state in a folder. Raises a `UsageError` if it is missing or damaged."""
     try:
         state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
         history_of(state)
@@ -125,101 +104,93 @@ def load_state(folder: Path) -> TrainerState:
     )
 
 
-def find_resume_point(
-    args: MMELTrainingArguments,
-    overwrite: bool,
-    arguments: dict[str, Any],
-    parse: Callable[[list[str]], dict[str, Any]],
-) -> ResumePoint:
+def find_resume_point(args: Arguments) -> ResumePoint:
     """
     Where a run resumes: after a finished training run with the same arguments, or from the last checkpoint of an
-    unfinished one. The number of steps and the evaluation may change. A finished model is only overwritten if the
+    unfinished one. The number of steps and the evaluation may change. A model is only trained again unasked if the
     earlier run with the same arguments stopped while it wrote the model.
-
-    Args:
-        args ([`MMELTrainingArguments`]): Those of the run.
-        overwrite (`bool`): Whether to train from the start.
-        arguments (`dict`): All arguments of the run and the contents of its files, see [`~fingerprint.arguments_of`]
-            and [`~fingerprint.contents_of`].
-        parse (`Callable`): Makes the arguments, without contents, from the options of a command.
 
     Raises:
         `UsageError`: if the folder holds another training run, or a checkpoint that is named is not complete.
     """
-    folder, checkpoint = Path(args.output_dir), args.resume_from_checkpoint
+    training, overwrite = args.training, args.model.overwrite_output_dir
+    folder, checkpoint = Path(training.output_dir), training.resume_from_checkpoint
+    if overwrite and training.do_train and checkpoint is None:
+        check_overwriting(args)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"output_dir is {str(folder)!r}, which is a file; expected a folder.")
-    if args.do_train and checkpoint is not None and not is_complete(Path(checkpoint)):
+    if training.do_train and checkpoint is not None and not is_complete(Path(checkpoint)):
         raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a complete checkpoint.")
-    if not args.do_train or overwrite:
+    if not training.do_train or overwrite:
         return ResumePoint(checkpoint)
     if (folder / SEEDS_FILE).exists():
         raise UsageError(f"{folder} holds the results of --seeds; choose another --output_dir, or pass --seeds.")
     if checkpoint is not None:
         return ResumePoint(checkpoint)
     found = resume_point_in(folder)
-    differences = _differences(folder, arguments, parse) if args.process_index == 0 else None
-    differences = gathered(differences)[0]  # all processes decide alike, even if they see different files
-    is_same = differences is not None and not differences.of_model
-    may_resume = differences is None or not differences.of_training
+    # Process 0 decides for all, which may see different files.
+    differences = gathered(_differences(folder, args) if training.process_index == 0 else None)[0]
+    of_model, of_training = differences or (None, "")
     if found.metrics is not None:
-        if is_same:
+        if of_model == "":
             logger.warning("The training run in %s is finished; continuing with evaluation and prediction.", folder)
             return found
-        asks_for_more = gathered(args.process_index == 0 and _asks_for_more(args, folder))[0]
-        found = ResumePoint(last_checkpoint(folder) if asks_for_more and may_resume else None)
+        asks_for_more = gathered(training.process_index == 0 and _asks_for_more(args, folder))[0]
+        found = ResumePoint(last_checkpoint(folder) if asks_for_more and not of_training else None)
     if found.folder is not None:
-        if not may_resume:
+        if of_training:
             raise UsageError(
-                f"{folder} holds a training run with other arguments ({differences.of_training}); choose another "
-                "--output_dir, or pass --overwrite_output_dir to train from the start. To resume it all the same "
-                f"pass --resume_from_checkpoint {found.folder}."
+                f"{folder} holds a training run with other arguments ({of_training}); choose another --output_dir, or "
+                "pass --overwrite_output_dir to train from the start. To resume it all the same pass "
+                f"--resume_from_checkpoint {found.folder}."
             )
         logger.warning("Resuming from %s; to train from the start pass --overwrite_output_dir.", found.folder)
-        return found
-    if (folder / "config.json").exists() and is_same:
-        logger.warning("The training run in %s stopped before its model was complete; training again.", folder)
     elif (folder / "config.json").exists():
-        other = f", trained with other arguments ({differences.of_model})" if differences else ""
-        raise UsageError(
-            f"{folder} already holds a trained model{other}; choose another --output_dir, or pass "
-            "--overwrite_output_dir to train again and replace it. To evaluate it or to predict with it pass "
-            f"--model_name_or_path {folder}, and leave out --do_train."
-        )
+        if of_model != "":
+            other = f", trained with other arguments ({of_model})" if of_model else ""
+            raise UsageError(
+                f"{folder} already holds a trained model{other}; choose another --output_dir, or pass "
+                "--overwrite_output_dir to train again and replace it. To evaluate it or to predict with it pass "
+                f"--model_name_or_path {folder}, and leave out --do_train."
+            )
+        logger.warning("The training run in %s stopped before its model was complete; training again.", folder)
     return found
 
 
-def _differences(
-    folder: Path, arguments: dict[str, Any], parse: Callable[[list[str]], dict[str, Any]]
-) -> _Differences | None:
-    """The differences from the run that began in a folder; `None` if it left no options."""
+def _differences(folder: Path, args: Arguments) -> tuple[str, str] | None:
+    """
+    The arguments that differ from those of the run that began in a folder, in words: those that its model depends on,
+    and those that must not change when training resumes. `None` if the folder has no options.
+    """
     options, contents = read_json(folder / OPTIONS_FILE), read_json(folder / CONTENTS_FILE)
     if not is_options(options):
         return None
     try:
-        before = parse(options)
+        earlier = parse_arguments(options)
     except UsageError as error:  # as on a machine that lacks the device it asked for
-        return _Differences(*[f"whose options cannot be parsed here: {error}"] * 2)
+        reason = f"whose options cannot be parsed here: {error}"
+        return reason, reason
+    before = {"seed": earlier.training.seed, **arguments_of(earlier)}
     before |= contents if isinstance(contents, dict) else {}
+    after = {"seed": args.training.seed, **arguments_of(args), **contents_of(args)}
     # The best of several models depends on all arguments.
-    keeps_best = any(values.get("load_best_model_at_end") for values in (before, arguments))
+    keeps_best = any(values.get("load_best_model_at_end") for values in (before, after))
     ignored = set() if keeps_best else _AFTER_TRAINING
     may_change = _LENGTH if keeps_best else _LENGTH | _AFTER_TRAINING | _EVALUATION
-    return _Differences(
-        *(differences_of(*(_without(names, x) for x in (before, arguments))) for names in (ignored, may_change))
-    )
+    of_model = differences_of(_without(ignored, before), _without(ignored, after))
+    return of_model, differences_of(_without(may_change, before), _without(may_change, after))
 
 
 def _without(names: set[str], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name.removeprefix(CONTENT) not in names}
 
 
-def _asks_for_more(args: MMELTrainingArguments, folder: Path) -> bool:
+def _asks_for_more(args: Arguments, folder: Path) -> bool:
     """Whether a run asks for more steps than the finished training run in a folder took."""
-    state = load_state(folder)
-    if args.max_steps > 0:
-        return args.max_steps > state.global_step
-    return args.num_train_epochs > state.num_train_epochs
+    state, training = load_state(folder), args.training
+    if training.max_steps > 0:
+        return training.max_steps > state.global_step
+    return training.num_train_epochs > state.num_train_epochs
 
 
 def is_options(value: Any) -> bool:
@@ -227,20 +198,15 @@ def is_options(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(option, str) for option in value)
 
 
-def record_run(folder: Path, options: Sequence[str], contents: Mapping[str, Any], overwrite: bool) -> None:
+def record_run(args: Arguments, options: Sequence[str], overwrite: bool) -> None:
     """Writes the options, which repeat a run, and the contents of its files, and removes earlier results."""
-    if overwrite:
-        remove_results(folder)
+    folder = Path(args.training.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TRAIN_RESULTS).unlink(missing_ok=True)
-    write_json(folder / CONTENTS_FILE, dict(contents))
+    if overwrite:
+        remove_checkpoints(folder)
+    write_json(folder / CONTENTS_FILE, contents_of(args))
     write_json(folder / OPTIONS_FILE, without_token_options(options))
-
-
-def remove_results(folder: Path) -> None:
-    """Removes what a later run would resume from."""
-    (folder / TRAIN_RESULTS).unlink(missing_ok=True)
-    remove_checkpoints(folder)
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -251,22 +217,14 @@ def remove_checkpoints(folder: Path) -> None:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """The checkpoints in a folder in the order of their steps, without folders of similar names."""
-    return _numbered(folder, PREFIX_CHECKPOINT_DIR)
+    return numbered_in(folder, PREFIX_CHECKPOINT_DIR)
 
 
-def seeds_in(folder: Path) -> list[Path]:
-    """The folders of seeds in a folder."""
-    return _numbered(folder, "seed")
-
-
-def _numbered(folder: Path, prefix: str) -> list[Path]:
-    """The folders PREFIX-N, and links of such names, in the order of N."""
-    found = [
-        (int(name[1]), path)
-        for path in folder.glob(f"{prefix}-*")
-        if (name := re.fullmatch(rf"{prefix}-(\d+)", path.name)) and (path.is_dir() or path.is_symlink())
-    ]
-    return [path for _, path in sorted(found)]
+def numbered_in(folder: Path, prefix: str) -> list[Path]:
+    """The folders PREFIX-N in a folder, and links of such names, in the order of N."""
+    paths = [path for path in folder.glob(f"{prefix}-*") if re.fullmatch(rf"{prefix}-\d+", path.name)]
+    paths = [path for path in paths if path.is_dir() or path.is_symlink()]
+    return sorted(paths, key=lambda path: int(path.name.removeprefix(f"{prefix}-")))
 
 
 def check_overwriting(args: Arguments) -> None:
@@ -275,7 +233,7 @@ def check_overwriting(args: Arguments) -> None:
     removed = checkpoints_in(output_dir)
     if args.run.seeds is not None:
         removed = []
-        for folder in seeds_in(output_dir):
+        for folder in numbered_in(output_dir, "seed"):
             removed += [folder] if folder.is_symlink() else checkpoints_in(folder)
     for name, value in _sources(args):
         if any(_is_within(Path(value), path) for path in removed):
@@ -303,6 +261,5 @@ def _is_within(path: Path, removed: Path) -> bool:
     entry = removed.parent.resolve() / removed.name
     target, path = path.resolve(), path.absolute()
     # Either the folder holds the target of the path, or the path leads through the folder or the link.
-    return entry in (target, *target.parents) or any(
-        part.parent.resolve() / part.name == entry for part in (path, *path.parents)
-    )
+    through = [part.parent.resolve() / part.name for part in (path, *path.parents)]
+    return entry in (target, *target.parents, *through)

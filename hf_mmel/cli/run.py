@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import datasets
 import numpy as np
@@ -75,13 +75,8 @@ class Prepared(NamedTuple):
 @file_errors()
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """
-    Trains, evaluates and predicts as the arguments ask.
-
-    Args:
-        argv (`list[str]`, *optional*): The arguments; those of the command line by default.
-
-    Returns:
-        `dict[str, float]`: the metrics, named as in `all_results.json`.
+    Trains, evaluates and predicts as the arguments ask; by default they are those of the command line. Returns the
+    metrics, named as in `all_results.json`.
 
     Raises:
         `UsageError`: if an argument, the data, the model, or a folder is not usable.
@@ -90,7 +85,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     args = parse_arguments(options)
     _set_up_logging(args.training)
     seeds = _open_seeds(args) if args.run.seeds is not None else None
-    resume_point = _find_resume_point(args) if seeds is None else ResumePoint()
+    resume_point = find_resume_point(args) if seeds is None else ResumePoint()
     with usage_errors(HubError, ValueError):  # before hours of training
         check_tokens(token=args.model.token, hub_token=args.training.hub_token)
         check_seen_by_all(resume_point.folder)
@@ -122,19 +117,6 @@ def _open_seeds(args: Arguments) -> SeedResults:
     arguments, seeds = arguments_of(args) | contents_of(args), [int(seed) for seed in args.run.seeds or ()]
     with usage_errors(ValueError):
         return SeedResults(args.training, seeds, arguments, args.model.overwrite_output_dir)
-
-
-def _find_resume_point(args: Arguments) -> ResumePoint:
-    def arguments(args: Arguments) -> dict[str, Any]:
-        return {"seed": args.training.seed, **arguments_of(args)}
-
-    overwrite, training_args = args.model.overwrite_output_dir, args.training
-    if overwrite and training_args.do_train and training_args.resume_from_checkpoint is None:
-        check_overwriting(args)
-    contents = contents_of(args) if training_args.do_train else {}
-    return find_resume_point(
-        training_args, overwrite, arguments(args) | contents, lambda options: arguments(parse_arguments(options))
-    )
 
 
 def prepare(args: Arguments) -> Prepared:
@@ -230,10 +212,9 @@ def run(args: Arguments, prepared: Prepared, resume_point: ResumePoint, options:
     config, labels, encoded, augmenter = prepared.config, prepared.labels, prepared.encoded, prepared.augmenter
     is_trained = resume_point.metrics is not None
     if training_args.do_train and training_args.should_save and not is_trained:
-        output_dir, overwrite = Path(training_args.output_dir), model_args.overwrite_output_dir
-        record_run(output_dir, options, contents_of(args), overwrite and resume_point.folder is None)
+        record_run(args, options, model_args.overwrite_output_dir and resume_point.folder is None)
         if augmenter is not None:
-            write_json(output_dir / "augmenter.json", augmenter.to_dict())
+            write_json(Path(training_args.output_dir) / "augmenter.json", augmenter.to_dict())
 
     set_seed(training_args.seed)  # before the weights of a new head are drawn
     trainer = build_trainer(

@@ -58,10 +58,7 @@ def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
 def finished_model_kept(trainer: MMELTrainer) -> Iterator[None]:
     """
     Saves a model to a temporary folder, which is often on another disk, if training in the block is finished but the
-    file system, such as a full disk, refuses the model.
-
-    Raises:
-        `UsageError`: then, with the name of the folder.
+    file system, such as a full disk, refuses the model. Then raises a `UsageError` that names the folder.
     """
     try:
         yield

@@ -19,7 +19,7 @@ from ..training_args import MMELTrainingArguments
 from .errors import UsageError
 from .fingerprint import differences_of
 from .metrics import leading_metric, less_is_better, scores_among
-from .resuming import SEEDS_FILE, ResumePoint, remove_results, resume_point_in, seeds_in
+from .resuming import SEEDS_FILE, TRAIN_RESULTS, ResumePoint, numbered_in, remove_checkpoints, resume_point_in
 
 
 logger = logging.getLogger(__name__)
@@ -27,13 +27,8 @@ logger = logging.getLogger(__name__)
 
 class SeedResults:
     """
-    The metrics of each seed, kept in `seeds_results.json` together with the arguments of the runs.
-
-    Args:
-        args ([`MMELTrainingArguments`]): Its `output_dir` has a folder `seed-N` for each seed.
-        seeds (`list[int]`): The seeds to run, two or more.
-        arguments (`dict`): The arguments that the runs share, see [`~fingerprint.arguments_of`].
-        overwrite (`bool`, *optional*, defaults to `False`): Whether to discard earlier results.
+    The metrics of each seed, kept in `seeds_results.json` together with the `arguments` that the runs share. Each seed
+    has a folder `seed-N` in `output_dir`.
 
     Raises:
         `ValueError`: if the folder holds other training runs, or results of other arguments.
@@ -74,11 +69,15 @@ class SeedResults:
     def run(self, train: Callable[[int], dict[str, float]]) -> None:
         """
         Calls `train`, which returns the metrics of a seed, for each unfinished seed, and writes the results each time.
-        Its errors are raised again, with a message that names the seed.
+        After an error it names the seed, and raises the error again.
         """
-        if self.overwrite and self.args.should_save:
-            for folder in seeds_in(self.output_dir):  # a later command would resume from them
-                folder.unlink() if folder.is_symlink() else remove_results(folder)
+        if self.overwrite and self.args.should_save:  # a later command would resume from earlier results
+            for folder in numbered_in(self.output_dir, "seed"):
+                if folder.is_symlink():
+                    folder.unlink()
+                else:
+                    (folder / TRAIN_RESULTS).unlink(missing_ok=True)
+                    remove_checkpoints(folder)
         for seed in self.unfinished:
             self._write()  # marks the folder as one of seeds
             try:
@@ -106,9 +105,7 @@ class SeedResults:
         return summary
 
     def best(self) -> tuple[str, int] | None:
-        """
-        The leading metric, see [`~metrics.leading_metric`], and the best seed by it. `None` without evaluation.
-        """
+        """The leading metric, see [`~metrics.leading_metric`], and the best seed by it, if there is an evaluation."""
         values = self._values()
         metric = leading_metric(values, self.args.metric_for_best_model)
         if metric is None:

@@ -25,18 +25,11 @@ DIAGNOSTICS = "test_diagnostics"  # GLUE's "ax", a third test set for models of 
 
 
 class Format(NamedTuple):
-    """
-    The format of the predictions of a task.
+    """The format of the predictions of a task."""
 
-    Attributes:
-        files (`tuple[str, ...]`): One file for each test set.
-        classes (`tuple[str, ...]`): GLUE's classes in the order of their ids; none for regression.
-        uses_names (`bool`): Whether classes are written by name rather than by id.
-    """
-
-    files: tuple[str, ...]
-    classes: tuple[str, ...] = ()
-    uses_names: bool = False
+    files: tuple[str, ...]  # one for each test set
+    classes: tuple[str, ...] = ()  # in the order of GLUE's ids; none for regression
+    uses_names: bool = False  # whether classes are written by name rather than by id
 
 
 FORMATS = {
@@ -56,15 +49,8 @@ MIN_SCORE, MAX_SCORE = 0.0, 5.0  # of STS-B
 
 def check_submission(path: Path, task: str, names: list[str] | None) -> None:
     """
-    Checks, before any work, that predictions can be added to a zip.
-
-    Args:
-        path (`Path`): The zip, which need not exist.
-        task (`str`): Name of the GLUE task.
-        names (`list[str]`, *optional*): The classes in the order of the model's outputs; `None` for regression.
-
-    Raises:
-        `ValueError`: if the file is no zip or damaged, or the classes are not those of the task.
+    Raises a `ValueError` if predictions cannot be added to a zip: the file is damaged or no zip, or the classes
+    `names`, in the order of the model's outputs, are not those of the task.
     """
     if path.exists():
         _check_zip(path)
@@ -100,14 +86,7 @@ def load_diagnostics(data_args: DataArguments, cache_dir: str | None, token: str
 
 
 def submission_lines(task: str, outputs: np.ndarray, names: list[str] | None) -> list[str]:
-    """
-    The lines of a file of the submission.
-
-    Args:
-        task (`str`): Name of the GLUE task.
-        outputs (`np.ndarray` of shape `(N,)`): Class ids, which index `names`, or numbers for regression.
-        names (`list[str]`, *optional*): The classes in the order of the model's outputs.
-    """
+    """The lines of a file, from outputs of shape `(N,)`: class ids, which index `names`, or numbers for regression."""
     _, classes, uses_names = FORMATS[task]
     if names is None:
         predictions = [f"{score:.3f}" for score in np.clip(outputs, MIN_SCORE, MAX_SCORE)]
@@ -119,16 +98,8 @@ def submission_lines(task: str, outputs: np.ndarray, names: list[str] | None) ->
 
 def add_to_submission(path: Path, task: str, outputs: Sequence[np.ndarray], names: list[str] | None) -> list[str]:
     """
-    Writes the files of a task into a zip, in place of all its earlier files, so that models do not mix. Files of other
-    tasks stay.
-
-    Args:
-        path (`Path`): The zip, which is created if it does not exist.
-        task, names: As in [`submission_lines`].
-        outputs (sequence of `np.ndarray`): The predictions on each test set, in the order of the task's files.
-
-    Returns:
-        `list[str]`: the files that the leaderboard asks for and the zip lacks.
+    Writes the predictions on each test set of a task into a zip, in place of all its earlier files, so that models do
+    not mix. Files of other tasks stay. Returns the names of the files that the zip still lacks.
     """
     files: dict[str, bytes] = {}
     if path.exists():

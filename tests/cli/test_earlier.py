@@ -8,7 +8,6 @@ import torch
 from conftest import results, reviews
 from datasets import Dataset
 
-from hf_mmel import MMELTrainingArguments
 from hf_mmel.cli import run as cli
 from hf_mmel.cli.resuming import find_resume_point, is_complete, last_checkpoint
 from hf_mmel.cli.run import UsageError
@@ -289,7 +288,9 @@ def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name,
     with pytest.raises(UsageError, match=rf"trained with other arguments \(content of {argument} was .* and is .*\);"):
         run(*options)
     interrupt(tmp_path / "out")
-    with pytest.raises(UsageError, match=rf"a training run with other arguments \(content of {argument} was .* and is .*\);"):
+    with pytest.raises(
+        UsageError, match=rf"a training run with other arguments \(content of {argument} was .* and is .*\);"
+    ):
         run(*options)
 
 
@@ -316,6 +317,6 @@ def test_processes_ask_each_other_as_often_whatever_each_of_them_has(tmp_path, m
     if has_checkpoint:
         (tmp_path / "checkpoint-2").mkdir()
         (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
-    args = MMELTrainingArguments(str(tmp_path), do_train=True, use_cpu=True)
-    earlier = find_resume_point(args, False, {}, lambda options: {})
+    options = ["--model_name_or_path", "model", "--task_name", "rte", "--do_train", "--use_cpu"]
+    earlier = find_resume_point(cli.parse_arguments([*options, "--output_dir", str(tmp_path)]))
     assert (earlier.folder is not None) == has_checkpoint and len(asked) == 2

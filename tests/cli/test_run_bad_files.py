@@ -152,7 +152,7 @@ LATIN = "text,label\ngood,0\ncafé,1\n".encode("latin-1")
         ("bad.csv", HEADER + 'a,0\n"b,1\nc,1\n', r"bad.csv cannot be read: row 1 \(from 0\): unexpected end.*quotes"),
         ("bad.csv", "\n\n", "bad.csv has no rows"),
         ("bad.jsonl", '{"text": "a", "label": 0}\n{"text": "b"\n', "bad.jsonl cannot be read: line 2, character"),
-        ("bad.jsonl", '{"text": "a", "label": 0}\n3\n', r"bad.jsonl cannot be read: row 1 \(from 0\) is 3; expected"),
+        ("bad.jsonl", '{"text": "a", "label": 0}\n3\n', "bad.jsonl cannot be read: line 2 is 3; expected"),
         ("bad.json", "{not json", "bad.json cannot be read: line 1, character 1: .*Write one object on each line"),
         ("bad.json", '[{"text": "a"}, {"text": ]', "bad.json cannot be read: .* line 1 column"),
         ("bad.parquet", "no parquet", "bad.parquet cannot be read: Parquet magic bytes not found"),

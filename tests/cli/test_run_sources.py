@@ -42,7 +42,10 @@ def on_the_hub(hub, model_dir, monkeypatch):
         ("me/private --token hf_wrong", "'me/private' cannot be loaded: URL rejects the token of --token"),
         (f"me/private --token {TOKEN}", "or it is private and the token of --token may not read it"),
         ("me/open --model_revision old", "it has no revision 'old'; name a branch, tag or commit with --model_rev"),
-        ("me/open --tokenizer_name me/gone", "The tokenizer of 'me/gone' cannot be loaded: it is neither a local folder"),
+        (
+            "me/open --tokenizer_name me/gone",
+            "The tokenizer of 'me/gone' cannot be loaded: it is neither a local folder",
+        ),
     ],
 )
 def test_what_the_hub_refuses_is_said_with_the_model_and_the_option(on_the_hub, refused, options, message):

@@ -112,9 +112,7 @@ def test_a_model_that_is_trained_to_its_end_is_not_lost(run, files, tmp_path, mo
     monkeypatch.setattr(MMELTrainer, "save_model", refused)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    with pytest.raises(
-        UsageError, match=r"^No space left on device\. Training is finished, .* saved to .*hf_mmel-"
-    ):
+    with pytest.raises(UsageError, match=r"^No space left on device\. Training is finished, .* saved to .*hf_mmel-"):
         run(*options)
     (folder,) = (tmp_path / "temporary").glob("hf_mmel-*")
     first, second = (load_file(path / "model.safetensors") for path in (tmp_path / "undisturbed", folder))
@@ -134,7 +132,11 @@ def test_results_of_all_splits_are_kept_together_though_one_was_damaged(tmp_path
 @pytest.mark.parametrize(
     ("changed", "options", "message"),
     [
-        ({"HOME": NO_FOLDER}, ["--output_dir", "{tmp}/out"], r"Not a directory: /dev/null/home/.*\. Choose writable folders"),
+        (
+            {"HOME": NO_FOLDER},
+            ["--output_dir", "{tmp}/out"],
+            r"Not a directory: /dev/null/home/.*\. Choose writable folders",
+        ),
         ({}, ["--output_dir", "/dev/null/out"], r"output_dir is '/dev/null/out'|Not a directory: /dev/null/out"),
         ({}, ["--output_dir", "{tmp}/out", "--cache_dir", "/dev/null/cache"], "Not a directory"),
     ],
