@@ -204,10 +204,13 @@ def encode_splits(
     Raises:
         `ValueError`: if a label is missing or not one of `labels`.
     """
+    delimiter = data_args.text_column_delimiter
+    if delimiter is None and len(text_columns) > 2:  # two are a pair
+        delimiter = " "
     options = {
         "tokenizer": tokenizer,
         "text_columns": text_columns,
-        "delimiter": data_args.delimiter(text_columns),
+        "delimiter": delimiter,
         "max_length": max_length,
     }
     encoded = {}
@@ -225,7 +228,7 @@ def encode_splits(
         if not split.startswith("test"):  # before rows are shuffled, so that errors name the rows of the file
             column = encode_labels(dataset, data_args.label_column_name, labels, data_args.where(split))
             tokenized = tokenized.add_column("label", column)
-        if data_args.is_shuffled(split):
+        if split == "train" and data_args.shuffle_train_dataset:
             tokenized = _first(tokenized.shuffle(seed=data_args.shuffle_seed), data_args.max_samples(split))
         encoded[split] = tokenized
     return encoded

@@ -163,10 +163,6 @@ class DataArguments:
         """The name of a split in the dataset."""
         return getattr(self, f"{split}_split_name", None) or split
 
-    def delimiter(self, text_columns: tuple[str, ...]) -> str | None:
-        """The string that joins the texts of a row; `None` if they are a single text or a pair."""
-        return " " if self.text_column_delimiter is None and len(text_columns) > 2 else self.text_column_delimiter
-
     def max_samples(self, split: str) -> int | None:
         """The limit on the rows of a split; `None` if there is none."""
         if split in self.task.validation_splits:
@@ -175,12 +171,9 @@ class DataArguments:
             return self.max_predict_samples
         return self.max_train_samples if split == "train" else None
 
-    def is_shuffled(self, split: str) -> bool:
-        return split == "train" and self.shuffle_train_dataset
-
     def num_read(self, split: str) -> int | None:
         """How many of the first rows of a split are read; `None` for all, as shuffled data may use any row."""
-        return None if self.is_shuffled(split) else self.max_samples(split)
+        return None if split == "train" and self.shuffle_train_dataset else self.max_samples(split)
 
     def where(self, split: str) -> str:
         """The name of a split in error messages."""

@@ -49,7 +49,7 @@ def dry_run(
         check_labels(train, model.config, args.label_smoothing_factor)
         if augmenter is not None:
             seed = args.seed if args.data_seed is None else args.data_seed
-            options = {"num_variants": args.num_variants, "seed": seed, "data_collator": data_collator}
+            options: dict[str, Any] = {"num_variants": args.num_variants, "seed": seed, "data_collator": data_collator}
             collator = VariantCollator(tokenizer, augmenter, **options)
         yield from _examples(train, collator, tokenizer, labels.names)
     outputs = "one number" if labels.names is None else ", ".join(labels.names)

@@ -58,17 +58,15 @@ def _create_repository(args: MMELTrainingArguments) -> str | None:
     try:
         api.whoami(token=args.hub_token)
     except (HTTPError, OSError) as error:
-        return (
-            f"{api.endpoint} rejects the token of {source}: {_reason(error, args)} Pass one that may write, or leave "
-            "out --push_to_hub."
-        )
+        reason = _reason(error, args.hub_token)
+        return f"{api.endpoint} rejects the token of {source}: {reason} Pass another one, or leave out --push_to_hub."
     name = args.hub_model_id or Path(args.output_dir).absolute().name  # as in `Trainer`
     try:
         repository = api.create_repo(name, private=args.hub_private_repo, exist_ok=True, token=args.hub_token)
         if args.hub_revision is not None:
             api.create_branch(repository.repo_id, branch=args.hub_revision, exist_ok=True, token=args.hub_token)
     except (HTTPError, OSError, ValueError) as error:
-        return f"Cannot push to the repository {name!r} with the token of {source}: {_reason(error, args)}"
+        return f"Cannot push to the repository {name!r} with the token of {source}: {_reason(error, args.hub_token)}"
     return None
 
 
@@ -86,7 +84,7 @@ def push(trainer: MMELTrainer, data_args: DataArguments, metrics: dict[str, floa
         revision = f" --revision {args.hub_revision}" if args.hub_revision else ""
         raise HubError(
             f"The model is in {args.output_dir}, but could not be pushed to {trainer.hub_model_id}: "
-            f"{_reason(error, args)} To push it later: hf upload {trainer.hub_model_id} {args.output_dir} . "
+            f"{_reason(error, args.hub_token)} To push it later: hf upload {trainer.hub_model_id} {args.output_dir} . "
             f'--exclude "checkpoint-*"{revision}'
         ) from None
 
@@ -135,9 +133,9 @@ def data_facts(data_args: DataArguments) -> dict[str, Any]:
     return {"dataset": without_folders(name), "dataset_tags": tag, "dataset_args": data_args.dataset_config_name}
 
 
-def _reason(error: BaseException, args: MMELTrainingArguments) -> str:
+def _reason(error: BaseException, hub_token: str | None) -> str:
     """The message of an error without tokens."""
     text = reason_of(error)
-    for token in filter(None, (args.hub_token, get_token())):
+    for token in filter(None, (hub_token, get_token())):
         text = text.replace(token, "<token>")
     return without_tokens(text)

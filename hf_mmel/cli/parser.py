@@ -70,17 +70,13 @@ def _read_config_file(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not encoded in UTF-8, at byte {error.start}.") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}.") from None
     except yaml.MarkedYAMLError as error:  # the message leaves out the line itself, which may hold a token
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{path} is not YAML: {error.problem}{line}. Put quotes around text with a colon.") from None
     except yaml.YAMLError:
         raise ValueError(f"{path} is not YAML; it has a character that is not allowed there.") from None
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, or too deeply nested
-        raise ValueError(f"{path} cannot be read: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as UTF-8 text in {path.suffix[1:].upper()}: {error}.") from None
 
 
 def _options_of(path: Path, arguments: Any) -> list[str]:

@@ -18,15 +18,15 @@ from .metrics import ComputeMetrics, is_time, leading_metric, listed_scores, sco
 
 logger = logging.getLogger(__name__)
 
-_COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size")
-_COUNTS = (*_COUNTS, "gradient_accumulation_steps", "eval_accumulation_steps")
+_BATCH_SIZES = ("per_device_train_batch_size", "per_device_eval_batch_size")
+_STEPS = ("gradient_accumulation_steps", "eval_accumulation_steps")
 _SIZES = ("learning_rate", "weight_decay", "adam_epsilon", "warmup_steps", "neftune_noise_alpha")
 
 
 def check_ranges(args: TrainingArguments) -> None:
     """Raises a `ValueError` if a number is out of range that `Trainer` passes on unchecked."""
     for names, is_valid, expected in (
-        (_COUNTS, lambda value: value >= 1, "a whole number >= 1"),
+        ((*_BATCH_SIZES, *_STEPS), lambda value: value >= 1, "a whole number >= 1"),
         (("dataloader_num_workers",), lambda value: value >= 0, "a whole number >= 0"),
         (("seed", "data_seed"), lambda value: 0 <= value <= MAX_SEED, f"a whole number from 0 to {MAX_SEED}"),
         (_SIZES, lambda value: 0 <= value < math.inf, "a finite number >= 0"),

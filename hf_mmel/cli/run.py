@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datasets
-import numpy as np
 import transformers
 from transformers import (
     DataCollatorWithPadding,
@@ -208,39 +207,31 @@ def _validation_sets(args: Arguments, prepared: Prepared) -> list[datasets.Datas
 
 def run(args: Arguments, prepared: Prepared, resume_point: ResumePoint, options: list[str]) -> dict[str, float]:
     """Trains, evaluates, predicts and pushes with one seed. Records `options`, so that the run can be repeated."""
-    model_args, data_args, _, run_args, training_args = args
-    config, labels, encoded, augmenter = prepared.config, prepared.labels, prepared.encoded, prepared.augmenter
+    training_args, augmenter = args.training, prepared.augmenter
     is_trained = resume_point.metrics is not None
     if training_args.do_train and training_args.should_save and not is_trained:
-        record_run(args, options, model_args.overwrite_output_dir and resume_point.folder is None)
+        record_run(args, options, args.model.overwrite_output_dir and resume_point.folder is None)
         if augmenter is not None:
             write_json(Path(training_args.output_dir) / "augmenter.json", augmenter.to_dict())
 
     set_seed(training_args.seed)  # before the weights of a new head are drawn
-    trainer = build_trainer(
-        args, prepared, load_model(model_args, config, resume_point.folder if is_trained else None)
-    )
-    evaluation = _validation_sets(args, prepared)
+    model = load_model(args.model, prepared.config, resume_point.folder if is_trained else None)
+    trainer = build_trainer(args, prepared, model)
     metrics: dict[str, float] = {}
     if training_args.do_train:
-        metrics |= train(trainer, resume_point)
+        metrics |= train(args, prepared, trainer, resume_point)
     if training_args.do_eval:
-        metrics |= evaluate_splits(trainer, evaluation)
+        metrics |= evaluate(args, prepared, trainer)
     if training_args.do_predict:
-        tests = [encoded[split] for split in (*data_args.task.test_splits, DIAGNOSTICS) if split in encoded]
-        outputs = predict(trainer, tests, data_args.task_name or "custom", labels)
-        submission = run_args.submission_path(training_args.output_dir)
-        if submission is not None and data_args.task_name is not None and trainer.is_world_process_zero():
-            missing = add_to_submission(submission, data_args.task_name, outputs, labels.names)
-            print(f"{submission}: " + (f"not there yet: {', '.join(missing)}" if missing else "all files are there"))
+        predict(args, prepared, trainer)
     if training_args.push_to_hub:
         with usage_errors(HubError):
-            push(trainer, data_args, metrics, options)
+            push(trainer, args.data, metrics, options)
     release(trainer)
     return metrics
 
 
-def train(trainer: MMELTrainer, resume_point: ResumePoint) -> dict[str, float]:
+def train(args: Arguments, prepared: Prepared, trainer: MMELTrainer, resume_point: ResumePoint) -> dict[str, float]:
     """Trains, or takes the state and metrics of a finished training run."""
     folder = resume_point.folder
     state = None if folder is None else load_state(Path(folder))
@@ -249,40 +240,45 @@ def train(trainer: MMELTrainer, resume_point: ResumePoint) -> dict[str, float]:
         return resume_point.metrics
     with finished_model_kept(trainer), first_step_errors(trainer, 0 if state is None else state.global_step):
         metrics = trainer.train(resume_from_checkpoint=folder).metrics
-        metrics["train_samples"] = len(trainer.train_dataset)
+        metrics["train_samples"] = len(prepared.encoded["train"])
         trainer.save_model(_internal_call=True)  # pushed at the end with its scores, not here
         trainer.save_state()
         trainer.log_metrics("train", metrics)
         if trainer.is_world_process_zero():  # last, as this file marks a training run as finished
-            save_metrics(Path(trainer.args.output_dir), "train", metrics)
+            save_metrics(Path(args.training.output_dir), "train", metrics)
     return metrics
 
 
-def evaluate_splits(trainer: MMELTrainer, evaluation: list[datasets.Dataset]) -> dict[str, float]:
-    """Scores each dataset. The names of the scores of the second one, MNLI's mismatched genres, end in `_mm`."""
+def evaluate(args: Arguments, prepared: Prepared, trainer: MMELTrainer) -> dict[str, float]:
+    """Scores the validation sets. Names of scores on the second one of MNLI, the mismatched genres, end in `_mm`."""
     metrics: dict[str, float] = {}
-    for dataset, suffix in zip(evaluation, ("", "_mm"), strict=False):
+    for dataset, suffix in zip(_validation_sets(args, prepared), ("", "_mm"), strict=False):
         scores = trainer.evaluate(eval_dataset=dataset)
         scores["eval_samples"] = len(dataset)
         metrics |= {name + suffix: value for name, value in scores.items() if not (suffix and name == "epoch")}
     trainer.log_metrics("eval", metrics)
     if trainer.is_world_process_zero():
-        save_metrics(Path(trainer.args.output_dir), "eval", metrics)
+        save_metrics(Path(args.training.output_dir), "eval", metrics)
     return metrics
 
 
-def predict(trainer: MMELTrainer, tests: list[datasets.Dataset], task: str, labels: Labels) -> list[np.ndarray]:
+def predict(args: Arguments, prepared: Prepared, trainer: MMELTrainer) -> None:
     """
-    Predicts each dataset, and writes the predictions to `predict_results_<task>.txt`, with the suffixes `-mm` for the
-    second test set of MNLI and `-ax` for its diagnostics.
+    Predicts the test sets, and writes the predictions to `predict_results_<task>.txt`, with the suffixes `-mm` for the
+    second test set of MNLI and `-ax` for its diagnostics, and to the submission, if there is one.
     """
+    output_dir, task = args.training.output_dir, args.data.task_name
     outputs = []
-    for dataset, suffix in zip(tests, ("", "-mm", "-ax"), strict=False):
-        outputs.append(outputs_of(predict_in_order(trainer, dataset), labels))
+    splits = [split for split in (*args.data.task.test_splits, DIAGNOSTICS) if split in prepared.encoded]
+    for split, suffix in zip(splits, ("", "-mm", "-ax"), strict=False):
+        outputs.append(outputs_of(predict_in_order(trainer, prepared.encoded[split]), prepared.labels))
         if trainer.is_world_process_zero():
-            file = Path(trainer.args.output_dir) / f"predict_results_{task}{suffix}.txt"
-            write_predictions(file, outputs[-1], labels)
-    return outputs
+            file = Path(output_dir) / f"predict_results_{task or 'custom'}{suffix}.txt"
+            write_predictions(file, outputs[-1], prepared.labels)
+    submission = args.run.submission_path(output_dir)
+    if submission is not None and task is not None and trainer.is_world_process_zero():
+        missing = add_to_submission(submission, task, outputs, prepared.labels.names)
+        print(f"{submission}: " + (f"not there yet: {', '.join(missing)}" if missing else "all files are there"))
 
 
 def _run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[str, float]:

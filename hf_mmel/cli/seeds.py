@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from accelerate.utils.memory import clear_device_cache
-from transformers.trainer_utils import get_last_checkpoint
 
 from augment.core.atomic_file import write_json
 
@@ -19,7 +18,15 @@ from ..training_args import MMELTrainingArguments
 from .errors import UsageError
 from .fingerprint import differences_of
 from .metrics import leading_metric, less_is_better, scores_among
-from .resuming import SEEDS_FILE, TRAIN_RESULTS, ResumePoint, numbered_in, remove_checkpoints, resume_point_in
+from .resuming import (
+    SEEDS_FILE,
+    TRAIN_RESULTS,
+    ResumePoint,
+    checkpoints_in,
+    numbered_in,
+    remove_checkpoints,
+    resume_point_in,
+)
 
 
 logger = logging.getLogger(__name__)
@@ -41,7 +48,8 @@ class SeedResults:
         self.output_dir = Path(args.output_dir)
         # All processes go by what the first one reads, or some would train a seed that others take for finished.
         earlier = gathered(None if overwrite else self._read())[0]
-        if earlier is None and not overwrite and any(map(_is_trained, [self.output_dir, *map(self.folder, seeds)])):
+        folders = [] if overwrite or earlier else [self.output_dir, *map(self.folder, seeds)]
+        if any((folder / "config.json").exists() or checkpoints_in(folder) for folder in folders):
             raise ValueError(
                 f"{self.output_dir} holds a training run that was not started with --seeds; choose another "
                 "--output_dir, or pass --overwrite_output_dir to train again and replace it."
@@ -143,8 +151,8 @@ class SeedResults:
     def _values(self) -> dict[str, list[float]]:
         """The values of each metric that all seeds have, in the order of the seeds."""
         runs = [self.metrics[seed] for seed in self.seeds]
-        columns = {name: [metrics.get(name) for metrics in runs] for name in runs[0]}
-        return {n: values for n, values in columns.items() if all(isinstance(value, int | float) for value in values)}
+        shared = [name for name in runs[0] if all(isinstance(metrics.get(name), int | float) for metrics in runs)]
+        return {name: [metrics[name] for metrics in runs] for name in shared}
 
     def _read(self) -> tuple[dict[str, Any], dict[int, dict[str, float]]] | None:
         """The arguments, and the metrics of the finished seeds whose folders still exist."""
@@ -153,23 +161,13 @@ class SeedResults:
             return None
         try:
             results = json.loads(file.read_text(encoding="utf-8"))
-            reason = None if _is_results(results) else f"it holds {results!r:.60}"
-        except (ValueError, RecursionError) as error:
-            reason = str(error)
-        if reason is not None:
-            raise ValueError(f"{file} is damaged: {reason}. Pass --overwrite_output_dir to train all seeds again.")
-        metrics = {int(seed): metrics for seed, metrics in results["seeds"].items()}
-        finished = {seed: of for seed, of in metrics.items() if (self.folder(seed) / "all_results.json").is_file()}
-        return results["arguments"], finished
-
-
-def _is_results(value: Any) -> bool:
-    """Whether a JSON value has the form of `seeds_results.json`."""
-    if not isinstance(value, dict) or not all(isinstance(value.get(name), dict) for name in ("arguments", "seeds")):
-        return False
-    return all(seed.isdecimal() and isinstance(metrics, dict) for seed, metrics in value["seeds"].items())
-
-
-def _is_trained(folder: Path) -> bool:
-    """Whether a folder holds a model or a checkpoint, complete or not."""
-    return folder.is_dir() and ((folder / "config.json").exists() or get_last_checkpoint(str(folder)) is not None)
+            arguments = dict(results["arguments"])
+            metrics = {int(seed): dict(metrics) for seed, metrics in results["seeds"].items()}
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(
+                f"{file} is damaged: {reason}. Pass --overwrite_output_dir to train all seeds again."
+            ) from error
+        return arguments, {
+            seed: values for seed, values in metrics.items() if (self.folder(seed) / "all_results.json").is_file()
+        }

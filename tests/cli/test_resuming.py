@@ -84,7 +84,7 @@ def test_a_trained_model_is_not_overwritten_unasked(run, files):
 @pytest.mark.parametrize("save_strategy", ["no", "steps"])
 def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_path, monkeypatch, save_strategy):
     options = [*files, "--do_train", "--do_eval", "--learning_rate", 0.1, "--save_strategy", save_strategy]
-    monkeypatch.setattr("hf_mmel.cli.run.evaluate_splits", lambda *_: 1 / 0)
+    monkeypatch.setattr("hf_mmel.cli.run.evaluate", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # the run is ended over its evaluation
         run(*options)
     monkeypatch.undo()

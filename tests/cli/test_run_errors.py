@@ -201,7 +201,7 @@ def test_a_wrong_choice_in_a_file_of_arguments_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"model_name_or_path": "caf\xe9"}', "is not encoded in UTF-8, at byte 27"),
+        (b'{"model_name_or_path": "caf\xe9"}', "cannot be read as UTF-8 text in YAML: .* position 27"),
         (b'"rte"', "holds a str"),
         (b"1: rte", "has the key 1; expected names of arguments"),
         (b"lr_scheduler_kwargs: {a: 2026-01-01}", "cannot be written as JSON"),
