@@ -1,4 +1,4 @@
-"""What a run of the command leaves, and how the same command goes on from it."""
+"""What a run leaves in its output folder, and how the same command resumes."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from hf_mmel.cli.resuming import find_resume_point, is_complete, last_checkpoint
 from hf_mmel.cli.run import UsageError
 
 
-def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys):
+def test_training_resumes_from_the_last_checkpoint(run, files, tmp_path, capsys):
     options = [*files, "--do_train", "--do_eval", "--save_strategy", "steps", "--save_steps", 2]
     run(*options, "--max_steps", 2)
     first = (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns
@@ -22,7 +22,7 @@ def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys)
     assert (tmp_path / "out" / "checkpoint-4").is_dir()
     run(*options, "--max_steps", 2, "--overwrite_output_dir")
     assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns != first
-    assert not (tmp_path / "out" / "checkpoint-4").exists()  # or the next command would go on from it
+    assert not (tmp_path / "out" / "checkpoint-4").exists()  # or the next command would resume from it
 
 
 REMOVED = [
@@ -102,7 +102,7 @@ def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_
 
 
 @pytest.mark.parametrize("written", [None, "", '{"epoch": 1.0, "glo'])
-def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path, written, caplog):
+def test_an_incomplete_checkpoint_is_skipped(run, files, tmp_path, written, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 2, "--logging_steps", 1]
     run(*options)
     expected = (tmp_path / "out" / "model.safetensors").read_bytes()
@@ -136,7 +136,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
         ("optimizer.pt", b"PK"),
     ],
 )
-def test_a_checkpoint_with_a_damaged_file_is_not_gone_on_from(run, files, tmp_path, name, content, caplog):
+def test_a_checkpoint_with_a_damaged_file_is_skipped(run, files, tmp_path, name, content, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     last = tmp_path / "out" / "checkpoint-3"
@@ -151,7 +151,7 @@ def test_a_checkpoint_with_a_damaged_file_is_not_gone_on_from(run, files, tmp_pa
 
 
 @pytest.mark.parametrize("size", [0, 100])
-def test_a_checkpoint_with_half_a_random_state_of_a_process_is_not_whole(tmp_path, size):
+def test_a_checkpoint_with_a_truncated_random_state_is_incomplete(tmp_path, size):
     for step in (2, 10):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
@@ -164,7 +164,7 @@ def test_a_checkpoint_with_half_a_random_state_of_a_process_is_not_whole(tmp_pat
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
 
 
-def test_a_training_that_was_ended_over_its_model_is_made_again(run, files, tmp_path):
+def test_a_run_that_stopped_while_writing_its_model_is_repeated(run, files, tmp_path):
     options = [*files, "--do_train", "--save_strategy", "no"]
     run(*options)
     expected = (tmp_path / "out" / "model.safetensors").read_bytes()
@@ -174,7 +174,7 @@ def test_a_training_that_was_ended_over_its_model_is_made_again(run, files, tmp_
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
 
 
-def test_results_that_were_ended_over_are_written_anew(run, files, tmp_path):
+def test_truncated_results_are_written_again(run, files, tmp_path):
     options = [*files, "--do_train", "--do_eval"]
     run(*options)
     expected = results(tmp_path, "all")
@@ -183,7 +183,7 @@ def test_results_that_were_ended_over_are_written_anew(run, files, tmp_path):
     assert results(tmp_path, "all")["eval_loss"] == expected["eval_loss"]
 
 
-def test_a_finished_training_whose_state_is_gone_is_one_line(run, files, tmp_path):
+def test_a_finished_run_without_its_state_is_refused(run, files, tmp_path):
     options = [*files, "--do_train"]
     run(*options)
     (tmp_path / "out" / "trainer_state.json").unlink()
@@ -192,7 +192,7 @@ def test_a_finished_training_whose_state_is_gone_is_one_line(run, files, tmp_pat
             run(*options, *changed)
 
 
-def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_path, monkeypatch):
+def test_a_model_that_is_being_overwritten_does_not_count_as_finished(run, files, tmp_path, monkeypatch):
     options = [*files, "--do_train"]
     run(*options)
     monkeypatch.setattr("hf_mmel.cli.run.MMELTrainer.train", lambda *_, **__: 1 / 0)
@@ -209,7 +209,7 @@ def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_
 
 
 def interrupt(folder):
-    """Has a training look as if it had been killed after its last checkpoint."""
+    """Makes a run look as if it had been killed after its last checkpoint."""
     for name in ("train_results.json", "trainer_state.json", "config.json", "model.safetensors"):
         (folder / name).unlink()
 
@@ -224,9 +224,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("is_finished", [True, False])
 @pytest.mark.parametrize(("changed", "message"), OTHERS)
-def test_a_training_with_other_arguments_is_not_gone_on_from(
-    run, files, tmp_path, monkeypatch, is_finished, changed, message
-):
+def test_a_run_with_other_arguments_is_not_resumed(run, files, tmp_path, monkeypatch, is_finished, changed, message):
     monkeypatch.chdir(tmp_path)
     options = ["--train_file", "train.csv", "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
@@ -248,7 +246,7 @@ def test_a_training_with_other_arguments_is_not_gone_on_from(
         run(*options, *changed, "--resume_from_checkpoint", checkpoint)
 
 
-def test_a_training_is_gone_on_from_with_more_steps_and_other_intervals(run, files, tmp_path, caplog):
+def test_a_run_resumes_with_more_steps_and_other_intervals(run, files, tmp_path, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     interrupt(tmp_path / "out")
@@ -260,7 +258,7 @@ def test_a_training_is_gone_on_from_with_more_steps_and_other_intervals(run, fil
 
 @pytest.mark.parametrize("kept", [True, False, None])
 @pytest.mark.parametrize("name", ["train.csv", "own.json", "train"])
-def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name, kept, caplog):
+def test_a_changed_file_counts_as_a_changed_argument(run, write, tmp_path, name, kept, caplog):
     (tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
     file = write("train.csv", reviews())
     if name == "train":
@@ -294,14 +292,14 @@ def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name,
         run(*options)
 
 
-def test_validation_data_that_have_changed_are_none_of_the_training(run, files, write, tmp_path, caplog):
+def test_changed_validation_data_does_not_affect_training(run, files, write, tmp_path, caplog):
     options = [*files, "--do_train", "--do_eval"]
     run(*options)
     write("val.csv", reviews(num_examples=12))
     assert run(*options)["eval_samples"] == 12 and "is finished; continuing" in caplog.text
 
 
-def test_the_options_are_kept_without_tokens(run, files, tmp_path):
+def test_options_are_recorded_without_tokens(run, files, tmp_path):
     run(*files, "--do_train", "--token", "hf_abcdefghijkl", "--hub_token=hf_abcdefghijkl")
     options = json.loads((tmp_path / "out" / "options.json").read_text())
     assert not any("token" in option or "hf_abc" in option for option in options)
@@ -310,13 +308,13 @@ def test_the_options_are_kept_without_tokens(run, files, tmp_path):
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
-def test_processes_ask_each_other_as_often_whatever_each_of_them_has(tmp_path, monkeypatch, has_checkpoint):
-    """Else, on machines that do not share the folder, they would wait for each other in vain."""
+def test_processes_gather_equally_often_whatever_each_of_them_sees(tmp_path, monkeypatch, has_checkpoint):
+    """Otherwise processes on machines that do not share the folder would wait for each other forever."""
     asked = []
     monkeypatch.setattr("hf_mmel.cli.resuming.gathered", lambda part: (asked.append(part), [None])[1])
     if has_checkpoint:
         (tmp_path / "checkpoint-2").mkdir()
         (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
     options = ["--model_name_or_path", "model", "--task_name", "rte", "--do_train", "--use_cpu"]
-    earlier = find_resume_point(cli.parse_arguments([*options, "--output_dir", str(tmp_path)]))
-    assert (earlier.folder is not None) == has_checkpoint and len(asked) == 2
+    found = find_resume_point(cli.parse_arguments([*options, "--output_dir", str(tmp_path)]))
+    assert (found.folder is not None) == has_checkpoint and len(asked) == 2

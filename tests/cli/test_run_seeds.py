@@ -79,7 +79,7 @@ class Failing(TrainerCallback):
             raise RuntimeError("The power is gone.")
 
 
-def test_the_same_command_goes_on_where_a_seed_failed(run, files, tmp_path, monkeypatch, caplog):
+def test_the_same_command_continues_with_the_seed_that_failed(run, files, tmp_path, monkeypatch, caplog):
     options = [*files, "--do_train", "--do_eval", "--seeds", "1,2", "--max_steps", 4, "--learning_rate", 1e-2]
     options += ["--save_strategy", "steps", "--save_steps", 2]
     run(*options, out="whole")

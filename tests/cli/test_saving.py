@@ -1,4 +1,4 @@
-"""What is said, and what is saved, where the file system refuses."""
+"""Messages and saved files if the file system refuses a write."""
 
 import errno
 import json
@@ -37,7 +37,7 @@ def little_room():
     signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_libraries_that_tell_in_words_are_understood(little_room, tmp_path):
+def test_errors_without_a_number_are_recognised(little_room, tmp_path):
     big = {"weight": torch.zeros(LITTLE)}
     with pytest.raises(SafetensorError) as caught:
         save_file(big, tmp_path / "model.safetensors")
@@ -79,7 +79,7 @@ def test_a_full_disk_ends_a_training_with_one_line(run, files, little_room):
         run(*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1)
 
 
-def test_after_a_full_disk_the_same_command_goes_on(run, files, tmp_path, monkeypatch):
+def test_after_a_full_disk_the_same_command_resumes(run, files, tmp_path, monkeypatch):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 2, "--max_steps", 6]
     run(*options, out="undisturbed")
     save = MMELTrainer.save_model

@@ -67,8 +67,8 @@ def test_an_unknown_metric_for_the_best_seed_is_told_of(open_seeds, train, caplo
     assert results.best() is None and "There is no eval_acuracy" in caplog.text
 
 
-def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
-    """Not even after an interruption, when the command comes again without the wish to overwrite."""
+def test_overwritten_seeds_do_not_resume_from_earlier_checkpoints(open_seeds):
+    """Not even after an interruption, if the command is repeated without --overwrite_output_dir."""
     results = open_seeds(1, 2)
     for seed in (1, 2):
         (results.folder(seed) / "checkpoint-9").mkdir(parents=True)
