@@ -10,7 +10,7 @@ from pathlib import Path
 
 from augment.core.running import run_command, tolerate_encodings
 
-from .cli.errors import UsageError, usage_errors
+from .cli.errors import UsageError, file_errors, usage_errors
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,7 +80,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> Iterator[str]:
-    from .cli.errors import file_errors
     from .compare import compare
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that no runs stay behind
@@ -95,7 +94,6 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
     with usage_errors(ImportError):
         check_installed()
-    from .cli.errors import file_errors
     from .report.rebuild import report_of_folder
 
     numbers = args.max_examples, args.min_confidence, args.max_shown
