@@ -29,15 +29,9 @@ class ModelArguments:
     use_fast_tokenizer: bool = argument(True, "Has no effect: transformers 5 uses a fast tokenizer if there is one.")
     model_revision: str = argument("main", "Branch, tag or commit of the model on the Hub.")
     token: str | None = argument(None, "Access token for the Hub. Default: the one stored by `hf auth login`.")
-    trust_remote_code: bool = argument(
-        False, "Run model code that comes with the checkpoint. Only for sources you trust."
-    )
-    ignore_mismatched_sizes: bool = argument(
-        False, "Start from a new head if the checkpoint's head has another number of labels."
-    )
-    overwrite_output_dir: bool = argument(
-        False, "Train from the start even if output_dir holds a checkpoint or a saved model."
-    )
+    trust_remote_code: bool = argument(False, "Run model code that comes with the checkpoint, if you trust it.")
+    ignore_mismatched_sizes: bool = argument(False, "Start from a new head if the checkpoint's has another size.")
+    overwrite_output_dir: bool = argument(False, "Train from the start, even if output_dir holds a model.")
 
     def __post_init__(self):
         if self.cache_dir is not None and not {"{", "}"}.isdisjoint(self.cache_dir):
@@ -80,9 +74,7 @@ class AugmenterArguments:
         "prediction from the prediction on the original.",
         choices=["none", "loss", "divergence"],
     )
-    replace_prob: float | None = argument(
-        None, "Probability that a replaceable word is replaced. Default: that of the augmenter."
-    )
+    replace_prob: float | None = argument(None, "Probability that a word is replaced. Default: the augmenter's own.")
     augment_segments: str | None = argument(
         None, "Which text of a pair may change.", choices=["all", "first", "second"]
     )

@@ -69,9 +69,7 @@ class DataArguments:
     validation_file: str | None = argument(None, f"Your validation data: {FORMATS}.")
     test_file: str | None = argument(None, f"Your data to predict: {FORMATS}; labels in it are ignored.")
     train_split_name: str | None = argument(None, "Split to train on. Default: train.")
-    validation_split_name: str | None = argument(
-        None, "Split to evaluate. Default: validation, or test if the dataset has no validation split."
-    )
+    validation_split_name: str | None = argument(None, "Split to evaluate. Default: validation, else test.")
     test_split_name: str | None = argument(None, "Split to predict. Default: test.")
     remove_splits: str | None = argument(None, "Splits of the dataset to ignore, separated by commas.")
     remove_columns: str | None = argument(None, "Columns of the data to ignore, separated by commas.")
@@ -83,7 +81,7 @@ class DataArguments:
         aliases=["--text_column_name", "--text-column-name"],  # used in the README of run_classification.py
     )
     text_column_delimiter: str | None = argument(
-        None, "Joins the text columns into one text. Default for more than two columns: a space."
+        None, "Joins text columns. Default: a space, if there are more than two."
     )
     label_column_name: str = argument("label", "Column of the labels: a class, a number, or a list of classes.")
     do_regression: bool | None = argument(

@@ -170,15 +170,11 @@ def check_texts(dataset: Dataset, column: str, where: str) -> None:
 def check_present(values: Iterable[Any], column: str, where: str) -> None:
     """Checks that each row has a label."""
     for row, value in enumerate(values):
-        if value is None or value == "":
+        if any(part is None or part == "" for part in (value if isinstance(value, list) else [value])):
+            what = "a list with an empty label" if isinstance(value, list) else "no label"
             raise ValueError(
-                f"{where}: column {column!r} has no label in row {row} (the first is 0); "
+                f"{where}: column {column!r} has {what} in row {row} (the first is 0); "
                 "training and evaluation need one in every row. Fill it in, or remove the row."
-            )
-        if isinstance(value, list) and any(part is None or part == "" for part in value):
-            raise ValueError(
-                f"{where}: column {column!r} has a list with an empty label in row {row} (the first is 0); "
-                "remove the empty label."
             )
 
 

@@ -310,7 +310,7 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
                 print(line)
 
 
-__all__ = ["PROGRAM", "Arguments", "Prepared", "UsageError", "build_trainer", "main", "parse_arguments", "prepare"]
+__all__ = ["PROGRAM", "UsageError", "build_trainer", "main", "parse_arguments", "prepare", "run_program"]
 
 
 if __name__ == "__main__":
