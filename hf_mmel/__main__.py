@@ -1,4 +1,4 @@
-"""`python -m hf_mmel`: what the package offers at the command line besides training."""
+"""`python -m hf_mmel`: the commands besides training."""
 
 import argparse
 import os
@@ -10,21 +10,16 @@ from pathlib import Path
 
 from augment.core.running import run_command, tolerate_encodings
 
-from .cli.usage import UsageError, usage_errors
+from .cli.errors import UsageError, file_errors, usage_errors
 
 
 def main(argv: list[str] | None = None) -> int:
-    """
-    Runs one sub-command.
-
-    Returns:
-        `int`: The exit code: 0, 1 after an error, 2 after a wrong use, 130 after an interruption.
-    """
+    """Runs a sub-command. Its exit code is 0, or 1 after an error, 2 after wrong usage, 130 after an interruption."""
     return run_command(parse(sys.argv[1:] if argv is None else argv), (UsageError,))
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The arguments of a sub-command; `options` are those that it takes from the command of the trainings."""
+    """The arguments of a sub-command. In `options` are those of run_glue_mmel.py, if the sub-command takes them."""
     parser = _parser()
     args, options = parser.parse_known_args(argv)
     if options and not args.takes_options:
@@ -43,48 +38,40 @@ def _parser() -> argparse.ArgumentParser:
         help="train a grid of methods, augmenters and seeds, and compare their scores",
         usage="python -m hf_mmel compare [FILE] [option of run_glue_mmel.py ...] [options below]",
         description="Trains a grid of methods, augmenters and seeds, and compares their scores. Takes the options of "
-        "run_glue_mmel.py, from a .json or .yaml file, from the command line, or from both, and besides:",
+        "run_glue_mmel.py, from a .json or .yaml file, from the command line, or from both, as well as:",
     )
-    compare.add_argument("--methods", default="none,uniform,hard,soft", help="of mmel_loss (default: %(default)s)")
+    compare.add_argument(
+        "--methods", default="none,uniform,hard,soft", help="values of mmel_loss (default: %(default)s)"
+    )
     compare.add_argument(
         "--augmenters", default="wordnet", metavar="NAMES", help="names or JSON files (default: %(default)s)"
     )
     compare.add_argument(
-        "--seeds", default="5", help="how many, or which ones, such as 3,7,9 (default: %(default)s, which are 1 to 5)"
+        "--seeds",
+        default="5",
+        help="number of seeds, or a list such as 3,7,9 (default: %(default)s, which are 1 to 5)",
     )
     compare.add_argument("--metric", metavar="NAME", help="the score (default: metric_for_best_model, or the task's)")
-    compare.add_argument("--budget", metavar="TIME", help="leave out seeds that do not end in time: 90s, 30m, 2h")
-    compare.add_argument("--cell_limit", metavar="TIME", help="end a run that takes longer, as one that has failed")
+    compare.add_argument(
+        "--budget", metavar="TIME", help="skip seeds that would not finish in this time: 90s, 30m, 2h"
+    )
+    compare.add_argument("--cell_limit", metavar="TIME", help="stop a run that takes longer, and count it as failed")
     compare.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, one on a CPU)")
     compare.add_argument(
-        "--launcher", metavar="COMMAND", help="starts each run, on all GPUs: 'accelerate launch --multi_gpu ...'"
+        "--launcher", metavar="COMMAND", help="starts each run on all GPUs: 'accelerate launch --multi_gpu ...'"
     )
     compare.add_argument("--keep_models", action="store_true", help="keep the weights of all runs")
     compare.set_defaults(run=_compare, takes_options=True, after_interruption="; the same command goes on from here")
 
-    report = add("report", help="write a page that tells what a training did, with its variants and its predictions")
-    report.add_argument("folder", metavar="OUTPUT_DIR", type=Path, help="the output_dir of run_glue_mmel")
-    report.add_argument(
-        "--max_examples",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="training examples whose variants are scored (default: %(default)s)",
-    )
-    report.add_argument(
-        "--min_confidence",
-        type=float,
-        default=0.75,
-        metavar="P",
-        help="least probability of a suspected label flip that is shown (default: %(default)s)",
-    )
-    report.add_argument(
-        "--max_shown",
-        type=int,
-        default=30,
-        metavar="N",
-        help="most suspected label flips that are shown (default: %(default)s)",
-    )
+    report = add("report", help="write a page about a training run, with its variants and its predictions")
+    report.add_argument("folder", metavar="OUTPUT_DIR", type=Path, help="the output_dir of run_glue_mmel.py")
+    for name, default, metavar, what in (
+        ("--max_examples", 1000, "N", "training examples whose variants are scored"),
+        ("--min_confidence", 0.75, "P", "least probability of a suspected label flip to show it"),
+        ("--max_shown", 30, "N", "most suspected label flips to show"),
+    ):
+        what += " (default: %(default)s)"
+        report.add_argument(name, type=type(default), default=default, metavar=metavar, help=what)
     report.add_argument(
         "--trust_remote_code", action="store_true", help="run model code that comes with the folder, if you trust it"
     )
@@ -93,10 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> Iterator[str]:
-    from .cli.saving import file_errors
     from .compare import compare
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # the runs are not to be left behind
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that no runs stay behind
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
     with file_errors():
@@ -108,7 +94,6 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
     with usage_errors(ImportError):
         check_installed()
-    from .cli.saving import file_errors
     from .report.rebuild import report_of_folder
 
     numbers = args.max_examples, args.min_confidence, args.max_shown
@@ -118,5 +103,5 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
 if __name__ == "__main__":
     tolerate_encodings()
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are not for those who read a page
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes do not concern these commands
     sys.exit(main())

@@ -12,8 +12,7 @@ from datasets import Dataset, load_from_disk
 from augment import Augmenter
 from augment.registry import augmenter_config, limited
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.data import encode_splits, find_text_columns
-from hf_mmel.cli.splits import load_splits
+from hf_mmel.cli.data import encode_splits, find_text_columns, load_splits
 
 from .plan import ALL
 from .typos import with_typos

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from hf_mmel.cli.usage import reason_of
+from hf_mmel.cli.errors import reason_of
 
 from .plan import Run
 from .schedule import Estimate

@@ -1,87 +1,196 @@
-"""Which arguments make two trainings the same."""
+"""The arguments of the model, of the augmenter, and of the run as a whole."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from hashlib import blake2b
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from transformers import TrainingArguments
+from augment.registry import NAMES, augmenter_config, limited
 
-from augment.registry import NAMES
-
-
-CONTENT = "content of "
-_BLOCK = 1 << 20
-
-# Arguments of place, reports and speed: two trainings that differ in these alone are the same.
-_WITHOUT_EFFECT = {
-    *("seed", "seeds", "output_dir", "overwrite_output_dir", "dry_run", "resume_from_checkpoint"),
-    *("cache_dir", "overwrite_cache", "preprocessing_num_workers"),
-    *("disable_tqdm", "log_level", "log_level_replica", "log_on_each_node", "report_to", "run_name", "project"),
-    *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_pin_memory"),
-    *("dataloader_prefetch_factor", "save_total_limit", "save_on_each_node", "token"),
-    *("logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy"),
-    "show_variants",
-}
+from ..step.adversarial import NORMS, AdversarialVariants
+from ..training_args import MMELTrainingArguments
+from .data_arguments import DataArguments, argument
 
 
-def arguments_of(groups: Sequence[Any]) -> dict[str, Any]:
-    """All arguments that results depend on, as JSON holds them. No tokens, and not the seed."""
-    values: dict[str, Any] = {"num_processes": groups[-1].world_size}
-    for group in groups:
-        values |= group.to_dict() if isinstance(group, TrainingArguments) else asdict(group)
-    kept = {
-        name: value
-        for name, value in values.items()
-        if name not in _WITHOUT_EFFECT and not name.startswith(("hub_", "push_to_hub"))
-    }
-    return json.loads(json.dumps(kept, default=str))
+SUBMISSION = "submission.zip"
+MAX_SEED = 2**32 - 1  # the largest seed of NumPy
+_DEFAULT_NAME = "true"  # value of `--glue_submission` without a name
 
 
-def contents_of(groups: Sequence[Any]) -> dict[str, Any]:
-    """What the files hold that arguments name: a digest of data, and the description of an augmenter."""
-    _, data_args, augmenter_args, *_ = groups
-    contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in data_args.files().items()}
-    if _is_file(augmenter_args.augmenter):
-        contents[f"{CONTENT}augmenter"] = content_of_augmenter(augmenter_args.augmenter)
-    return contents
+@dataclass
+class ModelArguments:
+    """Which model to fine-tune, and where it comes from."""
+
+    model_name_or_path: str = field(metadata={"help": "Name on the Hub or local path of the pretrained model."})
+    config_name: str | None = argument(None, "Configuration, if it is not the model's own.")
+    tokenizer_name: str | None = argument(None, "Tokenizer, if it is not the model's own.")
+    cache_dir: str | None = argument(None, "Folder for downloaded models and data and for the augmenter's lexicon.")
+    use_fast_tokenizer: bool = argument(True, "Has no effect: transformers 5 uses a fast tokenizer if there is one.")
+    model_revision: str = argument("main", "Branch, tag or commit of the model on the Hub.")
+    token: str | None = argument(None, "Access token for the Hub. Default: the one stored by `hf auth login`.")
+    trust_remote_code: bool = argument(False, "Run model code that comes with the checkpoint, if you trust it.")
+    ignore_mismatched_sizes: bool = argument(False, "Start from a new head if the checkpoint's has another size.")
+    overwrite_output_dir: bool = argument(False, "Train from the start, even if output_dir holds a model.")
+
+    def __post_init__(self):
+        if self.cache_dir is not None and not {"{", "}"}.isdisjoint(self.cache_dir):
+            raise ValueError(f"cache_dir is {self.cache_dir!r}; datasets cannot use a folder with braces in its name.")
+
+    @property
+    def hub_options(self) -> dict[str, Any]:
+        """The keyword arguments of every `from_pretrained`."""
+        return {
+            "cache_dir": self.cache_dir,
+            "revision": self.model_revision,
+            "token": self.token,
+            "trust_remote_code": self.trust_remote_code,
+        }
 
 
-def content_of_augmenter(what: str) -> Any:
-    """The name of an augmenter, or what its file holds; a digest of that if it is not JSON."""
-    if not _is_file(what):
-        return what
-    try:
-        return json.loads(Path(what).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return digest_of(Path(what))
+@dataclass
+class AugmenterArguments:
+    """How to make the variants."""
+
+    augmenter: str = argument(
+        "wordnet",
+        f"Source of variants: {', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
+        "train on the originals only.",
+    )
+    augmenter_model: str | None = argument(
+        None,
+        "Model of the augmenters mlm and embedding, with the classifier's vocabulary. Default: model_name_or_path, "
+        "which has a masked-LM head if it is a pretrained checkpoint.",
+    )
+    mlm_masking: str = argument(
+        "grouped",
+        "What the masked LM sees: 'grouped' masks about 15 percent of a text in each pass, 'single' one word, 'none' "
+        "nothing, in one pass.",
+        choices=["grouped", "single", "none"],
+    )
+    greedy_search: str = argument(
+        "none",
+        "At every epoch, search for the candidates that most increase the model's loss, or the divergence of its "
+        "prediction from the prediction on the original.",
+        choices=["none", "loss", "divergence"],
+    )
+    replace_prob: float | None = argument(None, "Probability that a word is replaced. Default: the augmenter's own.")
+    augment_segments: str | None = argument(
+        None, "Which text of a pair may change.", choices=["all", "first", "second"]
+    )
+    adversarial_num_steps: int = argument(
+        0,
+        "Gradient steps of an adversarial perturbation, which adds one variant to each example, besides those of the "
+        "augmenter or, with --augmenter none, as the only one. 0: no adversarial variant.",
+    )
+    adversarial_step_size: float = argument(0.1, "Length of an adversarial step, in the unit of the word embeddings.")
+    adversarial_norm: str = argument("l2", "Norm that measures adversarial steps.", choices=list(NORMS))
+
+    def __post_init__(self):
+        try:
+            self.adversary()
+        except ValueError as error:
+            raise ValueError(f"adversarial_{error}") from None
+
+    def adversary(self) -> AdversarialVariants | None:
+        """The source of adversarial variants; `None` if there are none."""
+        if not self.adversarial_num_steps:
+            return None
+        return AdversarialVariants(self.adversarial_num_steps, self.adversarial_step_size, self.adversarial_norm)
+
+    def config(self, model: str, max_length: int, cache_dir: str | None) -> dict[str, Any]:
+        """
+        The augmenter's configuration.
+
+        Args:
+            model (`str`): The classifier's checkpoint.
+            max_length (`int`): Longest variant, in tokens.
+            cache_dir (`str`, *optional*): Folder for lexicons and candidates.
+
+        Raises:
+            `ValueError`: if the arguments do not fit together, or a file cannot be read.
+        """
+        options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
+        if self.augmenter in ("mlm", "wordnet"):
+            options["cache_dir"] = cache_dir
+        if self.augmenter == "mlm":
+            options["masking"] = self.mlm_masking
+        default_model = model if self.augmenter in ("mlm", "embedding") else None
+        config = limited(
+            augmenter_config(self.augmenter, self.augmenter_model or default_model, **options), max_length
+        )
+        if self.greedy_search != "none":
+            config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}
+        return config
 
 
-def digest_of(path: Path) -> str:
-    """The digest of a file, or of the data in a folder written by `save_to_disk`, where caches may lie as well."""
-    digest = blake2b(digest_size=8)
-    for file in sorted(path.glob("data-*.arrow")) if path.is_dir() else [path]:
-        with file.open("rb") as content:
-            while block := content.read(_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()
+@dataclass
+class RunArguments:
+    """What to run besides a single training run: several seeds, a dry run, a submission to GLUE."""
+
+    seeds: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Train once with each of these seeds, separated by commas, in output_dir/seed-N, and report mean "
+            "and standard deviation. Finished seeds are not run again."
+        },
+    )
+    dry_run: bool = argument(
+        False,
+        "Load and tokenise the data, show ten examples with their variants and the length of the training run, and "
+        "stop. Nothing is written to output_dir.",
+    )
+    glue_submission: str | None = argument(
+        None,
+        "With do_predict on a GLUE task: write the predictions in the format of the leaderboard to this zip, or to "
+        f"{SUBMISSION} in output_dir. Files of other tasks in the zip stay.",
+        nargs="?",
+        const=_DEFAULT_NAME,
+    )
+
+    def __post_init__(self):
+        if self.seeds is not None:
+            self.seeds = _parse_seeds(self.seeds)
+        if self.glue_submission is not None and self.glue_submission.lower() in ("true", "false"):  # from a JSON file
+            self.glue_submission = _DEFAULT_NAME if self.glue_submission.lower() == "true" else None
+        if self.glue_submission not in (None, _DEFAULT_NAME) and not self.glue_submission.endswith(".zip"):
+            raise ValueError(
+                f"glue_submission is {self.glue_submission!r}; expected a name that ends in .zip, or no name, for "
+                f"{SUBMISSION} in output_dir."
+            )
+
+    def submission_path(self, output_dir: str) -> Path | None:
+        """The zip of the submission; `None` if there is none."""
+        if self.glue_submission is None:
+            return None
+        return Path(output_dir, SUBMISSION) if self.glue_submission == _DEFAULT_NAME else Path(self.glue_submission)
 
 
-def differences_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """In words, which arguments have changed; empty where none has. What was not kept of a file has not changed."""
-    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    told = [
-        name
-        for name in changed
-        if not name.startswith(CONTENT)
-        or (name in before and name in after and name.removeprefix(CONTENT) not in changed)
-    ]
-    return ", ".join(f"{name} was {before.get(name)} and is {after.get(name)}" for name in told)
+class Arguments(NamedTuple):
+    """All arguments of the command, by group."""
+
+    model: ModelArguments
+    data: DataArguments
+    augmenter: AugmenterArguments
+    run: RunArguments
+    training: MMELTrainingArguments
 
 
-def _is_file(augmenter: str) -> bool:
-    return augmenter not in (*NAMES, "none") and Path(augmenter).is_file()
+def is_seed(text: str) -> bool:
+    """Whether a text is a seed. Its length is checked first, as Python reads no number of thousands of digits."""
+    return text.isdecimal() and len(text.lstrip("0")) <= len(str(MAX_SEED)) and int(text) <= MAX_SEED
+
+
+def _parse_seeds(given: list[str]) -> list[Any]:
+    """Seeds, as `int`, from `["1,2,3"]` or `["1", "2", "3"]`."""
+    parts = [part.strip() for text in given for part in str(text).split(",") if part.strip()]
+    expected = None
+    if not all(map(is_seed, parts)):
+        expected = f"expected whole numbers from 0 to {MAX_SEED}, such as 1,2,3."
+    elif len(set(map(int, parts))) < len(parts):
+        expected = "expected each seed once."
+    elif len(parts) < 2:
+        expected = "expected two or more. For a single seed pass --seed."
+    if expected is not None:
+        raise ValueError(f"seeds is {','.join(parts)!r}; {expected}")
+    return [int(part) for part in parts]

@@ -1,30 +1,162 @@
-"""The examples of a text classification task: which columns are read, and what the trainer takes of them.
+"""The examples of a task, from GLUE, any dataset of the Hub or of a folder, or the user's own files.
 
-What is wrong with a column is a `ValueError` that names the file or split, the column and the row.
+Each fault in them is a `ValueError` that names the file or split, before a model is loaded.
 """
 
 from __future__ import annotations
 
+import glob
 import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from .args import DataArguments, listed
-from .checks import check_column, check_texts
+from ..hub.redaction import without_tokens
+from .data_arguments import READERS, DataArguments, listed
+from .errors import hub_error_reason, reason_of
+from .file_checks import check_column, check_encoding, check_header, check_nesting, check_texts, find_fault
 from .labels import Labels, encode_labels
 
 
 logger = logging.getLogger(__name__)
 
+_INDEX = "__index_level_0__"  # the first column of a csv, if its rows have one cell more than the header
+
+
+def load_splits(
+    data_args: DataArguments, names: list[str], cache_dir: str | None = None, token: str | None = None
+) -> dict[str, Dataset]:
+    """
+    Loads splits, such as `train` and the validation splits of the task, without the columns to remove. If a dataset
+    has no `validation` split, its `test` split takes its place, except for GLUE tasks.
+
+    Raises:
+        `ValueError`: if a split, its file or a column to remove is missing, cannot be read, or a split has no rows.
+    """
+    if data_args.files():
+        splits = {split: _load_file(data_args, split, cache_dir) for split in names}
+    else:
+        splits = _load_dataset(data_args, names, cache_dir, token)
+    for split, dataset in splits.items():
+        if len(dataset) == 0:
+            raise ValueError(_no_rows(data_args.where(split)))
+    removed = listed(data_args.remove_columns)
+    for column in removed:
+        if not any(column in dataset.column_names for dataset in splits.values()):
+            raise ValueError(f"remove_columns has {column!r}, but no data has such a column; leave it out.")
+    return {
+        split: dataset.remove_columns([column for column in removed if column in dataset.column_names])
+        for split, dataset in splits.items()
+    }
+
+
+def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> Dataset:
+    file = data_args.files().get(split)
+    if file is None:
+        raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
+    if Path(file).is_dir():
+        with _reader_errors(file):
+            dataset = _load_saved(file)
+            if isinstance(dataset, DatasetDict):
+                raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
+            return dataset
+    if Path(file).stat().st_size == 0:
+        raise ValueError(_no_rows(file))
+    reader = READERS[Path(file).suffix.lower()]
+    if reader != "parquet":
+        check_encoding(file)
+    if reader == "csv":
+        check_header(file)
+    if reader == "json":
+        check_nesting(file)
+    pattern = glob.escape(str(Path(file).absolute()))  # `datasets` reads a name, and its folder's, as a pattern
+    # By default pandas would read the texts "NA", "null" and "" as missing values.
+    options = {"keep_default_na": False} if reader == "csv" else {}
+    with _reader_errors(file, lambda _: find_fault(file, data_args.label_column_name)):
+        dataset = load_dataset(reader, data_files=pattern, split="train", cache_dir=cache_dir, **options)
+    if _INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
+        raise ValueError(fault)
+    return dataset
+
+
+def _load_dataset(
+    data_args: DataArguments, names: list[str], cache_dir: str | None, token: str | None
+) -> dict[str, Dataset]:
+    path, where = Path(data_args.data_set), data_args.data_set
+    if path.is_file():
+        raise ValueError(f"dataset_name is {where!r}, which is a file; pass it as --train_file or its like.")
+
+    def explain(error: Exception) -> str | None:
+        reason = hub_error_reason(error, token)
+        return reason and f"{where} cannot be read: {reason}"
+
+    with _reader_errors(where, explain):
+        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+            saved = _load_saved(path)
+            available = saved if isinstance(saved, DatasetDict) else {"train": saved}
+        else:
+            if path.exists() and glob.has_magic(str(path.absolute())):
+                raise ValueError(
+                    f"it is {path.absolute()}, whose name has * ? or [, which datasets reads as a pattern; rename it"
+                )
+            config = data_args.dataset_config_name or data_args.task_name
+            available = load_dataset(data_args.data_set, config, cache_dir=cache_dir, token=token)
+    removed = listed(data_args.remove_splits)
+    for name in removed:
+        if name not in available:
+            raise ValueError(f"remove_splits has {name!r}; the splits of {where} are {', '.join(available)}.")
+    available = {name: dataset for name, dataset in available.items() if name not in removed}
+    splits = {}
+    for split in names:
+        name = data_args.split_name(split)
+        if name == "validation" and name not in available and "test" in available and data_args.task_name is None:
+            logger.warning("%s has no validation split; evaluating its test split.", where)
+            name = "test"
+        if name not in available:
+            raise ValueError(
+                f"{where} has no split {name!r}; its splits are {', '.join(available)}. "
+                f"Name the right one with --{split.partition('_')[0]}_split_name."
+            )
+        splits[split] = available[name]
+    return splits
+
+
+def _load_saved(folder: str | Path) -> Dataset | DatasetDict:
+    """Loads a folder of `save_to_disk`. What is computed from it is cached there, if the folder is writable."""
+    return load_from_disk(str(folder), keep_in_memory=None if os.access(folder, os.W_OK) else True)
+
+
+def _no_rows(where: str) -> str:
+    return f"{where} has no rows; expected at least one example."
+
+
+@contextmanager
+def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lambda error: None) -> Iterator[None]:
+    """Turns the many kinds of errors of readers into a `ValueError`, and silences their log, which names no file."""
+    readers = logging.getLogger("datasets.packaged_modules")
+    level = readers.level
+    readers.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except Exception as error:
+        cause = error.__cause__ or error
+        if any(text in f"{error} {cause}" for text in ("corresponds to no data", "No columns to parse")):
+            raise ValueError(_no_rows(where)) from error
+        raise ValueError(explain(error) or f"{where} cannot be read: {without_tokens(reason_of(cause))}") from error
+    finally:
+        readers.setLevel(level)
+
 
 def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> tuple[str, ...]:
     """
-    The columns of text, checked in the rows of every split that are used: one, two of a pair, or those that are
-    joined.
+    The text columns: one, two of a pair, or several to join.
 
     Raises:
-        `ValueError`: if a column is missing or does not hold strings, or a row has no text. Empty strings are fine.
+        `ValueError`: if a column is missing or does not hold strings, or a row that is read has no text.
     """
     columns = listed(data_args.text_column_names) or data_args.task.text_columns
     if not columns:
@@ -35,13 +167,12 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
                 f"{data_args.where(split)} has no column of strings; its columns are "
                 f"{', '.join(map(repr, dataset.column_names))}. Name the text with --text_column_names."
             )
-        logger.warning(
-            "Taking the text from %s; name other columns with --text_column_names.", " and ".join(map(repr, columns))
-        )
+        named = " and ".join(map(repr, columns))
+        logger.warning("Taking the text from %s; name other columns with --text_column_names.", named)
     for split, dataset in splits.items():
         for column in columns:
             check_column(dataset, column, data_args.where(split), "--text_column_names")
-            check_texts(_first(dataset, data_args.num_used(split)), column, data_args.where(split))
+            check_texts(_first(dataset, data_args.num_read(split)), column, data_args.where(split))
     if data_args.label_column_name in columns:
         raise ValueError(
             f"text_column_names has {data_args.label_column_name!r}, which is the column of the labels; leave it "
@@ -67,34 +198,37 @@ def encode_splits(
     labels: Labels,
 ) -> dict[str, Dataset]:
     """
-    What the trainer takes, of the first `max_..._samples` examples of each split: the tokenizer's columns, unpadded,
-    and `label`, as [`encode_labels`] gives it. Test splits go without labels. Training data that is to be shuffled is
-    shuffled as a whole beforehand.
+    The tokenizer's columns, unpadded, and `label`, see [`encode_labels`], of the first `max_..._samples` examples of
+    each split. Test splits have no labels. Training data is shuffled before it is cut.
 
     Raises:
         `ValueError`: if a label is missing or not one of `labels`.
     """
+    delimiter = data_args.text_column_delimiter
+    if delimiter is None and len(text_columns) > 2:  # two are a pair
+        delimiter = " "
+    options = {
+        "tokenizer": tokenizer,
+        "text_columns": text_columns,
+        "delimiter": delimiter,
+        "max_length": max_length,
+    }
     encoded = {}
     for split, dataset in splits.items():
-        dataset = _first(dataset, data_args.num_used(split))
+        dataset = _first(dataset, data_args.num_read(split))
         tokenized = dataset.map(
             _tokenize,
             batched=True,
-            fn_kwargs={
-                "tokenizer": tokenizer,
-                "text_columns": text_columns,
-                "delimiter": data_args.delimiter(text_columns),
-                "max_length": max_length,
-            },
+            fn_kwargs=options,
             remove_columns=dataset.column_names,
             load_from_cache_file=not data_args.overwrite_cache,
             num_proc=data_args.preprocessing_num_workers,
             desc=f"Tokenising {split}",
         )
-        if not split.startswith("test"):
+        if not split.startswith("test"):  # before rows are shuffled, so that errors name the rows of the file
             column = encode_labels(dataset, data_args.label_column_name, labels, data_args.where(split))
-            tokenized = tokenized.add_column("label", column)  # before rows move, so that errors name the file's own
-        if data_args.is_shuffled(split):
+            tokenized = tokenized.add_column("label", column)
+        if split == "train" and data_args.shuffle_train_dataset:
             tokenized = _first(tokenized.shuffle(seed=data_args.shuffle_seed), data_args.max_samples(split))
         encoded[split] = tokenized
     return encoded
@@ -105,12 +239,12 @@ def _first(dataset: Dataset, limit: int | None) -> Dataset:
 
 
 def _tokenize(
-    batch: dict,
+    batch: dict[str, list[str]],
     tokenizer: PreTrainedTokenizerBase,
     text_columns: tuple[str, ...],
     delimiter: str | None,
     max_length: int,
-):
+) -> BatchEncoding:
     texts = [batch[column] for column in text_columns]
     if delimiter is not None:
         texts = [[delimiter.join(parts) for parts in zip(*texts, strict=True)]]

@@ -1,37 +1,32 @@
-"""What the labels of a text classification task are: one class of a row, several, or a number.
+"""The labels of a text classification task: a class, several classes, or a number in each row.
 
-Whatever is wrong with them is a `ValueError` that names the file or split, the column and the row.
+Each fault in them is a `ValueError` that names the file or split, the column and the row.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from datasets import ClassLabel, Dataset, LargeList, List, Value
 from transformers import PretrainedConfig
 
-from .args import DataArguments
-from .checks import check_column, check_names, check_one_type, check_present, finite_float
+from .data_arguments import DataArguments
+from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float
 
 
 logger = logging.getLogger(__name__)
 
+ProblemType: TypeAlias = Literal["regression", "single_label_classification", "multi_label_classification"]
+
 
 class Labels(NamedTuple):
-    """
-    The kind of the labels and the names of the classes.
+    """The kind of the labels and the names of the classes."""
 
-    Args:
-        problem_type (`str`): As in the model's configuration.
-        names (`list[str]`, *optional*): Classes in the order of the model's outputs; `None` for regression.
-        data_names (`list[str]`, *optional*): The same in the data's own order.
-    """
-
-    problem_type: str
-    names: list[str] | None = None
-    data_names: list[str] | None = None
+    problem_type: ProblemType  # as in the model's configuration
+    names: list[str] | None = None  # in the order of the model's outputs; `None` for regression
+    data_names: list[str] | None = None  # in the order of the data
 
     @property
     def num_outputs(self) -> int:
@@ -43,122 +38,103 @@ REGRESSION = Labels("regression")
 
 def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: PretrainedConfig) -> Labels:
     """
-    What the labels are.
+    The labels of the data.
 
-    The data's order of the classes is that of its `ClassLabel`, else that of the sorted labels of the training data.
-    The model's is the same, unless the checkpoint was trained on classes of these very names: then its order is kept,
-    so that its head still means what it meant. Without training data the classes of the checkpoint count. Where a row
-    has several labels, those of the validation data count as well, since many are rare.
+    The order of the classes is that of `ClassLabel`, else that of the sorted labels of the training data. A checkpoint
+    that was trained on classes of the same names keeps its own order, so that its head keeps its meaning. Without
+    training data the classes are those of the checkpoint. Multi-label classes may come from the validation data as
+    well, since many are rare.
 
     Raises:
         `ValueError`: if the label column is missing or of another kind, or has only one class.
     """
-    own = [name for _, name in sorted(config.id2label.items())]
+    model_names = [name for _, name in sorted((config.id2label or {}).items())]
     labelled = [split for split in splits if not split.startswith("test")]
     if not labelled:
-        return REGRESSION if config.num_labels == 1 else Labels(_problem_type(config), own, own)
+        if config.num_labels == 1:
+            return REGRESSION
+        multi_label = config.problem_type == "multi_label_classification"
+        return Labels(_problem_type(multi_label), model_names, model_names)
 
     split, column = labelled[0], data_args.label_column_name
-    where = data_args.where(split)
-    check_column(splits[split], column, where, "--label_column_name")
-    feature = splits[split].features[column]
-    several = isinstance(feature, List | LargeList)
-    element = feature.feature if several else feature
+    dataset, where = splits[split], data_args.where(split)
+    check_column(dataset, column, where, "--label_column_name")
+    feature = dataset.features[column]
+    multi_label = isinstance(feature, List | LargeList)
+    element = feature.feature if multi_label else feature
     numbers = data_args.do_regression or getattr(element, "dtype", "").startswith("float")
-    if not isinstance(element, Value | ClassLabel) or (several and numbers):
-        check_one_type(splits[split][column], column, where)
+    if not isinstance(element, Value | ClassLabel) or (multi_label and numbers):
+        check_one_type(dataset[column], column, where)
         raise ValueError(
             f"{where}: column {column!r} holds {feature}; expected a class, a number, or a list of the names or ids "
             "of classes in each row."
         )
-    if _is_regression(several, element, data_args, config if "train" not in splits else None):
+    is_regression = data_args.task.regression
+    if is_regression is None:
+        trained = config.num_labels == 1 and config.problem_type == "regression" and "train" not in splits
+        is_regression = element.dtype.startswith("float") or trained
+    if is_regression and not multi_label:
         return REGRESSION
     if isinstance(element, ClassLabel):
         names = element.names
     else:
-        names = _names(splits[split], split, data_args)
-        if several:
-            names = _with_unseen(names, {name: splits[name] for name in labelled[1:]}, data_args)
-    if "train" not in splits and set(names) <= set(own):
-        names = own
-    for alike in _alike(names):
-        logger.warning(
-            "%s: column %r has the classes %s, which differ in spaces or capitals alone.",
-            where,
-            column,
-            ", ".join(map(repr, alike)),
-        )
-    if not several and len(splits[split]) > 20 and len(names) > len(splits[split]) / 2:
-        logger.warning(
-            "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not "
-            "what is to be learnt, name another column with --label_column_name.",
-            where,
-            column,
-            len(names),
-            len(splits[split]),
-        )
+        names = _class_names(dataset, split, data_args)
+        for other in labelled[1:] if multi_label else ():
+            check_column(splits[other], column, data_args.where(other), "--label_column_name")
+            unseen = [name for name in _class_names(splits[other], other, data_args) if name not in names]
+            if unseen:
+                logger.warning("%s has labels that training lacks: %s.", data_args.where(other), ", ".join(unseen))
+            names = names + unseen
+    if "train" not in splits and set(names) <= set(model_names):
+        names = model_names
+    _warn_of_odd_classes(names, None if multi_label else len(dataset), column, where)
     if len(names) < 2:
         raise ValueError(f"{where}: column {column!r} has too few classes, {names}; expected two or more.")
-    problem_type = "multi_label_classification" if several else "single_label_classification"
     in_data = {name.lower(): name for name in names}
-    if len(own) == len(names) == len(in_data) and in_data.keys() == {name.lower() for name in own}:
-        return Labels(problem_type, [in_data[name.lower()] for name in own], names)
-    return Labels(problem_type, names, names)
+    if len(model_names) == len(names) == len(in_data) and in_data.keys() == {name.lower() for name in model_names}:
+        return Labels(_problem_type(multi_label), [in_data[name.lower()] for name in model_names], names)
+    return Labels(_problem_type(multi_label), names, names)
 
 
-def _problem_type(config: PretrainedConfig) -> str:
-    """That of a trained classifier, which predicts one class unless it says that there are several."""
-    several = config.problem_type == "multi_label_classification"
-    return "multi_label_classification" if several else "single_label_classification"
+def _problem_type(multi_label: bool) -> ProblemType:
+    return "multi_label_classification" if multi_label else "single_label_classification"
 
 
-def _is_regression(
-    several: bool, element: Value | ClassLabel, data_args: DataArguments, trained: PretrainedConfig | None
-) -> bool:
-    """As the arguments or the task say, else where the labels are floats or the trained model predicts a number."""
-    if several:
-        return False
-    if data_args.task.regression is not None:
-        return data_args.task.regression
-    trained_to_regress = trained is not None and trained.num_labels == 1 and trained.problem_type == "regression"
-    return element.dtype.startswith("float") or trained_to_regress
-
-
-def _names(dataset: Dataset, split: str, data_args: DataArguments) -> list[str]:
-    """The sorted classes of all rows, numbers in the order of numbers. Rows that are not used may lack a label."""
+def _class_names(dataset: Dataset, split: str, data_args: DataArguments) -> list[str]:
+    """The sorted classes of all rows; numbers are sorted as numbers. Rows that are not read may lack a label."""
     column, where = data_args.label_column_name, data_args.where(split)
     values = dataset[column][:]
-    check_present(values[: data_args.num_used(split)], column, where)
-    several = isinstance(dataset.features[column], List | LargeList)
-    labels = [label for row in values for label in row or ()] if several else values
-    if not several and data_args.task.regression is None and any(isinstance(label, str) for label in labels):
-        check_names(labels, column, where)
-    return [str(label) for label in sorted(set(labels) - {None, ""})]
+    check_present(values[: data_args.num_read(split)], column, where)
+    if isinstance(dataset.features[column], List | LargeList):
+        values = [label for row in values for label in row or ()]
+    elif data_args.task.regression is None and any(isinstance(label, str) for label in values):
+        check_class_names(values, column, where)
+    return [str(label) for label in sorted(set(values) - {None, ""})]
 
 
-def _alike(names: list[str]) -> list[list[str]]:
-    """Classes that are one to the eye."""
+def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, where: str) -> None:
+    """Warns of classes that look the same and, if the number of rows is given, of too many classes."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.strip().lower(), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
+    for alike in groups.values():
+        if len(alike) > 1:
+            shown = ", ".join(map(repr, alike))
+            logger.warning(
+                "%s: column %r has the classes %s, which differ only in spaces or case.", where, column, shown
+            )
+    if num_rows is not None and num_rows > 20 and len(names) > num_rows / 2:
+        logger.warning(
+            "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not the "
+            "labels, name another column with --label_column_name.",
+            *(where, column, len(names), num_rows),
+        )
 
 
-def _with_unseen(names: list[str], others: dict[str, Dataset], data_args: DataArguments) -> list[str]:
-    """The classes of the training data and, after them, those that are in other splits alone."""
-    for split, dataset in others.items():
-        check_column(dataset, data_args.label_column_name, data_args.where(split), "--label_column_name")
-        unseen = [name for name in _names(dataset, split, data_args) if name not in names]
-        if unseen:
-            logger.warning("%s has labels that training lacks: %s.", data_args.where(split), ", ".join(unseen))
-        names = names + unseen
-    return names
-
-
-def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> list:
+def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> list[Any]:
     """
-    What the loss takes for each row: the place of its class among `labels.names`, its number, or as many ones and
-    zeros as there are classes where a row has several.
+    The label of each row in the form that the loss expects: the index of its class in `labels.names`, its number, or
+    for multi-label a list of one 0.0 or 1.0 for each class.
 
     Raises:
         `ValueError`: if a label is missing, unknown, out of range, or not a finite number.
@@ -166,36 +142,33 @@ def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> 
     check_column(dataset, column, where, "--label_column_name")
     feature, values = dataset.features[column], dataset[column][:]
     check_present(values, column, where)
-    several = labels.problem_type == "multi_label_classification"
-    if several != isinstance(feature, List | LargeList):
-        expected = "a list of classes in each row" if several else "one label in each row"
+    multi_label = labels.problem_type == "multi_label_classification"
+    if multi_label != isinstance(feature, List | LargeList):
+        expected = "a list of classes in each row" if multi_label else "one label in each row"
         raise ValueError(f"{where}: column {column!r} holds {feature}; expected {expected}, as in the training data.")
-    encode, expected = finite_float, "a finite number"
+    encode: Callable[[Any], float | None] = finite_float
+    expected = "a finite number"
     if labels.names is not None:
-        encode, expected = _class_id(feature.feature if several else feature, labels), f"one of {_some(labels.names)}"
+        encode = _class_encoder(feature.feature if multi_label else feature, labels.names)
+        expected = f"one of {', '.join(name[:50] for name in labels.names[:20])}"
+        expected += f" and {len(labels.names) - 20} others" if len(labels.names) > 20 else ""
     encoded = []
     for row, value in enumerate(values):
-        ids = [encode(part) for part in (value if several else [value])]
+        ids = [encode(part) for part in (value if multi_label else [value])]
         if None in ids:
-            unknown = value[ids.index(None)] if several else value
+            unknown = value[ids.index(None)] if multi_label else value
             raise ValueError(
                 f"{where}: column {column!r} has the label {unknown!r} in row {row} (the first is 0); "
                 f"expected {expected}. Correct or remove the row."
             )
-        encoded.append([float(i in ids) for i in range(labels.num_outputs)] if several else ids[0])
+        encoded.append([float(i in ids) for i in range(labels.num_outputs)] if multi_label else ids[0])
     return encoded
 
 
-def _class_id(feature: Value | ClassLabel, labels: Labels) -> Callable[[object], int | None]:
-    """The function from a label of the data to its place among the model's outputs, `None` where it has none."""
-    ids = {name: i for i, name in enumerate(labels.names)}
+def _class_encoder(feature: Value | ClassLabel, names: list[str]) -> Callable[[Any], int | None]:
+    """The function from a label of the data to its index in `names`, `None` if it is not there."""
+    ids = {name: i for i, name in enumerate(names)}
     if not isinstance(feature, ClassLabel):
         return lambda value: ids.get(str(value))
     classes = feature.names
     return lambda value: ids.get(classes[value]) if value is not None and 0 <= value < len(classes) else None
-
-
-def _some(names: list[str], most: int = 20) -> str:
-    return ", ".join(name[:50] for name in names[:most]) + (
-        f" and {len(names) - most} others" if len(names) > most else ""
-    )

@@ -1,11 +1,11 @@
-"""Scores and predictions of the command line."""
+"""Scores of the predictions, and the names of scores."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import evaluate
 import numpy as np
@@ -20,21 +20,24 @@ from sklearn.metrics import (
 )
 from transformers import EvalPrediction, Trainer
 
-from augment.core.atomic_file import atomic_write
-
-from .args import DataArguments
+from .data_arguments import DataArguments
 from .labels import Labels
 
 
-GLUE_METRICS = Path(__file__).parents[1] / "metrics" / "glue.py"
-OF_CLASSES = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
-OF_NUMBERS = {"mse": mean_squared_error, "mae": mean_absolute_error}
+GLUE_METRIC = Path(__file__).with_name("glue_metric.py")
+CLASS_SCORES = {"accuracy": accuracy_score, "f1": f1_score, "precision": precision_score, "recall": recall_score}
+NUMBER_SCORES = {"mse": mean_squared_error, "mae": mean_absolute_error}
+_TIMES = ("_runtime", "_per_second", "_preparation_time")
+_NUM_EXAMPLES = 8
+
+ComputeMetrics: TypeAlias = Callable[[EvalPrediction], dict[str, float]]
+Scorer: TypeAlias = Callable[[np.ndarray, np.ndarray], dict[str, Any]]  # of predictions and references
 
 
-def outputs_of(predictions: np.ndarray | tuple, labels: Labels) -> np.ndarray:
+def outputs_of(predictions: Any, labels: Labels) -> np.ndarray:
     """
-    Class ids `(B,)`, numbers `(B,)` for regression, or ones and zeros `(B, C)` of several labels, from logits of shape
-    `(B, C)`.
+    Class ids `(B,)`, numbers `(B,)` for regression, or ones and zeros `(B, C)` for multi-label, from logits of shape
+    `(B, C)` or a tuple that begins with them.
     """
     logits = predictions[0] if isinstance(predictions, tuple) else predictions
     if labels.problem_type == "regression":
@@ -44,44 +47,41 @@ def outputs_of(predictions: np.ndarray | tuple, labels: Labels) -> np.ndarray:
     return logits.argmax(-1)
 
 
-def build_metrics(
-    data_args: DataArguments, labels: Labels, cache_dir: str | None = None
-) -> Callable[[EvalPrediction], dict[str, float]]:
+def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | None = None) -> ComputeMetrics:
     """
-    The scores of an evaluation: `metric_name`, else the metrics of the GLUE task, else accuracy, the micro F1 of
-    several labels, or the mean squared error and the correlations of regression.
+    The scores of an evaluation: `metric_name`, else the metrics of the GLUE task, else accuracy, micro F1 for
+    multi-label, or the mean squared error and the correlations for regression.
 
-    Where a metric counts one class alone, that is the data's class 1, wherever the checkpoint keeps it.
-
-    Raises:
-        `ValueError`: if there is no such metric.
+    A metric of one class, such as F1, is that of class 1 of the data, whatever its index in the checkpoint. Raises a
+    `ValueError` if there is no such metric, or it does not take such labels.
     """
     score = _scorer(data_args, labels, cache_dir)
     _check_fits(score, data_args.metric_name, labels)
-    single = labels.problem_type == "single_label_classification"
-    data_ids = np.array([labels.data_names.index(name) for name in labels.names]) if single else None
+    data_ids = None
+    if labels.problem_type == "single_label_classification":
+        data_names = labels.data_names or []
+        data_ids = np.array([data_names.index(name) for name in labels.names or []])
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        outputs, references = outputs_of(prediction.predictions, labels), prediction.label_ids
-        if single:
+        outputs, references = outputs_of(prediction.predictions, labels), np.asarray(prediction.label_ids)
+        if data_ids is not None:
             outputs, references = data_ids[outputs], data_ids[references]
         return score(outputs, references)
 
     return compute_metrics
 
 
-def _check_fits(score: Callable, name: str | None, labels: Labels) -> None:
-    """Refuses a metric that does not take such labels, of which it is shown two that are all right."""
-    of_numbers = labels.problem_type == "regression"
-    if (name in OF_NUMBERS and not of_numbers) or (name in ("accuracy", *OF_CLASSES) and of_numbers):
-        fitting = OF_NUMBERS if of_numbers else ("accuracy", *OF_CLASSES)
-        raise ValueError(
-            f"metric_name is {name!r}, but the labels are {'numbers' if of_numbers else 'classes'}; expected one such "
-            f"as {', '.join(fitting)}."
-        )
+def _check_fits(score: Scorer, name: str | None, labels: Labels) -> None:
+    """Checks that a metric takes labels of this kind, by scoring two predictions."""
     if name is None:
         return
-    examples = np.array([0.0, 1.0]) if of_numbers else np.array([0, 1])
+    is_regression = labels.problem_type == "regression"
+    if name in (CLASS_SCORES if is_regression else NUMBER_SCORES):
+        raise ValueError(
+            f"metric_name is {name!r}, but the labels are {'numbers' if is_regression else 'classes'}; expected one "
+            f"such as {', '.join(NUMBER_SCORES if is_regression else CLASS_SCORES)}."
+        )
+    examples = np.array([0.0, 1.0]) if is_regression else np.array([0, 1])
     if labels.problem_type == "multi_label_classification":
         examples = np.eye(2, labels.num_outputs, dtype=int)
     try:
@@ -93,41 +93,33 @@ def _check_fits(score: Callable, name: str | None, labels: Labels) -> None:
         ) from error
 
 
-def _scorer(
-    data_args: DataArguments, labels: Labels, cache_dir: str | None
-) -> Callable[[np.ndarray, np.ndarray], dict[str, Any]]:
-    """The function from predictions and references to scores by name."""
-    name, several = data_args.metric_name, labels.problem_type == "multi_label_classification"
+def _scorer(data_args: DataArguments, labels: Labels, cache_dir: str | None) -> Scorer:
+    name, multi_label = data_args.metric_name, labels.problem_type == "multi_label_classification"
     if name is None and data_args.task_name is not None:
-        return _loaded(str(GLUE_METRICS), data_args.task_name, None)
+        return _load(str(GLUE_METRIC), data_args.task_name, None)
     if name is None and labels.problem_type == "regression":
-        correlations = _loaded(str(GLUE_METRICS), "stsb", None, combine=False)
+        correlations = _load(str(GLUE_METRIC), "stsb", None, combine=False)
         return lambda outputs, references: {
             "mse": float(mean_squared_error(references, outputs)),
             **correlations(outputs, references),
         }
-    name = name or ("f1" if several else "accuracy")
-    if name == "accuracy":
-        return lambda outputs, references: {name: float(accuracy_score(references, outputs))}
-    if name in OF_NUMBERS:
-        return lambda outputs, references: {name: float(OF_NUMBERS[name](references, outputs))}
-    if name in OF_CLASSES:
-        average = "micro" if several else "binary" if labels.num_outputs == 2 else "macro"
-        return lambda outputs, references: {
-            name: float(OF_CLASSES[name](references, outputs, average=average, zero_division=0.0))
-        }
-    return _loaded(name, "multilabel" if several else None, cache_dir)
+    name = name or ("f1" if multi_label else "accuracy")
+    score, options = (CLASS_SCORES | NUMBER_SCORES).get(name), {}
+    if score is None:
+        return _load(name, "multilabel" if multi_label else None, cache_dir)
+    if name in ("f1", "precision", "recall"):
+        average = "micro" if multi_label else "binary" if labels.num_outputs == 2 else "macro"
+        options = {"average": average, "zero_division": 0.0}
+    return lambda outputs, references: {name: float(score(references, outputs, **options))}
 
 
-def _loaded(
-    name: str, config: str | None, cache_dir: str | None, combine: bool = True
-) -> Callable[[np.ndarray, np.ndarray], dict[str, Any]]:
-    """A metric of `evaluate`; where it has several scores, their mean is the combined score."""
+def _load(name: str, config: str | None, cache_dir: str | None, combine: bool = True) -> Scorer:
+    """A metric of `evaluate`. If it has several scores, their mean is added as the combined score."""
     try:
         metric = evaluate.load(name, config, cache_dir=cache_dir, keep_in_memory=True)  # processes share no file
     except Exception as error:  # of the network, of paths, or of the metric's own code
         raise ValueError(
-            f"metric_name is {name!r}; expected accuracy, {', '.join([*OF_CLASSES, *OF_NUMBERS])}, or a metric that "
+            f"metric_name is {name!r}; expected {', '.join([*CLASS_SCORES, *NUMBER_SCORES])}, or a metric that "
             f"evaluate can load: {type(error).__name__}: {error}"
         ) from error
 
@@ -140,10 +132,10 @@ def _loaded(
     return score
 
 
-def predict_in_order(trainer: Trainer, dataset: Dataset) -> np.ndarray | tuple:
+def predict_in_order(trainer: Trainer, dataset: Dataset) -> Any:
     """
-    What a model predicts on each example, in the order of the data. Under "group_by_length" `Trainer` puts examples of
-    like length together, in evaluation and prediction as well, and gives predictions in that order.
+    The model's predictions in the order of the data. With "group_by_length" `Trainer` would return the predictions in
+    the order of the lengths, in evaluation and prediction as well.
     """
     strategy, trainer.args.train_sampling_strategy = trainer.args.train_sampling_strategy, "sequential"
     try:
@@ -152,19 +144,43 @@ def predict_in_order(trainer: Trainer, dataset: Dataset) -> np.ndarray | tuple:
         trainer.args.train_sampling_strategy = strategy
 
 
-def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
-    """
-    Writes one line per example: its index and its class, its number, or the list of its classes in JSON.
-    """
+def score_names(compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: int) -> list[str]:
+    """The names of the metrics of an evaluation, found by scoring random predictions."""
+    labels = np.array(dataset[:_NUM_EXAMPLES]["label"])
+    logits = np.random.default_rng(0).normal(size=(len(labels), num_outputs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some scores are undefined for so few examples
+        scores = compute_metrics(EvalPrediction(predictions=logits, label_ids=labels))
+    return ["eval_loss", *(f"eval_{name}" for name in scores)]
 
-    def shown(output: np.ndarray) -> str:
-        if labels.problem_type == "regression":
-            return f"{output:.3f}"
-        if labels.problem_type == "multi_label_classification":
-            return json.dumps([labels.names[i] for i in np.flatnonzero(output)], ensure_ascii=False)
-        return labels.names[output]
 
-    lines = [f"{i}\t{shown(output)}" for i, output in enumerate(outputs)]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as lines_of_file:
-        lines_of_file.write(("\n".join(["index\tprediction", *lines]) + "\n").encode())
+def is_time(name: str) -> bool:
+    """Whether a metric is one of those that `Trainer` adds about the time of an evaluation."""
+    return f"_{name}".endswith(_TIMES)
+
+
+def scores_among(names: Iterable[str]) -> list[str]:
+    """The names of scores among the names of metrics, without those of the second validation set of MNLI."""
+    scores = [name for name in names if name.startswith("eval_") and not (is_time(name) or name.endswith("_mm"))]
+    return [name for name in scores if name not in ("eval_loss", "eval_samples")]
+
+
+def listed_scores(names: list[str]) -> str:
+    """The names of the scores and of the loss, as options accept them."""
+    return ", ".join(name.removeprefix("eval_") for name in [*scores_among(names), "eval_loss"])
+
+
+def leading_metric(names: Iterable[str], chosen: str | None = None) -> str | None:
+    """
+    The metric that compares training runs: the chosen one, with or without its `eval_`, else the combined score or the
+    first score of the task. `None` if there is no score.
+    """
+    if chosen is not None:
+        return chosen if chosen.startswith("eval_") else f"eval_{chosen}"
+    scores = scores_among(names)
+    return "eval_combined_score" if "eval_combined_score" in scores else next(iter(scores), None)
+
+
+def less_is_better(metric: str, greater_is_better: bool | None = None) -> bool:
+    """Whether a metric is an error or a loss; for other metrics `greater_is_better` decides."""
+    return greater_is_better is False or metric.removeprefix("eval_").removesuffix("_mm") in ("loss", *NUMBER_SCORES)

@@ -13,7 +13,7 @@ import torch
 
 from augment.core.atomic_file import atomic_write, write_json
 
-from ..cli.usage import UsageError, usage_errors
+from ..cli.errors import UsageError, usage_errors
 from ..hub.redaction import command_line
 from .plan import Criterion, Plan, Run, check, read_plan
 from .results import PICTURE, RESULTS, TABLE, Results, summarize

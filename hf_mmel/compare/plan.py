@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from augment.registry import NAMES
 
 from ..cli import run as cli
-from ..cli.args import listed
-from ..cli.arguments import CONTENT, arguments_of, contents_of
-from ..cli.options import read_options, value_of, without_options
-from ..cli.rehearsal import listed_scores, score_names
-from ..cli.run_args import MAX_SEED, is_seed
+from ..cli.arguments import MAX_SEED, is_seed
+from ..cli.data_arguments import listed
+from ..cli.errors import UsageError
+from ..cli.fingerprint import CONTENT, arguments_of, contents_of
+from ..cli.metrics import listed_scores, score_names
+from ..cli.parser import read_options, value_of, without_options
 from ..cli.seeds import leading_metric, less_is_better
-from ..cli.usage import UsageError
 from ..training_args import MMEL_LOSSES
 
 

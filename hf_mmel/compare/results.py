@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cli.arguments import content_of_augmenter, differences_of
-from ..cli.overwriting import remove_checkpoints
-from ..cli.usage import UsageError
+from ..cli.errors import UsageError
+from ..cli.fingerprint import content_of_augmenter, differences_of
+from ..cli.resuming import remove_checkpoints
 from .plan import BASELINE, Plan, Run, Setting
 from .statistics import Interval, mean_interval
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from ..cli.usage import UsageError
+from ..cli.errors import UsageError
 from ..hub.redaction import without_tokens
 from .plan import BASELINE, Run, Setting
 from .text import duration

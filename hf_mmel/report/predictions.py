@@ -100,7 +100,7 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
             positions, *arrays = _predict_batch(trainer, inputs)
             parts.append(arrays)
             ids = inputs["input_ids"]
-            pairs += [(read(ids[i, 0].tolist()), read(ids[i, k].tolist())) for i, k in positions.tolist()]
+            pairs += [(decode(ids[i, 0].tolist()), decode(ids[i, k].tolist())) for i, k in positions.tolist()]
     labels, before, after = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     problem_type, labels, labelled = _labelled(trainer, before.shape[1], labels)
     pairs = [pair for pair, is_labelled in zip(pairs, labelled, strict=True) if is_labelled]

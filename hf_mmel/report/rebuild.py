@@ -13,10 +13,10 @@ from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ..cli import run as cli
-from ..cli.args import AugmenterArguments
-from ..cli.earlier import OPTIONS_FILE, is_options, left_in, load_state
+from ..cli.arguments import AugmenterArguments
+from ..cli.errors import UsageError, usage_errors
 from ..cli.hub import name_of_data
-from ..cli.usage import UsageError, usage_errors
+from ..cli.resuming import OPTIONS_FILE, is_options, load_state, resume_point_in
 from ..hub.model_card import scores_of
 from ..hub.redaction import command_line, without_tokens
 from ..trainer import MMELTrainer
@@ -63,7 +63,7 @@ def report_of_folder(
         )
     options = _read(folder / OPTIONS_FILE, is_options) or []
     command = command_line("python run_glue_mmel.py", options) if options else None
-    trained_folder = left_in(folder).folder
+    trained_folder = resume_point_in(folder).folder
     if options and trained_folder is None:
         raise UsageError(f"The training run in {folder} has not finished and has left no checkpoint to report.")
     trained, missing = Path(trained_folder or folder), []
@@ -94,7 +94,7 @@ def _build_trainer(
     if not options:
         raise ValueError(f"There is no {OPTIONS_FILE}, in which the command keeps its options.")
     parsed = cli.parse_arguments([*options, "--dry_run", *_OVERRIDES, "--output_dir", str(folder)])
-    model_args, data_args, augmenter_args, run_args, training_args = parsed
+    model_args, data_args, augmenter_args, _, _ = parsed
     # Tokenizer and labels are those of the trained model.
     model_args = replace(
         model_args,
@@ -107,7 +107,7 @@ def _build_trainer(
     if (folder / "augmenter.json").is_file():
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
         augmenter_args = AugmenterArguments(augmenter=str(folder / "augmenter.json"), **adversarial)
-    args = (model_args, data_args, augmenter_args, run_args, training_args)
+    args = parsed._replace(model=model_args, data=data_args, augmenter=augmenter_args)
     prepared = cli.prepare(args)
     model = AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)
     trainer = cli.build_trainer(args, prepared, model)

@@ -18,8 +18,8 @@ from transformers.training_args import OptimizerNames
 from augment.__main__ import main as augment_command
 from hf_mmel import MMELTrainingArguments
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.args import AugmenterArguments, DataArguments, ModelArguments
-from hf_mmel.cli.run_args import RunArguments
+from hf_mmel.cli.arguments import AugmenterArguments, ModelArguments, RunArguments
+from hf_mmel.cli.data_arguments import DataArguments
 
 
 sys.path.append(str(Path(__file__).parents[1] / "augment"))

@@ -18,7 +18,8 @@ from hf_mmel import MMELTrainingArguments
 from hf_mmel.__main__ import main as mmel_command
 from hf_mmel.__main__ import parse
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.args import AugmenterArguments, DataArguments
+from hf_mmel.cli.arguments import AugmenterArguments
+from hf_mmel.cli.data_arguments import DataArguments
 from hf_mmel.compare.plan import read_plan
 
 

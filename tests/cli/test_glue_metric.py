@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 
-GLUE = str(Path(__file__).parents[2] / "hf_mmel" / "metrics" / "glue.py")
+GLUE = str(Path(__file__).parents[2] / "hf_mmel" / "cli" / "glue_metric.py")
 ACCURACY_TASKS = ["mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "sst2", "wnli"]
 
 

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, ModelCard
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel
 
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.args import DataArguments
+from hf_mmel.cli.data_arguments import DataArguments
 from hf_mmel.cli.hub import data_facts
 from hf_mmel.cli.run import UsageError
 

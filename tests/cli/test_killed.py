@@ -1,4 +1,4 @@
-"""A run that is killed at any moment is gone on with by the same command, and ends as if nothing had happened."""
+"""A run that is killed at any moment resumes with the same command, and ends as if nothing had happened."""
 
 import json
 import os

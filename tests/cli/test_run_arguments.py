@@ -7,8 +7,8 @@ import pytest
 from conftest import reviews
 from datasets import Dataset, DatasetDict
 
+from hf_mmel.cli.errors import UsageError
 from hf_mmel.cli.run import main, parse_arguments
-from hf_mmel.cli.usage import UsageError
 
 
 # All that both scripts take, but for the arguments of `TrainingArguments`.
@@ -29,7 +29,7 @@ def parsed(*options):
 
 @pytest.mark.parametrize("name", NAMES.split())
 def test_every_argument_of_both_scripts_is_known_with_hyphens_too(name, monkeypatch):
-    monkeypatch.setattr("hf_mmel.cli.args.DataArguments.__post_init__", lambda self: None)
+    monkeypatch.setattr("hf_mmel.cli.data_arguments.DataArguments.__post_init__", lambda self: None)
     value = (
         "7" if name in ("shuffle_seed", "max_seq_length", "preprocessing_num_workers") or "samples" in name else "1"
     )

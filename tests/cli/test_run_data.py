@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import AutoModelForSequenceClassification, BertConfig, EvalPrediction
 
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.args import DataArguments
+from hf_mmel.cli.data_arguments import DataArguments
 from hf_mmel.cli.labels import REGRESSION, Labels
 from hf_mmel.cli.metrics import build_metrics
 from hf_mmel.cli.run import UsageError
@@ -109,7 +109,7 @@ def test_the_test_split_is_evaluated_where_there_is_no_other(run, tmp_path, capl
         ("--class_weights 1,2,3 --do_train", "class_weights are 3 numbers; expected 2"),
         ("--do_regression --do_train", "has the label 'bad' in row 0 .* expected a finite number"),
         ("--task_name mnli --test_split_name test --do_predict", "mnli has two splits to evaluate and two to predict"),
-        ("--task_name rte --no_do_regression --do_eval", "do_regression is given, but rte says itself what it is"),
+        ("--task_name rte --no_do_regression --do_eval", "do_regression is given, but rte determines it"),
     ],
 )
 def test_data_arguments_that_cannot_work_are_refused(run, tmp_path, monkeypatch, options, message):

@@ -112,7 +112,7 @@ def test_a_masked_lm_is_asked_for_few_examples_alone(show, write, masked_lm_dir)
     rows = [{"text": f"the film {i} was good .", "label": i % 2} for i in range(300)]
     options = ["--train_file", write("train.csv", rows), "--do_train", "--augmenter", "mlm"]
     printed = show(*options, "--model_name_or_path", masked_lm_dir)
-    assert figure(printed, "examples with variants").endswith("of 100 examples that were drawn")
+    assert figure(printed, "examples with variants").endswith("of a sample of 100 examples")
 
 
 def test_a_head_or_a_vocabulary_that_does_not_fit_is_refused(show, files, model_dir, tokenizer, tmp_path):

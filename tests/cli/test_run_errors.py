@@ -11,8 +11,8 @@ import yaml
 from transformers import BertConfig
 
 from hf_mmel.cli import run as cli
+from hf_mmel.cli.errors import usage_errors
 from hf_mmel.cli.run import UsageError
-from hf_mmel.cli.usage import usage_errors
 
 
 ROOT = Path(__file__).parents[2]
@@ -201,7 +201,7 @@ def test_a_wrong_choice_in_a_file_of_arguments_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"model_name_or_path": "caf\xe9"}', "is not encoded in UTF-8, at byte 27"),
+        (b'{"model_name_or_path": "caf\xe9"}', "cannot be read as UTF-8 text in YAML: .* position 27"),
         (b'"rte"', "holds a str"),
         (b"1: rte", "has the key 1; expected names of arguments"),
         (b"lr_scheduler_kwargs: {a: 2026-01-01}", "cannot be written as JSON"),
@@ -219,7 +219,7 @@ def test_a_file_of_arguments_that_cannot_be_read_is_named(tmp_path, content, mes
     [
         ("--per_device_train_batch_size=0", "per_device_train_batch_size is 0; expected a whole number >= 1"),
         ("--eval_accumulation_steps=0", "eval_accumulation_steps is 0; expected a whole number >= 1"),
-        ("--cache_dir={a}", "cache_dir is '{a}'; datasets can keep nothing in a folder with braces"),
+        ("--cache_dir={a}", "cache_dir is '{a}'; datasets cannot use a folder with braces in its name"),
         ("--seed=-1", "seed is -1; expected a whole number from 0 to 4294967295"),
         ("--learning_rate=nan", "learning_rate is nan; expected a finite number >= 0"),
         ("--warmup_steps=1e400", "warmup_steps is inf; expected a finite number >= 0"),
@@ -247,10 +247,10 @@ def test_a_broken_yaml_is_refused_without_what_is_in_it(tmp_path, text):
     ("options", "message"),
     [
         ("--metric_name mse", "metric_name is 'mse', but the labels are classes; expected one such as accuracy"),
-        ("--remove_splits test", "remove_splits is for data sets that hold all splits"),
-        ("--test_split_name test", "test_split_name is for data sets that hold all splits"),
+        ("--remove_splits test", "remove_splits is for datasets that hold all splits"),
+        ("--test_split_name test", "test_split_name is for datasets that hold all splits"),
         ("--lambda_p much", "invalid float value: 'much'; --help"),
-        ("--resume_from_checkpoint .", "resume_from_checkpoint is '.'; expected the folder of a whole checkpoint"),
+        ("--resume_from_checkpoint .", "resume_from_checkpoint is '.'; expected the folder of a complete checkpoint"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_training(run, options, message):

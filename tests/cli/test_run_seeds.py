@@ -14,8 +14,8 @@ from transformers import TrainerCallback
 
 from augment.mlm.fill_mask import FillMask
 from hf_mmel.cli import run as cli
+from hf_mmel.cli.metrics import leading_metric
 from hf_mmel.cli.run import UsageError
-from hf_mmel.cli.seeds import leading_metric
 
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ class Failing(TrainerCallback):
             raise RuntimeError("The power is gone.")
 
 
-def test_the_same_command_goes_on_where_a_seed_failed(run, files, tmp_path, monkeypatch, caplog):
+def test_the_same_command_continues_with_the_seed_that_failed(run, files, tmp_path, monkeypatch, caplog):
     options = [*files, "--do_train", "--do_eval", "--seeds", "1,2", "--max_steps", 4, "--learning_rate", 1e-2]
     options += ["--save_strategy", "steps", "--save_steps", 2]
     run(*options, out="whole")
@@ -117,12 +117,12 @@ def test_seeds_that_are_finished_need_no_data(run, files, tmp_path, capsys, monk
     ("options", "message"),
     [
         (["--do_train", "--seeds", "1,1"], "expected each seed once"),
-        (["--do_train", "--seeds", "5"], "two or more. For a single one pass --seed"),
+        (["--do_train", "--seeds", "5"], "two or more. For a single seed pass --seed"),
         (["--do_train", "--seeds", f"1,{'1' * 5000}"], "expected whole numbers from 0"),
         (["--do_train", "--seeds", "a,b"], "expected whole numbers from 0"),
         (["--do_eval", "--seeds", "1,2"], "pass --do_train, or leave out --seeds"),
-        (["--do_train", "--seeds", "1,2", "--resume_from_checkpoint", "."], "resume_from_checkpoint is for one"),
-        (["--do_train", "--seeds", "1,2", "--push_to_hub"], "push_to_hub is for one training"),
+        (["--do_train", "--seeds", "1,2", "--resume_from_checkpoint", "."], "resume_from_checkpoint is for a single"),
+        (["--do_train", "--seeds", "1,2", "--push_to_hub"], "push_to_hub is for a single training run"),
         (["--do_train", "--seeds", "1,2", "--glue_submission"], "takes the predictions of one model"),
     ],
 )

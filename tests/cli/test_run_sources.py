@@ -36,13 +36,16 @@ def on_the_hub(hub, model_dir, monkeypatch):
     [
         (
             "me/gone",
-            "'me/gone' cannot be loaded: it is neither a folder here nor on URL, or it is private and needs",
+            "'me/gone' cannot be loaded: it is neither a local folder nor on URL, or it is private and needs",
         ),
         ("me/private", "'me/private' cannot be loaded: it needs --token, with a token that may read it"),
-        ("me/private --token hf_wrong", "'me/private' cannot be loaded: URL does not take the token of --token"),
+        ("me/private --token hf_wrong", "'me/private' cannot be loaded: URL rejects the token of --token"),
         (f"me/private --token {TOKEN}", "or it is private and the token of --token may not read it"),
         ("me/open --model_revision old", "it has no revision 'old'; name a branch, tag or commit with --model_rev"),
-        ("me/open --tokenizer_name me/gone", "The tokenizer of 'me/gone' cannot be loaded: it is neither a folder"),
+        (
+            "me/open --tokenizer_name me/gone",
+            "The tokenizer of 'me/gone' cannot be loaded: it is neither a local folder",
+        ),
     ],
 )
 def test_what_the_hub_refuses_is_said_with_the_model_and_the_option(on_the_hub, refused, options, message):

@@ -1,4 +1,4 @@
-"""What is said, and what is saved, where the file system refuses."""
+"""Messages and saved files if the file system refuses a write."""
 
 import errno
 import json
@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hf_mmel import MMELTrainer
+from hf_mmel.cli.errors import errno_of, file_errors
 from hf_mmel.cli.run import UsageError
-from hf_mmel.cli.saving import errno_of, file_errors, save_metrics
+from hf_mmel.cli.saving import save_metrics
 
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,7 @@ def little_room():
     signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_libraries_that_tell_in_words_are_understood(little_room, tmp_path):
+def test_errors_without_a_number_are_recognised(little_room, tmp_path):
     big = {"weight": torch.zeros(LITTLE)}
     with pytest.raises(SafetensorError) as caught:
         save_file(big, tmp_path / "model.safetensors")
@@ -52,10 +53,10 @@ def test_libraries_that_tell_in_words_are_understood(little_room, tmp_path):
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.ENOSPC, "Make room; then the same command goes on from the last checkpoint."),
-        (errno.EDQUOT, "Make room; then the same command goes on from the last checkpoint."),
-        (errno.EROFS, "Choose folders that can be written to: --output_dir, --cache_dir, and HOME or HF_HOME."),
-        (errno.EACCES, "Choose folders that can be written to: --output_dir, --cache_dir, and HOME or HF_HOME."),
+        (errno.ENOSPC, "Free some space; the same command then resumes from the last checkpoint."),
+        (errno.EDQUOT, "Free some space; the same command then resumes from the last checkpoint."),
+        (errno.EROFS, "Choose writable folders: --output_dir, --cache_dir, and HOME or HF_HOME."),
+        (errno.EACCES, "Choose writable folders: --output_dir, --cache_dir, and HOME or HF_HOME."),
     ],
 )
 def test_a_refusal_is_one_line_with_the_file_and_the_remedy(number, remedy):
@@ -74,11 +75,11 @@ def test_other_errors_are_left_as_they_are(error):
 
 
 def test_a_full_disk_ends_a_training_with_one_line(run, files, little_room):
-    with pytest.raises(UsageError, match=r"^File too large\. Make room; then the same command goes on"):
+    with pytest.raises(UsageError, match=r"^File too large\. Free some space; the same command then resumes"):
         run(*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1)
 
 
-def test_after_a_full_disk_the_same_command_goes_on(run, files, tmp_path, monkeypatch):
+def test_after_a_full_disk_the_same_command_resumes(run, files, tmp_path, monkeypatch):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 2, "--max_steps", 6]
     run(*options, out="undisturbed")
     save = MMELTrainer.save_model
@@ -111,9 +112,7 @@ def test_a_model_that_is_trained_to_its_end_is_not_lost(run, files, tmp_path, mo
     monkeypatch.setattr(MMELTrainer, "save_model", refused)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    with pytest.raises(
-        UsageError, match=r"^No space left on device\. The training is finished, .* saved to .*hf_mmel-"
-    ):
+    with pytest.raises(UsageError, match=r"^No space left on device\. Training is finished, .* saved to .*hf_mmel-"):
         run(*options)
     (folder,) = (tmp_path / "temporary").glob("hf_mmel-*")
     first, second = (load_file(path / "model.safetensors") for path in (tmp_path / "undisturbed", folder))
@@ -133,7 +132,11 @@ def test_results_of_all_splits_are_kept_together_though_one_was_damaged(tmp_path
 @pytest.mark.parametrize(
     ("changed", "options", "message"),
     [
-        ({"HOME": NO_FOLDER}, ["--output_dir", "{tmp}/out"], r"Not a directory: /dev/null/home/.*\. Choose folders"),
+        (
+            {"HOME": NO_FOLDER},
+            ["--output_dir", "{tmp}/out"],
+            r"Not a directory: /dev/null/home/.*\. Choose writable folders",
+        ),
         ({}, ["--output_dir", "/dev/null/out"], r"output_dir is '/dev/null/out'|Not a directory: /dev/null/out"),
         ({}, ["--output_dir", "{tmp}/out", "--cache_dir", "/dev/null/cache"], "Not a directory"),
     ],

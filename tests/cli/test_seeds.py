@@ -5,9 +5,9 @@ import statistics
 
 import pytest
 
-from hf_mmel.cli.run_args import RunArguments
+from hf_mmel.cli.arguments import RunArguments
+from hf_mmel.cli.errors import UsageError
 from hf_mmel.cli.seeds import SeedResults
-from hf_mmel.cli.usage import UsageError
 
 
 SCORES = {1: 0.5, 2: 0.75, 3: 0.25}
@@ -67,15 +67,15 @@ def test_an_unknown_metric_for_the_best_seed_is_told_of(open_seeds, train, caplo
     assert results.best() is None and "There is no eval_acuracy" in caplog.text
 
 
-def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
-    """Not even after an interruption, when the command comes again without the wish to overwrite."""
+def test_overwritten_seeds_do_not_resume_from_earlier_checkpoints(open_seeds):
+    """Not even after an interruption, if the command is repeated without --overwrite_output_dir."""
     results = open_seeds(1, 2)
     for seed in (1, 2):
         (results.folder(seed) / "checkpoint-9").mkdir(parents=True)
         (results.folder(seed) / "checkpoint-9" / "trainer_state.json").write_text("{}")
-        assert results.earlier(seed).folder is not None
+        assert results.resume_point(seed).folder is not None
     (results.folder(2) / "train_results.json").write_text("{}")
-    assert results.earlier(2).metrics is not None
+    assert results.resume_point(2).metrics is not None
 
     def fails(seed):
         raise RuntimeError("out of memory")
@@ -83,7 +83,7 @@ def test_overwritten_seeds_go_on_from_no_earlier_checkpoint(open_seeds):
     overwriting = open_seeds(1, 2, lr=0.2, overwrite=True)
     with pytest.raises(RuntimeError):
         overwriting.run(fails)
-    assert [open_seeds(1, 2, lr=0.2).earlier(seed) for seed in (1, 2)] == [(None, None)] * 2
+    assert [open_seeds(1, 2, lr=0.2).resume_point(seed) for seed in (1, 2)] == [(None, None)] * 2
 
 
 DAMAGED = [b"{", b"[]", b"{}", b'{"seeds": [], "arguments": {}}', b'{"seeds": {}, "arguments": 5}', b"\xff\xfe"]
@@ -160,7 +160,7 @@ def test_results_of_other_arguments_are_not_mixed(open_seeds, train):
 def test_a_training_of_another_kind_is_not_overwritten(open_seeds, tmp_path, place):
     (tmp_path / "out" / place).mkdir(parents=True)
     (tmp_path / "out" / place / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="not begun with --seeds; choose another --output_dir"):
+    with pytest.raises(ValueError, match="not started with --seeds; choose another --output_dir"):
         open_seeds(1, 2)
     assert open_seeds(1, 2, overwrite=True).unfinished == [1, 2]
 

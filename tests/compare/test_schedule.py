@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_mmel.cli.usage import UsageError
+from hf_mmel.cli.errors import UsageError
 from hf_mmel.compare.plan import Plan, Setting
 from hf_mmel.compare.runner import Schedule
 

@@ -78,7 +78,7 @@ def test_an_interruption_leaves_no_process_behind(write, model_dir, tmp_path, nu
     _, said = process.communicate(timeout=60)
     if number == signal.SIGINT:
         assert process.returncode == 130 and "Traceback" not in said
-        assert said.endswith("interrupted; the same command goes on from the last checkpoint, if there is one\n")
+        assert said.endswith("interrupted; the same command resumes from the last checkpoint, if there is one\n")
     deadline = time.monotonic() + 20
     while of_group() and time.monotonic() < deadline:
         time.sleep(0.2)

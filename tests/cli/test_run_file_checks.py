@@ -85,18 +85,18 @@ def test_numbers_and_names_may_be_classes(accepted):
 def test_a_label_of_another_type_far_down_is_named(refused, label):
     rows = "".join(f"a,{i % 4 / 4}\n" for i in range(10_001))  # the reader takes 10,000 rows at a time
     message = refused("bad.csv", f"{HEADER}{rows}b,{label}\n")
-    assert f"column 'label' has the label {label!r} in row 10001 (the first is 0), and numbers before" in message
+    assert f"column 'label' has the label {label!r} in row 10001 (the first is 0), but numbers before it" in message
 
 
 def test_a_label_of_another_type_far_down_a_json_file_is_named(refused):
     rows = [{"text": "a" * 1000, "label": i % 2} for i in range(11_000)]  # the reader takes 10 MiB at a time
     message = refused("bad.jsonl", lines(*rows, {"text": "b", "label": "x"}))
-    assert "column 'label' has the label 'x' in row 11000 (the first is 0), and numbers before" in message
+    assert "column 'label' has the label 'x' in row 11000 (the first is 0), but numbers before it" in message
 
 
 def test_classes_that_look_the_same_are_warned_of(accepted, caplog):
     accepted("alike.csv", HEADER + "a, x\nb,X\nc,y\n")
-    assert "has the classes ' x', 'X', which differ in spaces or capitals alone" in caplog.text
+    assert "has the classes ' x', 'X', which differ only in spaces or case" in caplog.text
 
 
 def test_the_labels_are_no_text(refused):
@@ -152,7 +152,7 @@ LATIN = "text,label\ngood,0\ncafé,1\n".encode("latin-1")
         ("bad.csv", HEADER + 'a,0\n"b,1\nc,1\n', r"bad.csv cannot be read: row 1 \(from 0\): unexpected end.*quotes"),
         ("bad.csv", "\n\n", "bad.csv has no rows"),
         ("bad.jsonl", '{"text": "a", "label": 0}\n{"text": "b"\n', "bad.jsonl cannot be read: line 2, character"),
-        ("bad.jsonl", '{"text": "a", "label": 0}\n3\n', r"bad.jsonl cannot be read: row 1 \(from 0\) is 3; expected"),
+        ("bad.jsonl", '{"text": "a", "label": 0}\n3\n', "bad.jsonl cannot be read: line 2 is 3; expected"),
         ("bad.json", "{not json", "bad.json cannot be read: line 1, character 1: .*Write one object on each line"),
         ("bad.json", '[{"text": "a"}, {"text": ]', "bad.json cannot be read: .* line 1 column"),
         ("bad.parquet", "no parquet", "bad.parquet cannot be read: Parquet magic bytes not found"),
@@ -191,7 +191,7 @@ def test_a_nul_character_is_text_like_any_other_where_it_is_escaped(accepted):
 
 def test_two_columns_of_one_name_are_warned_of(accepted, caplog):
     accepted("twice.csv", "text,label,label\na,0,x\nb,1,y\n")
-    assert "has 2 columns of the name 'label'; taking the first" in caplog.text
+    assert "has 2 columns named 'label'; using the first" in caplog.text
 
 
 @pytest.mark.parametrize("column", ["text", "label"])

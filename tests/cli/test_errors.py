@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TRANSFER = """
 import multiprocessing, os, socket, sys
 from multiprocessing.reduction import DupFd
-from hf_mmel.command.usage import quiet_workers
+from hf_mmel.cli.errors import quiet_workers
 
 def work(pipe):
     pipe.send(DupFd(os.open(os.devnull, os.O_RDONLY)))

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hf_mmel.cli.glue_submission import FILES, FORMATS, add_to_submission, check_submission, submission_lines
+from hf_mmel.cli.submission import FILES, FORMATS, add_to_submission, check_submission, submission_lines
 
 
 def contents(path):

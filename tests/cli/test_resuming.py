@@ -1,4 +1,4 @@
-"""What a run of the command leaves, and how the same command goes on from it."""
+"""What a run leaves in its output folder, and how the same command resumes."""
 
 import json
 import shutil
@@ -8,13 +8,12 @@ import torch
 from conftest import results, reviews
 from datasets import Dataset
 
-from hf_mmel import MMELTrainingArguments
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.earlier import find_earlier, is_whole, last_checkpoint
+from hf_mmel.cli.resuming import find_resume_point, is_complete, last_checkpoint
 from hf_mmel.cli.run import UsageError
 
 
-def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys):
+def test_training_resumes_from_the_last_checkpoint(run, files, tmp_path, capsys):
     options = [*files, "--do_train", "--do_eval", "--save_strategy", "steps", "--save_steps", 2]
     run(*options, "--max_steps", 2)
     first = (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns
@@ -23,7 +22,7 @@ def test_training_goes_on_from_the_last_checkpoint(run, files, tmp_path, capsys)
     assert (tmp_path / "out" / "checkpoint-4").is_dir()
     run(*options, "--max_steps", 2, "--overwrite_output_dir")
     assert (tmp_path / "out" / "checkpoint-2" / "model.safetensors").stat().st_mtime_ns != first
-    assert not (tmp_path / "out" / "checkpoint-4").exists()  # or the next command would go on from it
+    assert not (tmp_path / "out" / "checkpoint-4").exists()  # or the next command would resume from it
 
 
 REMOVED = [
@@ -76,7 +75,7 @@ def test_only_what_trainer_writes_is_removed(run, files, model_dir, tmp_path, se
 
 def test_a_trained_model_is_not_overwritten_unasked(run, files):
     run(*files, "--do_train")
-    message = r"holds a trained model already.* \(seed was 42 and is 1\).*--overwrite_output_dir"
+    message = r"already holds a trained model.* \(seed was 42 and is 1\).*--overwrite_output_dir"
     with pytest.raises(cli.UsageError, match=message):
         run(*files, "--do_train", "--seed", 1)
     run(*files, "--do_train", "--overwrite_output_dir")
@@ -85,7 +84,7 @@ def test_a_trained_model_is_not_overwritten_unasked(run, files):
 @pytest.mark.parametrize("save_strategy", ["no", "steps"])
 def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_path, monkeypatch, save_strategy):
     options = [*files, "--do_train", "--do_eval", "--learning_rate", 0.1, "--save_strategy", save_strategy]
-    monkeypatch.setattr("hf_mmel.cli.run.evaluate_splits", lambda *_: 1 / 0)
+    monkeypatch.setattr("hf_mmel.cli.run.evaluate", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # the run is ended over its evaluation
         run(*options)
     monkeypatch.undo()
@@ -103,7 +102,7 @@ def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_
 
 
 @pytest.mark.parametrize("written", [None, "", '{"epoch": 1.0, "glo'])
-def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path, written, caplog):
+def test_an_incomplete_checkpoint_is_skipped(run, files, tmp_path, written, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 2, "--logging_steps", 1]
     run(*options)
     expected = (tmp_path / "out" / "model.safetensors").read_bytes()
@@ -115,7 +114,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
         (last / "trainer_state.json").write_text(written)
     (tmp_path / "out" / "model.safetensors").unlink()
     run(*options)
-    assert f"{last.name} is not whole" in caplog.text and "Resuming from" in caplog.text
+    assert f"{last.name} is incomplete" in caplog.text and "Resuming from" in caplog.text
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
 
 
@@ -137,22 +136,22 @@ def test_a_checkpoint_that_is_not_whole_is_not_gone_on_from(run, files, tmp_path
         ("optimizer.pt", b"PK"),
     ],
 )
-def test_a_checkpoint_with_a_damaged_file_is_not_gone_on_from(run, files, tmp_path, name, content, caplog):
+def test_a_checkpoint_with_a_damaged_file_is_skipped(run, files, tmp_path, name, content, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     last = tmp_path / "out" / "checkpoint-3"
-    assert is_whole(last)
+    assert is_complete(last)
     (last / name).write_bytes(content)
     (tmp_path / "out" / "train_results.json").unlink()
     run(*options)
-    assert "checkpoint-3 is not whole" in caplog.text and "Resuming from" in caplog.text
+    assert "checkpoint-3 is incomplete" in caplog.text and "Resuming from" in caplog.text
     (last / name).write_bytes(content)
-    with pytest.raises(UsageError, match="expected the folder of a whole checkpoint"):
+    with pytest.raises(UsageError, match="expected the folder of a complete checkpoint"):
         run(*options, "--resume_from_checkpoint", last)
 
 
 @pytest.mark.parametrize("size", [0, 100])
-def test_a_checkpoint_with_half_a_random_state_of_a_process_is_not_whole(tmp_path, size):
+def test_a_checkpoint_with_a_truncated_random_state_is_incomplete(tmp_path, size):
     for step in (2, 10):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
@@ -165,7 +164,7 @@ def test_a_checkpoint_with_half_a_random_state_of_a_process_is_not_whole(tmp_pat
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
 
 
-def test_a_training_that_was_ended_over_its_model_is_made_again(run, files, tmp_path):
+def test_a_run_that_stopped_while_writing_its_model_is_repeated(run, files, tmp_path):
     options = [*files, "--do_train", "--save_strategy", "no"]
     run(*options)
     expected = (tmp_path / "out" / "model.safetensors").read_bytes()
@@ -175,7 +174,7 @@ def test_a_training_that_was_ended_over_its_model_is_made_again(run, files, tmp_
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
 
 
-def test_results_that_were_ended_over_are_written_anew(run, files, tmp_path):
+def test_truncated_results_are_written_again(run, files, tmp_path):
     options = [*files, "--do_train", "--do_eval"]
     run(*options)
     expected = results(tmp_path, "all")
@@ -184,7 +183,7 @@ def test_results_that_were_ended_over_are_written_anew(run, files, tmp_path):
     assert results(tmp_path, "all")["eval_loss"] == expected["eval_loss"]
 
 
-def test_a_finished_training_whose_state_is_gone_is_one_line(run, files, tmp_path):
+def test_a_finished_run_without_its_state_is_refused(run, files, tmp_path):
     options = [*files, "--do_train"]
     run(*options)
     (tmp_path / "out" / "trainer_state.json").unlink()
@@ -193,7 +192,7 @@ def test_a_finished_training_whose_state_is_gone_is_one_line(run, files, tmp_pat
             run(*options, *changed)
 
 
-def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_path, monkeypatch):
+def test_a_model_that_is_being_overwritten_does_not_count_as_finished(run, files, tmp_path, monkeypatch):
     options = [*files, "--do_train"]
     run(*options)
     monkeypatch.setattr("hf_mmel.cli.run.MMELTrainer.train", lambda *_, **__: 1 / 0)
@@ -201,7 +200,7 @@ def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_
         run(*options, "--overwrite_output_dir")
     with pytest.raises(cli.UsageError, match="ZeroDivisionError"):  # it was to be replaced
         run(*options)
-    with pytest.raises(cli.UsageError, match=r"holds a trained model already, .* \(seed was 42 and is 1\)"):
+    with pytest.raises(cli.UsageError, match=r"already holds a trained model, .* \(seed was 42 and is 1\)"):
         run(*options, "--seed", 1)
     monkeypatch.undo()
     monkeypatch.setattr("hf_mmel.cli.run.build_augmenter", lambda *_: None)
@@ -210,7 +209,7 @@ def test_a_model_that_is_trained_anew_is_not_taken_for_finished(run, files, tmp_
 
 
 def interrupt(folder):
-    """Has a training look as if it had been killed after its last checkpoint."""
+    """Makes a run look as if it had been killed after its last checkpoint."""
     for name in ("train_results.json", "trainer_state.json", "config.json", "model.safetensors"):
         (folder / name).unlink()
 
@@ -225,22 +224,20 @@ OTHERS = [
 
 @pytest.mark.parametrize("is_finished", [True, False])
 @pytest.mark.parametrize(("changed", "message"), OTHERS)
-def test_a_training_with_other_arguments_is_not_gone_on_from(
-    run, files, tmp_path, monkeypatch, is_finished, changed, message
-):
+def test_a_run_with_other_arguments_is_not_resumed(run, files, tmp_path, monkeypatch, is_finished, changed, message):
     monkeypatch.chdir(tmp_path)
     options = ["--train_file", "train.csv", "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     if is_finished:
         message = message.removesuffix(r"\)")  # the steps that are asked for are told of as well
         with pytest.raises(
-            UsageError, match=rf"holds a trained model already, trained with other arguments {message}"
+            UsageError, match=rf"already holds a trained model, trained with other arguments {message}"
         ):
             run(*options, *changed)
         return
     interrupt(tmp_path / "out")
     checkpoint = tmp_path / "out" / "checkpoint-3"
-    refusal = rf"that was begun with other arguments {message}; choose .* --resume_from_checkpoint {checkpoint}\.$"
+    refusal = rf"with other arguments {message}; choose .* --resume_from_checkpoint {checkpoint}\.$"
     with pytest.raises(UsageError, match=refusal) as raised:
         run(*options, *changed)
     assert "\n" not in str(raised.value)
@@ -249,7 +246,7 @@ def test_a_training_with_other_arguments_is_not_gone_on_from(
         run(*options, *changed, "--resume_from_checkpoint", checkpoint)
 
 
-def test_a_training_is_gone_on_from_with_more_steps_and_other_intervals(run, files, tmp_path, caplog):
+def test_a_run_resumes_with_more_steps_and_other_intervals(run, files, tmp_path, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     interrupt(tmp_path / "out")
@@ -261,7 +258,7 @@ def test_a_training_is_gone_on_from_with_more_steps_and_other_intervals(run, fil
 
 @pytest.mark.parametrize("kept", [True, False, None])
 @pytest.mark.parametrize("name", ["train.csv", "own.json", "train"])
-def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name, kept, caplog):
+def test_a_changed_file_counts_as_a_changed_argument(run, write, tmp_path, name, kept, caplog):
     (tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
     file = write("train.csv", reviews())
     if name == "train":
@@ -273,7 +270,7 @@ def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name,
     elif not kept:
         (tmp_path / "out" / "contents.json").unlink()  # as trainings of earlier versions
     run(*options)
-    assert caplog.text.count("is finished; going on") == 1
+    assert caplog.text.count("is finished; continuing") == 1
     if name == "own.json":
         (tmp_path / name).write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.2}))
     elif name == "train":
@@ -283,24 +280,26 @@ def test_a_file_that_has_changed_is_another_argument(run, write, tmp_path, name,
         write(name, reviews(num_examples=12))
     if not kept:
         run(*options)
-        assert caplog.text.count("is finished; going on") == 2
+        assert caplog.text.count("is finished; continuing") == 2
         return
     argument = "augmenter" if name == "own.json" else "train_file"
     with pytest.raises(UsageError, match=rf"trained with other arguments \(content of {argument} was .* and is .*\);"):
         run(*options)
     interrupt(tmp_path / "out")
-    with pytest.raises(UsageError, match=rf"begun with other arguments \(content of {argument} was .* and is .*\);"):
+    with pytest.raises(
+        UsageError, match=rf"a training run with other arguments \(content of {argument} was .* and is .*\);"
+    ):
         run(*options)
 
 
-def test_validation_data_that_have_changed_are_none_of_the_training(run, files, write, tmp_path, caplog):
+def test_changed_validation_data_does_not_affect_training(run, files, write, tmp_path, caplog):
     options = [*files, "--do_train", "--do_eval"]
     run(*options)
     write("val.csv", reviews(num_examples=12))
-    assert run(*options)["eval_samples"] == 12 and "is finished; going on" in caplog.text
+    assert run(*options)["eval_samples"] == 12 and "is finished; continuing" in caplog.text
 
 
-def test_the_options_are_kept_without_tokens(run, files, tmp_path):
+def test_options_are_recorded_without_tokens(run, files, tmp_path):
     run(*files, "--do_train", "--token", "hf_abcdefghijkl", "--hub_token=hf_abcdefghijkl")
     options = json.loads((tmp_path / "out" / "options.json").read_text())
     assert not any("token" in option or "hf_abc" in option for option in options)
@@ -309,13 +308,13 @@ def test_the_options_are_kept_without_tokens(run, files, tmp_path):
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
-def test_processes_ask_each_other_as_often_whatever_each_of_them_has(tmp_path, monkeypatch, has_checkpoint):
-    """Else, on machines that do not share the folder, they would wait for each other in vain."""
+def test_processes_gather_equally_often_whatever_each_of_them_sees(tmp_path, monkeypatch, has_checkpoint):
+    """Otherwise processes on machines that do not share the folder would wait for each other forever."""
     asked = []
-    monkeypatch.setattr("hf_mmel.cli.earlier.gathered", lambda part: (asked.append(part), [None])[1])
+    monkeypatch.setattr("hf_mmel.cli.resuming.gathered", lambda part: (asked.append(part), [None])[1])
     if has_checkpoint:
         (tmp_path / "checkpoint-2").mkdir()
         (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
-    args = MMELTrainingArguments(str(tmp_path), do_train=True, use_cpu=True)
-    earlier = find_earlier(args, False, {}, lambda options: {})
-    assert (earlier.folder is not None) == has_checkpoint and len(asked) == 2
+    options = ["--model_name_or_path", "model", "--task_name", "rte", "--do_train", "--use_cpu"]
+    found = find_resume_point(cli.parse_arguments([*options, "--output_dir", str(tmp_path)]))
+    assert (found.folder is not None) == has_checkpoint and len(asked) == 2

@@ -1,0 +1,152 @@
+"""Errors that end the command with one line: errors of the user's input, of the file system, and of the Hub."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import multiprocessing
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from augment.core.running import tolerate_encodings
+
+
+logger = logging.getLogger(__name__)
+
+
+class UsageError(ValueError):
+    """An error that the user can fix. It ends the command with one line instead of a traceback."""
+
+
+@contextmanager
+def usage_errors(*errors: type[Exception]) -> Iterator[None]:
+    """Turns these errors into a `UsageError` with a message of one line."""
+    try:
+        yield
+    except errors as error:
+        raise UsageError(_one_line(str(error)) or type(error).__name__) from error
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """Turns errors of the file system into a `UsageError` with a message of one line."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UsageError) or (number := errno_of(error)) is None:
+            raise
+        logger.debug("The file system refused.", exc_info=True)
+        remedy = ""
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            remedy = " Free some space; the same command then resumes from the last checkpoint."
+        elif number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            remedy = " Choose writable folders: --output_dir, --cache_dir, and HOME or HF_HOME."
+        raise UsageError(f"{file_error_text(error, number)}{remedy}") from error
+
+
+def errno_of(error: BaseException) -> int | None:
+    """The number of a file system error; `None` for others. Libraries that write models report it in words only."""
+    if isinstance(error, OSError):
+        return error.errno
+    if found := re.search(r"os error (\d+)", str(error)):  # safetensors
+        return int(found[1])
+    return errno.ENOSPC if re.search(r"PytorchStreamWriter|inline_container\.cc", str(error)) else None
+
+
+def file_error_text(error: BaseException, number: int) -> str:
+    """The reason of a file system error and the file, if known, as a sentence."""
+    file = getattr(error, "filename", None)
+    where = "" if file is None else f": {os.fsdecode(file) if isinstance(file, bytes | str) else file}"
+    return f"{os.strerror(number)}{where}."
+
+
+def hub_error_reason(error: BaseException, token: str | None, revision: str = "main") -> str | None:
+    """
+    Why the Hub refused a model or dataset, and what to do, without the token; `None` if the error, of which the Hub's
+    error is a cause, is not about the Hub.
+    """
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+
+    def is_a(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    statuses = {cause.response.status_code for cause in causes if isinstance(cause, HfHubHTTPError)}
+    source = "--token" if token else "HF_TOKEN or `hf auth login`" if get_token() else None
+    access = f"the token of {source} may not read it" if source else "needs --token, with a token that may read it"
+    if is_a(RevisionNotFoundError):
+        return f"it has no revision {revision!r}; name a branch, tag or commit with --model_revision."
+    if is_a(GatedRepoError):
+        return f"it is gated, and {access}; its page on the Hub says how to get access."
+    if is_a(RepositoryNotFoundError) or "doesn't exist on the Hub" in str(error):
+        return f"it is neither a local folder nor on {constants.ENDPOINT}, or it is private and {access}."
+    if 401 in statuses or 403 in statuses:
+        return f"{constants.ENDPOINT} rejects the token of {source}." if source else f"it {access}."
+    if is_a(HFValidationError):
+        return "there is no such folder, and it is not a valid name on the Hub; check the path."
+    if is_a(LocalEntryNotFoundError, OfflineModeIsEnabled):
+        why = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else f"{constants.ENDPOINT} cannot be reached"
+        return f"it is neither a local folder nor in the cache of downloads, and {why}; check the name."
+    return None
+
+
+def reason_of(error: BaseException) -> str:
+    """
+    The message of an error and of its cause, on one line that ends with a full stop. The cause of an HTTP error may
+    hold what was sent, and is left out.
+    """
+    parts = [error] if error.__cause__ is None or isinstance(error, HTTPError) else [error, error.__cause__]
+    texts = [str(part) if str(part) and not isinstance(part, LookupError) else repr(part) for part in parts]
+    return ". ".join(_one_line(text).rstrip(".") for text in texts) + "."
+
+
+def run_program(main: Callable[[], object], name: str) -> None:
+    """
+    Runs the command `main` as a program. It exits with 1 and one line, which begins with `name`, after a `UsageError`,
+    and with 130 and one line after an interruption.
+    """
+    tolerate_encodings()
+    quiet_workers()
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"{name}: error: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted; the same command resumes from the last checkpoint, if there is one\n")
+        sys.exit(130)
+
+
+def quiet_workers() -> None:
+    """
+    Silences the traceback that a forked data-loading worker prints from one of its threads when an interruption of the
+    command cuts off the transfer of a batch.
+    """
+    shown = sys.excepthook
+
+    def show_unless_cut_off(kind, error, traceback):
+        if multiprocessing.parent_process() is None or not issubclass(kind, (ConnectionError, EOFError)):
+            shown(kind, error, traceback)
+
+    sys.excepthook = show_unless_cut_off
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

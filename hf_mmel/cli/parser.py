@@ -1,0 +1,120 @@
+"""The options of the command line: read from a config file, parsed into the groups of arguments, and looked up."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import yaml
+from transformers import HfArgumentParser
+
+from ..hub.redaction import without_tokens
+from ..training_args import MMELTrainingArguments
+from .arguments import Arguments, AugmenterArguments, ModelArguments, RunArguments
+from .data_arguments import DataArguments
+from .errors import UsageError, usage_errors
+from .preflight import check_combinations, check_ranges
+
+
+_DESCRIPTION = "Fine-tune a sequence classifier with MMEL on a GLUE task, a dataset of the Hub, or your own files."
+
+
+class OptionParser(HfArgumentParser):
+    """A parser whose errors are one line, without the long list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; --help lists all options.")
+
+
+def parse_arguments(options: Sequence[str]) -> Arguments:
+    """Parses the options. Raises a `UsageError` if one is unknown, out of range or does not fit the others."""
+    groups: Any = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
+    epilog = "Every boolean option also has the form --no_NAME."
+    parser = OptionParser(groups, description=_DESCRIPTION, epilog=epilog, allow_abbrev=False)
+    for option in (option for group in groups for option in fields(group)):  # `HfArgumentParser` negates few booleans
+        if option.init and option.type in (bool, bool | None) and option.default is not True:
+            names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
+            parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
+    if parser.parse_known_args(options)[0].dry_run and not torch.cuda.is_available():
+        options = [*options, "--use_cpu", "--tf32", "false"]  # a dry run does not need the device of the training run
+    with usage_errors(Exception):  # `TrainingArguments` raise many kinds of errors on unexpected values
+        *parsed, rest = parser.parse_args_into_dataclasses(
+            list(options), return_remaining_strings=True, look_for_args_file=False
+        )
+    if rest:  # the message leaves out values, as one of them may be a token
+        unknown = [name.partition("=")[0] for name in rest if name.startswith("--")]
+        what = ", ".join(unknown) or without_tokens(" ".join(rest))
+        raise UsageError(f"There is no option {what}; --help lists all of them.")
+    arguments = Arguments(*parsed)
+    with usage_errors(ValueError):
+        check_ranges(arguments.training)
+        check_combinations(arguments)
+    return arguments
+
+
+def read_options(argv: Sequence[str]) -> list[str]:
+    """The options, with those of a .json or .yaml file first if the first argument is such a file."""
+    if not argv or argv[0].startswith("-") or not argv[0].endswith((".json", ".yaml", ".yml")):
+        return list(argv)
+    path = Path(argv[0])
+    with usage_errors(ValueError, OSError):
+        return [*_options_of(path, _read_config_file(path)), *argv[1:]]
+
+
+def _read_config_file(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:  # the message leaves out the line itself, which may hold a token
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{path} is not YAML: {error.problem}{line}. Put quotes around text with a colon.") from None
+    except yaml.YAMLError:
+        raise ValueError(f"{path} is not YAML; it has a character that is not allowed there.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as UTF-8 text in {path.suffix[1:].upper()}: {error}.") from None
+
+
+def _options_of(path: Path, arguments: Any) -> list[str]:
+    """Keys and values as command-line options, so that the parser converts and checks them."""
+    if not isinstance(arguments, dict):
+        raise ValueError(f"{path} holds a {type(arguments).__name__}; expected arguments as keys with their values.")
+    options = []
+    for name, value in arguments.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{path} has the key {name!r}; expected names of arguments.")
+        if name.startswith(("no_", "no-")) and isinstance(value, bool):  # takes no value on the command line
+            options += [f"--{name}"] if value else []
+        elif isinstance(value, list):
+            options += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            try:
+                options.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+            except (
+                TypeError,
+                ValueError,
+                RecursionError,
+            ) as error:  # YAML has dates, other keys than text, and cycles
+                raise ValueError(f"{path}: the value of {name} cannot be written as JSON: {error}.") from None
+    return options
+
+
+def value_of(options: Sequence[str], name: str) -> str | None:
+    """The value of an option; the last one counts."""
+    return getattr(_parser_of(name).parse_known_args(options)[0], name)
+
+
+def without_options(options: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The options without those of the given names and their values."""
+    return _parser_of(*names).parse_known_args(options)[1]
+
+
+def _parser_of(*names: str) -> OptionParser:
+    parser = OptionParser((), add_help=False, allow_abbrev=False)
+    for name in names:
+        parser.add_argument(*dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"]))
+    return parser
