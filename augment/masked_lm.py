@@ -11,7 +11,7 @@ import numpy as np
 
 from .configurable import check_count
 from .core.batch import Batch
-from .core.cache import cache_folder
+from .core.atomic_file import cache_folder
 from .core.candidates import Candidates, ranges
 from .core.lexicon import tokenizer_fingerprint
 from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary

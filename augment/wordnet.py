@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 
-from .core.cache import cache_folder
+from .core.atomic_file import cache_folder
 from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
 from .substitution import FromLexicon
 
