@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .configurable import check_count
-from .core.batch import Batch
 from .core.atomic_file import cache_folder
+from .core.batch import Batch
 from .core.candidates import Candidates, ranges
 from .core.lexicon import tokenizer_fingerprint
 from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary

@@ -14,6 +14,7 @@ from pyarrow import parquet
 from augment import LexiconSubstitution
 from augment.__main__ import main
 from augment.cli import commands
+from augment.cli.output import ResumableWriter
 from augment.core.tables import Table
 
 
@@ -246,7 +247,7 @@ def test_line_ends_and_quotation_marks_within_a_cell_survive_csv():
 def test_a_failure_in_the_first_part_is_not_in_the_way(monkeypatch):
     write_rows(Path("a.jsonl"), ROWS)
     with monkeypatch.context() as patch:
-        patch.setattr("augment.cli.output.ResumableWriter._write_part", lambda *args, **kwargs: 1 / 0)
+        patch.setattr(ResumableWriter, "_write_part", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write("a.jsonl", "b.jsonl")
     write_rows(Path("a.jsonl"), ROWS[:3])
