@@ -1,6 +1,6 @@
 """Objects that can be described as plain data and rebuilt from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, isabstract, signature
 from numbers import Integral
 from typing import Any
@@ -12,6 +12,14 @@ def check_count(name: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """
+    Raises a `ValueError` if an argument is not one of the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")
 
 
 class Configurable:

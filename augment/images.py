@@ -191,8 +191,8 @@ class ImageVariants(Configurable):
 
 def cropped(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, padding: int, fill: float = 0.0) -> Tensor:
     """
-    K crops `(B, K, C, H, W)` of each image of a batch `(B, C, H, W)` with a border of `padding` pixels of value `fill`.
-    Their corners in the padded images are `top` and `left`, and `mirrored` ones are flipped, `(B, K)` each.
+    K crops `(B, K, C, H, W)` of each image of a batch `(B, C, H, W)`, padded by `padding` pixels of value `fill`. The
+    corners of the crops in the padded images are `top` and `left`, and `mirrored` ones are flipped, `(B, K)` each.
     """
     import torch
 
