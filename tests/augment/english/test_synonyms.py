@@ -31,9 +31,9 @@ def synonyms(wordnet):
 
 def test_senses_equal_those_of_nltk(wordnet):
     ours = {
-        (synset.pos, member.name, member.marker, tuple(sorted(member.usage)), member.count)
+        (member.pos, member.name, member.marker, tuple(sorted(member.usage)), member.count)
         for synset in read_synsets(wordnet)
-        for member in synset.members
+        for member in synset
     }
     theirs = {
         (
@@ -52,7 +52,7 @@ def test_senses_equal_those_of_nltk(wordnet):
 
 
 def test_frames_of_one_member_and_of_all_members_are_read(wordnet):
-    frames = {member.name: member.frames for synset in read_synsets(wordnet) for member in synset.members}
+    frames = {member.name: member.frames for synset in read_synsets(wordnet) for member in synset}
     assert frames["look"] == {2}
     assert frames["view"] == {8, 9}
     assert frames["commence"] == {1, 2, 8}
