@@ -69,13 +69,8 @@ def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:
 
 def load_augmenter(config: Mapping[str, Any], tokenizer: str | None = None) -> Augmenter:
     """
-    Builds the augmenter of a configuration.
-
-    Args:
-        config (`Mapping`): As [`augmenter_config`] returns it.
-        tokenizer (`str`, *optional*):
-            Name or folder of the tokenizer. Defaults to the tokenizer of the model, and to a tokenizer of bytes if
-            there is no model.
+    Builds the augmenter of a configuration with the tokenizer of this name or folder. It defaults to the tokenizer of
+    the model, and to a tokenizer of bytes if there is no model.
 
     Raises:
         `ValueError`: if an argument is unknown or out of range.

@@ -13,13 +13,7 @@ from ..substitution import Substitution
 
 @dataclass
 class Coverage:
-    """
-    Counts over texts and the K variants of each.
-
-    Attributes:
-        augmenter ([`Augmenter`]): The augmenter. Candidates are counted only for a [`Substitution`].
-        num_variants (`int`): K.
-    """
+    """Counts over texts and their variants. Candidates are counted only for a [`Substitution`]."""
 
     augmenter: Augmenter
     num_variants: int

@@ -22,18 +22,12 @@ class ResumableWriter:
     it, and the file appears only when it is complete.
 
     Args:
-        path (`Path`): The file, ending in .csv, .jsonl or .parquet.
+        path (`Path`): The file, ending in one of `SUFFIXES`.
         columns (`Sequence[str]`): Its columns. A row may lack some.
         schema (`pyarrow.Schema`, *optional*):
             Types of columns in a parquet file; other columns contain integers. By default types come from the values.
-        settings (`Mapping[str, Any]`): Everything that determines the content, as plain data.
-
-    Attributes:
-        num_parts (`int`): Number of parts written so far.
-        counts (`dict[str, int]`): Sums of the counts given with each part.
-
-    Raises:
-        `ValueError`: if the folder exists and contains something else, or parts with other settings.
+        settings (`Mapping[str, Any]`):
+            Everything that determines the content, as plain data. Parts with other settings raise a `ValueError`.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], schema, settings: Mapping[str, Any]):
@@ -42,8 +36,8 @@ class ResumableWriter:
         self.columns = columns
         self.schema = schema
         self.settings = json.loads(json.dumps(settings))
-        self.num_parts = 0
-        self.counts: dict[str, int] = {}
+        self.num_parts = 0  # written so far
+        self.counts: dict[str, int] = {}  # sums of the counts of the parts
         self._manifest = self.folder / "manifest.json"
         # Only temporary files: interrupted before the first manifest was complete.
         if self.folder.exists() and any(file.suffix != ".tmp" for file in self.folder.iterdir()):

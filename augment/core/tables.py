@@ -19,19 +19,11 @@ _NUMBERS = {int: re.compile(r"0|-?[1-9]\d{0,17}"), float: re.compile(r"-?(0|[1-9
 
 
 class TableSummary(NamedTuple):
-    """
-    What only a scan of the whole file can find.
-
-    Attributes:
-        num_rows (`int`): Number of rows.
-        columns (`list[str]`): All columns that occur in any row.
-        number_types (`dict[str, type]`):
-            `int` or `float` for each column of a csv or tsv file that contains only numbers.
-    """
+    """What only a scan of the whole file can find."""
 
     num_rows: int
-    columns: list[str]
-    number_types: dict[str, type]
+    columns: list[str]  # all that occur in any row
+    number_types: dict[str, type]  # `int` or `float`: the columns of a csv or tsv file that contain only numbers
 
 
 class Table:

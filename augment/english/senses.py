@@ -17,40 +17,22 @@ _MARKER = re.compile(r"\((?:p|a|ip)\)$")
 
 
 class Member(NamedTuple):
-    """One word in one sense.
+    """One word in one sense."""
 
-    Attributes:
-        name (`str`): The word as WordNet spells it, with underscores between words: `"motion_picture"`, `"IT"`.
-        pos (`str`): Part of speech: `"n"`, `"v"`, `"a"` or `"r"`.
-        marker (`str`): Position of an adjective: `"(p)"` predicate only, `"(a)"` before the noun only, `"(ip)"` after
-            the noun, else `""`.
-        frames (`frozenset[int]`): Numbers of the sentence frames of a verb in this sense.
-        usage (`frozenset[str]`): Names of the usage domains, such as `"slang"` or `"ethnic_slur"`.
-        count (`int`): How often the sense-tagged corpus uses the word in this sense.
-        number (`int`): Rank of this sense among the word's senses of this part of speech, from 1.
-    """
-
-    name: str
-    pos: str
-    marker: str
-    frames: frozenset[int]
-    usage: frozenset[str]
-    count: int
-    number: int
+    name: str  # with underscores between words: "motion_picture", "IT"
+    pos: str  # "n", "v", "a" or "r"
+    marker: str  # of an adjective: "(p)" predicate only, "(a)" before the noun only, "(ip)" after the noun, else ""
+    frames: frozenset[int]  # numbers of a verb's sentence frames
+    usage: frozenset[str]  # usage domains, such as "slang" or "ethnic_slur"
+    count: int  # how often the sense-tagged corpus uses the word in this sense
+    number: int  # rank of this sense among the word's senses of this part of speech, from 1
 
 
 Synset = tuple[Member, ...]  # words that share one sense
 
 
 def read_synsets(wordnet) -> list[Synset]:
-    """Reads every synset of WordNet.
-
-    Args:
-        wordnet (`nltk.corpus.reader.WordNetCorpusReader`): The reader, from `load_wordnet`.
-
-    Returns:
-        `list[Synset]`: Synsets in the order of the files, nouns first; satellites count as adjectives.
-    """
+    """All synsets of a `WordNetCorpusReader`, in the order of its files, nouns first. Satellites are adjectives."""
     senses = _read_sense_index(wordnet)
     nouns = {line[:8]: line.split(" ", 5)[4] for line in _data_lines(wordnet, "noun")}
     return [

@@ -40,8 +40,8 @@ def build_synonyms(
 
     A word is taken as the inflected form of its dominant lemma, and gets the candidates of that lemma in the same
     form: "movies" becomes "films", "began" becomes "started". Names, acronyms, stop words and words of fewer than
-    three letters are neither replaced nor offered. With n(w, s) the count of word w in sense s in WordNet's sense-tagged
-    corpus, candidate c of word w must share enough of the meaning of both,
+    three letters are neither replaced nor offered. With n(w, s) the count of word w in sense s in WordNet's
+    sense-tagged corpus, candidate c of word w must share enough of the meaning of both,
 
         Σ_s n(w, s) / n(w) >= min_sense_share   and   Σ_s n(c, s) / n(c) >= min_sense_share,
 
@@ -51,18 +51,13 @@ def build_synonyms(
 
     Args:
         wordnet (`nltk.corpus.reader.WordNetCorpusReader`): The reader, from `load_wordnet`.
-        min_sense_share (`float`, *optional*, defaults to 0.4): Share of a word's uses that the shared senses make up.
         min_pos_share (`float`, *optional*, defaults to 0.75):
             Share of a form's uses that its dominant lemma makes up; forms below it ("meeting") have no synonyms.
         multiword (`bool`, *optional*, defaults to `True`): Whether a candidate may have several words.
         max_candidates (`int`, *optional*, defaults to 8): Maximum number of candidates, the most frequent first.
 
     Returns:
-        `dict[str, list[str]]`: Lower-case words in sorted order -> candidates, their words separated by spaces. The
-        same WordNet gives the same table, byte for byte.
-
-    Raises:
-        `ValueError`: if a share is outside [0, 1] or `max_candidates` is below 1.
+        `dict[str, list[str]]`: Lower-case words in sorted order -> candidates, their words separated by spaces.
 
     Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
     """

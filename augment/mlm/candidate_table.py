@@ -40,12 +40,7 @@ def entry_type(top_m: int) -> np.dtype:
 
 
 class CandidateTable:
-    """
-    A complete table.
-
-    Args:
-        folder (`str` or `Path`): Its folder.
-    """
+    """A complete table, opened from its folder."""
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
@@ -74,12 +69,7 @@ class CandidateTable:
 
 
 class UniqueRows:
-    """
-    The distinct rows of a dataset, in the order of their hashes.
-
-    Args:
-        dataset ([`~datasets.Dataset`] or a sequence of examples): A dataset of known length with `input_ids`.
-    """
+    """The distinct rows of a dataset with `input_ids`, in the order of their hashes."""
 
     def __init__(self, dataset: Any):
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
@@ -110,16 +100,9 @@ def make_table(
     folder: Path, rows: UniqueRows, manifest: Mapping[str, Any], propose: Callable[[Batch], Proposals]
 ) -> CandidateTable:
     """
-    Opens the table in a folder, and makes or completes it first where necessary. Distributed processes share the work.
-
-    Args:
-        folder (`Path`): A folder that all processes can access, on all machines.
-        rows (`UniqueRows`): The rows of the table.
-        manifest (`Mapping`): Everything that determines the candidates, as plain data.
-        propose (`Callable`): Computes the candidates of a batch.
-
-    Raises:
-        `ValueError`: if the folder contains another table, or some processes cannot access it.
+    Opens the table in a folder, after making or completing it if necessary. Distributed processes share the work, so
+    all must be able to access the folder. `manifest` is everything that determines the candidates, as plain data; a
+    folder with another one raises a `ValueError`. `propose` computes the candidates of a batch.
     """
     process, num_processes, gather = _distributed()
     manifest_file, checksum_file = folder / "manifest.json", folder / "checksums.json"

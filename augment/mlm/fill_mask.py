@@ -16,12 +16,8 @@ _MAX_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}  # of a batch
 
 class FillMask:
     """
-    Proposes words for positions of a text.
-
-    Args:
-        model ([`~transformers.PreTrainedModel`]): A masked LM, copied if it has another device or dtype.
-        device (`str`), dtype (`str`): Where and in which floating-point type it computes.
-        batch_tokens (`int`, *optional*): Tokens of a batch. Defaults to 2,048 on a CPU and 32,768 elsewhere.
+    Proposes words for positions of a text with a masked LM, which is copied if its device or dtype is another. Batches
+    have 2,048 tokens on a CPU and 32,768 elsewhere by default.
     """
 
     def __init__(self, model, device: str, dtype: str, batch_tokens: int | None = None):
@@ -117,12 +113,7 @@ class FillMask:
 
 
 def load_masked_lm(name: str):
-    """
-    The masked LM of this name or path.
-
-    Raises:
-        `ValueError`: if it has no weights for a masked-LM head, which would then be random.
-    """
+    """The masked LM of this name or path. Raises a `ValueError` if it has no weights for a masked-LM head."""
     from transformers import AutoModelForMaskedLM
 
     model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)

@@ -16,17 +16,11 @@ _MASKED_SHARE = 0.15  # of the tokens of a sequence, as in the pretraining of mo
 
 @dataclass(frozen=True)
 class MaskedInputs:
-    """
-    Inputs of a masked LM that predict W words.
+    """Inputs of a masked LM that predict W words."""
 
-    Attributes:
-        sequences (`list[list[int]]`): The ids of each input.
-        sequence, position (`np.ndarray` of shape `(W,)`): The input that predicts each word, and the position in it.
-    """
-
-    sequences: list[list[int]]
-    sequence: np.ndarray
-    position: np.ndarray
+    sequences: list[list[int]]  # the ids of each input
+    sequence: np.ndarray  # (W,): index of the input that predicts each word
+    position: np.ndarray  # (W,): and the word's position in it
 
     def batches(self, max_tokens: int, max_words: int) -> Iterator[tuple[list[list[int]], np.ndarray, np.ndarray]]:
         """
@@ -53,13 +47,12 @@ def mask_words(batch: Batch, words: Words, masking: str, mask_id: int, max_lengt
     Makes inputs that predict each of W words once.
 
     Args:
-        batch (`Batch`): The rows.
-        words (`Words`): The words, in the order of the batch.
+        batch (`Batch`), words (`Words`): The rows, and the words in the order of the rows.
         masking (`str`):
             `"grouped"`: an input masks about 15 % of a row's tokens, in words that are far apart; `"single"`: one
             word; `"none"`: one input per row, which masks only words of several pieces. A masked word is one mask.
-        mask_id (`int`): Id of the mask token.
-        max_length (`int`): Most tokens of an input. Longer rows are cut into parts of equal length.
+        mask_id (`int`), max_length (`int`):
+            Id of the mask token, and most tokens of an input. Longer rows are cut into parts of equal length.
     """
     num_parts = np.maximum(-(-batch.lengths // max_length), 1)
     size = np.maximum(-(-batch.lengths // num_parts), 1)[words.row]  # of the parts of a word's row
