@@ -31,32 +31,41 @@ def _parser() -> argparse.ArgumentParser:
     add = partial(parser.add_subparsers(required=True, metavar="COMMAND").add_parser, allow_abbrev=False)
     readable, writable = ", ".join(READERS), ", ".join(SUFFIXES)
 
-    preview = add("preview", help="show variants of a text, or of the first rows of a file")
+    shared = argparse.ArgumentParser(add_help=False)  # options of every command that augments text
+    option = shared.add_argument
+    option(
+        "--augmenter",
+        default="wordnet",
+        metavar="NAME",
+        help=f"{', '.join(NAMES)}, or a JSON file with the output of Augmenter.to_dict (default: wordnet)",
+    )
+    option("--model", metavar="NAME", help="name or folder of the model of mlm and embedding")
+    option("--tokenizer", metavar="NAME", help="name or folder of a tokenizer (default: the model's, else of bytes)")
+    option("--column", default="text", help="column that contains the text (default: text)")
+    option("--num_variants", type=int, default=4, metavar="K", help="variants of each text (default: 4)")
+    option("--seed", type=int, default=0, help="random seed (default: 0)")
+    option("--replace_prob", type=float, metavar="P", help="probability that a word changes (default: per augmenter)")
+
+    preview = add("preview", parents=[shared], help="show variants of a text, or of the first rows of a file")
     source = preview.add_mutually_exclusive_group(required=True)
     source.add_argument("--text", help="the text")
     source.add_argument("--file", metavar="FILE", help=f"a file of rows: {readable}")
-    preview.add_argument("--column", default="text", help="column that contains the text (default: text)")
     preview.add_argument("--num_rows", type=int, default=10, metavar="N", help="rows to show (default: 10)")
-    _add_augmenter(preview)
     preview.set_defaults(run=lambda args: commands.preview(args, colour=_shows_colour()))
 
-    write = add("write", help="write the variants of the rows of a file to another file")
+    write = add("write", parents=[shared], help="write the variants of the rows of a file to another file")
     write.add_argument("input", metavar="IN", help=f"the file of rows: {readable}")
     write.add_argument("output", metavar="OUT", help=f"the file to write: {writable}")
-    write.add_argument("--column", default="text", help="column that contains the text (default: text)")
     write.add_argument("--column2", help="a second column of text to augment")
     write.add_argument("--keep_original", action="store_true", help="also write the originals, as variant 0")
     write.add_argument(
         "--keep_copies", action="store_true", help="also write variants that equal the original or an earlier variant"
     )
-    _add_augmenter(write)
     write.set_defaults(run=commands.write, after_interruption="; run the same command again to resume")
 
-    stats = add("stats", help="report how much of a file's text an augmenter changes")
+    stats = add("stats", parents=[shared], help="report how much of a file's text an augmenter changes")
     stats.add_argument("file", metavar="FILE", help=f"the file of rows: {readable}")
-    stats.add_argument("--column", default="text", help="column that contains the text (default: text)")
     stats.add_argument("--json", action="store_true", help="print one line of JSON")
-    _add_augmenter(stats)
     stats.set_defaults(run=commands.stats)
 
     download = add("download", help="make WordNet available to NLTK")
@@ -65,27 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     download.set_defaults(run=commands.download)
     return parser
-
-
-def _add_augmenter(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--augmenter",
-        default="wordnet",
-        metavar="NAME",
-        help=f"{', '.join(NAMES)}, or a JSON file with the output of Augmenter.to_dict (default: wordnet)",
-    )
-    parser.add_argument("--model", metavar="NAME", help="name or folder of the model of mlm and embedding")
-    parser.add_argument(
-        "--tokenizer",
-        metavar="NAME",
-        help="name or folder of a tokenizer (default: the model's tokenizer; without a model, a built-in byte "
-        "tokenizer)",
-    )
-    parser.add_argument("--num_variants", type=int, default=4, metavar="K", help="variants of each text (default: 4)")
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument(
-        "--replace_prob", type=float, metavar="P", help="probability that a word changes (default: the augmenter's)"
-    )
 
 
 def _shows_colour() -> bool:

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from ..configurable import check_count
 from .inflection import BASE_TAGS, inflections
 from .senses import Member, Synset, read_synsets
 from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
 
 
 MIN_LETTERS = 3
+_MAX_CANDIDATES = 8  # of a word
+_MIN_SHARE = 0.75  # of a form's uses that its dominant lemma makes up; other forms ("meeting") have no synonyms
 
 # WordNet counts lemmas, not forms. One inflected form makes up about this share of a lemma's occurrences, so a form
 # that is itself a lemma ("meeting") is mostly that lemma, unless the other lemma is much more frequent ("saw").
@@ -27,14 +28,7 @@ _EXCLUDED_USAGE |= {"plural", "slang", "superlative", "trade_name", "trademark"}
 Analysis = tuple[str, str]  # a lemma and its part of speech
 
 
-def build_synonyms(
-    wordnet,
-    *,
-    min_sense_share: float = 0.4,
-    min_pos_share: float = 0.75,
-    multiword: bool = True,
-    max_candidates: int = 8,
-) -> dict[str, list[str]]:
+def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = True) -> dict[str, list[str]]:
     """
     Builds the table of synonyms: every word that has some, with its candidates.
 
@@ -51,28 +45,21 @@ def build_synonyms(
 
     Args:
         wordnet (`nltk.corpus.reader.WordNetCorpusReader`): The reader, from `load_wordnet`.
-        min_pos_share (`float`, *optional*, defaults to 0.75):
-            Share of a form's uses that its dominant lemma makes up; forms below it ("meeting") have no synonyms.
-        multiword (`bool`, *optional*, defaults to `True`): Whether a candidate may have several words.
-        max_candidates (`int`, *optional*, defaults to 8): Maximum number of candidates, the most frequent first.
+        min_sense_share, multiword: As in [`WordNetSynonyms`].
 
     Returns:
-        `dict[str, list[str]]`: Lower-case words in sorted order -> candidates, their words separated by spaces.
+        `dict[str, list[str]]`: Lower-case words in sorted order -> at most eight candidates, the most frequent first,
+        with words separated by spaces.
 
     Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
     """
-    for name, share in (("min_sense_share", min_sense_share), ("min_pos_share", min_pos_share)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} is {share}; expected a share in [0, 1].")
-    check_count("max_candidates", max_candidates)
-
     thesaurus = _Thesaurus(read_synsets(wordnet))
     forms = _analyses_of_forms(thesaurus)
     table = {}
     for form in sorted(forms):
         if len(form) < MIN_LETTERS or form in STOP_WORDS:
             continue
-        analysis = _dominant_analysis(thesaurus, form, forms[form], min_pos_share)
+        analysis = _dominant_analysis(thesaurus, form, forms[form])
         if analysis is None or analysis[0] in STOP_WORDS:
             continue
         tags = forms[form][analysis]
@@ -82,7 +69,7 @@ def build_synonyms(
             if candidate is not None and candidate not in (form, *candidates) and candidate not in STOP_WORDS:
                 candidates.append(candidate)
         if candidates:
-            table[form] = candidates[:max_candidates]
+            table[form] = candidates[:_MAX_CANDIDATES]
     return table
 
 
@@ -158,10 +145,8 @@ def _analyses_of_forms(thesaurus: _Thesaurus) -> dict[str, dict[Analysis, set[st
     return forms
 
 
-def _dominant_analysis(
-    thesaurus: _Thesaurus, form: str, analyses: dict[Analysis, set[str]], min_pos_share: float
-) -> Analysis | None:
-    """The lemma that makes up at least `min_pos_share` of a form's uses, or `None`."""
+def _dominant_analysis(thesaurus: _Thesaurus, form: str, analyses: dict[Analysis, set[str]]) -> Analysis | None:
+    """The lemma that makes up most of a form's uses, or `None` if none does."""
 
     def weight(members: Iterable[Member]) -> float:
         return sum(member.count + _UNSEEN_COUNT for member in members)
@@ -172,7 +157,7 @@ def _dominant_analysis(
         weights[lemma, pos] = uses * (1 if BASE_TAGS[pos] in tags else _INFLECTED_WEIGHT)
     as_name = weight(m for m in thesaurus.members(form) if m.name != form)  # or as an acronym
     best = max(weights, key=lambda analysis: (weights[analysis], analysis))
-    if weights[best] < min_pos_share * (sum(weights.values()) + as_name):
+    if weights[best] < _MIN_SHARE * (sum(weights.values()) + as_name):
         return None
     # "A satisfying film" and "satisfying a need": counts cannot tell a participle from an adjective.
     if best[1] == "v" and (form, "a") in analyses and analyses[best] & {"VBG", "VBN"}:
