@@ -208,10 +208,10 @@ class MaskedLMSubstitution(Substitution):
             "model of the classifier."
         )
 
-    _caches = (*Substitution._caches, "_vocabulary", "_allowed", "_fill_mask")
+    _caches = (*Substitution._caches, "_vocabulary", "_choices", "_fill_mask")
 
     @cached_property
-    def _allowed(self) -> dict[int, np.ndarray]:
+    def _choices(self) -> dict[int, np.ndarray]:
         """For each kind of word met so far, the ids that it may become."""
         return {}
 
@@ -297,7 +297,7 @@ class MaskedLMSubstitution(Substitution):
             inputs = mask_words(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.max_length)
             old = np.where(words.length == 1, batch.ids[words.start], -1)
             entries["start"] = words.start - batch.starts[words.row] + num_removed[words.row]
-            entries["ids"], entries["scores"] = fill_mask.best(inputs, old, kinds, self._allowed, self.top_m)
+            entries["ids"], entries["scores"] = fill_mask.best(inputs, old, kinds, self._choices, self.top_m)
         some = entries["ids"][:, 0] >= 0
         return np.bincount(words.row[some], minlength=len(batch)), entries[some]
 
@@ -325,10 +325,10 @@ class MaskedLMSubstitution(Substitution):
         if self.keep_inflection:
             kinds |= self._vocabulary.tags_of(batch.ids, words)
         for kind in np.unique(kinds).tolist():
-            if kind not in self._allowed:
+            if kind not in self._choices:
                 ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
                 if self.keep_inflection:
                     ids = ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])]
-                self._allowed[kind] = ids
-        some = np.array([len(self._allowed[kind]) > 0 for kind in kinds.tolist()], dtype=bool)
+                self._choices[kind] = ids
+        some = np.array([len(self._choices[kind]) > 0 for kind in kinds.tolist()], dtype=bool)
         return words[some], kinds[some]

@@ -13,9 +13,9 @@ import numpy as np
 from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.marking import marked
-from ..core.tables import Row, Table
 from ..registry import augmenter_config, load_augmenter
 from .output import SUFFIXES
+from .tables import Row, Table
 
 
 CHUNK = 1000  # rows that are read, augmented and written at once

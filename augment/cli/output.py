@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic_file import write_json
-from ..core.tables import Row
+from .tables import Row
 
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")

@@ -34,7 +34,7 @@ class FillMask:
         self._gathers = model.base_model is not model
 
     def best(
-        self, inputs: MaskedInputs, old: np.ndarray, kinds: np.ndarray, allowed: Mapping[int, np.ndarray], top_m: int
+        self, inputs: MaskedInputs, old: np.ndarray, kinds: np.ndarray, choices: Mapping[int, np.ndarray], top_m: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """
         The M best candidates of each of W words.
@@ -42,7 +42,7 @@ class FillMask:
         Args:
             inputs (`MaskedInputs`): What predicts the words.
             old (`np.ndarray` of shape `(W,)`): Ids that are not proposed, -1 for none.
-            kinds (`np.ndarray` of shape `(W,)`): A word of kind k may become one of the ids `allowed[k]`, in order.
+            kinds (`np.ndarray` of shape `(W,)`): A word of kind k may become one of the ids `choices[k]`, in order.
             top_m (`int`): M.
 
         Returns:
@@ -52,7 +52,7 @@ class FillMask:
         import torch
 
         device = self.model.device
-        columns = {kind: torch.from_numpy(ids).to(device) for kind, ids in allowed.items()}
+        columns = {kind: torch.from_numpy(ids).to(device) for kind, ids in choices.items()}
         ids = torch.full((len(kinds), top_m), -1, device=device)
         scores = torch.full((len(kinds), top_m), -torch.inf, device=device)
         with torch.inference_mode():

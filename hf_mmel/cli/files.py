@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from augment.core import tables
+from augment.cli import tables
 
 from .checks import finite_float
 

@@ -15,7 +15,7 @@ from augment import LexiconSubstitution
 from augment.__main__ import main
 from augment.cli import commands
 from augment.cli.output import ResumableWriter
-from augment.core.tables import Table
+from augment.cli.tables import Table
 
 
 ROWS = [{"text": text, "label": str(i % 2), "note": "NA"} for i, text in enumerate(SENTENCES)]

@@ -1,7 +1,7 @@
 import pytest
 from files import write_rows
 
-from augment.core.tables import Table
+from augment.cli.tables import Table
 
 
 ROWS = [
