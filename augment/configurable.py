@@ -1,6 +1,6 @@
-"""Objects that are plain data and back, by the arguments that they were built with."""
+"""Objects that can be described as plain data and rebuilt from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, isabstract, signature
 from numbers import Integral
 from typing import Any
@@ -8,23 +8,31 @@ from typing import Any
 
 def check_count(name: str, value: Any) -> None:
     """
-    Raises a `ValueError` if an argument is no whole number >= 1.
+    Raises a `ValueError` if an argument is not a whole number >= 1.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
 
 
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """
+    Raises a `ValueError` if an argument is not one of the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")
+
+
 class Configurable:
     """
-    An object that keeps each argument of its constructor, the tokenizer aside, under its own name.
+    An object that stores each argument of its constructor, except the tokenizer, in an attribute of the same name.
 
-    A constructor with `**options` hands those on to that of its base, whose arguments are then arguments of the class.
+    If a constructor takes `**options` for its base class, the arguments of the base are arguments of the class too.
     """
 
     def to_dict(self) -> dict[str, Any]:
         """
-        The class and arguments as plain data, from which [`from_dict`] builds the object again. The tokenizer and the
-        folder of caches are not among them.
+        The class and its arguments as plain data, from which [`from_dict`] builds the object again. The tokenizer and
+        the cache folder are not included.
         """
         arguments = {name: _plain(value) for name, value in self._arguments().items() if name != "cache_dir"}
         return {"class": type(self).__name__, **arguments}
@@ -35,7 +43,7 @@ class Configurable:
         Builds the augmenter that [`to_dict`] describes.
 
         Raises:
-            `ValueError`: if the class or one of its arguments is not known, or an argument is of a wrong type.
+            `ValueError`: if the class or an argument is unknown, or an argument has a wrong type.
         """
         arguments = dict(config)
         name = arguments.pop("class", None)
@@ -46,12 +54,12 @@ class Configurable:
         accepted = cls._parameters()
         if unknown := sorted(arguments.keys() - accepted.keys()):
             raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
-        needed = [argument for argument, default in accepted.items() if default is Parameter.empty]
-        if missing := [argument for argument in needed if argument not in arguments]:
+        required = [argument for argument, default in accepted.items() if default is Parameter.empty]
+        if missing := [argument for argument in required if argument not in arguments]:
             raise ValueError(f"{name} needs {', '.join(missing)}; found {', '.join(arguments) or 'no argument'}.")
 
         def build(value):
-            if isinstance(value, Mapping) and isinstance(value.get("class"), str):
+            if is_config(value):
                 return Configurable.from_dict(value, tokenizer)
             return [build(item) for item in value] if isinstance(value, list | tuple) else value
 
@@ -59,7 +67,7 @@ class Configurable:
         built = {name: build(value) for name, value in arguments.items()}
         try:
             return cls(*first, **built)
-        except (TypeError, AttributeError) as error:  # such as a list where a number was to be
+        except (TypeError, AttributeError) as error:  # such as a list instead of a number
             given = ", ".join(f"{name}={value!r:.60}" for name, value in arguments.items())
             raise ValueError(
                 f"{name} cannot be made with {given}; one has a wrong type: {str(error).rstrip('.')}."
@@ -67,7 +75,7 @@ class Configurable:
 
     @classmethod
     def _parameters(cls) -> dict[str, Any]:
-        """Name and default of what the constructor takes besides the tokenizer, and what it hands on to its base."""
+        """Names and defaults of the constructor's arguments, those of its bases included, the tokenizer excluded."""
         parameters: dict[str, Any] = {}
         for base in cls.__mro__:
             if "__init__" not in vars(base):
@@ -80,18 +88,25 @@ class Configurable:
         return parameters
 
     def _arguments(self) -> dict[str, Any]:
-        """The arguments that the augmenter was built with, each kept under its own name."""
+        """The arguments that the object was built with."""
         return {name: getattr(self, name) for name in self._parameters()}
 
     def __repr__(self) -> str:
-        defaults = self._parameters()
-        shown = {name: value for name, value in self._arguments().items() if value is not defaults[name]}
-        shown = {name: value for name, value in shown.items() if value != defaults[name]}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r:.200}' for name, value in shown.items())})"
+        shown = [
+            f"{name}={value!r:.200}"
+            for (name, value), default in zip(self._arguments().items(), self._parameters().values(), strict=True)
+            if value is not default and value != default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def is_config(value: Any) -> bool:
+    """Whether a value is the plain data of a [`Configurable`]."""
+    return isinstance(value, Mapping) and isinstance(value.get("class"), str)
 
 
 def parameters_of(name: str) -> dict[str, Any]:
-    """Name and default of the arguments of a class, by its name; none where it is not known."""
+    """Names and defaults of the arguments of the class of this name; empty if it is unknown."""
     known = _subclasses(Configurable)
     return known[name]._parameters() if name in known else {}
 
@@ -103,12 +118,14 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    return value.item() if hasattr(value, "item") else value  # NumPy's numbers
+    return value.item() if hasattr(value, "item") else value  # NumPy scalars
 
 
-def _subclasses(cls: type) -> dict[str, type]:
-    """All classes below one that can be built, by name."""
+def _subclasses(cls: type) -> dict[str, Any]:
+    """The concrete classes derived from a class, by name."""
     found = {}
     for child in cls.__subclasses__():
-        found |= {**({} if isabstract(child) else {child.__name__: child}), **_subclasses(child)}
+        if not isabstract(child):
+            found[child.__name__] = child
+        found |= _subclasses(child)
     return found

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 class ImageVariants(Configurable):
     """
-    Crops images at random places and mirrors them at random: each variant is the image with a border of `crop_padding`
-    pixels around it, cut to its size again, and with `horizontal_flip` every second one is mirrored. The variants of
-    an image differ in place or side from each other and from it.
+    Random crops and flips of images. Each variant is the image with a border of `crop_padding` pixels, cropped to its
+    original size; with `horizontal_flip`, every second one on average is mirrored. The variants of an image differ
+    from each other and from the image in position or side.
 
-    Which variants an image gets is a pure function of the seed: batch, order, process, device and interpreter make no
+    The variants are a pure function of the image and its seed: batch, order, process, device and interpreter make no
     difference.
 
     Args:
@@ -30,17 +30,18 @@ class ImageVariants(Configurable):
         horizontal_flip (`bool`, *optional*, defaults to `True`):
             Whether to mirror, too.
         fill (`float`, *optional*, defaults to 0.0):
-            What the border is made of, in the unit of the pixels: after the usual normalisation 0 is the mean colour.
+            Value of the border pixels. After the usual normalisation, 0 is the mean colour.
         transform (`Callable`, *optional*):
-            What is done to each variant `(C, H, W)` after that, such as a transform of `torchvision.transforms.v2`:
-            any function of a tensor that keeps its shape, and whose random numbers are torch's. It runs with a state
-            of its own, from the seed. What has such a transform is not built again from its configuration.
+            Applied to each variant `(C, H, W)` at the end, such as a transform of `torchvision.transforms.v2`: any
+            function of a tensor that keeps its shape and takes its random numbers from torch. It runs with its own
+            random state, derived from the seed. An augmenter with a transform cannot be rebuilt from its
+            configuration.
 
     Attributes:
         main_input_name (`str`): `"pixel_values"`, the column that is varied.
 
     Raises:
-        `ValueError`: if the padding is negative, or nothing is left to vary.
+        `ValueError`: if the padding is negative, or there is no crop, flip or transform.
 
     Example:
 
@@ -73,16 +74,15 @@ class ImageVariants(Configurable):
                 "torchvision.transforms.v2."
             )
         if not crop_padding and not horizontal_flip and transform is None:
-            raise ValueError("There is no crop, no flip and no transform; expected one of them, to have variants.")
+            raise ValueError("There is no crop, no flip and no transform; expected at least one of them.")
         self.crop_padding = int(crop_padding)
         self.horizontal_flip = horizontal_flip
         self.fill = fill
         self.transform = transform
 
     def to_dict(self) -> dict[str, Any]:
-        """As in [`Augmenter`], a transform as the text that it shows."""
-        shown = None if self.transform is None else repr(self.transform)
-        return {**super().to_dict(), "transform": shown}
+        """As in [`Augmenter`], with the `repr` of a transform."""
+        return {**super().to_dict(), "transform": None if self.transform is None else repr(self.transform)}
 
     def variants(
         self, example: Mapping[str, Any] | Sequence[Mapping[str, Any]], num_variants: int, seed: Seed | Sequence[Seed]
@@ -92,14 +92,14 @@ class ImageVariants(Configurable):
 
         Args:
             example (`Mapping` or a sequence of them):
-                With `pixel_values` of shape `(C, H, W)`, as an image processor makes them, the same in all; any other
+                With `pixel_values` of shape `(C, H, W)` from an image processor, the same shape in all examples. Other
                 keys are passed on.
             num_variants (`int`): K, at least 1.
             seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
 
         Returns:
-            `list[dict]` of length K, or B such lists, with tensors as `pixel_values`. Where there are not K different
-            variants, the rest are copies, which share their tensor with the example.
+            `list[dict]` of length K, or B such lists, with tensors as `pixel_values`. If there are fewer than K
+            different variants, the rest are copies that share the tensor of the example.
 
         Raises:
             `ValueError`: as [`variant_images`], or if an example has no `pixel_values` or images differ in shape.
@@ -109,18 +109,18 @@ class ImageVariants(Configurable):
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
         name = self.main_input_name
-        if missing := next((row for row in example if name not in row), None):
-            raise ValueError(f"An example has the keys {sorted(missing)}; expected {name} among them.")
+        if incomplete := next((row for row in example if name not in row), None):
+            raise ValueError(f"An example has the keys {sorted(incomplete)}; expected {name} among them.")
         images = [torch.as_tensor(row[name]) for row in example]
         if len(shapes := {tuple(image.shape) for image in images}) > 1:
             raise ValueError(
                 f"The images of a batch have the shapes {', '.join(map(str, sorted(shapes)))}; expected one. Have the "
                 "image processor resize them."
             )
-        made, is_new = self.variant_images(torch.stack(images), num_variants, seed)
+        batch, is_new = self.variant_images(torch.stack(images), num_variants, seed)
         return [
             [{**row, name: variant if new else image} for variant, new in zip(variants, news, strict=True)]
-            for row, image, variants, news in zip(example, images, made, is_new.tolist(), strict=True)
+            for row, image, variants, news in zip(example, images, batch, is_new.tolist(), strict=True)
         ]
 
     def variant_images(self, images: Tensor, num_variants: int, seeds: Sequence[Seed]) -> tuple[Tensor, Tensor]:
@@ -133,10 +133,10 @@ class ImageVariants(Configurable):
             seeds (`Sequence` of length B): Seed of each image.
 
         Returns:
-            The variants `(B, K, C, H, W)`, and which of them are no copies of the image, `(B, K)` of dtype `bool`.
+            The variants `(B, K, C, H, W)`, and which of them are not copies of the image, `(B, K)` of dtype `bool`.
 
         Raises:
-            `ValueError`: if the images are of another shape, K is below 1, or the seeds are not as many as the images.
+            `ValueError`: if the images have another shape, K is below 1, or the number of seeds is not B.
         """
         import torch
 
@@ -147,73 +147,56 @@ class ImageVariants(Configurable):
         if len(seeds) != len(images):
             raise ValueError(f"There are {len(seeds)} seeds for {len(images)} images; expected one for each.")
         keys = row_keys(list(seeds))
-        places = self._places(keys, num_variants)
-        top, left, mirrored = (torch.from_numpy(part).to(images.device) for part in places)
+        crops = self._draw_crops(keys, num_variants)
+        top, left, mirrored = (torch.from_numpy(part).to(images.device) for part in crops)
         variants = cropped(images, top, left, mirrored, self.crop_padding, self.fill)
         is_new = (top != self.crop_padding) | (left != self.crop_padding) | mirrored
         if self.transform is None:
             return variants, is_new
         return self._transformed(variants, keys), torch.ones_like(is_new)
 
-    def _places(self, keys: np.ndarray, num_variants: int) -> tuple[np.ndarray, ...]:
-        """Top and left of each crop in the padded image, and which are mirrored: `(B, K)` each."""
+    def _draw_crops(self, keys: np.ndarray, num_variants: int) -> tuple[np.ndarray, ...]:
+        """Top and left of each crop in the padded image, and whether it is mirrored, `(B, K)` each."""
         side = 2 * self.crop_padding + 1
-        number = side * side * (1 + self.horizontal_flip)  # of different variants, the image itself among them
-        itself = self.crop_padding * (side + 1)
-        taken = np.full((len(keys), 1), itself)  # in ascending order
-        codes = np.full((len(keys), num_variants), itself)
+        total = side * side * (1 + self.horizontal_flip)  # all crops and mirrored crops, the image itself included
+        original = self.crop_padding * (side + 1)
+        taken = np.full((len(keys), 1), original)  # in ascending order
+        crops = np.full((len(keys), num_variants), original)
         uniform = unit(mix(keys[:, None] + np.arange(num_variants, dtype=np.uint64) * GOLDEN))
-        for k in range(min(num_variants, number - 1)):
-            drawn = (uniform[:, k] * (number - taken.shape[1])).astype(np.int64)
-            for other in taken.T:  # the drawn-th of those that are left
+        for k in range(min(num_variants, total - 1)):
+            drawn = (uniform[:, k] * (total - taken.shape[1])).astype(np.int64)
+            for other in taken.T:  # `drawn` counts the crops that are not taken yet
                 drawn += drawn >= other
-            codes[:, k] = drawn
+            crops[:, k] = drawn
             taken = np.sort(np.concatenate([taken, drawn[:, None]], axis=1), axis=1)
-        mirrored, place = np.divmod(codes, side * side)
-        return place // side, place % side, mirrored.astype(bool)
+        mirrored, position = np.divmod(crops, side * side)
+        return position // side, position % side, mirrored.astype(bool)
 
     def _transformed(self, variants: Tensor, keys: np.ndarray) -> Tensor:
         import torch
 
-        done = []
+        groups = []
         with torch.random.fork_rng(devices=[variants.device] if variants.is_cuda else []):
             for group, key in zip(variants, mix(~keys).tolist(), strict=True):
                 torch.manual_seed(key >> 1)
-                done.append(torch.stack([self.transform(variant) for variant in group]))
-        made = torch.stack(done)
-        if made.shape != variants.shape:
+                groups.append(torch.stack([self.transform(variant) for variant in group]))
+        transformed = torch.stack(groups)
+        if transformed.shape != variants.shape:
             raise ValueError(
-                f"transform made images of shape {tuple(made.shape[2:])} from {tuple(variants.shape[2:])}; expected "
-                "the same shape."
+                f"transform made images of shape {tuple(transformed.shape[2:])} from {tuple(variants.shape[2:])}; "
+                "expected the same shape."
             )
-        return made
+        return transformed
 
 
 def cropped(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, padding: int, fill: float = 0.0) -> Tensor:
     """
-    Crops of padded images, of the size of the images.
-
-    Args:
-        images (`torch.Tensor` of shape `(B, C, H, W)`): The images.
-        top, left (`torch.Tensor` of shape `(B, K)`): Where the crops begin in the padded images, 0 to 2 * padding.
-        mirrored (`torch.Tensor` of shape `(B, K)` and dtype `bool`): Which crops have left and right exchanged.
-        padding (`int`): Pixels around the images.
-        fill (`float`, *optional*, defaults to 0.0): Their value.
-
-    Returns:
-        `torch.Tensor` of shape `(B, K, C, H, W)`.
+    K crops `(B, K, C, H, W)` of each image of a batch `(B, C, H, W)`, padded by `padding` pixels of value `fill`. The
+    corners of the crops in the padded images are `top` and `left`, and `mirrored` ones are flipped, `(B, K)` each.
     """
     import torch
-    import torch.nn.functional as F
 
-    size, channels, height, width = images.shape
-    padded = F.pad(images, [padding] * 4, value=fill)
-    rows = top[..., None] + torch.arange(height, device=images.device)
-    across = torch.arange(width, device=images.device)
-    columns = left[..., None] + torch.where(mirrored[..., None], across.flip(0), across)
-    return padded[
-        torch.arange(size, device=images.device)[:, None, None, None, None],
-        torch.arange(channels, device=images.device)[:, None, None],
-        rows[:, :, None, :, None],
-        columns[:, :, None, None, :],
-    ]
+    padded = torch.nn.functional.pad(images, [padding] * 4, value=fill)
+    windows = padded.unfold(2, images.shape[2], 1).unfold(3, images.shape[3], 1)  # a view: (B, C, top, left, H, W)
+    crops = windows[torch.arange(len(images), device=images.device)[:, None], :, top, left]
+    return torch.where(mirrored[..., None, None, None], crops.flip(-1), crops)

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 
-from .core.cache import cache_folder
+from .core.atomic_file import cache_folder
 from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
 from .substitution import FromLexicon
 
@@ -16,17 +16,17 @@ class WordNetSynonyms(FromLexicon):
     """
     Replaces words by WordNet synonyms: movies by films, ran by jogged.
 
-    The synonyms of all English words that have some are compiled once per tokenizer into a lexicon of pieces, and
-    cached on disk; WordNet is then not needed any more. Stop words, numbers, punctuation, special tokens, parts of
-    hyphenated words and, if the tokenizer keeps case, capitalised words inside a sentence, most of them names, stay.
+    The synonyms of all English words are compiled once per tokenizer into a lexicon of pieces and cached on disk;
+    after that, WordNet is not needed. Stop words, numbers, punctuation, special tokens and parts of hyphenated words
+    stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
         min_sense_share (`float`, *optional*, defaults to 0.4):
-            Senses that make up less than this share of a word's uses in WordNet's tagged texts give no synonyms.
+            Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         cache_dir (`str` or `Path`, *optional*):
-            Where lexicons are kept. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
+            Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
 
     Raises:
@@ -70,7 +70,7 @@ class WordNetSynonyms(FromLexicon):
             from .english.synonyms import build_synonyms
             from .english.wordnet_data import load_wordnet
 
-            logger.warning("Building the WordNet lexicon of this tokenizer, once; it takes some ten seconds.")
+            logger.warning("Building the WordNet lexicon of this tokenizer once; this takes about ten seconds.")
             words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)
             lexicon = build_lexicon(self.tokenizer, words)
             try:

@@ -1,1 +1,1 @@
-"""What `python -m augment` does."""
+"""The sub-commands of `python -m augment`."""

@@ -1,4 +1,4 @@
-"""What the sub-commands of `python -m augment` do. Each yields the lines that it has to say."""
+"""The sub-commands of `python -m augment`. Each yields the lines that it prints."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.marking import marked
 from ..registry import augmenter_config, load_augmenter
-from .formats import WRITERS
+from .output import SUFFIXES
 from .tables import Row, Table
 
 
-CHUNK = 1000  # rows at a time
+CHUNK = 1000  # rows that are read, augmented and written at once
 
-Texts = tuple[str, ...]  # those of a row, one per column
+Texts = tuple[str, ...]  # the texts of a row, one per column
 
 
 def preview(args: Namespace, colour: bool) -> Iterator[str]:
-    """A text, or the first ones of a file, each with its variants."""
+    """Shows the variants of a text, or of the first rows of a file."""
     if args.text is not None:
         texts = [args.text]
     else:
@@ -41,41 +41,44 @@ def preview(args: Namespace, colour: bool) -> Iterator[str]:
 
 
 def write(args: Namespace) -> Iterator[str]:
-    """Makes a data set of the rows of a file and their variants."""
+    """Writes the variants of the rows of a file to another file."""
     from tqdm import tqdm
 
-    from .parts import Parts
+    from .output import ResumableWriter
 
-    columns = [args.column] if args.column2 is None else [args.column, args.column2]
     if args.column == args.column2:
-        raise ValueError(f"column and column2 are both {args.column!r}; expected different ones.")
+        raise ValueError(f"column and column2 are both {args.column!r}; expected different columns.")
+    columns = [args.column] if args.column2 is None else [args.column, args.column2]
     table = Table(args.input, columns)
-    out = _output(args.output, table.path)
-    survey = table.survey()
+    out = _checked_output(args.output, table.path)
+    summary = table.summary()
     for name in ("example", "variant"):
-        if name in survey.columns:
-            raise ValueError(f"{table.path} has a column {name!r}; expected none, since {out} gets one of this name.")
+        if name in summary.columns:
+            raise ValueError(
+                f"{table.path} has a column {name!r}, which {out} needs for its own values. Rename the column."
+            )
     augmenter = _augmenter(args)
-    parts = Parts(out, [*survey.columns, "example", "variant"], table.schema, _making(args, table, augmenter))
+    all_columns = [*summary.columns, "example", "variant"]
+    writer = ResumableWriter(out, all_columns, table.schema, _settings(args, table, augmenter))
     _precompute(augmenter, table)
-    numbers = {} if out.suffix == ".csv" else survey.numbers
-    with tqdm(total=survey.num_rows, unit=" rows", disable=None) as bar:
+    number_types = {} if out.suffix == ".csv" else summary.number_types
+    with tqdm(total=summary.num_rows, unit=" rows", disable=None) as bar:
         for i, rows in enumerate(table.chunks(CHUNK)):
-            if i >= parts.num_parts:
-                rows = [row | {name: kind(row[name]) for name, kind in numbers.items()} for row in rows]
+            if i >= writer.num_parts:
+                rows = [row | {name: number(row[name]) for name, number in number_types.items()} for row in rows]
                 new_rows, num_copies = _with_variants(rows, columns, augmenter, i * CHUNK, args)
-                parts.add(new_rows, {"rows": len(new_rows), "copies": num_copies})
+                writer.add(new_rows, {"rows": len(new_rows), "copies": num_copies})
             bar.update(len(rows))
-    parts.join()
-    fate = "kept" if args.keep_copies else "left out"
+    writer.finish()
     yield (
-        f"{out}: {parts.counts['rows']} rows of {survey.num_rows} examples. Of {survey.num_rows * args.num_variants} "
-        f"variants, {parts.counts['copies']} were copies and {fate}."
+        f"{out}: {writer.counts['rows']} rows of {summary.num_rows} examples. Of "
+        f"{summary.num_rows * args.num_variants} variants, {writer.counts['copies']} were copies and "
+        f"{'kept' if args.keep_copies else 'left out'}."
     )
 
 
 def stats(args: Namespace) -> Iterator[str]:
-    """How much of a column an augmenter can change, and does change."""
+    """Reports how much of a column an augmenter can change, and how much it changes."""
     from tqdm import tqdm
 
     from .coverage import Coverage
@@ -117,7 +120,7 @@ def _augmenter(args: Namespace) -> Augmenter:
 
 
 def _precompute(augmenter: Augmenter, table: Table) -> None:
-    """Has a model see the whole file at once, where the augmenter has one: large batches are quicker."""
+    """Runs the augmenter's model, if it has one, on the whole file at once: large batches are faster."""
     if not augmenter.precomputes:
         return
     augmenter.precompute(
@@ -131,7 +134,7 @@ def _precompute(augmenter: Augmenter, table: Table) -> None:
 
 
 def _variants(augmenter: Augmenter, rows: Sequence[Texts], first: int, args: Namespace) -> list[list[Texts]]:
-    """The K variants of each of some rows, which are numbered from `first`; the texts of a row change together."""
+    """The K variants of each row, of which the first has the number `first` in its file."""
     by_column = [
         augmenter.augment_text(texts, args.num_variants, _seeds(first, len(rows), column, args))
         for column, texts in enumerate(zip(*rows, strict=True))
@@ -142,12 +145,11 @@ def _variants(augmenter: Augmenter, rows: Sequence[Texts], first: int, args: Nam
 def _with_variants(
     rows: Sequence[Row], columns: Sequence[str], augmenter: Augmenter, first: int, args: Namespace
 ) -> tuple[list[Row], int]:
-    """The rows that some rows become, numbered from `first`, and how many of the variants are copies."""
+    """The rows to write for some rows of the input, and how many of their variants are copies."""
     originals = [tuple(row[name] for name in columns) for row in rows]
-    groups = _variants(augmenter, originals, first, args)
     new_rows: list[Row] = []
     num_copies = 0
-    for i, variants in enumerate(groups):
+    for i, variants in enumerate(_variants(augmenter, originals, first, args)):
         copies = _copies(originals[i], variants)
         num_copies += len(copies)
         for k, texts in enumerate([originals[i], *variants]):
@@ -158,39 +160,36 @@ def _with_variants(
 
 
 def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tuple[int, ...]]:
-    """A seed for each of some rows, that depends on its place in the file only."""
+    """A seed for each row, which depends only on the row's number in the file."""
     return [(args.seed, number, column) for number in range(first, first + num_rows)]
 
 
 def _copies(original: Texts, variants: Sequence[Texts]) -> set[int]:
-    """Numbers, from 1, of the variants that are the original or a variant before them once more."""
-    earlier = [original, *variants]
-    return {k for k in range(1, len(earlier)) if earlier[k] in earlier[:k]}
+    """Numbers, from 1, of the variants that equal the original or an earlier variant."""
+    group = [original, *variants]
+    return {k for k in range(1, len(group)) if group[k] in group[:k]}
 
 
-def _output(name: str, source: Path) -> Path:
-    """The file to write, if it can be written."""
+def _checked_output(name: str, source: Path) -> Path:
+    """The file to write, after checking that it can be written."""
     out = Path(name)
-    if out.suffix not in WRITERS:
-        raise ValueError(f"{out} ends in {out.suffix!r}; expected one of {', '.join(WRITERS)}.")
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f"{out} ends in {out.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
     if not out.parent.is_dir():
-        raise FileNotFoundError(f"The folder {out.parent} of {out} is not there; make it first.")
+        raise FileNotFoundError(f"The folder {out.parent} of {out} does not exist; create it first.")
     if out.is_dir():
-        raise IsADirectoryError(f"{out} is a folder; expected the name of a file.")
+        raise IsADirectoryError(f"{out} is a folder; expected a file name.")
     if out.exists() and out.samefile(source):
-        raise ValueError(f"{out} is the file to read as well; expected another name.")
+        raise ValueError(f"{out} is also the input file; expected another name.")
     return out
 
 
-def _making(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:
-    """All that the rows to write depend on."""
-    digest = hashlib.sha256()
-    with table.path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:
+    """Everything that determines the written rows."""
+    content = np.memmap(table.path, mode="r")  # not read into memory at once
     options = ("column", "column2", "num_variants", "seed", "keep_original", "keep_copies")
     return {
-        "input": f"{table.path.suffix} {digest.hexdigest()}",
+        "input": f"{table.path.suffix} {hashlib.sha256(content).hexdigest()}",
         "augmenter": augmenter.to_dict(),
         "tokenizer": tokenizer_fingerprint(augmenter.tokenizer),
         **{name: getattr(args, name) for name in options},

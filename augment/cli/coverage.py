@@ -1,4 +1,4 @@
-"""How much of a text an augmenter can change, and does change."""
+"""How much of a text an augmenter can change, and how much it changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,7 @@ from ..substitution import Substitution
 
 @dataclass
 class Coverage:
-    """
-    Sums over texts and the K variants of each.
-
-    Attributes:
-        augmenter ([`Augmenter`]): The augmenter. Only a [`Substitution`] can tell its candidates.
-        num_variants (`int`): K.
-    """
+    """Counts over texts and their variants. Candidates are counted only for a [`Substitution`]."""
 
     augmenter: Augmenter
     num_variants: int
@@ -34,7 +28,7 @@ class Coverage:
         self._finder = WordFinder(self.augmenter.tokenizer)
 
     def add(self, texts: Sequence[str], seeds: Sequence[Seed], copies: int) -> None:
-        """Counts texts, with the seeds of their variants and the number of those that are copies."""
+        """Counts texts, given the seeds of their variants and how many of these are copies."""
         encoded = self.augmenter.tokenizer(list(texts), return_attention_mask=False, verbose=False)
         batch = Batch(encoded["input_ids"])
         swaps = self.augmenter._swaps(batch, self.num_variants, row_keys(seeds), False)
@@ -49,16 +43,16 @@ class Coverage:
 
     def report(self) -> dict[str, Any]:
         """
-        The sums as shares and means; `None` where there is nothing to tell. A copy is a variant that is the original,
-        or another variant, once more.
+        The counts, with shares and means; `None` where they are not defined. A copy is a variant that equals the
+        original or an earlier variant.
         """
-        tells = isinstance(self.augmenter, Substitution)
+        words = self.words if isinstance(self.augmenter, Substitution) else 0
         variants = self.rows * self.num_variants
         return {
             "rows": self.rows,
             "words": self.words,
-            "share_of_words_with_candidates": _ratio(self.words_with_candidates, self.words) if tells else None,
-            "candidates_per_such_word": _ratio(self.candidates, self.words_with_candidates) if tells else None,
+            "share_of_words_with_candidates": _ratio(self.words_with_candidates, words),
+            "candidates_per_such_word": _ratio(self.candidates, self.words_with_candidates),
             "variants": variants,
             "share_of_words_replaced": _ratio(self.words_replaced, self.words * self.num_variants),
             "share_of_copies": _ratio(self.copies, variants),

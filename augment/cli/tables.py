@@ -14,40 +14,32 @@ from typing import Any, NamedTuple
 
 Row = dict[str, Any]
 
-# Numbers that are the same when read and written again, but for zeros at the end.
+# Numbers whose text is the same after reading and writing, except for trailing zeros.
 _NUMBERS = {int: re.compile(r"0|-?[1-9]\d{0,17}"), float: re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")}
 
 
-class Survey(NamedTuple):
-    """
-    What only a look at the whole file tells.
-
-    Attributes:
-        num_rows (`int`): Number of rows.
-        columns (`list[str]`): The columns that any row has.
-        numbers (`dict[str, type]`): The columns of a file without types that hold numbers only: `int` or `float`.
-    """
+class TableSummary(NamedTuple):
+    """What only a scan of the whole file can find."""
 
     num_rows: int
-    columns: list[str]
-    numbers: dict[str, type]
+    columns: list[str]  # all that occur in any row
+    number_types: dict[str, type]  # `int` or `float`: the columns of a csv or tsv file that contain only numbers
 
 
 class Table:
     """
-    The rows of a file, as dicts. Each iteration reads the file anew, and holds a few rows in memory at a time; only a
-    list in a .json file is read as a whole. The cells of csv and tsv files are text, exactly as they stand there; in
-    tsv files quotation marks are text too.
+    The rows of a file, as dicts. Each iteration reads the file again and keeps only a few rows in memory, except that
+    a .json file that is one list is loaded whole. Cells of csv and tsv files are text, exactly as written. In tsv
+    files, quotation marks are ordinary characters.
 
     Args:
-        path (`str` or `PathLike`): A file that ends in .csv, .tsv, .json (a list of objects, or one a line), .jsonl
-            or .parquet.
-        text_columns (`Sequence[str]`): Columns in which every row has to have text.
+        path (`str` or `PathLike`): A .csv, .tsv, .json (a list of objects, or one per line), .jsonl or .parquet file.
+        text_columns (`Sequence[str]`): Columns that must contain text in every row.
 
     Raises:
-        `ValueError`: if the file is not of these kinds, empty or damaged, or has not got the columns; an iteration
-            also raises it, at the row that is at fault.
-        `OSError`: if the file is not there.
+        `ValueError`: if the format is not supported, the file is empty or damaged, or a column is missing. Iterating
+            raises it at the faulty row.
+        `OSError`: if the file does not exist.
     """
 
     def __init__(self, path: str | PathLike, text_columns: Sequence[str]):
@@ -56,7 +48,7 @@ class Table:
         if self.path.suffix not in READERS:
             raise ValueError(f"{path} ends in {self.path.suffix!r}; expected one of {', '.join(READERS)}.")
         if not self.path.is_file():
-            raise FileNotFoundError(f"{path} is {'no file' if self.path.exists() else 'not there'}.")
+            raise FileNotFoundError(f"{path} {'is not a file' if self.path.exists() else 'does not exist'}.")
         columns = next((list(row) for row in self._rows()), None)
         if columns is None:
             raise ValueError(f"{path} has no rows.")
@@ -74,41 +66,40 @@ class Table:
             yield row
 
     def chunks(self, size: int) -> Iterator[list[Row]]:
-        """The rows, so many at a time."""
+        """Lists of `size` rows; the last one may be shorter."""
         rows = iter(self)
         while chunk := list(islice(rows, size)):
             yield chunk
 
-    def survey(self) -> Survey:
-        """Reads the file to its end."""
+    def summary(self) -> TableSummary:
+        """Reads the whole file."""
         columns: dict[str, None] = {}
-        kinds: dict[str, type] = {}
+        types: dict[str, type] = {}
         num_rows = 0
         for row in self:
             num_rows += 1
             columns |= dict.fromkeys(row)
             if self.path.suffix in (".csv", ".tsv"):
-                kinds = {name: _kind(cell, kinds.get(name, int)) for name, cell in row.items()}
-        numbers = {name: kind for name, kind in kinds.items() if kind is not str and name not in self.text_columns}
-        return Survey(num_rows, list(columns), numbers)
+                types = {name: _cell_type(cell, types.get(name, int)) for name, cell in row.items()}
+        numbers = {name: kind for name, kind in types.items() if kind is not str and name not in self.text_columns}
+        return TableSummary(num_rows, list(columns), numbers)
 
     @property
     def schema(self):
-        """The `pyarrow.Schema` of a parquet file, `None` of others."""
+        """The `pyarrow.Schema` of a parquet file, `None` for other formats."""
         if self.path.suffix != ".parquet":
             return None
         from pyarrow import parquet
 
-        with self._named():
+        with self._errors_name_the_file():
             return parquet.read_schema(self.path).remove_metadata()
 
     def _rows(self) -> Iterator[Row]:
-        with self._named():
+        with self._errors_name_the_file():
             yield from READERS[self.path.suffix](self.path)
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Has errors of reading name the file: those of JSON, Arrow, Unicode and parquet, which are of many kinds."""
+    def _errors_name_the_file(self) -> Iterator[None]:
         try:
             yield
         except (ValueError, OSError, csv.Error, NotImplementedError, RecursionError) as error:
@@ -116,16 +107,16 @@ class Table:
             raise ValueError(f"{self.path} cannot be read: {reason.splitlines()[0]}") from error
 
 
-def _csv_rows(path: Path, **form) -> Iterator[Row]:
+def _csv_rows(path: Path, **dialect) -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True, **form)
+        reader = csv.reader(file, strict=True, **dialect)
         header = next(reader, [])
         if len(set(header)) < len(header):
             raise ValueError(f"two of its columns have the same name: {', '.join(map(repr, header))}")
         number = 0
         try:
-            for number, cells in enumerate(filter(None, reader), 1):  # a blank line is no row
+            for number, cells in enumerate(filter(None, reader), 1):  # without blank lines
                 if len(cells) != len(header):
                     raise ValueError(f"row {number - 1} (from 0) has {len(cells)} cells, the header {len(header)}")
                 yield dict(zip(header, cells, strict=True))
@@ -170,17 +161,12 @@ READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 
 
 def _is_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a character, which JSON can spell
-        return False
-    return True
+    """Whether a value is text that UTF-8 can encode; JSON can contain half of a surrogate pair."""
+    return isinstance(value, str) and value == value.encode(errors="ignore").decode()
 
 
-def _kind(cell: str, kind: type) -> type:
-    """The kind of a column's cells so far, which none but numbers leave a number."""
-    while kind is not str and not _NUMBERS[kind].fullmatch(cell):
-        kind = float if kind is int else str
-    return kind
+def _cell_type(cell: str, column_type: type) -> type:
+    """The type of a column so far, after one more cell: `int`, else `float`, else `str`."""
+    while column_type is not str and not _NUMBERS[column_type].fullmatch(cell):
+        column_type = float if column_type is int else str
+    return column_type

@@ -1,4 +1,4 @@
-"""Files that are never seen half written."""
+"""Files on disk: written so that nobody sees one half written, and the folder of the caches."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from uuid import uuid4
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """
-    A file to write bytes to, that takes the place of `path` once it is whole. Until then, and after an error, `path`
-    is as it was. Of several that write at once, each has a file of its own, and the last to end gives the content.
+    Opens a temporary binary file that replaces `path` when the block ends. Until then, and after an error, `path` is
+    unchanged. Concurrent writers do not mix: the last one to finish determines the content.
 
-    A reader sees one content or the other. What a loss of power leaves is up to the file system.
+    A power loss may still leave a damaged file; this depends on the file system.
 
     Args:
-        path (`Path`): The file. Its folder has to be there.
+        path (`Path`): The file. Its folder must exist.
     """
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:
@@ -31,6 +31,14 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as JSON, whole or not at all."""
+    """Writes a value as JSON atomically."""
     with atomic_write(path) as file:
         file.write(f"{json.dumps(value, indent=4)}\n".encode())
+
+
+def cache_folder(folder: str | os.PathLike | None = None) -> Path:
+    """The given folder, else `$HF_MMEL_CACHE`, else `hf_mmel` in the user's cache folder."""
+    if folder is None:
+        user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = os.environ.get("HF_MMEL_CACHE") or Path(user_cache, "hf_mmel")
+    return Path(folder)

@@ -1,4 +1,4 @@
-"""A tokenizer of bytes, for text that no model is going to read."""
+"""A tokenizer of bytes for text that no model reads: the default of the command line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 from .words import BYTE_OF_CHAR
 
 
-# Latin-1 and general punctuation: “ ” ‘ ’ – … and others, each of two or three bytes.
+# Latin-1 and general punctuation, such as “ ” ‘ ’ – …: marks of two or three bytes.
 _MARKS = [chr(i) for i in (*range(0xA0, 0xC0), *range(0x2000, 0x2040))]
 
 
 class ByteTokenizer:
     """
-    A fast tokenizer that needs no file: byte-level BPE with GPT-2's rule for words and a piece for every byte.
+    Byte-level BPE with GPT-2's word rule and one piece per byte. It reads no files and has no special tokens and no
+    maximum length.
 
-    Common punctuation outside of ASCII has pieces of its own, since the bytes of such a mark cannot be told from those
-    of a letter. Other characters outside of ASCII are runs of bytes, so that a word that has some is one word. There
-    are no special tokens and there is no longest length.
+    Common punctuation outside ASCII has its own pieces, because the bytes of a mark look like the bytes of a letter.
+    Other characters outside ASCII are runs of bytes, so a word that contains some is one word.
 
-    It has what augmenters use of [`~transformers.PreTrainedTokenizerFast`], without the second that importing that
-    takes.
+    It implements the part of [`~transformers.PreTrainedTokenizerFast`] that augmenters use, because importing that
+    class takes about a second.
     """
 
     is_fast = True
@@ -46,7 +46,7 @@ class ByteTokenizer:
         self.added_tokens_decoder: dict[int, Any] = {}
 
     def __call__(self, text: str | Sequence[str], **options) -> dict[str, list]:
-        """`input_ids` and `offset_mapping` of a text, or a list of these for a list of texts, whatever the options."""
+        """`input_ids` and `offset_mapping` of a text, or of each of a list of texts. Options are ignored."""
         encodings = self.backend_tokenizer.encode_batch([text] if isinstance(text, str) else list(text))
         columns = {"input_ids": [row.ids for row in encodings], "offset_mapping": [row.offsets for row in encodings]}
         return {name: rows[0] for name, rows in columns.items()} if isinstance(text, str) else columns

@@ -1,4 +1,4 @@
-"""What a variant changes, shown in a terminal or in plain text."""
+"""The words that a variant changes, marked for a terminal or in plain text."""
 
 import re
 from collections.abc import Iterator
@@ -7,28 +7,26 @@ from difflib import SequenceMatcher
 
 _TOKEN = re.compile(r"\w+|\W")
 
-# What stands before and after words that are gone, and words that have come.
-COLOURS = (("\033[31;9m", "\033[0m"), ("\033[32m", "\033[0m"))  # struck out in red, and green
-PLAIN = (("[-", "-]"), ("{+", "+}"))  # as GNU wdiff marks them
+# What stands before and after deleted words, and before and after inserted words.
+COLOURS = (("\033[31;9m", "\033[0m"), ("\033[32m", "\033[0m"))  # red and struck out, green
+PLAIN = (("[-", "-]"), ("{+", "+}"))  # as in GNU wdiff
 
 
 def differences(original: str, variant: str) -> Iterator[tuple[str, str]]:
-    """The text in parts, each as it was and as it has become: the same twice where nothing has changed."""
+    """Pairs of the original's text and the variant's text, part by part: equal where nothing changes."""
     old, new = _TOKEN.findall(original), _TOKEN.findall(variant)
     for _, begin, end, start, stop in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         yield "".join(old[begin:end]), "".join(new[start:stop])
 
 
 def marked(original: str, variant: str, marks: tuple[tuple[str, str], tuple[str, str]] = COLOURS) -> str:
-    """
-    The variant with the words that are gone and those in their place, marked for a terminal or as plain text.
-    """
+    """The variant with its deleted and inserted words marked."""
     parts = []
-    for gone, come in differences(original, variant):
-        if gone == come:
-            parts.append(come)
+    for deleted, inserted in differences(original, variant):
+        if deleted == inserted:
+            parts.append(inserted)
             continue
-        words = zip((gone, come), marks, strict=True)
-        shown = [f"{before}{text}{after}" if text else "" for text, (before, after) in words]
-        parts.append((" " if gone.strip() and come.strip() else "").join(shown))
+        texts = zip((deleted, inserted), marks, strict=True)
+        shown = [f"{before}{text}{after}" if text else "" for text, (before, after) in texts]
+        parts.append((" " if deleted.strip() and inserted.strip() else "").join(shown))
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""The sub-commands of a program, run to their end."""
+"""Runs a sub-command of a command-line program and turns its errors into one line and an exit code."""
 
 import argparse
 import os
@@ -6,18 +6,19 @@ import sys
 
 
 def tolerate_encodings() -> None:
-    """Has what the encoding of the standard output lacks, or what is no text, written as an escape."""
+    """Makes standard output escape characters that its encoding lacks."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run_command(args: argparse.Namespace, errors: tuple[type[Exception], ...]) -> int:
     """
-    Prints what a sub-command yields.
+    Prints the lines that a sub-command yields.
 
     Args:
-        args (`argparse.Namespace`): With `run`, which takes it and yields lines, and `after_interruption`, a text.
-        errors (`tuple`): What the sub-command raises for its user, told in a line.
+        args (`argparse.Namespace`): Has `run`, a function of `args` that yields lines, and `after_interruption`, a
+            text that follows "interrupted".
+        errors (`tuple`): Errors that are shown to the user as one line.
 
     Returns:
         `int`: The exit code: 0, 1 after an error, 130 after an interruption.
@@ -25,7 +26,7 @@ def run_command(args: argparse.Namespace, errors: tuple[type[Exception], ...]) -
     try:
         for line in args.run(args):
             print(line, flush=True)
-    except BrokenPipeError:  # the reader of our lines has had enough of them
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print(f"interrupted{args.after_interruption}", file=sys.stderr)

@@ -1,6 +1,4 @@
-"""Versions of other packages that are too old or too new, named before they fail somewhere else."""
-
-from __future__ import annotations
+"""Supported versions of other packages, checked at import so that an unsupported one fails with a clear message."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -8,8 +6,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 
-# As in pyproject.toml. From the oldest that the tests pass with, which may be newer than what transformers declares.
-# The methods of Trainer that are overridden are those of one major version.
+# As in pyproject.toml. The lower bounds are the oldest versions that pass the tests. transformers has an upper bound
+# because the overridden methods of Trainer change between major versions.
 RANGES = {
     "torch": ">=2.8",
     "transformers": ">=5.20,<6",
@@ -22,8 +20,8 @@ RANGES = {
 
 def check_versions(*names: str) -> None:
     """
-    Raises an `ImportError` of one line if an installed package is outside its range. One that is missing is left to
-    what needs it. Builds of one's own and previews count as the release that they are of.
+    Raises an `ImportError` of one line if an installed package is outside its range. Missing packages are ignored;
+    local builds and pre-releases count as the release that they belong to.
     """
     for name in names:
         try:
@@ -31,7 +29,7 @@ def check_versions(*names: str) -> None:
         except PackageNotFoundError:
             continue
         supported = RANGES[name]
-        if not SpecifierSet(supported).contains(Version(installed).base_version):
+        if Version(installed).base_version not in SpecifierSet(supported):
             raise ImportError(
                 f"{name} {installed} is installed; expected {name}{supported}: pip install '{name}{supported}'"
             )

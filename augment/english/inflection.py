@@ -1,6 +1,4 @@
-"""Inflected forms of English words, single and multi-word, from lemminflect's dictionary."""
-
-from __future__ import annotations
+"""Inflected forms of English words and phrases, from lemminflect's dictionary."""
 
 from functools import cache
 
@@ -14,19 +12,12 @@ _UPOS = {"n": "NOUN", "v": "VERB", "a": "ADJ", "r": "ADV"}
 @cache
 def inflections(lemma: str, pos: str) -> dict[str, tuple[str, ...]]:
     """
-    Inflected forms of one lemma, the base form left out.
+    Inflected forms of a lower-case lemma as `"n"`, `"v"`, `"a"` or `"r"`: Penn Treebank tag -> spellings, the usual
+    one first. The base form, forms that do not exist ("more beautiful" is no inflection) and plurals that equal the
+    singular ("sheep") have no entry, nor do words that the dictionary lacks: its rules guess too often ("sheeps").
 
-    Only words of the dictionary are inflected: its rules for other words guess too often ("sheeps").
-
-    Args:
-        lemma (`str`): Lower-case lemma, its words separated by spaces.
-        pos (`str`):
-            `"n"`, `"v"`, `"a"` or `"r"`. Of several words, a noun inflects its head ("motion pictures", "terms of
-            office") and a verb its first ("started out"); adjectives and adverbs of several words have no inflection.
-
-    Returns:
-        `dict[str, tuple[str, ...]]`: Penn Treebank tag -> spellings, the usual one first. A form that does not exist
-        ("more beautiful" is no inflection) or that equals the singular ("sheep") has no entry.
+    In a phrase, a noun inflects its head ("motion pictures", "terms of office") and a verb its first word ("started
+    out"); adjectives and adverbs have no inflection.
     """
     words = lemma.split(" ")
     if len(words) == 1:
@@ -40,7 +31,7 @@ def inflections(lemma: str, pos: str) -> dict[str, tuple[str, ...]]:
 
 
 def _head(words: list[str], pos: str) -> int | None:
-    """Index of the word that inflects in a lemma of several words, `None` where that is no single word."""
+    """Index of the word that inflects in a phrase, or `None` if it is not a single word."""
     if pos == "v":
         return 0 if words[0] != "be" else None  # "was" or "were" depends on the subject
     if pos != "n" or "and" in words or "or" in words:
@@ -56,6 +47,6 @@ def _word_inflections(lemma: str, pos: str) -> dict[str, tuple[str, ...]]:
         plurals = tuple(form for form in forms.get("NNS", ()) if form != lemma)
         return {"NNS": plurals} if plurals else {}
     if pos == "v" and "VBD" in forms:
-        # The dictionary writes the participle down only where it differs from the past tense.
+        # The dictionary lists the participle only if it differs from the past tense.
         forms.setdefault("VBN", forms["VBD"])
     return {tag: spelt for tag, spelt in forms.items() if tag not in (BASE_TAGS[pos], "VBP")}

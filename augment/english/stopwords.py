@@ -1,8 +1,5 @@
 """Words that are never replaced, and words that are never offered as replacements."""
 
-from __future__ import annotations
-
-
 # Function words, auxiliaries, negations and number words, with the pieces that apostrophes leave of them. Adverbs and
 # adjectives that mostly serve as function words are here too: WordNet lists other uses of "just", "well" or "like".
 _STOP_WORDS = """

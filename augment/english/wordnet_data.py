@@ -1,7 +1,7 @@
-"""Make WordNet available to NLTK.
+"""Makes WordNet available to NLTK.
 
-Nothing here runs on import, and nothing but `ensure_wordnet` fetches anything. WordNet 3.0 comes from NLTK's own data
-or from Debian's packages, which hold the same database, less one file that NLTK's reader wants.
+Only `ensure_wordnet` downloads anything. WordNet 3.0 comes from NLTK's own data or from Debian's packages, which
+contain the same database except for one file that NLTK's reader needs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LEXICOGRAPHER_FILES = """
     verb.stative verb.weather adj.ppl
 """
 
-# The file `lexnames`, which Debian leaves out: see its manual page lexnames(5WN).
+# The file `lexnames`, which Debian omits: see the manual page lexnames(5WN).
 LEXNAMES = "".join(
     f"{number:02d}\t{name}\t{_SYNTACTIC_CATEGORIES[name.partition('.')[0]]}\n"
     for number, name in enumerate(_LEXICOGRAPHER_FILES.split())
@@ -48,11 +48,9 @@ _COPIED_FILES = (
 
 
 def find_wordnet() -> Path | None:
-    """Find the WordNet that NLTK would open.
-
-    Returns:
-        `pathlib.Path` or `None`: The folder `corpora/wordnet` or the archive `corpora/wordnet.zip` in the first place
-        of `nltk.data.path` that holds every file the reader needs; `None` where there is none.
+    """
+    The folder `corpora/wordnet` or the archive `corpora/wordnet.zip` that NLTK opens: the first in `nltk.data.path`
+    that contains every file the reader needs, or `None`.
     """
     pointer = _find_pointer()
     if pointer is None:
@@ -61,17 +59,13 @@ def find_wordnet() -> Path | None:
 
 
 def load_wordnet():
-    """Open WordNet with NLTK's reader.
-
-    Returns:
-        `nltk.corpus.reader.WordNetCorpusReader`: The reader, without the multilingual extension.
-
-    Raises:
-        LookupError: If WordNet is not there; the message names the command that fetches it.
+    """
+    Opens WordNet: an `nltk.corpus.reader.WordNetCorpusReader` without the multilingual extension. Raises a
+    `LookupError` that names the command to run if WordNet is not installed.
     """
     pointer = _find_pointer()
     if pointer is None:
-        raise LookupError(f"WordNet was not found in NLTK's search path. Fetch it once with: {DOWNLOAD_COMMAND}")
+        raise LookupError(f"WordNet was not found in NLTK's search path. Download it once with: {DOWNLOAD_COMMAND}")
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
     with warnings.catch_warnings():
@@ -80,52 +74,52 @@ def load_wordnet():
 
 
 def ensure_wordnet(target: str | os.PathLike | None = None) -> str:
-    """Make WordNet available: find it, else fetch it from NLTK, else take it from Debian.
+    """Makes WordNet available: finds it, else downloads it from NLTK, else takes it from Debian.
 
     Args:
-        target (`str` or `os.PathLike`, *optional*): The `nltk_data` folder to put WordNet into. Default: `nltk_data`
-            in the virtual environment, or in the home folder outside one; NLTK searches both by itself.
+        target (`str` or `os.PathLike`, *optional*):
+            The `nltk_data` folder to put WordNet into. Defaults to `nltk_data` in the virtual environment, or in the
+            home folder outside one; NLTK searches both by default.
 
     Returns:
-        `str`: One sentence that says where WordNet came from and where it lies.
+        `str`: One sentence that says where WordNet came from and where it is.
 
     Raises:
-        RuntimeError: If no source worked; the message says what was tried, why it failed and what to run.
+        `RuntimeError`: if no source worked; the message says what was tried, why it failed and what to run.
     """
-    found = find_wordnet()
-    if found is not None:
-        return f"WordNet is already at {found}."
+    import nltk.data
 
-    target = default_target() if target is None else Path(target).absolute()
-    known = _search_also(target)
+    if (found := find_wordnet()) is not None:
+        return f"WordNet is already at {found}."
+    if target is None:
+        target = Path(sys.prefix if sys.prefix != sys.base_prefix else Path.home()) / "nltk_data"
+    target = Path(target).absolute()
+    hint = ""
+    if str(target) not in nltk.data.path:
+        nltk.data.path.insert(0, str(target))  # NLTK reads no file outside its search path
+        hint = f" Set NLTK_DATA={target} so that later runs find it."
     sources: dict[str, Callable[[Path], None]] = {
         "NLTK's download": _download_with_nltk,
         f"the Debian files in {DEBIAN_FOLDER}": lambda target: _install_debian_files(DEBIAN_FOLDER, target),
         "the Debian packages " + " and ".join(DEBIAN_PACKAGES): _install_debian_packages,
     }
     failures = []
-    for source, fetch in sources.items():
+    for source, install in sources.items():
         try:
-            fetch(target)
-            _check_readable()
-        # Each source fails in its own ways, and none of them is a reason not to try the next.
-        except Exception as error:
+            install(target)
+            if (found := find_wordnet()) is None:
+                raise OSError("the files are there, but NLTK does not accept them; can other accounts write there?")
+            next(iter(load_wordnet().all_synsets("n")))
+        except Exception as error:  # whatever the reason, try the next source
             failures.append(f"  {source}: {str(error) or type(error).__name__}")
             continue
-        hint = "" if known else f" Set NLTK_DATA={target} so that later runs find it."
-        return f"WordNet came from {source} and lies at {find_wordnet()}.{hint}"
+        return f"WordNet came from {source} and lies at {found}.{hint}"
     raise RuntimeError(
         f"WordNet could not be put into {target}. Tried in this order:\n" + "\n".join(failures) + "\n"
         "Run one of these where it can reach its source, then try again:\n"
         f"  {sys.executable} -m nltk.downloader -d {target} wordnet\n"
         f"  sudo apt-get install {' '.join(DEBIAN_PACKAGES)}"
     )
-
-
-def default_target() -> Path:
-    """The `nltk_data` folder of the virtual environment, or of the home folder where there is no environment."""
-    in_environment = sys.prefix != sys.base_prefix
-    return Path(sys.prefix if in_environment else Path.home()) / "nltk_data"
 
 
 def _find_pointer():
@@ -144,22 +138,6 @@ def _find_pointer():
     return None
 
 
-def _search_also(target: Path) -> bool:
-    """Put `target` into NLTK's search path, for NLTK reads no file outside it; `True` if it was there already."""
-    import nltk.data
-
-    if str(target) in nltk.data.path:
-        return True
-    nltk.data.path.insert(0, str(target))
-    return False
-
-
-def _check_readable() -> None:
-    if find_wordnet() is None:
-        raise OSError("the files are there, but NLTK does not accept them; can other accounts write there?")
-    next(iter(load_wordnet().all_synsets("n")))
-
-
 def _download_with_nltk(target: Path) -> None:
     import nltk
 
@@ -172,7 +150,7 @@ def _download_with_nltk(target: Path) -> None:
 
 
 def _install_debian_packages(target: Path) -> None:
-    """Fetch and unpack the packages without root; nothing on the system changes."""
+    """Downloads and unpacks the packages without root; the system stays unchanged."""
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
             raise RuntimeError(f"there is no {program} here, so this is not Debian or Ubuntu")
@@ -181,7 +159,7 @@ def _install_debian_packages(target: Path) -> None:
         try:
             _run("apt-get", "download", *DEBIAN_PACKAGES, cwd=folder)
         except RuntimeError:
-            # The system's package lists may be empty or stale, and updating them takes root: use lists of our own.
+            # The system's package lists may be empty or stale, and updating them needs root: use our own lists.
             for part in ("lists/partial", "cache/archives/partial"):
                 (folder / part).mkdir(parents=True)
             options = [f"Dir::State::Lists={folder}/lists", f"Dir::Cache={folder}/cache", "Debug::NoLocking=1"]
@@ -203,14 +181,13 @@ def _run(*command: str, cwd: Path) -> None:
 
 
 def _install_debian_files(source: Path, target: Path) -> None:
-    """Copy the database from `source` to `target/corpora/wordnet` in one atomic step."""
+    """Copies the database from `source` to `target/corpora/wordnet` in one atomic step."""
     missing = [file for file in _COPIED_FILES if not (source / file).is_file()]
     if missing:
         raise FileNotFoundError(f"{source} lacks {missing[0]}" + (" and others" if len(missing) > 1 else ""))
     final = target / "corpora" / "wordnet"
     if final.exists():
-        raise FileExistsError(f"{final} is there, but NLTK cannot use it; remove it or run `chmod -R go-w {target}`")
-
+        raise FileExistsError(f"{final} exists, but NLTK cannot use it; remove it or run `chmod -R go-w {target}`")
     _make_private(final.parent)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=".wordnet-") as name:
         staged = Path(name) / "wordnet"
@@ -224,7 +201,7 @@ def _install_debian_files(source: Path, target: Path) -> None:
 
 
 def _make_private(folder: Path) -> None:
-    """Make `folder` and its parents; NLTK refuses data in folders and files that a group or the world can write."""
+    """Creates a folder and its parents; NLTK refuses data that a group or the world can write."""
     if not folder.exists():
         _make_private(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A masked language model at work: which words it would put in places of a text."""
+"""A masked language model that proposes words for positions of a text."""
 
 import copy
 import hashlib
@@ -7,21 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .passes import Passes
+from .masking import MaskedInputs
 
 
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
-_MOST_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}  # of a batch
+_MAX_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}  # of a batch
 
 
 class FillMask:
     """
-    Proposes words for places of a text.
-
-    Args:
-        model ([`~transformers.PreTrainedModel`]): A masked LM. It is copied where its device or dtype is another.
-        device (`str`), dtype (`str`): Where it computes, and in which floating point.
-        batch_tokens (`int`, *optional*): Tokens of a batch. Defaults to 2,048 on a CPU and 32,768 elsewhere.
+    Proposes words for positions of a text with a masked LM, which is copied if its device or dtype is another. Batches
+    have 2,048 tokens on a CPU and 32,768 elsewhere by default.
     """
 
     def __init__(self, model, device: str, dtype: str, batch_tokens: int | None = None):
@@ -31,27 +27,27 @@ class FillMask:
         if (model.device, model.dtype) != wanted or model.training:
             model = copy.deepcopy(model).to(*wanted).eval()
         self.model = model
-        self.limit = longest_input(model)
+        self.max_length = longest_input(model)
         kind = "cpu" if wanted[0].type == "cpu" else "cuda"
         self.batch_tokens = batch_tokens or _BATCH_TOKENS[kind]
-        self._most_words = max(_MOST_LOGITS[kind] // model.get_input_embeddings().weight.shape[0], 1)
+        self._max_words = max(_MAX_LOGITS[kind] // model.get_input_embeddings().weight.shape[0], 1)
         self._gathers = model.base_model is not model
 
     def best(
-        self, passes: Passes, old: np.ndarray, kinds: np.ndarray, choices: Mapping[int, np.ndarray], top_m: int
+        self, inputs: MaskedInputs, old: np.ndarray, kinds: np.ndarray, choices: Mapping[int, np.ndarray], top_m: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """
         The M best candidates of each of W words.
 
         Args:
-            passes (`Passes`): The places of the words.
-            old (`np.ndarray` of shape `(W,)`): Ids that are not to be proposed, -1 for none.
+            inputs (`MaskedInputs`): What predicts the words.
+            old (`np.ndarray` of shape `(W,)`): Ids that are not proposed, -1 for none.
             kinds (`np.ndarray` of shape `(W,)`): A word of kind k may become one of the ids `choices[k]`, in order.
             top_m (`int`): M.
 
         Returns:
-            `np.ndarray` of shapes `(W, M)` and `(W, M)`: ids in rising order, -1 where there are no more, and the
-            logarithms of their probabilities among each other, `float16`.
+            `np.ndarray` of shapes `(W, M)` and `(W, M)`: ids in ascending order, -1 where there are fewer, and the
+            logarithms of their probabilities relative to each other, `float16`.
         """
         import torch
 
@@ -60,22 +56,22 @@ class FillMask:
         ids = torch.full((len(kinds), top_m), -1, device=device)
         scores = torch.full((len(kinds), top_m), -torch.inf, device=device)
         with torch.inference_mode():
-            for sequences, words, row in passes.batches(self.batch_tokens, self._most_words):
-                logits = self.logits(sequences, row, passes.place[words])
+            for sequences, words, row in inputs.batches(self.batch_tokens, self._max_words):
+                logits = self.logits(sequences, row, inputs.position[words])
                 known = np.flatnonzero(old[words] >= 0)
                 logits[known, old[words[known]]] = -torch.inf
                 by_kind = kinds[words].argsort(kind="stable")
-                for alike in np.split(by_kind, np.flatnonzero(np.diff(kinds[words[by_kind]])) + 1):
-                    column = columns[int(kinds[words[alike[0]]])]
-                    chosen = logits[torch.from_numpy(alike[:, None]).to(device), column]
+                for same in np.split(by_kind, np.flatnonzero(np.diff(kinds[words[by_kind]])) + 1):
+                    column = columns[int(kinds[words[same[0]]])]
+                    chosen = logits[torch.from_numpy(same[:, None]).to(device), column]
                     score, index = chosen.float().topk(min(top_m, len(column)))
-                    place = torch.from_numpy(words[alike]).to(device)
-                    ids[place, : score.shape[1]] = column[index]
-                    scores[place, : score.shape[1]] = score
+                    target = torch.from_numpy(words[same]).to(device)
+                    ids[target, : score.shape[1]] = column[index]
+                    scores[target, : score.shape[1]] = score
         return _by_id(ids.cpu().numpy(), scores.cpu().numpy())
 
-    def logits(self, sequences: list[list[int]], row: np.ndarray, place: np.ndarray):
-        """Logits at P places of a batch of sequences, `(P, N)`: those at `place` of sequence `row`."""
+    def logits(self, sequences: list[list[int]], row: np.ndarray, position: np.ndarray):
+        """Logits `(P, N)` at P positions of a batch of sequences: each at `position` in the sequence `row`."""
         import torch
 
         length = max(map(len, sequences))
@@ -84,19 +80,19 @@ class FillMask:
         lengths = torch.tensor([len(sequence) for sequence in sequences])
         mask = (torch.arange(length) < lengths[:, None]).long()
         inputs = {"input_ids": ids.to(self.model.device), "attention_mask": mask.to(self.model.device)}
-        places = torch.from_numpy(row).to(self.model.device), torch.from_numpy(place).to(self.model.device)
+        positions = torch.from_numpy(row).to(self.model.device), torch.from_numpy(position).to(self.model.device)
         with torch.inference_mode():
             if self._gathers:
-                logits = self._gathered(inputs, places)
+                logits = self._gathered(inputs, positions)
                 if logits is not None:
                     return logits
                 self._gathers = False
-            return self.model(**inputs).logits[places]
+            return self.model(**inputs).logits[positions]
 
-    def _gathered(self, inputs: dict, places: tuple):
+    def _gathered(self, inputs: dict, positions: tuple):
         """
-        The logits, where the head computes them from the places alone: most of its work is a matrix of the vocabulary
-        for each place. `None` for a model with a head that needs all of them.
+        The logits from a head that sees only the hidden states at the positions, which saves most of its work: a
+        product with the whole vocabulary. `None` if the head needs all positions.
         """
         found = False
 
@@ -105,7 +101,7 @@ class FillMask:
             hidden = output[0]
             found = tuple(hidden.shape[:2]) == tuple(inputs["input_ids"].shape)
             if found:
-                output.last_hidden_state = hidden[places][None]
+                output.last_hidden_state = hidden[positions][None]
             return output
 
         handle = self.model.base_model.register_forward_hook(gather)
@@ -113,21 +109,15 @@ class FillMask:
             logits = self.model(**inputs).logits
         finally:
             handle.remove()
-        fits = found and tuple(logits.shape[:2]) == (1, len(places[0]))
-        return logits[0] if fits else None
+        return logits[0] if found and tuple(logits.shape[:2]) == (1, len(positions[0])) else None
 
 
-def load(name: str):
-    """
-    The masked LM of this name or path.
-
-    Raises:
-        `ValueError`: if it has weights for no masked-LM head, which would then be random.
-    """
+def load_masked_lm(name: str):
+    """The masked LM of this name or path. Raises a `ValueError` if it has no weights for a masked-LM head."""
     from transformers import AutoModelForMaskedLM
 
-    model, found = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)
-    if missing := sorted(found["missing_keys"]):
+    model, info = AutoModelForMaskedLM.from_pretrained(name, output_loading_info=True)
+    if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{name} has no weights for {', '.join(missing[:3])} of {type(model).__name__}; expected a model trained "
             "as a masked LM, since others propose random words."
@@ -135,8 +125,8 @@ def load(name: str):
     return model.eval()
 
 
-def fingerprint(model) -> str:
-    """A digest of all that decides what the model says, the same in any process and on any device."""
+def model_fingerprint(model) -> str:
+    """A digest of weights and configuration, the same in every process and on every device."""
     import torch
 
     config = model.config.to_diff_dict()
@@ -153,21 +143,20 @@ def longest_input(model) -> int:
     """Most tokens that the model has positions for."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and hasattr(module, "num_embeddings"):
-            # RoBERTa's positions start after that of padding.
+            # RoBERTa's positions start after the padding index.
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
     return getattr(model.config, "max_position_embeddings", None) or 1 << 40
 
 
 def _by_id(ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
-    Candidates in the order of their ids, and scores as log-probabilities. The order is not that of the scores, since
-    rounding, which may depend on the batch, could swap two candidates that score about the same.
+    Candidates in the order of their ids, and scores as log-probabilities. An order by score would not be stable:
+    rounding may depend on the batch and swap two candidates with nearly equal scores.
     """
-    ids = np.where(np.isneginf(scores), np.iinfo(np.int64).max, ids)
-    order = ids.argsort(axis=1)
-    ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    absent = np.isneginf(scores)
+    order = np.where(absent, np.iinfo(np.int64).max, ids).argsort(axis=1)
+    ids, scores, absent = (np.take_along_axis(array, order, axis=1) for array in (ids, scores, absent))
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = scores - scores.max(axis=1, keepdims=True, initial=-np.inf)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    absent = ids == np.iinfo(np.int64).max
     return np.where(absent, -1, ids).astype(np.int32), np.where(absent, -np.inf, scores).astype(np.float16)

@@ -28,7 +28,7 @@ def fails(capsys, *argv: str) -> str:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("stats absent.csv", "absent.csv is not there"),
+        ("stats absent.csv", "absent.csv does not exist"),
         ("stats a.csv --column words", "a.csv has no column 'words'; its columns are 'text', 'label'"),
         ("preview --file a.csv --column words", "a.csv has no column 'words'"),
         ("preview --file a.csv --num_rows 0", "num_rows is 0; expected at least 1"),
@@ -42,8 +42,8 @@ def fails(capsys, *argv: str) -> str:
         ("preview --text a --augmenter mlm --model ./absent", "The tokenizer './absent' cannot be loaded: "),
         ("preview --text a --augmenter a.csv", "a.csv cannot be read as JSON"),
         ("write a.csv b.txt", "b.txt ends in '.txt'; expected one of .csv, .jsonl, .parquet"),
-        ("write a.csv absent/b.csv", "The folder absent of absent/b.csv is not there"),
-        ("write a.csv ../{name}/a.csv", "a.csv is the file to read as well"),
+        ("write a.csv absent/b.csv", "The folder absent of absent/b.csv does not exist"),
+        ("write a.csv ../{name}/a.csv", "a.csv is also the input file"),
         ("write a.csv b.csv --column2 words", "a.csv has no column 'words'"),
         ("write a.csv b.csv --column label --column2 label", "column and column2 are both 'label'"),
         ("write a.csv b.csv --num_variants -1", "num_variants is -1"),

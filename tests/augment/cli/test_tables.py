@@ -16,9 +16,9 @@ def test_rows_are_read_as_they_stand(tmp_path, name):
     table = Table(write_rows(tmp_path / name, ROWS), ["text"])
     assert list(table) == ROWS == list(table)
     assert [len(chunk) for chunk in table.chunks(2)] == [2, 1]
-    survey = table.survey()
-    assert (survey.num_rows, survey.columns) == (3, ["text", "label", "note"])
-    assert survey.numbers == ({"label": int} if name == "a.csv" else {})
+    summary = table.summary()
+    assert (summary.num_rows, summary.columns) == (3, ["text", "label", "note"])
+    assert summary.number_types == ({"label": int} if name == "a.csv" else {})
 
 
 def test_tsv_has_no_quotation(tmp_path):
@@ -48,12 +48,12 @@ def test_byte_order_marks_and_blank_lines_are_no_content(tmp_path):
 )
 def test_columns_of_numbers_are_those_that_a_number_can_stand_for(tmp_path, cells, kind):
     path = write_rows(tmp_path / "a.csv", [{"text": "1", "value": cell} for cell in cells])
-    assert Table(path, ["text"]).survey().numbers == ({} if kind is str else {"value": kind})
+    assert Table(path, ["text"]).summary().number_types == ({} if kind is str else {"value": kind})
 
 
 def test_columns_are_those_of_all_rows(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"text": "a"}, {"text": "b", "label": 1}])
-    assert Table(path, ["text"]).survey().columns == ["text", "label"]
+    assert Table(path, ["text"]).summary().columns == ["text", "label"]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,6 @@ def test_what_cannot_be_read_is_refused_with_its_place(tmp_path, name, content, 
 
 def test_files_that_are_not_there_are_refused(tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    for name, message in (("absent.csv", "is not there"), ("folder.csv", "is no file")):
+    for name, message in (("absent.csv", "does not exist"), ("folder.csv", "is not a file")):
         with pytest.raises(FileNotFoundError, match=message):
             Table(tmp_path / name, ["text"])

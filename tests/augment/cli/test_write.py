@@ -14,6 +14,7 @@ from pyarrow import parquet
 from augment import LexiconSubstitution
 from augment.__main__ import main
 from augment.cli import commands
+from augment.cli.output import ResumableWriter
 from augment.cli.tables import Table
 
 
@@ -110,7 +111,7 @@ def test_interrupted_writing_goes_on_where_it_stopped(suffix, monkeypatch, capsy
     monkeypatch.setattr(LexiconSubstitution, "augment_text", interrupted)
     capsys.readouterr()
     assert write("a.csv", f"b.{suffix}") == 130
-    assert capsys.readouterr().err == "interrupted; the same command goes on from here\n"
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
     assert f"b.{suffix}" not in files()
     Path(f"b.{suffix}.parts/000002.{suffix}").write_text("half a pa")  # as if it had been cut off while writing
     limit = None
@@ -134,7 +135,9 @@ def test_interrupted_writing_goes_on_where_it_stopped(suffix, monkeypatch, capsy
 def test_parts_of_another_making_are_refused_and_kept(change, difference, monkeypatch, capsys):
     write_rows(Path("a.csv"), ROWS)
     with monkeypatch.context() as patch:
-        patch.setattr("augment.cli.parts.Parts.join", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "augment.cli.output.ResumableWriter.finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert write("a.csv", "b.csv") == 130
     parts = sorted(Path("b.csv.parts").iterdir())
     if change == "input":
@@ -142,7 +145,7 @@ def test_parts_of_another_making_are_refused_and_kept(change, difference, monkey
     elif change == "augmenter":
         Path("augmenter").write_text(json.dumps({"class": "LexiconSubstitution", "words": WORDS, "replace_prob": 0.9}))
     assert write("a.csv", "b.csv", *(change if isinstance(change, list) else [])) == 1
-    assert f"which differs in {difference}." in capsys.readouterr().err
+    assert f"different settings: {difference}." in capsys.readouterr().err
     assert sorted(Path("b.csv.parts").iterdir()) == parts and "b.csv" not in files()
 
 
@@ -151,7 +154,7 @@ def test_folder_of_someone_else_is_refused_and_kept(capsys):
     Path("b.csv.parts").mkdir()
     Path("b.csv.parts/mine").write_text("")
     assert write("a.csv", "b.csv") == 1
-    assert "b.csv.parts is in the way" in capsys.readouterr().err
+    assert "The folder b.csv.parts already exists" in capsys.readouterr().err
     assert Path("b.csv.parts/mine").exists()
 
 
@@ -244,7 +247,7 @@ def test_line_ends_and_quotation_marks_within_a_cell_survive_csv():
 def test_a_failure_in_the_first_part_is_not_in_the_way(monkeypatch):
     write_rows(Path("a.jsonl"), ROWS)
     with monkeypatch.context() as patch:
-        patch.setattr("augment.cli.formats.JsonlWriter.write", lambda *args, **kwargs: 1 / 0)
+        patch.setattr(ResumableWriter, "_write_part", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write("a.jsonl", "b.jsonl")
     write_rows(Path("a.jsonl"), ROWS[:3])
@@ -254,7 +257,9 @@ def test_a_failure_in_the_first_part_is_not_in_the_way(monkeypatch):
 def test_lost_parts_are_made_again(monkeypatch):
     write_rows(Path("a.jsonl"), ROWS)
     with monkeypatch.context() as patch:
-        patch.setattr("augment.cli.parts.Parts.join", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "augment.cli.output.ResumableWriter.finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert write("a.jsonl", "b.jsonl") == 130
     next(Path("b.jsonl.parts").glob("000000*")).unlink()
     assert write("a.jsonl", "b.jsonl") == 0

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from augment.cli.parts import Parts
+from augment.cli.output import ResumableWriter
 from augment.core.atomic_file import atomic_write, write_json
 from augment.core.lexicon import build_lexicon
 
@@ -68,9 +68,9 @@ def umask():
 def test_who_may_read_follows_the_umask(tmp_path, umask, tokenizer):
     write_json(tmp_path / "some.json", {"a": 1})
     build_lexicon(tokenizer, {"film": ["movie"]}).save(tmp_path / "lexicon.npz", "")
-    parts = Parts(tmp_path / "rows.jsonl", ["a"], None, {})
-    parts.add([{"a": 1}], {})
-    files = [tmp_path / "some.json", tmp_path / "lexicon.npz", parts.folder / "manifest.json"]
+    writer = ResumableWriter(tmp_path / "rows.jsonl", ["a"], None, {})
+    writer.add([{"a": 1}], {})
+    files = [tmp_path / "some.json", tmp_path / "lexicon.npz", writer.folder / "manifest.json"]
     assert [oct(stat.S_IMODE(file.stat().st_mode)) for file in files] == ["0o640"] * 3
 
 

@@ -146,7 +146,7 @@ def test_folder_in_the_way_is_named_not_deleted(no_wordnet, debian_folder):
     folder = no_wordnet / "corpora" / "wordnet"
     folder.mkdir(parents=True)
     (folder / "mine.txt").write_text("kept")
-    with pytest.raises(RuntimeError, match=f"{folder} is there, but NLTK cannot use it"):
+    with pytest.raises(RuntimeError, match=f"{folder} exists, but NLTK cannot use it"):
         ensure_wordnet(no_wordnet)
     assert (folder / "mine.txt").read_text() == "kept"
 

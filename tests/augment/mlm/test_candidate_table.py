@@ -35,9 +35,9 @@ def made(monkeypatch):
     """The numbers of sequences that models are asked about, one for each part of a table."""
     made, best = [], FillMask.best
 
-    def counted(self, passes, *arguments):
-        made.append(len(passes.sequences))
-        return best(self, passes, *arguments)
+    def counted(self, inputs, *arguments):
+        made.append(len(inputs.sequences))
+        return best(self, inputs, *arguments)
 
     monkeypatch.setattr(FillMask, "best", counted)
     return made
@@ -175,7 +175,7 @@ def test_table_of_something_else_is_refused_with_the_reason(tokenizer, examples,
         options = {"top_m": 5}
     augmenter = masked_lm(tokenizer, dtype="float32", **options)
     augmenter.model = model
-    with pytest.raises(ValueError, match=rf"of which [a-z, ]*{differing}.* differ.*another path.*delete"):
+    with pytest.raises(ValueError, match=rf"made with a different [a-z, ]*{differing}.*another path.*delete"):
         augmenter.precompute(examples, tmp_path)
 
 
@@ -207,7 +207,7 @@ def in_processes(monkeypatch, tokenizer, examples, *folders):
             outcomes[process] = error
 
     monkeypatch.setattr(
-        "augment.mlm.candidate_table._launch", lambda: (int(threading.current_thread().name), 2, gather)
+        "augment.mlm.candidate_table._distributed", lambda: (int(threading.current_thread().name), 2, gather)
     )
     threads = [
         threading.Thread(target=run, args=(process, folder), name=str(process))

@@ -9,8 +9,8 @@ from transformers import BertForMaskedLM
 from augment.core.batch import Batch
 from augment.core.devices import fast_dtype
 from augment.core.words import WordFinder
-from augment.mlm.fill_mask import FillMask, fingerprint, load, longest_input
-from augment.mlm.passes import plan
+from augment.mlm.fill_mask import FillMask, load_masked_lm, longest_input, model_fingerprint
+from augment.mlm.masking import mask_words
 from examples import TEXTS
 
 
@@ -33,24 +33,24 @@ def asked(tokenizer, masking="grouped", texts=TEXTS):
     batch = Batch(tokenizer(texts)["input_ids"])
     words = WordFinder(tokenizer).words(batch.ids, batch.starts, batch.lengths)
     old = np.where(words.length == 1, batch.ids[words.start], -1)
-    return plan(batch, words, masking, tokenizer.mask_token_id, 64), old
+    return mask_words(batch, words, masking, tokenizer.mask_token_id, 64), old
 
 
 def best(fill_mask, tokenizer, top_m=5, choices=None, **options):
-    passes, old = asked(tokenizer, **options)
+    masked, old = asked(tokenizer, **options)
     choices = {0: np.arange(len(tokenizer)) if choices is None else np.array(choices)}
-    return fill_mask.best(passes, old, np.zeros(len(old), dtype=np.int64), choices, top_m)
+    return fill_mask.best(masked, old, np.zeros(len(old), dtype=np.int64), choices, top_m)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "distilbert", "electra"])
 def test_head_at_the_places_equals_head_everywhere(tokenizer, model_type):
     fill_mask = FillMask(make_masked_lm(tokenizer, model_type), "cpu", "float32")
     sequences = tokenizer(TEXTS)["input_ids"]
-    row, place = np.array([0, 0, 3, 5]), np.array([1, 3, 2, 0])
-    at_places = fill_mask.logits(sequences, row, place)
+    row, position = np.array([0, 0, 3, 5]), np.array([1, 3, 2, 0])
+    at_places = fill_mask.logits(sequences, row, position)
     assert fill_mask._gathers and at_places.shape == (4, len(tokenizer))
     fill_mask._gathers = False
-    torch.testing.assert_close(at_places, fill_mask.logits(sequences, row, place))
+    torch.testing.assert_close(at_places, fill_mask.logits(sequences, row, position))
     assert at_places.std(dim=0).min() > 0
 
 
@@ -74,11 +74,11 @@ def test_padding_and_batches_change_no_candidate(tokenizer, model):
 
 def test_candidates_are_the_best_of_the_choices_without_the_old_word(tokenizer, model):
     fill_mask = FillMask(model, "cpu", "float32")
-    passes, old = asked(tokenizer)
+    masked, old = asked(tokenizer)
     choices = np.arange(20, 60)
     ids, scores = best(fill_mask, tokenizer, choices=choices)
     for w in range(len(old)):
-        logits = fill_mask.logits([passes.sequences[passes.sequence[w]]], np.array([0]), passes.place[w : w + 1])[0]
+        logits = fill_mask.logits([masked.sequences[masked.sequence[w]]], np.array([0]), masked.position[w : w + 1])[0]
         logits = logits.numpy()
         order = [i for i in choices[np.argsort(-logits[choices])] if i != old[w]][:5]
         assert ids[w].tolist() == sorted(order)
@@ -122,12 +122,12 @@ def test_longest_input_is_one_that_the_model_takes(tokenizer, model_type, expect
 def test_loaded_model_is_the_saved_one(tokenizer, tmp_path, model_type):
     model = make_masked_lm(tokenizer, model_type)
     model.save_pretrained(tmp_path)
-    assert fingerprint(load(tmp_path)) == fingerprint(model)
+    assert model_fingerprint(load_masked_lm(tmp_path)) == model_fingerprint(model)
 
 
 def test_fingerprint_is_that_of_the_weights(tokenizer, model):
-    expected = fingerprint(model)
-    assert fingerprint(make_masked_lm(tokenizer)) == expected
+    expected = model_fingerprint(model)
+    assert model_fingerprint(make_masked_lm(tokenizer)) == expected
     with torch.no_grad():
         model.get_input_embeddings().weight[3, 3] += 1e-6
-    assert fingerprint(model) != expected
+    assert model_fingerprint(model) != expected

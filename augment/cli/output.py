@@ -1,0 +1,147 @@
+"""A file of rows that is written in parts, so that an interrupted command resumes where it stopped."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..core.atomic_file import write_json
+from .tables import Row
+
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+class ResumableWriter:
+    """
+    Writes a file part by part into a folder beside it, then joins the parts. A part counts once the manifest lists
+    it, and the file appears only when it is complete.
+
+    Args:
+        path (`Path`): The file, ending in one of `SUFFIXES`.
+        columns (`Sequence[str]`): Its columns. A row may lack some.
+        schema (`pyarrow.Schema`, *optional*):
+            Types of columns in a parquet file; other columns contain integers. By default types come from the values.
+        settings (`Mapping[str, Any]`):
+            Everything that determines the content, as plain data. Parts with other settings raise a `ValueError`.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], schema, settings: Mapping[str, Any]):
+        self.path = path
+        self.folder = path.with_name(f"{path.name}.parts")
+        self.columns = columns
+        self.schema = schema
+        self.settings = json.loads(json.dumps(settings))
+        self.num_parts = 0  # written so far
+        self.counts: dict[str, int] = {}  # sums of the counts of the parts
+        self._manifest = self.folder / "manifest.json"
+        # Only temporary files: interrupted before the first manifest was complete.
+        if self.folder.exists() and any(file.suffix != ".tmp" for file in self.folder.iterdir()):
+            self._resume()
+
+    def add(self, rows: Sequence[Row], counts: Mapping[str, int]) -> None:
+        """Writes the next part and adds up its counts."""
+        if self.num_parts == 0:
+            self.folder.mkdir(exist_ok=True)
+            self._save_manifest()  # so that the folder is recognised after an interruption
+        self._write_part(self._part(self.num_parts), rows)
+        self.num_parts += 1
+        self.counts = {name: self.counts.get(name, 0) + count for name, count in counts.items()}
+        self._save_manifest()
+
+    def finish(self) -> None:
+        """Joins the parts into the file and removes them."""
+        joined = self.folder / f"whole{self.path.suffix}"
+        self._join([self._part(i) for i in range(self.num_parts)], joined)
+        os.replace(joined, self.path)
+        for file in set(self.folder.iterdir()) - {self._manifest}:  # it identifies the folder, so it goes last
+            file.unlink()
+        shutil.rmtree(self.folder)
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"{number:06d}{self.path.suffix}"
+
+    def _write_part(self, path: Path, rows: Sequence[Row]) -> None:
+        if path.suffix == ".parquet":
+            self._write_parquet(path, rows)
+            return
+        with path.open("w", encoding="utf-8", newline="") as file:
+            if path.suffix == ".jsonl":
+                file.writelines(f"{_json(row)}\n" for row in rows)
+                return
+            writer = csv.DictWriter(file, self.columns)  # ends lines with "\r\n", so that a lone "\r" gets quotes
+            if self.num_parts == 0:
+                writer.writeheader()
+            nested = (list, dict)
+            writer.writerows({k: _json(v) if isinstance(v, nested) else v for k, v in row.items()} for row in rows)
+
+    def _write_parquet(self, path: Path, rows: Sequence[Row]) -> None:
+        import pyarrow
+        from pyarrow import parquet
+
+        schema = self.schema
+        if schema is not None:
+            added = [pyarrow.field(name, pyarrow.int64()) for name in self.columns if name not in schema.names]
+            schema = pyarrow.schema([*schema, *added])
+        with _parquet_errors():
+            values = {name: [row.get(name) for row in rows] for name in self.columns}
+            parquet.write_table(pyarrow.table(values, schema=schema), path)
+
+    def _join(self, parts: Sequence[Path], path: Path) -> None:
+        if path.suffix == ".parquet":
+            import pyarrow
+            from pyarrow import parquet
+
+            with _parquet_errors():
+                schemas = [parquet.read_schema(part) for part in parts]
+                schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+                with parquet.ParquetWriter(path, schema) as writer:
+                    for part in parts:
+                        writer.write_table(parquet.read_table(part).cast(schema))
+            return
+        with path.open("wb") as file:
+            for name in parts:
+                with name.open("rb") as part:
+                    shutil.copyfileobj(part, file)
+
+    def _save_manifest(self) -> None:
+        manifest = {"making": self.settings, "num_parts": self.num_parts, "counts": self.counts}
+        write_json(self._manifest, manifest)
+
+    def _resume(self) -> None:
+        try:
+            found = json.loads(self._manifest.read_text(encoding="utf-8"))
+            settings, num_parts, counts = found["making"], found["num_parts"], found["counts"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ValueError(
+                f"The folder {self.folder} already exists and contains no usable parts of {self.path.name}. Remove "
+                "it, or choose another output file."
+            ) from error
+        complete = all(self._part(number).is_file() for number in range(num_parts))
+        if num_parts and settings != self.settings:
+            names = [name for name in settings | self.settings if settings.get(name) != self.settings.get(name)]
+            raise ValueError(
+                f"{self.folder} contains parts of {self.path.name} from a command with different settings: "
+                f"{', '.join(names)}. Run that command again to resume it, or remove the folder."
+            )
+        if complete:
+            self.num_parts, self.counts = num_parts, counts
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+@contextmanager
+def _parquet_errors() -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except pyarrow.ArrowException as error:
+        message = str(error).splitlines()[0]
+        raise ValueError(f"A parquet file cannot hold these values: {message}. A .jsonl file can.") from error

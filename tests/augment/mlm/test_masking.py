@@ -1,0 +1,90 @@
+"""Which words each input of a masked LM masks."""
+
+import numpy as np
+import pytest
+
+from augment.core.batch import Batch
+from augment.core.words import WordFinder
+from augment.mlm.masking import MASKINGS, mask_words
+from examples import TEXTS
+
+
+TEXT = "the children laughed and clapped at the funny clown because the marvelous actors ran away from a dull plot"
+
+
+def planned(tokenizer, texts, masking, limit=512):
+    batch = Batch(tokenizer(texts)["input_ids"])
+    words = WordFinder(tokenizer).words(batch.ids, batch.starts, batch.lengths)
+    return batch, words, mask_words(batch, words, masking, tokenizer.mask_token_id, limit)
+
+
+def masks_of(masked, mask):
+    return [[i for i, token in enumerate(sequence) if token == mask] for sequence in masked.sequences]
+
+
+@pytest.mark.parametrize("masking", ["grouped", "single"])
+def test_every_word_is_masked_in_one_input_and_the_rest_stays(any_tokenizer, masking):
+    batch, words, masked = planned(any_tokenizer, TEXTS, masking)
+    pieces = words.pieces(batch.ids)
+    asked = [[] for _ in masked.sequences]
+    for w in range(len(words)):
+        asked[masked.sequence[w]].append(w)
+    assert sorted(w for group in asked for w in group) == list(range(len(words)))
+    for sequence, group, masks in zip(
+        masked.sequences, asked, masks_of(masked, any_tokenizer.mask_token_id), strict=True
+    ):
+        assert masks == masked.position[group].tolist()
+        for w in reversed(group):
+            sequence = [*sequence[: masked.position[w]], *pieces[w], *sequence[masked.position[w] + 1 :]]
+        assert sequence == batch.rows[words.row[group[0]]]
+
+
+def test_grouped_masks_about_fifteen_percent_at_once(tokenizer):
+    batch, _, masked = planned(tokenizer, [TEXT], "grouped")
+    shares = [len(masks) / batch.lengths[0] for masks in masks_of(masked, tokenizer.mask_token_id)]
+    assert min(shares) >= 0.1 and max(shares) <= 0.16
+    assert len(shares) < len(TEXT.split()) / 2
+
+
+def test_words_masked_together_lie_far_apart(tokenizer):
+    _, _, masked = planned(tokenizer, [TEXT], "grouped")
+    for masks in masks_of(masked, tokenizer.mask_token_id):
+        assert np.diff(masks).min() >= len(masked.sequences)
+
+
+def test_single_masks_one_word_per_input(any_tokenizer):
+    _, words, masked = planned(any_tokenizer, TEXTS, "single")
+    assert len(masked.sequences) == len(words)
+    assert all(len(masks) == 1 for masks in masks_of(masked, any_tokenizer.mask_token_id))
+
+
+def test_none_masks_words_of_several_pieces_only(any_tokenizer):
+    batch, words, masked = planned(any_tokenizer, [TEXT, "movie"], "none")
+    assert len(masked.sequences) == 2 and (words.length > 1).any()
+    for w in range(len(words)):
+        token = masked.sequences[masked.sequence[w]][masked.position[w]]
+        assert token == (batch.ids[words.start[w]] if words.length[w] == 1 else any_tokenizer.mask_token_id)
+
+
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_rows_beyond_the_limit_are_cut_and_every_word_is_asked(any_tokenizer, masking):
+    _, words, masked = planned(any_tokenizer, [TEXT, "movie"], masking, limit=9)
+    assert max(map(len, masked.sequences)) <= 9
+    assert len(masked.position) == len(words)
+    for i, position in zip(masked.sequence, masked.position, strict=True):
+        assert masking == "none" or masked.sequences[i][position] == any_tokenizer.mask_token_id
+
+
+@pytest.mark.parametrize("max_tokens, max_words", [(1, 1000), (60, 1000), (10_000, 3), (10_000, 1000)])
+def test_batches_have_each_sequence_once_within_their_bounds(tokenizer, max_tokens, max_words):
+    _, words, masked = planned(tokenizer, TEXTS, "grouped")
+    sequences, numbers = [], []
+    for batch, asked, row in masked.batches(max_tokens, max_words):
+        assert len(batch) == 1 or len(batch) * max(map(len, batch)) <= max_tokens
+        assert len(batch) == 1 or len(asked) <= max_words
+        assert [batch[i] for i in row] == [masked.sequences[i] for i in masked.sequence[asked]]
+        sequences += batch
+        numbers += asked.tolist()
+    assert sorted(sequences) == sorted(masked.sequences)
+    assert sorted(numbers) == list(range(len(words)))
+    assert [len(sequence) for sequence in sequences] == sorted(map(len, masked.sequences))
