@@ -12,8 +12,9 @@ import numpy as np
 from .configurable import check_count
 from .core.batch import Batch
 from .core.cache import cache_folder
-from .core.candidates import Candidates, ranges
+from .core.candidates import Candidates
 from .core.lexicon import tokenizer_fingerprint
+from .core.ragged import ranges
 from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
 from .core.words import Words
 from .mlm.candidate_table import CandidateTable, Proposals, Rows, entry_type, make_table
@@ -209,8 +210,6 @@ class MaskedLMSubstitution(Substitution):
             "since candidates are ids. Give a masked LM of the classifier's family, such as the one it was made from."
         )
 
-    _caches = (*Substitution._caches, "_vocabulary", "_choices", "_fill_mask")
-
     @cached_property
     def _choices(self) -> dict[int, np.ndarray]:
         """The ids that words of each kind met so far may become."""
@@ -235,7 +234,7 @@ class MaskedLMSubstitution(Substitution):
         model = load(self.model) if isinstance(self.model, str) else self.model
         return FillMask(model, device, self.dtype or "float32", self.batch_tokens)
 
-    def _candidates(self, batch: Batch, words: Words) -> Candidates:
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
         count, entries = self._proposals(batch)
         place = np.repeat(batch.starts, count) + entries["start"]
         found = np.searchsorted(place, words.start)
@@ -250,7 +249,7 @@ class MaskedLMSubstitution(Substitution):
         scores = np.where(present, entries["scores"], -np.inf).astype(np.float64)
         distance = np.where(present, scores - scores.max(axis=1, keepdims=True, initial=-1e9), 0.0)
         cumulative = np.where(present, np.exp(distance / self.temperature), 0.0).cumsum(axis=1)
-        pieces = np.arange(self._finder.num_ids + 1)
+        pieces = np.arange(self.finder.num_ids + 1)
         return Candidates(
             words,
             np.arange(len(words)) * self.top_m,
@@ -315,7 +314,7 @@ class MaskedLMSubstitution(Substitution):
 
     def _fillable(self, batch: Batch) -> tuple[Words, np.ndarray]:
         """The words that may have candidates, and the kind of each, which decides among which ids these are."""
-        words = self._finder.words(batch.ids, batch.starts, batch.lengths)
+        words = self.finder.words(batch)
         if self.multi_piece == "leave":
             words = words[words.length == 1]
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)

@@ -19,8 +19,7 @@ import numpy as np
 
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
-from ..core.candidates import ranges
-from ..core.hashing import row_hashes
+from ..core.ragged import ranges, run_hashes
 from .fill_mask import default_device
 
 
@@ -65,7 +64,7 @@ class CandidateTable:
 
     def lookup(self, batch: Batch) -> tuple[np.ndarray, Proposals]:
         """Whether the table has each row, `(B,)`, and what it has for those rows."""
-        keys, known = row_hashes(batch.ids, batch.starts, batch.lengths), batch.lengths > 0
+        keys, known = run_hashes(batch.ids, batch.starts, batch.lengths), batch.lengths > 0
         row = np.minimum(np.searchsorted(self._keys, keys), max(len(self) - 1, 0))
         known[known] = self._keys[row[known]] == keys[known] if len(self) else False
         row = row[known]
@@ -92,7 +91,7 @@ class Rows:
         lengths = np.concatenate([np.zeros(0, np.int64), *(block.lengths for block in blocks)])
         starts = lengths.cumsum() - lengths
         starts, lengths = starts[lengths > 0], lengths[lengths > 0]
-        self.keys, chosen = np.unique(row_hashes(self._ids, starts, lengths), return_index=True)
+        self.keys, chosen = np.unique(run_hashes(self._ids, starts, lengths), return_index=True)
         self._starts, self._lengths = starts[chosen], lengths[chosen]
 
     def __len__(self) -> int:

@@ -241,8 +241,8 @@ def test_the_number_of_rows_scored_has_the_stated_bound(tokenizer, source, strat
 
 def test_candidates_to_try_are_drawn_with_their_probabilities(tokenizer):
     class Weighted(LexiconSubstitution):
-        def _candidates(self, batch, words):
-            candidates = super()._candidates(batch, words).compact()
+        def candidates(self, batch, words):
+            candidates = super().candidates(batch, words).compact()
             return replace(candidates, cumulative=np.array([0.02, 0.98, 1.0]))
 
     source = Weighted(tokenizer, {"movie": ["film", "picture", "story"]})
