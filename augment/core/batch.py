@@ -47,15 +47,8 @@ class Batch:
             ids = np.array(array("q", list(chain.from_iterable(lists))))
         except (TypeError, OverflowError) as error:
             raise ValueError("input_ids of an example are no list of ints; expected one row of token ids.") from error
-        self._set(ids, np.array([len(row) for row in lists], dtype=np.int64), spans, bounded)
-        self.rows = lists
-
-    def _set(self, ids, lengths, spans, bounded) -> None:
-        self.ids: np.ndarray = ids
-        self.lengths: np.ndarray = lengths
-        self.starts: np.ndarray = lengths.cumsum() - lengths
-        self.spans: Sequence[Sequence[Span]] | None = spans
-        self.bounded: bool = bounded
+        self.ids, self.lengths = ids, np.array([len(row) for row in lists], dtype=np.int64)
+        self.spans, self.bounded, self.rows = spans, bounded, lists
 
     @classmethod
     def of_arrays(
@@ -67,7 +60,7 @@ class Batch:
     ) -> "Batch":
         """The batch of rows of these lengths, `(B,)`, which lie one after the other in `ids`."""
         batch = cls.__new__(cls)
-        batch._set(ids, lengths, spans, bounded)
+        batch.ids, batch.lengths, batch.spans, batch.bounded = ids, lengths, spans, bounded
         return batch
 
     @classmethod
@@ -84,6 +77,10 @@ class Batch:
             return cls(rows)
         spans = [_spans(example.get(SPANS_KEY), len(row)) for example, row in zip(examples, rows, strict=True)]
         return cls(rows, spans)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        return self.lengths.cumsum() - self.lengths
 
     @cached_property
     def rows(self) -> list[list[int]]:

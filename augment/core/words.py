@@ -186,8 +186,8 @@ def word_marker(tokenizer) -> str:
         if part.get("type") == "Metaspace" or (part.get("type") == "Replace" and part["pattern"].get("String") == "▁"):
             return "▁"
     raise ValueError(
-        f"{type(tokenizer).__name__} decodes with {[part.get('type') for part in decoders]}, which does not show where a "
-        "word starts; expected a WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁) tokenizer."
+        f"{type(tokenizer).__name__} decodes with {[part.get('type') for part in decoders]}, which does not mark word "
+        "starts; expected a WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁) tokenizer."
     )
 
 

@@ -165,7 +165,7 @@ def test_slow_tokenizer_is_refused():
 
 def test_unknown_way_to_mark_words_is_refused():
     bare = Tokenizer(models.WordLevel({"[UNK]": 0, "film": 1}, unk_token="[UNK]"))
-    with pytest.raises(ValueError, match="does not show where a word starts"):
+    with pytest.raises(ValueError, match="does not mark word starts"):
         WordFinder(PreTrainedTokenizerFast(tokenizer_object=bare))
 
 
