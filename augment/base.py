@@ -185,7 +185,7 @@ class Augmenter(Lazy, Configurable, ABC):
     @overload
     def augment_text(
         self,
-        text: Sequence[str],
+        text: list[str] | tuple[str, ...],
         num_variants: int,
         seed: Sequence[Seed],
         keep_spans: Sequence[Sequence[Span]] | None = None,

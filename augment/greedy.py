@@ -197,7 +197,7 @@ class GreedySearch(Augmenter):
             rate = np.maximum(candidates.probability(np.full(len(choice), word), choice), 1e-100)
             time = -np.log1p(-unit(mix(key ^ ~choice.astype(np.uint64)))) / rate
             choice = np.sort(time.argsort(kind="stable")[: self.max_candidates])
-        (old,) = candidates.words[[word]].pieces(batch.ids)
+        (old,) = candidates.words[np.array([word])].pieces(batch.ids)
         start = int(candidates.words.start[word] - batch.starts[candidates.words.row[word]])
         replacements = candidates.replacements(np.full(len(choice), word), choice)
         bounds = zip(candidates.offsets[replacements], candidates.offsets[replacements + 1], strict=True)

@@ -154,11 +154,15 @@ class TokenColumns:
         self._varying: dict[str, list] = {}
         self.first_piece: dict[str, list] = {}
         for name in TOKEN_LEVEL_KEYS:
-            if (values := example.get(name)) is not None and len(values) == self._length > 0:
-                if type(values) is not list:
-                    example[name] = values = np.asarray(values).tolist()
-                is_constant = values.count(values[0]) == self._length
-                (self._constant if is_constant else self._varying)[name] = values[:1] if is_constant else values
+            values = example.get(name)
+            if values is None or not len(values) == self._length > 0:
+                continue
+            if type(values) is not list:
+                example[name] = values = np.asarray(values).tolist()
+            if values.count(values[0]) == self._length:
+                self._constant[name] = values[:1]
+            else:
+                self._varying[name] = values
         for name in (LABELS_KEY, ALIGNMENT_KEY):
             values = example.get(name)
             if not hasattr(values, "__len__") or isinstance(values, str) or len(values) != self._length:

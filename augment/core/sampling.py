@@ -111,14 +111,12 @@ class _Rows:
 def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarray:
     """Draws the variants, `(K, W)`, in blocks of rows that bound the memory."""
     num_rows = max(int(_MAX_LISTED / (np.exp2(rows.log_total.max()) * rows.size.max())), 1)
-    if num_rows >= len(rows.first):
-        return _enumerate_block(rows, num_variants, replace_prob)
     choice = np.full((num_variants, len(rows.word)), KEEP)
     for begin in range(0, len(rows.first), num_rows):
         chosen = np.zeros(len(rows.first), dtype=bool)
         chosen[begin : begin + num_rows] = True
-        for block in rows.split(chosen):
-            choice[:, chosen[rows.group]] = _enumerate_block(block, num_variants, replace_prob)
+        (block,) = rows.split(chosen)
+        choice[:, chosen[rows.group]] = _enumerate_block(block, num_variants, replace_prob)
     return choice
 
 

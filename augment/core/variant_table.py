@@ -7,7 +7,6 @@ import tempfile
 import uuid
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,63 +21,42 @@ from .randomness import mix
 Variant = tuple[Edit, ...]  # its edits, from left to right
 
 
-@dataclass(frozen=True)
 class VariantTable:
     """
-    The variants of N examples, as arrays that are cheap to pickle and to send.
+    The variants of N examples.
 
-    Attributes:
-        keys (`np.ndarray` of shape `(N,)`, `uint64`): Key of each example, see [`example_keys`], sorted.
-        first, last (`np.ndarray` of shape `(N,)`): The variants of example n are `text[first[n] : last[n]]`.
-        text (`np.ndarray` of shape `(T,)`, `uint8`): The variants of each example as a JSON list, the best one first.
+    Args:
+        texts (`dict[int, str]`):
+            The variants of each example as a JSON list, the best one first, by the key of the example, see
+            [`example_keys`]. Texts take a fraction of the memory of edits.
     """
 
-    keys: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    text: np.ndarray
+    def __init__(self, texts: dict[int, str]):
+        self.texts = texts
 
     @classmethod
     def of(cls, batch: Batch, groups: Sequence[Sequence[Variant]]) -> "VariantTable":
         """The table of the rows of a batch, with the variants of each row."""
-        texts = [json.dumps(variants, separators=(",", ":")).encode() for variants in groups]
-        lengths = np.array([len(text) for text in texts], dtype=np.int64)
-        last = lengths.cumsum()
-        return cls._sorted(example_keys(batch), last - lengths, last, np.frombuffer(b"".join(texts), dtype=np.uint8))
+        texts = [json.dumps(variants, separators=(",", ":")) for variants in groups]
+        rows = list(zip(example_keys(batch).tolist(), texts, strict=True))
+        return cls(dict(reversed(rows)))  # of equal rows the first one counts
 
     @classmethod
     def joined(cls, tables: Sequence["VariantTable"]) -> "VariantTable":
         """Several tables as one. If an example is in more than one table, the first table counts."""
-        tables = [cls.of(Batch([]), []), *tables]
-        before = np.cumsum([0, *(len(table.text) for table in tables)])
-        return cls._sorted(
-            np.concatenate([table.keys for table in tables]),
-            np.concatenate([table.first + start for table, start in zip(tables, before, strict=False)]),
-            np.concatenate([table.last + start for table, start in zip(tables, before, strict=False)]),
-            np.concatenate([table.text for table in tables]),
-        )
-
-    @classmethod
-    def _sorted(cls, keys: np.ndarray, first: np.ndarray, last: np.ndarray, text: np.ndarray) -> "VariantTable":
-        keys, places = np.unique(keys, return_index=True)  # of equal keys the first
-        return cls(keys, first[places], last[places], text)
+        return cls({key: text for table in reversed(tables) for key, text in table.texts.items()})
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self.keys)
+        return len(self.texts)
 
     def lookup(self, batch: Batch) -> list[list[Variant]]:
         """The variants of each row; none for a row that is not in the table."""
-        if not len(self):
-            return [[] for _ in batch.rows]
-        keys = example_keys(batch)
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
-        known = self.keys[places] == keys
-        return [self._variants(n) if found else [] for n, found in zip(places.tolist(), known.tolist(), strict=True)]
-
-    def _variants(self, number: int) -> list[Variant]:
-        variants = json.loads(self.text[self.first[number] : self.last[number]].tobytes())
-        return [tuple(Edit(start, tuple(old), tuple(new)) for start, old, new in variant) for variant in variants]
+        groups = [json.loads(self.texts.get(key, "[]")) for key in example_keys(batch).tolist()]
+        return [
+            [tuple(Edit(start, tuple(old), tuple(new)) for start, old, new in variant) for variant in group]
+            for group in groups
+        ]
 
 
 def example_keys(batch: Batch) -> np.ndarray:
@@ -100,7 +78,7 @@ class SharedTable:
 
     def __init__(self, folder: Path | None = None):
         self._folder = folder or Path(tempfile.gettempdir()) / f"greedy-search-{uuid.uuid4()}"
-        self._path = self._folder / "variants.npz"
+        self._path = self._folder / "variants.json"
         self._version: tuple[int, ...] | None = None  # of the file that `_table` was read from
         self._table: VariantTable | None = None
 
@@ -121,7 +99,7 @@ class SharedTable:
             self._folder.mkdir(mode=0o700)
             weakref.finalize(self, _remove, self._folder, os.getpid())
         with atomic_write(self._path) as file:
-            np.savez(file, **vars(table))
+            file.write(json.dumps(table.texts).encode())
 
     def read(self) -> VariantTable | None:
         """The current table, `None` before the first one."""
@@ -129,8 +107,8 @@ class SharedTable:
             if self._version != _version(os.stat(self._path)):
                 with open(self._path, "rb") as file:
                     version = _version(os.fstat(file.fileno()))  # of this file, even if it is replaced meanwhile
-                    with np.load(file, allow_pickle=False) as arrays:
-                        self._table = VariantTable(**arrays)
+                    texts = json.load(file)
+                self._table = VariantTable({int(key): text for key, text in texts.items()})
                 self._version = version
         except FileNotFoundError:
             self._version = self._table = None

@@ -126,7 +126,7 @@ def capitalised(group: np.ndarray) -> np.ndarray:
     return (group - 1) // 2 == _CASES.index(str.capitalize)
 
 
-def keeps_inflection(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def keeps_inflection(old: np.ndarray | int, new: np.ndarray) -> np.ndarray:
     """
     Whether words with the tags `new` may replace words with the tags `old`.
 
@@ -134,7 +134,7 @@ def keeps_inflection(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     form. Words that the dictionary does not have, most of them names and fragments, have no tags and replace none.
 
     Args:
-        old, new (`np.ndarray` of `uint16`): Tags, of shapes that broadcast.
+        old (`np.ndarray` of `uint16`, or `int`), new (`np.ndarray` of `uint16`): Tags, of shapes that broadcast.
     """
     same = _INFLECTION[old & _ALL_TAGS] == _INFLECTION[new & _ALL_TAGS]
     return same & (old & new & _ALL_TAGS != 0) & (old & ~new & _REGULAR == 0)

@@ -112,7 +112,7 @@ def test_the_folder_goes_with_its_augmenter_and_not_with_a_copy(source, examples
     folder = augmenter._shared._folder
     assert not folder.exists()
     augmenter.keep(table_of(examples, 11))
-    assert folder.stat().st_mode & 0o777 == 0o700 and [path.name for path in folder.iterdir()] == ["variants.npz"]
+    assert folder.stat().st_mode & 0o777 == 0o700 and [path.name for path in folder.iterdir()] == ["variants.json"]
     process = multiprocessing.get_context("fork").Process(target=drop, args=([augmenter],))
     process.start()
     process.join()
