@@ -4,134 +4,133 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from numbers import Integral
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from .configurable import Configurable
-from .core.batch import (
-    ALIGNMENT_KEY,
-    IGNORE_INDEX,
-    SPANS_KEY,
-    Batch,
-    Span,
-    Swaps,
-    first_piece_columns,
-    token_level_columns,
-)
+from .core.batch import ALIGNMENT_KEY, SPANS_KEY, Batch, Span, TokenColumns
+from .core.edits import Edits, moved_spans
+from .core.lazy import Lazy
 from .core.lexicon import has_case
 from .core.randomness import Seed, row_keys
-from .core.text import in_case_of, rewritten, token_spans
+from .core.text import in_case_of, rewrite, token_spans
 from .core.words import special_ids
 from .edits import Edit
 
 
-class Augmenter(Configurable, ABC):
+class Augmenter(Lazy, Configurable, ABC):
     """
     Makes variants of tokenised examples by edits of their words.
 
-    Which edits a variant gets is a pure function of the seed and the example: batch, order, process and interpreter
-    make no difference.
+    The edits of a variant are a pure function of the seed and the example. They do not depend on the batch, the order,
+    the process or the interpreter.
 
-    An example may have a column `keep_spans`, pairs `(start, stop)` of places in its `input_ids`: the tokens from
-    `start` to `stop - 1` stay as they are, and variants have the pairs moved to where the tokens went.
+    An example may have a column `keep_spans` of pairs `(start, stop)` of positions in its `input_ids`. The tokens from
+    `start` to `stop - 1` stay as they are. In a variant, the pairs are moved to where the tokens went.
 
-    Where `labels` are those of tokens, one for each of `input_ids`, the label of a replaced word goes to the first
-    piece of its replacement, and the other pieces get -100. So with a column `alignment`, the numbers of the tokens
-    from 0 to L - 1, which in a variant tell for each token the one that it stands for.
+    If `labels` are labels of tokens, one for each of `input_ids`, the label of a replaced word goes to the first piece
+    of its replacement, and the other pieces get -100. A column `alignment`, the numbers 0 to L - 1 of the tokens, is
+    treated the same way: in a variant it says which token each token stands for.
+
+    A subclass gives [`draw_edits`]. See [`~augment.custom`] for its building blocks.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
 
     Attributes:
-        columns (`tuple[str, ...]`): Columns that are read besides those of the tokenizer; models do not know them.
-        moves_words, inserts_words, deletes_words (`bool`): Whether words change places, come in, or go.
+        columns (`tuple[str, ...]`): Columns that the augmenter reads besides the tokenizer's. Models do not know them.
+        moves_words, inserts_words, deletes_words (`bool`): Whether the augmenter moves, inserts or deletes words.
     """
 
     columns = (SPANS_KEY, ALIGNMENT_KEY)
     moves_words = inserts_words = deletes_words = False
 
-    _caches: tuple[str, ...] = ("_special",)  # attributes that use fills, each made anew where it is absent
-
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
 
     @abstractmethod
-    def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
+    def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
         """
-        The swaps that make K variants of each of B rows, a row's variants as different as they can be. They depend on
-        the row and its key alone, `keys` being of shape `(B,)` and `uint64`. Where `fit` is true no variant is longer
-        than `max_length`.
+        Draws the edits of K variants of each of B rows.
+
+        An augmenter implements this method. Others call it to build on the augmenter. The variants of a row differ
+        from each other and from the row as far as possible, and the rest are copies of the row, without edits. Tokens
+        within `batch.spans` are not edited. If `batch.bounded` is true, no variant is longer than `max_length`.
+
+        Args:
+            batch (`Batch`): The B rows.
+            num_variants (`int`): K, at least 1.
+            keys (`np.ndarray` of shape `(B,)`, `uint64`):
+                The random key of each row. The edits of a row must be a pure function of the row and its key.
+
+        Returns:
+            `Edits`: of K variants of each row. [`different_variants`] makes them from edits of one variant per row.
         """
 
+    @overload
+    def variants(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[dict[str, Any]]: ...
+
+    @overload
     def variants(
-        self, example: Mapping[str, Any] | Sequence[Mapping[str, Any]], num_variants: int, seed: Seed | Sequence[Seed]
-    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        self, example: Sequence[Mapping[str, Any]], num_variants: int, seed: Sequence[Seed]
+    ) -> list[list[dict[str, Any]]]: ...
+
+    def variants(self, example, num_variants, seed):
         """
         K variants of an example, or of each of a list of examples.
 
         Args:
             example (`Mapping` or a sequence of them):
-                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other keys. Those with a value
-                per token (`attention_mask`, `token_type_ids`, `special_tokens_mask`) are fitted to the variant, a
-                replacement taking the value of the word's first piece, and so are labels of tokens, see above; all
-                others are passed on as they are.
+                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other columns. Columns with a
+                value per token (`attention_mask`, `token_type_ids`, `special_tokens_mask`) follow the tokens; a
+                replacement takes the value of the word's first piece. For labels of tokens see above. All other
+                columns are passed on unchanged.
             num_variants (`int`): K, at least 1.
             seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
 
         Returns:
-            `list[dict]` of length K, or B such lists: the same whether made one by one or at once. The variants of an
-            example differ from each other and from it; where a bounded number of draws finds no more, the rest are
+            `list[dict]` of length K, or B such lists. Each example has the same variants alone and in a list. They
+            differ from each other and from the example. If a bounded number of draws finds fewer than K, the rest are
             copies, which share their lists with the example.
 
         Raises:
-            `TypeError`: if K, a seed or an example is not of the type above.
-            `ValueError`: if K is below 1, `input_ids` are missing or not of the tokenizer's vocabulary, `keep_spans`
-                are not within them, the number of seeds is not that of the examples, or the augmenter moves words
-                away from their labels.
+            `TypeError`: if K, a seed or an example has the wrong type.
+            `ValueError`: if K is below 1, `input_ids` are missing or not in the tokenizer's vocabulary, `keep_spans`
+                are not within them, the number of seeds differs from the number of examples, or the augmenter moves
+                words away from their labels.
         """
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
         batch = Batch.of(example)
-        swaps = self._checked_swaps(batch, num_variants, seed)
-        rows, lengths, source = swaps.apply(batch)
+        return self._edited(example, batch, self._checked_edits(batch, num_variants, seed))
+
+    def _edited(self, examples: Sequence[Mapping[str, Any]], batch: Batch, edits: Edits) -> list[list[dict[str, Any]]]:
+        """The variants of each example, whose rows are in the batch."""
+        all_ids, lengths, source = edits.variant_arrays(batch)
+        source -= np.repeat(np.tile(batch.starts, len(edits) // max(len(batch), 1)), lengths)  # positions in their row
         ends = lengths.cumsum()
-        rows, counts, begins, ends = (array.tolist() for array in (rows, swaps.counts, ends - lengths, ends))
+        ids, changed, begins, ends = (array.tolist() for array in (all_ids, edits.counts > 0, ends - lengths, ends))
         groups: list[list[dict[str, Any]]] = []
-        for i, original in enumerate(example):
-            row = batch.rows[i]
-            original = {**original, "input_ids": row}
-            constant, varying = token_level_columns(original, len(row))
-            of_first_pieces = first_piece_columns(original, row, self._special)
-            if of_first_pieces and self._does("moves_words"):
+        for i, row in enumerate(batch.rows):
+            original = {**examples[i], "input_ids": row}
+            columns = TokenColumns(original, row, self._special)
+            if columns.first_piece and does(self, "moves_words"):
                 raise ValueError(
-                    f"A {type(self).__name__} moves words, whose labels would stay behind, and so would the places of "
-                    f"an answer's tokens; for both take augmenters that replace words, such as WordNetSynonyms. It is "
-                    f"{self!r:.200}."
+                    f"A {type(self).__name__} moves words, whose labels would stay behind, and so would the positions "
+                    f"of an answer's tokens. For both, use augmenters that replace words, such as WordNetSynonyms. It "
+                    f"is {self!r:.200}."
                 )
-            group, own = [], slice(i, None, len(batch))  # the numbers of its variants
-            for count, begin, end in zip(counts[own], begins[own], ends[own], strict=True):
+            group: list[dict[str, Any]] = []
+            for number in range(i, len(edits), len(batch)):
                 variant = original.copy()
+                if changed[number]:
+                    begin, end = begins[number], ends[number]
+                    variant["input_ids"] = ids[begin:end]
+                    columns.fit(variant, source[begin:end])
+                if batch.spans is not None and SPANS_KEY in original:
+                    variant[SPANS_KEY] = moved_spans(batch.spans[i], edits.of_variant(number, batch))
                 group.append(variant)
-                if not count:
-                    continue
-                variant["input_ids"] = rows[begin:end]
-                if end - begin != len(row):
-                    for name, value in constant:
-                        variant[name] = value * (end - begin)
-                if not varying and not of_first_pieces:
-                    continue
-                places = (source[begin:end] - batch.starts[i]).tolist()
-                for name, values in varying:
-                    variant[name] = [values[place] for place in places]
-                for name, values in of_first_pieces:
-                    variant[name] = [
-                        values[place] if place != before else IGNORE_INDEX
-                        for before, place in zip([None, *places], places, strict=False)
-                    ]
-            if SPANS_KEY in original:
-                for k, variant in enumerate(group):
-                    variant[SPANS_KEY] = swaps.shift(batch.spans[i], k * len(batch) + i)
             groups.append(group)
         return groups
 
@@ -139,8 +138,8 @@ class Augmenter(Configurable, ABC):
         self, ids: np.ndarray, lengths: np.ndarray, num_variants: int, seeds: Sequence[Seed]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """
-        The variants of [`variants`] as flat arrays, for collators and files that hold rows one after the other: no
-        Python object is made for a row, which takes a fraction of the time.
+        The variants of [`variants`] as flat arrays, for collators and files that hold rows one after the other. This
+        takes a fraction of the time, since no Python object is made for a row.
 
         Args:
             ids (`np.ndarray` of shape `(T,)`): The `input_ids` of B examples, one after the other.
@@ -149,13 +148,12 @@ class Augmenter(Configurable, ABC):
             seeds (`Sequence` of length B): Seed of each example.
 
         Returns:
-            The ids of all K * B variants, `(T',)`, first the first variant of every example; their lengths `(K, B)`;
-            and the source of each of the ids, `(T',)`: the place in the array received of the token that it is, or of
-            the first piece of the word that it replaces. A column of values per token is fitted to
-            the variants by `column[source]`.
+            The ids of all K * B variants, `(T',)`, beginning with the first variant of every example; their lengths
+            `(K, B)`; and the source of each id, `(T',)`: the place in the given array of the same token, or of the
+            first piece of the word that the id replaces. `column[source]` fits a column of values per token.
 
         Raises:
-            `ValueError`: as in [`variants`], or if the lengths are not those of rows that fill `ids`.
+            `ValueError`: as in [`variants`], or if the lengths do not add up to the number of ids.
         """
         ids, lengths = np.asarray(ids), np.asarray(lengths)
         if not all(array.dtype.kind in "iu" or not array.size for array in (ids, lengths)):
@@ -167,47 +165,8 @@ class Augmenter(Configurable, ABC):
                 "expected flat ids and the length of each row, with the number of ids as their sum."
             )
         batch = Batch.of_arrays(ids, lengths)
-        ids, lengths, source = self._checked_swaps(batch, num_variants, seeds).apply(batch)
+        ids, lengths, source = self._checked_edits(batch, num_variants, seeds).variant_arrays(batch)
         return ids, lengths.reshape(num_variants, len(batch)), source
-
-    def precompute(self, dataset) -> "Augmenter":
-        """
-        Does once, for all rows of a data set, what their variants need and is the same every time: the passes of a
-        masked language model, see [`MaskedLMSubstitution`]. Most augmenters have nothing of the kind.
-
-        Args:
-            dataset ([`~datasets.Dataset`] or a sequence of examples): Rows with `input_ids`.
-
-        Returns:
-            The augmenter itself.
-        """
-        for part in self._parts():
-            part.precompute(dataset)
-        return self
-
-    @property
-    def precomputes(self) -> bool:
-        """Whether [`precompute`] does anything."""
-        return any(part.precomputes for part in self._parts())
-
-    @cached_property
-    def _special(self) -> set[int]:
-        """Ids of special tokens, which have no label."""
-        return special_ids(self.tokenizer)
-
-    def _does(self, what: str) -> bool:
-        """Whether this augmenter, or one that it is made of, does what an attribute of its class tells."""
-        return getattr(self, what) or any(part._does(what) for part in Augmenter._parts(self))
-
-    def _parts(self) -> list["Augmenter"]:
-        """The augmenters that this one is made of and that see the examples."""
-        values = self._arguments().values()
-        return [
-            part
-            for value in values
-            for part in (value if isinstance(value, list | tuple) else [value])
-            if isinstance(part, Augmenter)
-        ]
 
     def edits(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[list[Edit]]:
         """
@@ -215,34 +174,38 @@ class Augmenter(Configurable, ABC):
         `input_ids` of `variants(example, K, seed)[k]`.
         """
         batch = Batch.of([example])
-        row = batch.rows[0]
-        swaps = self._checked_swaps(batch, num_variants, [seed])
-        return [
-            [Edit(start, tuple(row[start:stop]), tuple(new)) for start, stop, new in swaps.of_variant(k)]
-            for k in range(num_variants)
-        ]
+        edits = self._checked_edits(batch, num_variants, [seed])
+        return [edits.of_variant(k, batch) for k in range(num_variants)]
 
+    @overload
+    def augment_text(
+        self, text: str, num_variants: int, seed: Seed, keep_spans: Sequence[Span] | None = None
+    ) -> list[str]: ...
+
+    @overload
     def augment_text(
         self,
-        text: str | Sequence[str],
+        text: list[str] | tuple[str, ...],
         num_variants: int,
-        seed: Seed | Sequence[Seed],
-        keep_spans: Sequence[Span] | Sequence[Sequence[Span]] | None = None,
-    ) -> list[str] | list[list[str]]:
+        seed: Sequence[Seed],
+        keep_spans: Sequence[Sequence[Span]] | None = None,
+    ) -> list[list[str]]: ...
+
+    def augment_text(self, text, num_variants, seed, keep_spans=None):
         """
-        K variants of a text, or of each of a list of texts with a seed for each. What is not replaced stands
-        untouched, spaces and case included, and a replacement is in the case of the word that it replaces. Whatever
-        its length, no text is cut.
+        K variants of a text, or of each of a list of texts with a seed for each. All other text stays as it is,
+        including spaces and case, and a replacement has the case of the word that it replaces. Texts are never
+        truncated.
 
         Args:
             text (`str` or a sequence of them): The text.
             num_variants, seed: As in [`variants`].
-            keep_spans (*optional*): Pairs `(start, stop)` of places in the text whose words stay, or a list of pairs
-                for each text.
+            keep_spans (*optional*):
+                Pairs `(start, stop)` of positions in the text whose words stay, or a list of pairs for each text.
 
         Raises:
             `TypeError`: if a text is not a `str`.
-            `ValueError`: if the number of lists in `keep_spans` is not that of the texts.
+            `ValueError`: if the number of lists in `keep_spans` differs from the number of texts.
         """
         if isinstance(text, str):
             return self.augment_text([text], num_variants, [seed], None if keep_spans is None else [keep_spans])[0]
@@ -257,23 +220,22 @@ class Augmenter(Configurable, ABC):
         if not texts:
             return []
         encoded = self.tokenizer(texts, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
-        offsets = encoded["offset_mapping"]
-        spans = None
+        offsets, spans = encoded["offset_mapping"], None
         if keep_spans is not None:
             spans = [token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
-        batch = Batch(encoded["input_ids"], spans)
-        swaps = self._checked_swaps(batch, num_variants, seed, fit=False)
+        batch = Batch(encoded["input_ids"], spans, bounded=False)
+        edits = self._checked_edits(batch, num_variants, seed)
         spell = cache(lambda pieces: self.tokenizer.decode(pieces).strip())
         recase = (lambda word, new: new) if has_case(self.tokenizer) else in_case_of
         return [
             [
-                rewritten(original, offsets[i], batch.rows[i], swaps.of_variant(number), spell, recase)
-                for number in range(i, len(swaps), len(texts))
+                rewrite(original, offsets[i], edits.of_variant(number, batch), spell, recase)
+                for number in range(i, len(edits), len(texts))
             ]
             for i, original in enumerate(texts)
         ]
 
-    def _checked_swaps(self, batch: Batch, num_variants: int, seeds: Sequence[Seed], fit: bool = True) -> Swaps:
+    def _checked_edits(self, batch: Batch, num_variants: int, seeds: Sequence[Seed]) -> Edits:
         if not isinstance(num_variants, Integral):
             raise TypeError(f"num_variants is {num_variants!r}; expected an int.")
         if num_variants < 1:
@@ -283,8 +245,45 @@ class Augmenter(Configurable, ABC):
                 f"Received {len(batch)} examples and the seeds {seeds!r:.100}; expected a list of one seed per "
                 "example."
             )
-        return self._swaps(batch, num_variants, row_keys(seeds), fit)
+        return self.draw_edits(batch, num_variants, row_keys(seeds))
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Without caches, the hash by which `datasets` knows a `map` does not change with use.
-        return {name: value for name, value in vars(self).items() if name not in self._caches}
+    @property
+    def parts(self) -> list["Augmenter"]:
+        """The augmenters among the arguments of this one."""
+        values = self._arguments().values()
+        return [
+            part
+            for value in values
+            for part in (value if isinstance(value, list | tuple) else [value])
+            if isinstance(part, Augmenter)
+        ]
+
+    def precompute(self, dataset) -> "Augmenter":
+        """
+        Computes, once for all rows of a dataset, whatever their variants always need, such as the predictions of a
+        masked language model, see [`MaskedLMSubstitution`]. Most augmenters have nothing to compute.
+
+        Args:
+            dataset ([`~datasets.Dataset`] or a sequence of examples): Rows with `input_ids`.
+
+        Returns:
+            The augmenter itself.
+        """
+        for part in self.parts:
+            part.precompute(dataset)
+        return self
+
+    @property
+    def precomputes(self) -> bool:
+        """Whether [`precompute`] does anything."""
+        return any(part.precomputes for part in self.parts)
+
+    @cached_property
+    def _special(self) -> set[int]:
+        """Ids of special tokens, which have no label."""
+        return special_ids(self.tokenizer)
+
+
+def does(augmenter: Augmenter, effect: str) -> bool:
+    """Whether an augmenter or one of its parts has this attribute, such as `"moves_words"`, set."""
+    return getattr(augmenter, effect) or any(does(part, effect) for part in augmenter.parts)

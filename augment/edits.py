@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 class Edit(NamedTuple):
     """
-    The replacement of one word of a tokenised example.
+    The replacement of a run of pieces of a tokenised example, in most cases of one word.
 
     Attributes:
-        start (`int`): Position of the word's first piece in `input_ids`.
-        old (`tuple[int, ...]`): Ids of the word's pieces.
-        new (`tuple[int, ...]`): Ids of the pieces that take their place.
+        start (`int`): Position of the first piece in `input_ids`.
+        old (`tuple[int, ...]`): Ids of the pieces, at least one.
+        new (`tuple[int, ...]`): Ids of the pieces that take their place, which may be none.
     """
 
     start: int

@@ -1,4 +1,4 @@
-"""Neighbours of a word among the embeddings that a model reads its input with."""
+"""Neighbours of a word among the input embeddings of a model."""
 
 from functools import cached_property
 from typing import Any
@@ -13,38 +13,38 @@ from .core.words import Words
 from .substitution import Substitution
 
 
-# Rows of every matrix product. The last digits of a product may depend on the number of its rows, so that one of as
-# many rows as there are words would make a word's neighbours depend on those beside it.
+# Number of rows of every matrix product. The last digits of a product may depend on its number of rows. With one row
+# per word, the neighbours of a word would depend on the other words of its batch.
 _BLOCK = 32
 
 
 class EmbeddingNeighbours(Substitution):
     """
-    Replaces words by their nearest neighbours among the input embeddings of a model, all alike in probability.
+    Replaces words by their nearest neighbours among the input embeddings of a model, with equal probabilities.
 
-    Neighbours are whole words of the tokenizer's vocabulary in the same case. A word of several pieces lies at the
-    mean of their embeddings. Similarity is the cosine of embeddings less the mean of those of all whole words: they
-    have much of it in common (Mu and Viswanath, 2018), and without it, words that have nothing to do with each other
-    have a similarity of about 0 with any model. Stop words and, if the tokenizer keeps case, capitalised words inside
-    a sentence, most of them names, stay. After "a" and "an" only those neighbours are taken that begin with a vowel
-    letter just as the word does, or do not just as it does not.
+    Neighbours are whole words of the tokenizer's vocabulary in the same case. The embedding of a word of several
+    pieces is the mean of theirs. Similarity is the cosine after the mean embedding of all whole words is subtracted.
+    All embeddings have much of this mean in common (Mu and Viswanath, 2018); without it, unrelated words have a
+    similarity of about 0 with any model. Stop words stay, and so do capitalised words inside a sentence, most of them
+    names, if the tokenizer keeps case. After "a" and "an", only neighbours that fit the article are taken: they begin
+    with a vowel letter if and only if the word does.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
         model (`str`, `Path` or [`~transformers.PreTrainedModel`]):
-            A model with the tokenizer's vocabulary, or its name or path. By name it is loaded at first use, and not
-            pickled.
-        num_neighbours (`int`, *optional*, defaults to 15): Most candidates of a word.
-        min_similarity (`float`, *optional*, defaults to 0.3): Least similarity of a candidate and its word.
+            A model with the tokenizer's vocabulary, or its name or path. A model given by name is loaded at first use
+            and not pickled.
+        num_neighbours (`int`, *optional*, defaults to 15): Largest number of candidates of a word.
+        min_similarity (`float`, *optional*, defaults to 0.3): Smallest similarity of a candidate and its word.
         keep_inflection (`bool`, *optional*, defaults to `True`):
-            Whether a candidate must have a part of speech and the inflection of its word. Needs lemminflect.
+            Whether a candidate must share a part of speech and the inflection of its word. Needs lemminflect.
         options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
 
     Raises:
-        `ImportError`: if `keep_inflection` is asked for and lemminflect is not installed.
+        `ImportError`: if `keep_inflection` is true and lemminflect is not installed.
         `OSError`: if there is no model of this name.
-        `ValueError`: if an argument is out of range, the vocabulary of the model is another one, or the tokenizer is
-            slow or marks words in an unknown way.
+        `ValueError`: if an argument is out of range, the model has another vocabulary, or the tokenizer is slow or
+            marks words in an unknown way.
 
     Source: Mu and Viswanath, "All-but-the-top: Simple and effective postprocessing for word representations", ICLR
     2018, https://arxiv.org/abs/1702.01417.
@@ -72,8 +72,6 @@ class EmbeddingNeighbours(Substitution):
         self.keep_inflection = keep_inflection
         self._check_vocabulary()
 
-    _caches = (*Substitution._caches, "_neighbours")
-
     @cached_property
     def _neighbours(self) -> "_Neighbours":
         return _Neighbours(
@@ -86,15 +84,15 @@ class EmbeddingNeighbours(Substitution):
 
             same = AutoTokenizer.from_pretrained(self.model).get_vocab() == self.tokenizer.get_vocab()
         else:
-            same = self.model.get_input_embeddings().num_embeddings >= self._finder.num_ids
+            same = self.model.get_input_embeddings().num_embeddings >= self.finder.num_ids
         if not same:
             raise ValueError(
                 f"The model {self._model_name() or type(self.model).__name__} has another vocabulary than the "
-                "tokenizer, so that its embeddings are those of other words; expected a model with the classifier's "
+                "tokenizer, so its embeddings belong to other words; expected a model with the classifier's "
                 "vocabulary, such as the classifier itself."
             )
 
-    def _candidates(self, batch: Batch, words: Words) -> Candidates:
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
         return self._neighbours.candidates(batch.ids, words)
 
     def _embeddings(self) -> np.ndarray:
@@ -104,7 +102,7 @@ class EmbeddingNeighbours(Substitution):
             from transformers import AutoModel
 
             model = AutoModel.from_pretrained(model)
-        return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self._finder.num_ids]
+        return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
 
     def _model_name(self) -> str:
         return self.model if isinstance(self.model, str) else self.model.name_or_path
@@ -113,15 +111,15 @@ class EmbeddingNeighbours(Substitution):
         name = self._model_name()
         if not name:
             raise ValueError(
-                f"The model is a {type(self.model).__name__} without a name or path, by which a description could "
-                "refer to it; expected one that was loaded, or the name or path itself."
+                f"The model is a {type(self.model).__name__} without a name or path, so it cannot be "
+                "described; expected a model that was loaded by name, or the name or path itself."
             )
         return {**super().to_dict(), "model": name}
 
 
 class _Neighbours:
     """
-    The neighbours of the words that were asked for so far.
+    The neighbours of words, computed at the first request and stored.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
@@ -130,22 +128,17 @@ class _Neighbours:
     """
 
     def __init__(
-        self,
-        tokenizer,
-        embeddings: np.ndarray,
-        num_neighbours: int,
-        min_similarity: float,
-        keep_inflection: bool,
+        self, tokenizer, embeddings: np.ndarray, num_neighbours: int, min_similarity: float, keep_inflection: bool
     ):
         self._vocabulary = Vocabulary(tokenizer)
         self._most, self._min_similarity, self._keep_inflection = num_neighbours, min_similarity, keep_inflection
         whole = np.flatnonzero(self._vocabulary.group)
-        # Those of one group lie together.
+        # Whole words, sorted by group.
         self._whole = whole[self._vocabulary.group[whole].argsort(kind="stable")]
         self._embeddings = embeddings - (embeddings[whole].mean(axis=0) if len(whole) else 0)
         self._directions = _directions(self._embeddings[self._whole])
-        # Word s has the neighbours `table[s]`, of which the first `fitting[s]` may stand after its article.
-        self._number = np.full(len(embeddings), -1)  # of words of one piece
+        # Word s has the neighbours `table[s]`. The first `fitting[s]` of them may follow its article.
+        self._number = np.full(len(embeddings), -1)  # of each word of one piece
         self._number_of_longer: dict[tuple[int, ...], int] = {}
         self._table = np.zeros((0, num_neighbours), dtype=np.int64)
         self._count, self._fitting = np.zeros((2, 0), dtype=np.int64)
@@ -153,7 +146,7 @@ class _Neighbours:
         self._ids = np.arange(len(embeddings) + 1)
 
     def candidates(self, ids: np.ndarray, words: Words) -> Candidates:
-        """The neighbours of words that lie in `ids`."""
+        """The neighbours of words of a batch with these ids."""
         numbers = self._numbers(ids, words)
         if (numbers < 0).any():
             self._add(ids, words[numbers < 0])
@@ -166,7 +159,7 @@ class _Neighbours:
         )
 
     def _numbers(self, ids: np.ndarray, words: Words) -> np.ndarray:
-        """Number of each word, `(W,)`, -1 for those that were not asked for before."""
+        """Number of each word, `(W,)`; -1 for words that are not stored."""
         numbers = self._number[ids[words.start]]
         longer = np.flatnonzero(words.length > 1)
         numbers[longer] = [self._number_of_longer.get(pieces, -1) for pieces in words[longer].pieces(ids)]
@@ -193,7 +186,7 @@ class _Neighbours:
         self._capitalised = np.append(self._capitalised, capitalised(self._vocabulary.groups_of(ids, words)))
 
     def _nearest(self, ids: np.ndarray, words: Words, pieces: list[tuple[int, ...]]) -> np.ndarray:
-        """Ids of the M nearest neighbours of each of U words, `(U, M)`, in rising order, after -1 for missing ones."""
+        """Ids of the M nearest neighbours of each of U words, `(U, M)`, in rising order after -1 for missing ones."""
         nearest = np.full((len(words), self._most), -1)
         directions = _directions(np.stack([self._embeddings[list(run)].mean(axis=0) for run in pieces]))
         single = np.where(words.length == 1, ids[words.start], -1)
@@ -219,5 +212,5 @@ class _Neighbours:
 
 
 def _directions(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1, `(N, D)`."""
+    """The vectors, scaled to length 1, `(N, D)`."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

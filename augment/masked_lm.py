@@ -12,9 +12,10 @@ import numpy as np
 from .configurable import check_choice, check_count
 from .core.atomic_file import cache_folder
 from .core.batch import Batch
-from .core.candidates import Candidates, ranges
+from .core.candidates import Candidates
 from .core.devices import default_device, fast_dtype
 from .core.lexicon import tokenizer_fingerprint
+from .core.ragged import ranges
 from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
 from .core.words import Words
 from .mlm.candidate_table import CandidateTable, Proposals, UniqueRows, entry_type, make_table
@@ -209,8 +210,6 @@ class MaskedLMSubstitution(Substitution):
             "model of the classifier."
         )
 
-    _caches = (*Substitution._caches, "_vocabulary", "_choices", "_fill_mask")
-
     @cached_property
     def _choices(self) -> dict[int, np.ndarray]:
         """For each kind of word met so far, the ids that it may become."""
@@ -237,7 +236,7 @@ class MaskedLMSubstitution(Substitution):
     def _loaded_model(self):
         return load_masked_lm(self.model) if isinstance(self.model, str) else self.model
 
-    def _candidates(self, batch: Batch, words: Words) -> Candidates:
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
         count, entries = self._proposals(batch)
         place = np.repeat(batch.starts, count) + entries["start"]
         found = np.searchsorted(place, words.start)
@@ -252,7 +251,7 @@ class MaskedLMSubstitution(Substitution):
         scores = np.where(present, entries["scores"], -np.inf).astype(np.float64)
         distance = np.where(present, scores - scores.max(axis=1, keepdims=True, initial=-1e9), 0.0)
         cumulative = np.where(present, np.exp(distance / self.temperature), 0.0).cumsum(axis=1)
-        pieces = np.arange(self._finder.num_ids + 1)
+        pieces = np.arange(self.finder.num_ids + 1)
         return Candidates(
             words,
             np.arange(len(words)) * self.top_m,
@@ -317,7 +316,7 @@ class MaskedLMSubstitution(Substitution):
 
     def _fillable(self, batch: Batch) -> tuple[Words, np.ndarray]:
         """The words that may have candidates, and the kind of each, which determines the ids that it may become."""
-        words = self._finder.words(batch.ids, batch.starts, batch.lengths)
+        words = self.finder.words(batch)
         if self.multi_piece == "leave":
             words = words[words.length == 1]
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)

@@ -1,29 +1,31 @@
-"""Substitution of words by candidates, whatever proposes them."""
+"""Substitution of words by candidates, from any source."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .core.batch import Batch, Swaps
+from .core.batch import Batch
 from .core.candidates import Candidates
-from .core.lexicon import Lexicon, build_lexicon
+from .core.edits import Edits
+from .core.lexicon import Lexicon, build_lexicon, encode_after
 from .core.sampling import draw
 from .core.words import Words
-from .word_augmenter import WordAugmenter
+from .word_augmenter import WordAugmenter, checked_probability
 
 
 class Substitution(WordAugmenter):
     """
     Replaces words by candidates.
 
-    A subclass proposes the candidates; which words and which candidates a variant gets is drawn here. The variants of
-    an example differ from each other and from it as far as the candidates allow.
+    A subclass is a source of candidates: it gives [`candidates`]. Which words a variant replaces, and by which of
+    their candidates, is drawn here. The variants of an example differ from each other and from it as far as the
+    candidates allow.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.3):
-            Probability in (0, 1] that a word which has candidates is replaced, on condition that at least one is.
+            Probability in (0, 1] that a word with candidates is replaced, on condition that at least one is.
         constraints: Which words may change, see [`WordAugmenter`].
 
     Raises:
@@ -32,31 +34,70 @@ class Substitution(WordAugmenter):
 
     def __init__(self, tokenizer, *, replace_prob: float = 0.3, **constraints):
         super().__init__(tokenizer, **constraints)
-        if not 0 < replace_prob <= 1:
-            raise ValueError(f"replace_prob is {replace_prob}; expected a probability in (0, 1].")
-        self.replace_prob = replace_prob
+        self.replace_prob = checked_probability("replace_prob", replace_prob)
 
     @abstractmethod
-    def _candidates(self, batch: Batch, words: Words) -> Candidates:
-        """What may take the place of which of `words`, that lie in `batch.ids`."""
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
+        """
+        The candidates of words.
 
-    def _swaps(self, batch: Batch, num_variants: int, keys: np.ndarray, fit: bool) -> Swaps:
-        candidates = self._candidates(batch, self._words(batch, fit))
-        room = np.maximum(self._longest(fit) - batch.lengths, 0)
-        choice = draw(candidates, room, keys, num_variants, self.replace_prob, self._limits(candidates, len(batch)))
-        return Swaps.of_choice(batch, candidates, choice)
+        A source implements this method. Others call it, with `source.eligible_words(batch)` or a part of these words,
+        to build on the source.
 
-    def _limits(self, candidates: Candidates, num_rows: int) -> np.ndarray | None:
-        """Most words to replace in each row, `(B,)`, `None` where there is no limit."""
-        return None if self.max_replaced is None else np.full(num_rows, self.max_replaced)
+        Args:
+            batch (`Batch`): B rows of token ids.
+            words (`Words`): W words of the batch. The token ids of each are `words.pieces(batch.ids)`.
+
+        Returns:
+            `Candidates`: of those words that have any, in the same order. [`Candidates.of`] makes them from lists of
+            token ids, [`candidates_of_texts`] from lists of texts. They must be a pure function of each word and its
+            row.
+        """
+
+    def candidates_of_texts(self, batch: Batch, words: Words, texts: Sequence[Sequence[str]]) -> Candidates:
+        """
+        Candidates from texts, tokenised as they stand in the place of their word.
+
+        Texts that have an unknown token, or the token ids of their word or of another of its texts, are left out.
+
+        Args:
+            batch (`Batch`): B rows of token ids.
+            words (`Words`): W words of the batch.
+            texts (`Sequence` of length W): The texts that may replace each word, without spaces around them.
+
+        Raises:
+            `ValueError`: if the number of lists differs from the number of words.
+        """
+        if len(texts) != len(words):
+            raise ValueError(f"Received lists of texts for {len(texts)} words; expected {len(words)} lists.")
+        own, spaced = words.pieces(batch.ids), self.finder.spaced[batch.ids[words.start]].tolist()
+        replacements: list[dict[tuple[int, ...], None]] = [{} for _ in own]
+        for is_spaced, before in ((True, "a "), (False, "(")):
+            flat = [(w, text) for w, group in enumerate(texts) if spaced[w] == is_spaced for text in group]
+            encoded = encode_after(self.tokenizer, [text for _, text in flat], before)
+            for (w, _), pieces in zip(flat, encoded, strict=True):
+                if pieces and pieces != own[w]:
+                    replacements[w][pieces] = None
+        return Candidates.of(words, [list(group) for group in replacements])
+
+    @property
+    def most_replaced(self) -> int | None:
+        """Largest number of words that one variant replaces, or `None` for no limit."""
+        return self.max_replaced
+
+    def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
+        candidates = self.candidates(batch, self.eligible_words(batch))
+        limits = None if self.most_replaced is None else np.full(len(batch), self.most_replaced)
+        choice = draw(candidates, self.room(batch), keys, num_variants, self.replace_prob, limits)
+        return Edits.of_choice(batch, candidates, choice)
 
 
 class FromLexicon(Substitution):
-    """Replaces words by the candidates that a lexicon has for them."""
+    """Replaces words by their candidates in a lexicon."""
 
     _lexicon: Lexicon
 
-    def _candidates(self, batch: Batch, words: Words) -> Candidates:
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
         lexicon = self._lexicon
         entries = lexicon.lookup(batch.ids, words.start, words.length)
         known = np.flatnonzero(entries >= 0)
@@ -79,9 +120,8 @@ class LexiconSubstitution(FromLexicon):
     """
     Replaces words by others from a list of your own, in the case of the word that they replace.
 
-    Capitalised words inside a sentence, most of them names, stay if the tokenizer tells them from others. After "a"
-    and "an" only those candidates are taken that begin with a vowel letter just as the word does, or do not just as it
-    does not.
+    Capitalised words inside a sentence, most of them names, stay if the tokenizer keeps case. After "a" and "an", only
+    candidates that fit the article are taken: they begin with a vowel letter if and only if the word does.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
@@ -89,7 +129,7 @@ class LexiconSubstitution(FromLexicon):
         options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
 
     Raises:
-        `ValueError`: if a word is not of lower-case letters, or is offered in its own place.
+        `ValueError`: if a word does not consist of lower-case letters, or is its own candidate.
 
     Example:
 

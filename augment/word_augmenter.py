@@ -1,4 +1,4 @@
-"""Which words of an example an augmenter may touch."""
+"""Augmenters of words, and the constraints on which words they may change."""
 
 import re
 from collections.abc import Iterable
@@ -14,28 +14,31 @@ from .core.words import WordFinder, Words
 
 SEGMENTS = ("all", "first", "second")
 
-_NO_LIMIT = 1 << 40  # tokens, or words
+_NO_LIMIT = 1 << 40  # tokens
 
 
 class WordAugmenter(Augmenter):
     """
-    An augmenter of words, under constraints that all its kinds share.
+    An augmenter that changes words, under constraints.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
             The classifier's tokenizer, a fast one.
         max_length (`int`, *optional*):
-            Longest variant in tokens; a replacement that would make a longer one is not made. The last word of a row
-            of this length, which may have been cut, stays. Defaults to `tokenizer.model_max_length`.
+            Number of tokens of the longest variant; longer variants are not made. The last word of a row of this
+            length, which may be truncated, stays. Defaults to `tokenizer.model_max_length`.
         segments (`str`, *optional*, defaults to `"all"`):
             Which text of a pair may change: `"all"`, `"first"` or `"second"`.
         keep_words (`Iterable[str]`, *optional*):
             Words that stay, in any case.
         keep_pattern (`str`, *optional*):
-            Words that this regular expression matches as a whole stay. It sees a word as the tokenizer has it,
+            Words that match this regular expression as a whole stay. It sees each word as the tokenizer decodes it,
             which may be in lower case and without accents.
         max_replaced (`int`, *optional*):
-            Most words that one variant replaces.
+            Largest number of words that one variant replaces.
+
+    Attributes:
+        finder (`WordFinder`): Finds the words of the tokenizer.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
@@ -63,53 +66,56 @@ class WordAugmenter(Augmenter):
         if not all(isinstance(word, str) for word in keep_words):
             raise ValueError(f"keep_words is {keep_words!r:.100}; expected a list of words.")
         try:
-            pattern = None if keep_pattern is None else re.compile(keep_pattern)
+            self._pattern = None if keep_pattern is None else re.compile(keep_pattern)
         except re.error as error:
-            raise ValueError(f"keep_pattern is {keep_pattern!r}, no regular expression: {error}.") from error
-        self._finder = WordFinder(tokenizer)
-        if segments != "all" and self._finder.separator is None:
+            raise ValueError(f"keep_pattern is {keep_pattern!r}, not a regular expression: {error}.") from error
+        self.finder = WordFinder(tokenizer)
+        if segments != "all" and self.finder.separator is None:
             raise ValueError(f"segments is {segments!r}, but the tokenizer has no token that separates texts.")
         self.max_length = max_length
         self.segments = segments
         self.keep_words = keep_words
         self.keep_pattern = keep_pattern
         self.max_replaced = max_replaced
-        normalizer = tokenizer.backend_tokenizer.normalizer  # which may take away accents
+        normalizer = tokenizer.backend_tokenizer.normalizer  # which may remove accents
         spell = normalizer.normalize_str if normalizer is not None else str
-        self._kept = dict.fromkeys(spell(word).strip().casefold() for word in keep_words)  # no set, whose order varies
-        self._pattern = pattern
+        self._kept = dict.fromkeys(spell(word).strip().casefold() for word in keep_words)  # a set has no fixed order
 
-    _caches = (*Augmenter._caches, "_stays")
-
-    @cached_property
-    def _stays(self) -> dict[tuple[int, ...], bool]:
-        """Whether a word, by its pieces, is to stay by its text."""
-        return {}
-
-    def _longest(self, fit: bool) -> int:
-        """Most tokens that a variant may have."""
-        return min(self.max_length or self.tokenizer.model_max_length, _NO_LIMIT) if fit else _NO_LIMIT
-
-    def _words(self, batch: Batch, fit: bool) -> Words:
-        """The words of a batch that may change."""
-        words = self._finder.words(batch.ids, batch.starts, batch.lengths)
+    def eligible_words(self, batch: Batch) -> Words:
+        """The words of a batch that may change under the constraints and the spans of the batch."""
+        words = self.finder.words(batch)
         if self.segments != "all":
-            segment = self._finder.segments(batch.ids, batch.starts, words)
-            words = words[segment == SEGMENTS.index(self.segments) - 1]
-        full = batch.lengths >= self._longest(fit)
+            words = words[self.finder.segments(batch, words) == SEGMENTS.index(self.segments) - 1]
+        full = self.room(batch) == 0
         if full.any():
             words = words[~(full[words.row] & words.last)]
         if batch.spans is not None:
             kept = np.concatenate([[0], np.cumsum(batch.kept())])
             words = words[kept[words.start + words.length] == kept[words.start]]
         if self._kept or self._pattern is not None:
-            words = words[np.array([not self._to_stay(ids) for ids in words.pieces(batch.ids)], dtype=bool)]
+            words = words[np.array([not self._stays(pieces) for pieces in words.pieces(batch.ids)], dtype=bool)]
         return words
 
-    def _to_stay(self, pieces: tuple[int, ...]) -> bool:
-        """Whether a word is to stay, by its text."""
-        if pieces not in self._stays:
+    def room(self, batch: Batch) -> np.ndarray:
+        """Number of tokens by which a variant of each row may be longer than the row, `(B,)`."""
+        longest = min(self.max_length or self.tokenizer.model_max_length, _NO_LIMIT) if batch.bounded else _NO_LIMIT
+        return np.maximum(longest - batch.lengths, 0)
+
+    @cached_property
+    def _stays_by_pieces(self) -> dict[tuple[int, ...], bool]:
+        return {}
+
+    def _stays(self, pieces: tuple[int, ...]) -> bool:
+        """Whether a word must stay because of `keep_words` or `keep_pattern`."""
+        if pieces not in self._stays_by_pieces:
             word = self.tokenizer.decode(list(pieces)).strip()
             matches = self._pattern is not None and self._pattern.fullmatch(word) is not None
-            self._stays[pieces] = matches or word.casefold() in self._kept
-        return self._stays[pieces]
+            self._stays_by_pieces[pieces] = matches or word.casefold() in self._kept
+        return self._stays_by_pieces[pieces]
+
+
+def checked_probability(name: str, value: float) -> float:
+    """The value, if it is a probability in (0, 1]; otherwise raises a `ValueError`."""
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} is {value}; expected a probability in (0, 1].")
+    return value

@@ -30,14 +30,14 @@ class Coverage:
     def add(self, texts: Sequence[str], seeds: Sequence[Seed], copies: int) -> None:
         """Counts texts, given the seeds of their variants and how many of these are copies."""
         encoded = self.augmenter.tokenizer(list(texts), return_attention_mask=False, verbose=False)
-        batch = Batch(encoded["input_ids"])
-        swaps = self.augmenter._swaps(batch, self.num_variants, row_keys(seeds), False)
+        batch = Batch(encoded["input_ids"], bounded=False)
+        edits = self.augmenter.draw_edits(batch, self.num_variants, row_keys(seeds))
         self.rows += len(texts)
-        self.words += len(self._finder.words(batch.ids, batch.starts, batch.lengths))
-        self.words_replaced += len(swaps.start)
+        self.words += len(self._finder.words(batch))
+        self.words_replaced += len(edits.start)
         self.copies += copies
         if isinstance(self.augmenter, Substitution):
-            candidates = self.augmenter._candidates(batch, self.augmenter._words(batch, False))
+            candidates = self.augmenter.candidates(batch, self.augmenter.eligible_words(batch))
             self.words_with_candidates += len(candidates.words)
             self.candidates += int(candidates.count.sum())
 

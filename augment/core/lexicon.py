@@ -11,20 +11,22 @@ from pathlib import Path
 import numpy as np
 
 from .atomic_file import atomic_write
-from .hashing import run_hashes
+from .lazy import Lazy
+from .ragged import run_hashes
 
 
 _FORMAT = 2  # of the file; raise it when the meaning of an array changes
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class Lexicon(Lazy):
     """
-    Words as keys of their pieces, candidates as pieces.
+    Words as hashes of their pieces, with candidates as pieces.
 
-    A surface form ("movies", "Movies", "MOVIES") has an entry of its own where its pieces differ, and its candidates
-    are in the same case. Entry e offers `candidates[first[e] : first[e] + count[e]]`; those that begin with a vowel
-    letter just as the word does, or do not just as it does not, come first and number `count_after_article[e]`.
+    A surface form ("movies", "Movies", "MOVIES") has an entry of its own if its pieces differ, and its candidates are
+    in the same case. The candidates of entry e are `candidates[first[e] : first[e] + count[e]]`. The first
+    `count_after_article[e]` of them may follow the article of the word: they begin with a vowel letter if and only if
+    the word does.
 
     Attributes:
         keys (`np.ndarray` of shape `(E,)`, `uint64`): Hash of each entry's pieces, sorted.
@@ -33,8 +35,8 @@ class Lexicon:
         candidates (`np.ndarray` of shape `(C,)`): Replacements, as rows of the next two.
         offsets (`np.ndarray` of shape `(S + 1,)`): Replacement s is `pieces[offsets[s] : offsets[s + 1]]`.
         pieces (`np.ndarray` of shape `(P,)`): Ids.
-        one_piece (`np.ndarray` of shape `(N,)`): Entry of each of the tokenizer's N ids as a whole word, -1 where it
-            has none; a look-up without a hash for most words.
+        one_piece (`np.ndarray` of shape `(N,)`): Entry of each of the tokenizer's N ids as a whole word, or -1. Most
+            words are looked up here, without a hash.
     """
 
     keys: np.ndarray
@@ -47,16 +49,13 @@ class Lexicon:
     pieces: np.ndarray
     one_piece: np.ndarray
 
-    def __getstate__(self) -> dict[str, np.ndarray]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
     @cached_property
     def longest(self) -> int:
-        """Most ids that a candidate has."""
+        """Number of ids of the longest candidate."""
         return int(np.diff(self.offsets).max(initial=0))
 
     def lookup(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Entry of each word, -1 where it has none: words as runs of `ids`, shape `(W,)`."""
+        """Entry of each word, or -1, for words that are runs of `ids`: `(W,)`."""
         entries = self.one_piece[ids[starts]]
         longer = np.flatnonzero(lengths > 1)
         if len(longer) and len(self.keys):
@@ -66,20 +65,20 @@ class Lexicon:
         return entries
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Writes the lexicon beside its fingerprint; a reader sees the whole file or none."""
+        """Writes the lexicon with its fingerprint. A reader sees the whole file or none."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             np.savez(file, fingerprint=np.array(fingerprint), **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path, fingerprint: str) -> "Lexicon | None":
-        """The lexicon saved at `path`, `None` if it is absent, damaged, or was made for something else."""
+        """The lexicon saved at `path`, or `None` if it is absent, damaged, or has another fingerprint."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:  # the zip's checksums show a flipped byte
+            with np.load(path, allow_pickle=False) as arrays:  # the checksums of the zip reveal damage
                 if str(arrays["fingerprint"]) != fingerprint:
                     return None
                 return cls(**{f.name: arrays[f.name] for f in fields(cls)})
-        except Exception:  # a damaged archive raises all kinds
+        except Exception:  # a damaged archive may raise anything
             return None
 
 
@@ -87,13 +86,13 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     """
     Compiles word-level candidates for a tokenizer.
 
+    Every word is entered as it is tokenised after a space, at the start of a text and after a punctuation mark, each
+    in lower case, capitalised and in capitals, as far as the tokenizer distinguishes these. Words and candidates with
+    an unknown token are left out, and so are candidates with the pieces of their word or of another candidate.
+
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
         words (`Mapping[str, Sequence[str]]`): Lower-case words and their replacements, each of one word or several.
-
-    Every word is entered as it stands after a space, at the beginning of a text and after a mark, each in lower case,
-    capitalised and in capitals, where the tokenizer tells these from each other. Pieces with an unknown token are left
-    out, on either side, and so are candidates that have the pieces of the word or of another candidate.
     """
     texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})
     entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
@@ -102,11 +101,11 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
             spelt = dict(zip(texts, encode_after(tokenizer, [case(text) for text in texts], before), strict=True))
             for word, candidates in words.items():
                 pieces = spelt[word]
-                # Where two forms have the same pieces (any case, to an uncased tokenizer) the first one stands.
+                # Of two forms with the same pieces (two cases, to an uncased tokenizer), the first one counts.
                 if not pieces or pieces in entries:
                     continue
-                vowel = _starts_with_vowel(word)
-                same = {spelt[text]: None for text in candidates if _starts_with_vowel(text) == vowel}
+                vowel = starts_with_vowel(word)
+                same = {spelt[text]: None for text in candidates if starts_with_vowel(text) == vowel}
                 options = same | {spelt[text]: None for text in candidates}
                 for unfit in ((), pieces):
                     same.pop(unfit, None)
@@ -121,7 +120,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     count = np.array([len(options) for options, _, _ in rows], dtype=np.int32)
     replacements: dict[tuple[int, ...], int] = {}
     table = [replacements.setdefault(option, len(replacements)) for options, _, _ in rows for option in options]
-    pieces, starts, _ = _flat(replacements)
+    flat, starts, _ = _flat(replacements)
     one_piece = np.full(max(tokenizer.get_vocab().values(), default=-1) + 1, -1, dtype=np.int32)
     for number, i in enumerate(order):
         if len(pieces_of_entry[i]) == 1:
@@ -133,25 +132,25 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
         count_after_article=np.array([num for _, num, _ in rows], dtype=np.int32),
         capitalised=np.array([capitalised for _, _, capitalised in rows], dtype=bool),
         candidates=np.array(table, dtype=np.int32),
-        offsets=np.append(starts, len(pieces)).astype(np.int32),
-        pieces=pieces.astype(np.int32),
+        offsets=np.append(starts, len(flat)).astype(np.int32),
+        pieces=flat.astype(np.int32),
         one_piece=one_piece,
     )
 
 
 def tokenizer_fingerprint(tokenizer) -> str:
-    """A digest of all that decides how the tokenizer cuts text."""
+    """A digest of everything that determines how the tokenizer splits text."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    # Calling a tokenizer leaves its last padding and truncation in this state.
+    # A call of the tokenizer stores its padding and truncation in this state.
     state.pop("padding", None)
     state.pop("truncation", None)
     return hashlib.sha256(json.dumps([_FORMAT, state], sort_keys=True).encode()).hexdigest()
 
 
 def encode_after(tokenizer, texts: list[str], before: str) -> list[tuple[int, ...]]:
-    """Ids of each text right after `before`, none where they hold an unknown token or begin within a piece."""
+    """Ids of each text right after `before`; none if an id is unknown, or the text begins inside a piece."""
     backend = tokenizer.backend_tokenizer
-    # A call of the tokenizer leaves its own settings here, which the next call replaces.
+    # A call of the tokenizer stores its own settings here. The next call replaces them.
     backend.no_truncation()
     backend.no_padding()
     lead, *encodings = backend.encode_batch_fast(
@@ -166,22 +165,23 @@ def encode_after(tokenizer, texts: list[str], before: str) -> list[tuple[int, ..
 
 
 def has_case(tokenizer) -> bool:
+    """Whether the tokenizer keeps upper and lower case apart."""
     normalizer = tokenizer.backend_tokenizer.normalizer
     return normalizer is None or normalizer.normalize_str("A") != normalizer.normalize_str("a")
 
 
 def _contexts(tokenizer) -> list[str]:
-    """What may stand before a word, as far as it changes the word's pieces: a space, nothing, a mark."""
+    """What may come before a word, as far as it changes the word's pieces: a space, nothing, a punctuation mark."""
     contexts = {encode_after(tokenizer, ["a"], before)[0]: before for before in ("(", "", "a ")}
     return list(contexts.values())[::-1]
 
 
 def _flat(rows: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows one after the other, and where each begins and how long it is."""
+    """Rows as a ragged array: the ids, and the start and length of each row."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
     return ids, np.cumsum(lengths) - lengths, lengths
 
 
-def _starts_with_vowel(text: str) -> bool:
-    return text[0].lower() in "aeiou"
+def starts_with_vowel(text: str) -> bool:
+    return text[:1].lower() in {"a", "e", "i", "o", "u"}

@@ -1,9 +1,9 @@
-"""Random numbers that are a pure function of what they are for.
+"""Random numbers that are a pure function of their coordinates.
 
-A generator object would tie a draw to the draws before it. Here each draw hashes its own coordinates (seed, word,
-attempt), so that a row of a batch of thousands gets the numbers it would get alone, and whole batches are drawn at
-once. The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-2014).
+A generator object would make a draw depend on the draws before it. Here each draw hashes its own coordinates (seed,
+word, number of the draw). A row of a large batch gets the numbers that it would get alone, and whole batches are drawn
+at once. The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+generators", 2014).
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,14 @@ def mix(x: np.ndarray) -> np.ndarray:
 
 def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
     """
-    One 64-bit key per seed, `(B,)` `uint64`. An int and a tuple that holds it alone are the same seed.
+    One 64-bit key per seed, `(B,)` `uint64`. An int and a tuple of this int alone are the same seed.
 
     Raises:
         `TypeError`: if a seed is neither an int nor a tuple of ints.
     """
-    if {*map(type, seeds)} == {int} and min(seeds) >= -_WORD and max(seeds) < _WORD:
-        parts = np.fromiter(seeds, dtype=np.int64, count=len(seeds)).view(np.uint64)
+    numbers = [seed for seed in seeds if type(seed) is int and -_WORD <= seed < _WORD]
+    if len(numbers) == len(seeds) > 0:
+        parts = np.fromiter(numbers, dtype=np.int64, count=len(numbers)).view(np.uint64)
         return mix(mix(parts + mix(np.zeros(1, dtype=np.uint64))))
     rows = [seed if isinstance(seed, tuple) else (seed,) for seed in seeds]
     try:
@@ -54,7 +55,7 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
 
 
 def unit(bits: np.ndarray) -> np.ndarray:
-    """Numbers in `[0, 1)` from the high 32 of 64 random bits; the low 32 stay for [`low_unit`]."""
+    """Numbers in `[0, 1)` from the high 32 of 64 random bits. [`low_unit`] uses the others."""
     return (bits >> np.uint64(32)).astype(np.float64) * 2.0**-32
 
 

@@ -3,20 +3,22 @@
 import numpy as np
 
 from .candidates import Candidates
+from .ragged import is_first
 from .randomness import GOLDEN, low_unit, mix, unit
 
 
 KEEP = -1  # the choice that leaves a word as it is
 
-# A row of no more variants than this times K is enumerated: draws would keep repeating themselves.
+# Rows with at most this times K variants are enumerated: draws would mostly repeat earlier ones.
 _FEW = 3
-# Other rows are drawn this many times for each variant wanted, and those that it does not suffice for are enumerated,
-_ATTEMPTS = 2
-# up to this number of variants, or drawn far more often.
+# Other rows are drawn this many times per variant.
+_DRAWS = 2
+# Rows that still lack variants are enumerated if they have at most this many variants, ...
 _ENUMERABLE = 4096
-_MANY_ATTEMPTS = 16
-# Words of variants that are listed at once: some arrays of this size are a hundred megabytes.
-_MOST_LISTED = 1 << 21
+# ... and otherwise drawn this many times per variant.
+_MANY_DRAWS = 16
+# Number of variants times words that are listed at once. Arrays of this size take about a hundred megabytes.
+_MAX_LISTED = 1 << 21
 
 
 def draw(
@@ -28,18 +30,21 @@ def draw(
     limits: np.ndarray | None = None,
 ) -> np.ndarray:
     """
-    Draws K variants of each of B rows. In a variant every word is replaced with probability `replace_prob`, by one of
-    its candidates by their probabilities, on condition that at least one word is. The variants of a row differ from
-    each other and from the original; where the candidates allow fewer than K, the rest are copies of the original.
+    Draws K variants of each of B rows.
+
+    A variant replaces each word with probability `replace_prob`, by one of its candidates according to their
+    probabilities, on condition that it replaces at least one word. The variants of a row differ from each other and
+    from the row. If the candidates allow fewer than K variants, the rest are copies of the row.
 
     Args:
         candidates (`Candidates`): The W words that may be replaced.
-        room (`np.ndarray` of shape `(B,)`): Tokens by which a variant of each row may be longer than the row.
-        keys (`np.ndarray` of shape `(B,)`, `uint64`): Each row's seed. Draws depend on a row's key and words alone.
+        room (`np.ndarray` of shape `(B,)`): Number of tokens by which a variant may be longer than its row.
+        keys (`np.ndarray` of shape `(B,)`, `uint64`): Random key of each row. Its draws depend on nothing else but
+            its words.
         num_variants (`int`): K.
         replace_prob (`float`): Probability in (0, 1] that a word is replaced.
         limits (`np.ndarray` of shape `(B,)`, *optional*):
-            Most words that a variant of each row replaces. Of more, as many are taken at random.
+            Largest number of words that a variant of each row replaces. If more are drawn, a random part is kept.
 
     Returns:
         `np.ndarray` of shape `(K, W)`: the candidate of each word in each variant, from 0 to its count - 1, or `KEEP`.
@@ -52,35 +57,29 @@ def draw(
     for listed in rows.split(few):
         choice[:, listed.word] = _enumerate(listed, num_variants, replace_prob)
     for drawn in rows.split(~few):
-        choice[:, drawn.word], done = _sample(drawn, num_variants, _ATTEMPTS * num_variants, replace_prob)
+        choice[:, drawn.word], done = _sample(drawn, num_variants, _DRAWS * num_variants, replace_prob)
         if done.all():
             continue
         enumerable = drawn.log_total <= np.log2(_ENUMERABLE)
         for listed in drawn.split(~done & enumerable):
             choice[:, listed.word] = _enumerate(listed, num_variants, replace_prob)
         for rest in drawn.split(~done & ~enumerable):
-            num_attempts = _MANY_ATTEMPTS * num_variants
-            probs = np.linspace(replace_prob, 0.5, num_attempts)[:, None]  # near 0 and 1 variants are few
-            choice[:, rest.word], _ = _sample(rest, num_variants, num_attempts, probs)
+            num_draws = _MANY_DRAWS * num_variants
+            probs = np.linspace(replace_prob, 0.5, num_draws)[:, None]  # near 0 and 1 there are few variants
+            choice[:, rest.word], _ = _sample(rest, num_variants, num_draws, probs)
     return choice
 
 
 class _Rows:
-    """R rows with words to replace: their W words are `word` of the candidates, those of row r from `first[r]` on."""
+    """R rows with words to replace: the words `word` of the candidates. Those of row r begin at `first[r]`."""
 
     def __init__(
-        self,
-        candidates: Candidates,
-        word: np.ndarray,
-        room: np.ndarray,
-        keys: np.ndarray,
-        limits: np.ndarray | None,
+        self, candidates: Candidates, word: np.ndarray, room: np.ndarray, keys: np.ndarray, limits: np.ndarray | None
     ):
         self.candidates, self.word = candidates, word
         self._of_batch = room, keys, limits
         row = candidates.words.row[word]
-        new = np.ones(len(row), dtype=bool)
-        new[1:] = row[1:] != row[:-1]
+        new = is_first(row)
         self.group = new.cumsum() - 1
         self.first = new.nonzero()[0]
         self.count = candidates.count[word]
@@ -90,11 +89,11 @@ class _Rows:
         batch_row = row[self.first]
         self.keys, self.room = keys[batch_row], room[batch_row]
         self.limits = None if limits is None else limits[batch_row]
-        # The longest replacement of all bounds the growth of a row, mostly far below its room.
+        # The longest replacement bounds the growth of a row, which mostly stays far below its room.
         self.tight = bool((self.size * candidates.longest > self.room).any())
 
     def split(self, chosen: np.ndarray) -> list["_Rows"]:
-        """The chosen rows, in a list that is empty where none are."""
+        """The chosen rows as a list of one item, which is empty if no row is chosen."""
         if chosen.all():
             return [self]
         word = self.word[chosen[self.group]]
@@ -105,35 +104,31 @@ class _Rows:
         return np.add.reduceat(values, self.first, axis=1)
 
     def growth(self, choice: np.ndarray) -> np.ndarray:
-        """Tokens by which each choice makes its row longer, `(N, W)` to `(N, W)`."""
+        """Number of tokens by which each choice makes its row longer, `(N, W)` to `(N, W)`."""
         return np.where(choice == KEEP, 0, self.candidates.growth(self.word, np.maximum(choice, 0)))
 
 
 def _enumerate(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarray:
-    """
-    [`_enumerate_block`] of blocks of rows that bound the memory of their lists.
-    """
-    num_rows = max(int(_MOST_LISTED / (np.exp2(rows.log_total.max()) * rows.size.max())), 1)
-    if num_rows >= len(rows.first):
-        return _enumerate_block(rows, num_variants, replace_prob)
+    """Draws the variants, `(K, W)`, in blocks of rows that bound the memory."""
+    num_rows = max(int(_MAX_LISTED / (np.exp2(rows.log_total.max()) * rows.size.max())), 1)
     choice = np.full((num_variants, len(rows.word)), KEEP)
     for begin in range(0, len(rows.first), num_rows):
         chosen = np.zeros(len(rows.first), dtype=bool)
         chosen[begin : begin + num_rows] = True
-        for block in rows.split(chosen):
-            choice[:, chosen[rows.group]] = _enumerate_block(block, num_variants, replace_prob)
+        (block,) = rows.split(chosen)
+        choice[:, chosen[rows.group]] = _enumerate_block(block, num_variants, replace_prob)
     return choice
 
 
 def _enumerate_block(rows: _Rows, num_variants: int, replace_prob: float) -> np.ndarray:
     """
-    Draws the variants, `(K, W)`, without replacement from a list of all that each row has.
+    Draws the variants, `(K, W)`, without replacement from a list of all variants of each row.
 
-    The K smallest of exponential variables with the variants' probabilities as rates are such a draw (Efraimidis and
-    Spirakis, "Weighted random sampling with a reservoir", 2006).
+    Such a draw is the K smallest of exponential variables whose rates are the probabilities of the variants
+    (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006).
     """
-    # A variant is a number whose digit for each word, in base count + 1, is 0 to keep it and its candidate + 1 else.
-    # All are small whole numbers, which floats divide exactly and in a fraction of the time of ints.
+    # A variant is a number with a digit for each word in base count + 1: 0 keeps the word, c + 1 takes candidate c.
+    # These are small whole numbers, which floats divide exactly and much faster than ints.
     radix = (rows.count + 1).astype(np.float32)
     before = rows.log_radix.cumsum() - rows.log_radix
     stride = np.rint(np.exp2(before - before[rows.first][rows.group])).astype(np.float32)
@@ -161,24 +156,24 @@ def _enumerate_block(rows: _Rows, num_variants: int, replace_prob: float) -> np.
 
 
 def _digits(number: np.ndarray, stride: np.ndarray, radix: np.ndarray) -> np.ndarray:
-    """`number // stride % radix`, for numbers of no more than `_ENUMERABLE`."""
+    """`number // stride % radix`, for numbers up to `_ENUMERABLE`."""
     quotient = np.floor((number.astype(np.float32) + np.float32(0.5)) / stride)
     return (quotient - radix * np.floor((quotient + np.float32(0.5)) / radix)).astype(np.int64)
 
 
 def _sample(
-    rows: _Rows, num_variants: int, num_attempts: int, replace_prob: float | np.ndarray
+    rows: _Rows, num_variants: int, num_draws: int, replace_prob: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first K different variants among A attempts, `(K, W)`, and which rows have as many, `(R,)`."""
-    attempt = np.arange(num_attempts, dtype=np.uint64)[:, None]
+    """The first K different variants among D draws, `(K, W)`, and whether each row has K of them, `(R,)`."""
+    draw_number = np.arange(num_draws, dtype=np.uint64)[:, None]
     position = np.arange(len(rows.word)) - rows.first[rows.group]
-    # The first word replaced, on condition that there is one: a truncated geometric variable.
+    # The first replaced word, on condition that there is one, is a truncated geometric variable.
     log_keep = np.log1p(-np.minimum(replace_prob, 1 - 1e-12))
-    uniform = unit(mix(rows.keys + attempt * GOLDEN))
+    uniform = unit(mix(rows.keys + draw_number * GOLDEN))
     start = np.floor(np.log1p(uniform * np.expm1(rows.size * log_keep)) / log_keep)[:, rows.group]
-    # One hash per word and attempt: its high half says whether to replace, its low half by which candidate.
+    # One hash per word and draw: its high half decides whether to replace the word, its low half by which candidate.
     streams = mix(rows.keys[rows.group] ^ ~position.astype(np.uint64))
-    bits = mix(streams + attempt * GOLDEN)
+    bits = mix(streams + draw_number * GOLDEN)
     replaced = (position == start) | ((position > start) & (unit(bits) < replace_prob))
     if rows.limits is not None:
         replaced &= _rank(rows, replaced, mix(bits)) < rows.limits[rows.group]
@@ -189,23 +184,23 @@ def _sample(
     if rows.tight:
         _shorten(rows, drawn)
 
-    # Sorted by a hash of the variant, with the attempt in its low bits, attempts that repeat another come after it.
-    low = np.uint64(num_attempts.bit_length())
-    ranked = rows.sums((drawn + 1).astype(np.uint64) * streams) >> low << low | attempt
+    # Sort by a hash of the variant, with the number of the draw in its low bits: repeated draws follow the first one.
+    low = np.uint64(num_draws.bit_length())
+    ranked = rows.sums((drawn + 1).astype(np.uint64) * streams) >> low << low | draw_number
     ranked.sort(axis=0)
     variant = ranked >> low
     taken = (ranked ^ (variant << low)).astype(np.int64)
-    taken[variant == 0] = num_attempts  # the original
-    taken[1:][variant[1:] == variant[:-1]] = num_attempts
+    taken[variant == 0] = num_draws  # the original
+    taken[1:][variant[1:] == variant[:-1]] = num_draws
     taken.sort(axis=0)
     taken = taken[:num_variants]
-    found = taken < num_attempts
+    found = taken < num_draws
     chosen = drawn[np.where(found, taken, 0)[:, rows.group], np.arange(len(rows.word))]
     return np.where(found[:, rows.group], chosen, KEEP), found[-1]
 
 
 def _rank(rows: _Rows, replaced: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Place of each word that is replaced among those of its row, in random order, `(A, W)`."""
+    """Rank of each replaced word among the replaced words of its row, in random order, `(D, W)`."""
     order = (rows.group + np.where(replaced, unit(bits) / 2, 0.5)).argsort(axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(order.shape[1]) - rows.first[rows.group], axis=1)
@@ -213,7 +208,7 @@ def _rank(rows: _Rows, replaced: np.ndarray, bits: np.ndarray) -> np.ndarray:
 
 
 def _shorten(rows: _Rows, drawn: np.ndarray) -> None:
-    """Takes back, in place, the last of the lengthening replacements that a row has no room for."""
+    """Undoes, in place, the last of the lengthening replacements that a row has no room for."""
     growth = rows.growth(drawn)
     longer = np.maximum(growth, 0)
     so_far = np.cumsum(longer, axis=1)

@@ -1,44 +1,53 @@
-"""Swaps of tokens made in the text that the tokens are of."""
+"""Edits of tokens, made in the text of the tokens."""
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .batch import Span, Swap
+from ..edits import Edit
+from .batch import Span
 
 
 def token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
-    """The tokens, each a span of its own, that lie in spans of the text or overlap them."""
+    """The tokens that overlap spans of the text, each as a span of its own."""
     kept = [any(begin < stop and start < end for start, stop in spans) and begin < end for begin, end in offsets]
     return [(i, i + 1) for i, keep in enumerate(kept) if keep]
 
 
-def rewritten(
+def rewrite(
     text: str,
     offsets: Sequence[Span],
-    row: list[int],
-    swaps: Iterable[Swap],
+    edits: Iterable[Edit],
     spell: Callable[[tuple[int, ...]], str],
     recase: Callable[[str, str], str],
 ) -> str:
-    """The text with swaps of its tokens made, each token lying in `text[offset[0] : offset[1]]`."""
+    """
+    Makes edits in a text.
+
+    Args:
+        text (`str`): The text.
+        offsets (`Sequence[Span]`): Token i is `text[offsets[i][0] : offsets[i][1]]`.
+        edits (`Iterable[Edit]`): Edits of the tokens, from left to right.
+        spell (`Callable`): Gives the text of token ids.
+        recase (`Callable`): `recase(word, replacement)` gives the replacement in the case of the word.
+    """
     parts, position = [], 0
-    for start, stop, new in swaps:
-        begin, end = offsets[start][0], offsets[stop - 1][1]
-        word = text[begin:end].lstrip()  # some tokenizers take the space for a part of the word
+    for start, old, new in edits:
+        begin, end = offsets[start][0], offsets[start + len(old) - 1][1]
+        word = text[begin:end].lstrip()  # some tokenizers count the space as part of the word
         before, position = text[position : end - len(word)], end
         if new:
-            spelt, old = spell(tuple(new)), spell(tuple(row[start:stop]))
-            put_after = spelt.startswith(f"{old} ")
-            parts += [before, word + recase(word, spelt[len(old) :]) if put_after else recase(word, spelt)]
+            spelt, spelt_old = spell(new), spell(old)
+            is_insertion = spelt.startswith(f"{spelt_old} ")
+            parts += [before, word + recase(word, spelt[len(spelt_old) :]) if is_insertion else recase(word, spelt)]
         else:
             kept = before.rstrip()
-            if kept == before or not (kept or any(parts)):  # no space before, or nothing but space: the one after goes
+            if kept == before or not (kept or any(parts)):  # nothing or only space before: remove the space after
                 kept, position = before, len(text) - len(text[end:].lstrip())
             parts.append(kept)
     return "".join([*parts, text[position:]])
 
 
 def in_case_of(word: str, replacement: str) -> str:
-    """The replacement in capitals, or with a first capital, where the word is so written."""
+    """The replacement in capitals, or with a capital first letter, if the word is."""
     if word.isupper() and len(word) > 1:
         return replacement.upper()
     return replacement[:1].upper() + replacement[1:] if word[:1].isupper() else replacement

@@ -1,4 +1,4 @@
-"""Variants that were made beforehand, found again by the tokens of their example, in this process and in others."""
+"""Variants that were found beforehand, looked up by the tokens of their example, in this process and in others."""
 
 import json
 import os
@@ -7,129 +7,108 @@ import tempfile
 import uuid
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..edits import Edit
 from .atomic_file import atomic_write
 from .batch import Batch
-from .candidates import ranges
+from .ragged import positions
 from .randomness import mix
 
 
-Variant = tuple[tuple[int, int, tuple[int, ...]], ...]  # swaps as (start, stop, new), from left to right
+Variant = tuple[Edit, ...]  # its edits, from left to right
 
 
-@dataclass(frozen=True)
 class VariantTable:
     """
-    The variants of N examples, as arrays that pack and travel well.
+    The variants of N examples.
 
-    Attributes:
-        keys (`np.ndarray` of shape `(N,)`, `uint64`): Key of each example, see [`example_keys`], sorted.
-        first, last (`np.ndarray` of shape `(N,)`): Example n has `text[first[n] : last[n]]`,
-        text (`np.ndarray` of shape `(T,)`, `uint8`): which is a JSON list of its variants, the best one first.
+    Args:
+        texts (`dict[int, str]`):
+            The variants of each example as a JSON list, the best one first, by the key of the example, see
+            [`example_keys`]. Texts take a fraction of the memory of edits.
     """
 
-    keys: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    text: np.ndarray
+    def __init__(self, texts: dict[int, str]):
+        self.texts = texts
 
     @classmethod
     def of(cls, batch: Batch, groups: Sequence[Sequence[Variant]]) -> "VariantTable":
-        """The table of the rows of a batch, with the variants of each."""
-        texts = [json.dumps(variants, separators=(",", ":")).encode() for variants in groups]
-        last = np.cumsum([len(text) for text in texts], dtype=np.int64)
-        first = last - np.array([len(text) for text in texts], dtype=np.int64)
-        return cls._sorted(example_keys(batch), first, last, np.frombuffer(b"".join(texts), dtype=np.uint8))
+        """The table of the rows of a batch, with the variants of each row."""
+        texts = [json.dumps(variants, separators=(",", ":")) for variants in groups]
+        rows = list(zip(example_keys(batch).tolist(), texts, strict=True))
+        return cls(dict(reversed(rows)))  # of equal rows the first one counts
 
     @classmethod
     def joined(cls, tables: Sequence["VariantTable"]) -> "VariantTable":
-        """Several tables as one. Of an example in more than one of them the first counts."""
-        tables = [cls.of(Batch([]), []), *tables]
-        before = np.cumsum([0, *(len(table.text) for table in tables)])
-        return cls._sorted(
-            np.concatenate([table.keys for table in tables]),
-            np.concatenate([table.first + start for table, start in zip(tables, before, strict=False)]),
-            np.concatenate([table.last + start for table, start in zip(tables, before, strict=False)]),
-            np.concatenate([table.text for table in tables]),
-        )
-
-    @classmethod
-    def _sorted(cls, keys: np.ndarray, first: np.ndarray, last: np.ndarray, text: np.ndarray) -> "VariantTable":
-        keys, places = np.unique(keys, return_index=True)  # of equal keys the first
-        return cls(keys, first[places], last[places], text)
+        """Several tables as one. If an example is in more than one table, the first table counts."""
+        return cls({key: text for table in reversed(tables) for key, text in table.texts.items()})
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self.keys)
+        return len(self.texts)
 
     def lookup(self, batch: Batch) -> list[list[Variant]]:
-        """The variants of each row, none where the row is not in the table."""
-        if not len(self):
-            return [[] for _ in batch.rows]
-        keys = example_keys(batch)
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
-        known = self.keys[places] == keys
-        return [self._variants(n) if found else [] for n, found in zip(places.tolist(), known.tolist(), strict=True)]
-
-    def _variants(self, number: int) -> list[Variant]:
-        variants = json.loads(self.text[self.first[number] : self.last[number]].tobytes())
-        return [tuple((start, stop, tuple(new)) for start, stop, new in variant) for variant in variants]
+        """The variants of each row; none for a row that is not in the table."""
+        groups = [json.loads(self.texts.get(key, "[]")) for key in example_keys(batch).tolist()]
+        return [
+            [tuple(Edit(start, tuple(old), tuple(new)) for start, old, new in variant) for variant in group]
+            for group in groups
+        ]
 
 
 def example_keys(batch: Batch) -> np.ndarray:
-    """64-bit hash of each row, `(B,)`, of its tokens and of those among them that are to stay."""
+    """64-bit hash of each row, `(B,)`: of its tokens, and of which of them must stay."""
     tokens = (batch.ids << 1 | batch.kept()).astype(np.uint64)
-    places = ranges(np.zeros_like(batch.lengths), batch.lengths).astype(np.uint64)
     sums = np.zeros(len(tokens) + 1, dtype=np.uint64)
-    mix(tokens + mix(places)).cumsum(out=sums[1:])
+    mix(tokens + mix(positions(batch.lengths).astype(np.uint64))).cumsum(out=sums[1:])
     return mix(sums[batch.starts + batch.lengths] - sums[batch.starts])
 
 
 class SharedTable:
     """
-    A table that all copies of this object see, in worker processes that were forked before it was written, too, and in
-    pickled copies from the first table on.
+    A table that all copies of this object see: copies in worker processes, even if forked before the table was
+    written, and copies pickled after the first table was written.
 
-    It is a file in a folder of its own, which is made with the first table and goes with the object that made it.
+    The table is a file in a folder of its own. The folder is made with the first table, and removed with the object
+    that made it.
     """
 
     def __init__(self, folder: Path | None = None):
         self._folder = folder or Path(tempfile.gettempdir()) / f"greedy-search-{uuid.uuid4()}"
-        self._path = self._folder / "variants.npz"
+        self._path = self._folder / "variants.json"
         self._version: tuple[int, ...] | None = None  # of the file that `_table` was read from
         self._table: VariantTable | None = None
 
     def __reduce__(self):
-        # Without a table nothing is shared yet, and all are alike to caches that know objects by their pickles.
+        # Without a table nothing is shared yet, and all objects look alike to caches that hash their pickles.
         return (_reopened, (self._folder, _version(os.stat(self._path)))) if self._path.exists() else (SharedTable, ())
 
     def __deepcopy__(self, memo: dict) -> "SharedTable":
-        """A copy that goes its own way, from the table of now on."""
+        """An independent copy, with the current table."""
         copy = SharedTable()
         if (table := self.read()) is not None:
             copy.write(table)
         return copy
 
     def write(self, table: VariantTable) -> None:
-        """Puts a table in the place of the one before. A reader sees the one or the other."""
+        """Replaces the table. A reader sees either the old table or the new one."""
         if not self._folder.exists():
             self._folder.mkdir(mode=0o700)
             weakref.finalize(self, _remove, self._folder, os.getpid())
         with atomic_write(self._path) as file:
-            np.savez(file, **vars(table))
+            file.write(json.dumps(table.texts).encode())
 
     def read(self) -> VariantTable | None:
-        """The table of now, `None` before there is one."""
+        """The current table, `None` before the first one."""
         try:
             if self._version != _version(os.stat(self._path)):
                 with open(self._path, "rb") as file:
-                    version = _version(os.fstat(file.fileno()))  # of what is read, whatever takes its place meanwhile
-                    with np.load(file, allow_pickle=False) as arrays:
-                        self._table = VariantTable(**arrays)
+                    version = _version(os.fstat(file.fileno()))  # of this file, even if it is replaced meanwhile
+                    texts = json.load(file)
+                self._table = VariantTable({int(key): text for key, text in texts.items()})
                 self._version = version
         except FileNotFoundError:
             self._version = self._table = None
@@ -137,7 +116,7 @@ class SharedTable:
 
 
 def _reopened(folder: Path, version: tuple[int, ...]) -> SharedTable:
-    """The copy in a pickle; the version is there to make pickles of different tables differ."""
+    """The copy in a pickle. The version only makes pickles of different tables differ."""
     return SharedTable(folder)
 
 
@@ -146,5 +125,5 @@ def _version(stat: os.stat_result) -> tuple[int, ...]:
 
 
 def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked worker ends without taking the folder with it
+    if os.getpid() == owner:  # not in forked workers
         shutil.rmtree(folder, ignore_errors=True)

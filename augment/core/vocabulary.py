@@ -1,14 +1,14 @@
-"""The whole words among a tokenizer's ids, and which of them may stand for which."""
+"""The whole words among a tokenizer's ids, and which of them may replace which."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache, cached_property
 
 import numpy as np
 
 from ..english.inflection import BASE_TAGS, inflections
 from ..english.stopwords import OFFENSIVE_WORDS, STOP_WORDS
-from .lexicon import encode_after
+from .lexicon import encode_after, starts_with_vowel
 from .words import Words, piece_text, special_ids, word_marker
 
 
@@ -26,16 +26,18 @@ _CASES = (str.lower, str.capitalize, str.upper)
 
 class Vocabulary:
     """
-    Which of a tokenizer's ids are whole words: of letters only, two or more, that come out as this one piece where
-    they stand by themselves. Stop words and offensive words are not among them.
+    The ids of a tokenizer that are whole words.
+
+    A whole word has two or more characters, all letters, and is tokenised as this one piece when it stands by itself.
+    Stop words and offensive words are left out.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): A fast tokenizer.
 
     Attributes:
         group (`np.ndarray` of shape `(N,)`, `int8`):
-            A whole word may take the place of words of its group: of the same case, and the same as to whether a space
-            before the word belongs to the piece. 0 for ids that are no whole words.
+            A whole word may replace words of its group: words of the same case that agree on whether the space before
+            the word belongs to the piece. 0 for ids that are not whole words.
 
     Raises:
         `ValueError`: if the tokenizer marks words in an unknown way.
@@ -48,7 +50,7 @@ class Vocabulary:
         for piece, text in self._texts.items():
             self._group[piece] = _group(text, self._spaced[piece])
         self.group = np.where(self._whole_words(), self._group, 0).astype(np.int8)
-        self._longer: dict[tuple[int, ...], tuple[int, str]] = {}
+        self._longer: dict[tuple[int, ...], tuple[int, str]] = {}  # group and lower-case text of words of many pieces
 
     def __len__(self) -> int:
         return len(self.group)
@@ -56,8 +58,8 @@ class Vocabulary:
     @cached_property
     def tags(self) -> np.ndarray:
         """
-        The Penn tags that the form of each whole word may have, one bit each in the order of `TAGS`, `(N,)` `uint16`;
-        0 where the dictionary does not have the word. One more bit marks those spelt with the ending of such a tag.
+        The Penn tags that each whole word may have, one bit each in the order of `TAGS`, `(N,)` `uint16`. 0 for words
+        that the dictionary does not have. One more bit marks words spelt with the ending of such a tag.
         """
         tags = np.zeros(len(self), dtype=np.uint16)
         for piece in np.flatnonzero(self._group).tolist():
@@ -69,47 +71,42 @@ class Vocabulary:
         """Whether each whole word begins with a vowel letter, `(N,)` `bool`."""
         vowels = np.zeros(len(self), dtype=bool)
         for piece in np.flatnonzero(self._group).tolist():
-            vowels[piece] = _begins_with_vowel(self._texts[piece])
+            vowels[piece] = starts_with_vowel(self._texts[piece])
         return vowels
 
     def groups_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
-        """Group of each word, of one piece or several, that lies in `ids`: `(W,)`, 0 for stop words and the like."""
-        groups = self._group[ids[words.start]]
-        for i, (group, _) in self._words_of_several_pieces(ids, words):
-            groups[i] = group
-        return groups
+        """Group of each word that lies in `ids`, of one piece or several: `(W,)`, 0 for stop words and the like."""
+        return self._look_up(ids, words, self._group, lambda group, text: group)
 
     def tags_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
-        """Tags of each word, of one piece or several, that lies in `ids`: `(W,)`, as in [`tags`]."""
-        tags = self.tags[ids[words.start]]
-        for i, (_, text) in self._words_of_several_pieces(ids, words):
-            tags[i] = word_tags(text)
-        return tags
-
-    def fingerprint(self, with_tags: bool) -> str:
-        """A digest of the words, and of their tags, which depend on the release of the dictionary."""
-        digest = hashlib.sha256(self.group.tobytes())
-        digest.update(self.tags.tobytes() if with_tags else b"")
-        return digest.hexdigest()
+        """Tags of each word that lies in `ids`, of one piece or several: `(W,)`, as in [`tags`]."""
+        return self._look_up(ids, words, self.tags, lambda group, text: word_tags(text))
 
     def vowels_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
-        """Whether each word, of one piece or several, that lies in `ids` begins with a vowel letter: `(W,)`."""
-        vowels = self.vowels[ids[words.start]]
-        for i, (_, text) in self._words_of_several_pieces(ids, words):
-            vowels[i] = _begins_with_vowel(text)
-        return vowels
+        """Whether each word that lies in `ids`, of one piece or several, begins with a vowel letter: `(W,)`."""
+        return self._look_up(ids, words, self.vowels, lambda group, text: starts_with_vowel(text))
 
-    def _words_of_several_pieces(self, ids: np.ndarray, words: Words) -> Iterator[tuple[int, tuple[int, str]]]:
-        """Place, and group and lower-case text, of the words of more than one piece."""
+    def _look_up(
+        self, ids: np.ndarray, words: Words, of_piece: np.ndarray, of_longer: Callable[[int, str], int]
+    ) -> np.ndarray:
+        """A property of each word: from an array for words of one piece, else computed from group and text."""
+        values = of_piece[ids[words.start]]
         longer = np.flatnonzero(words.length > 1)
         for i, pieces in zip(longer.tolist(), words[longer].pieces(ids), strict=True):
             if pieces not in self._longer:
                 text = self._tokenizer.decode(list(pieces)).strip()
                 self._longer[pieces] = _group(text, self._spaced[pieces[0]]), text.lower()
-            yield i, self._longer[pieces]
+            values[i] = of_longer(*self._longer[pieces])
+        return values
+
+    def fingerprint(self, with_tags: bool) -> str:
+        """A digest of the words and, optionally, of their tags, which depend on the release of the dictionary."""
+        digest = hashlib.sha256(self.group.tobytes())
+        digest.update(self.tags.tobytes() if with_tags else b"")
+        return digest.hexdigest()
 
     def _whole_words(self) -> np.ndarray:
-        """Whether the tokenizer, given the text of a piece by itself, gives this piece and no other."""
+        """Whether the tokenizer turns the text of each piece into this one piece."""
         whole = np.zeros(len(self._group), dtype=bool)
         spaced_texts = {text for piece, text in self._texts.items() if self._spaced[piece]}
         for spaced, before in ((True, "a "), (False, "(")):
@@ -129,14 +126,15 @@ def capitalised(group: np.ndarray) -> np.ndarray:
     return (group - 1) // 2 == _CASES.index(str.capitalize)
 
 
-def keeps_inflection(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def keeps_inflection(old: np.ndarray | int, new: np.ndarray) -> np.ndarray:
     """
-    Whether words with the tags `new` may stand for words with the tags `old`: they share a tag, are inflected alike,
-    and end in -s, -ed or -ing where the old word does so as a form of another. Words that the dictionary does not
-    have, most of them names and fragments, have no tags, and stand for none.
+    Whether words with the tags `new` may replace words with the tags `old`.
+
+    They must share a tag, have the same inflection, and end in -s, -ed or -ing if the old word does so as an inflected
+    form. Words that the dictionary does not have, most of them names and fragments, have no tags and replace none.
 
     Args:
-        old, new (`np.ndarray` of `uint16`): Tags, of shapes that broadcast.
+        old (`np.ndarray` of `uint16`, or `int`), new (`np.ndarray` of `uint16`): Tags, of shapes that broadcast.
     """
     same = _INFLECTION[old & _ALL_TAGS] == _INFLECTION[new & _ALL_TAGS]
     return same & (old & new & _ALL_TAGS != 0) & (old & ~new & _REGULAR == 0)
@@ -168,11 +166,11 @@ def word_tags(word: str) -> int:
             forms = {
                 lemma: [tag for tag, spelt in inflections(lemma, pos).items() if word in spelt] for lemma in lemmas
             }
-            # The dictionary has many an inflected form as a lemma too: "movies", "found".
+            # The dictionary lists many inflected forms as lemmas too: "movies", "found".
             if word in forms and not any(found for lemma, found in forms.items() if lemma != word):
                 tags |= _BIT[BASE_TAGS[pos]]
             tags |= sum({_BIT[tag] for found in forms.values() for tag in found})
-    if tags & _BIT["JJ"] and len(word) > 4:  # "talented" and "outstanding" are forms of no verb, and yet participles
+    if tags & _BIT["JJ"] and len(word) > 4:  # "talented" and "outstanding" are participles, but forms of no verb
         tags |= _BIT["VBN"] * word.endswith("ed") | _BIT["VBG"] * word.endswith("ing")
     if any(
         word.endswith(ending) and any(tags & _BIT[tag] for tag in inflected) for ending, inflected in _ENDINGS.items()
@@ -182,7 +180,7 @@ def word_tags(word: str) -> int:
 
 
 def _inflection_table() -> np.ndarray:
-    """The inflections that each set of tags has, as a bit mask, for all the `2 ** len(TAGS)` sets."""
+    """The inflections of each of the `2 ** len(TAGS)` sets of tags, as bit masks."""
     sets = np.arange(1 << len(TAGS))
     table = np.zeros(len(sets), dtype=np.uint8)
     for i, tags in enumerate(_INFLECTIONS):
@@ -196,7 +194,7 @@ _INFLECTION = _inflection_table()
 
 
 def _beginnings(tokenizer) -> tuple[dict[int, str], np.ndarray]:
-    """Text of the pieces that may begin a word and are of letters only, and whether each id is one after a space."""
+    """Texts of the pieces of letters that may begin a word, and whether each id is used after a space."""
     marker, special, vocabulary = word_marker(tokenizer), special_ids(tokenizer), tokenizer.get_vocab()
     texts: dict[int, str] = {}
     spaced = np.zeros(max(vocabulary.values(), default=-1) + 1, dtype=bool)
@@ -212,15 +210,11 @@ def _beginnings(tokenizer) -> tuple[dict[int, str], np.ndarray]:
 
 
 def _group(text: str, spaced: bool) -> int:
-    """Group of a word by its text, 0 where it is a stop word, a letter or in mixed case."""
+    """Group of a word by its text; 0 for stop words, single letters and words in mixed case."""
     if len(text) < 2 or not text.isalpha() or text.lower() in STOP_WORDS:
         return 0
     case = next((i for i, change in enumerate(_CASES) if change(text) == text), None)
     return 0 if case is None else 1 + 2 * case + bool(spaced)
-
-
-def _begins_with_vowel(text: str) -> bool:
-    return text[:1].lower() in {"a", "e", "i", "o", "u"}
 
 
 def _is_offensive(word: str) -> bool:

@@ -1,4 +1,4 @@
-"""Words of a tokenised text, found on its token ids by the tokenizer's own word-start rule."""
+"""The words of a tokenised text, found in its token ids by the tokenizer's own rule for the start of a word."""
 
 import json
 import unicodedata
@@ -6,14 +6,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .batch import Batch
 
-# A word glued to one of these is part of something larger (don't, state-of-the-art, user@host), not a word to swap.
+
+# A word glued to one of these is part of something larger (don't, state-of-the-art, user@host), and not replaced.
 # The last ones are soft hyphen, zero-width space, non-joiner and joiner, and word joiner.
 JOINERS = frozenset("'’`-‐‑_/\\@&+*#\u00ad\u200b\u200c\u200d\u2060")
-# What a sentence or a quotation may follow: a capital after it need not be that of a name.
+# A sentence or a quotation may begin after these, so that a capital letter there need not mean a name.
 OPENERS = frozenset('.!?…:"“”„«»‘([\n')
 
-# What a piece is, one bit each.
+# Properties of a piece, one bit each.
 _SPECIAL = 1 << 0  # no text
 _BEGINS = 1 << 1  # a word that has this piece begins with it
 _ENDS = 1 << 2  # a word that has this piece ends with it
@@ -33,14 +35,15 @@ _OPENS = 1 << 13
 @dataclass(frozen=True)
 class Words:
     """
-    The words of a batch of rows whose tokens lie one after the other in one array.
+    W words of a [`Batch`]. `words[keep]` are those of a boolean mask or of numbers.
 
     Attributes:
         row (`np.ndarray` of shape `(W,)`): Row of each word, in increasing order.
-        start, length (`np.ndarray` of shape `(W,)`): First token of the word in that array, and number of tokens.
+        start, length (`np.ndarray` of shape `(W,)`): Place of the word's first token in `batch.ids`, and number of
+            its tokens.
         first (`np.ndarray` of shape `(W,)`): Whether a sentence may begin with the word.
-        last (`np.ndarray` of shape `(W,)`): Whether a special token, or nothing, stands right after.
-        after_article (`np.ndarray` of shape `(W,)`): Whether "a" or "an" stands right before.
+        last (`np.ndarray` of shape `(W,)`): Whether a special token, or nothing, follows the word.
+        after_article (`np.ndarray` of shape `(W,)`): Whether "a" or "an" comes right before the word.
     """
 
     row: np.ndarray
@@ -58,26 +61,32 @@ class Words:
 
     @staticmethod
     def joined(parts: "list[Words]") -> "Words":
-        """The words of several, one after the other."""
+        """The words of several parts, one after the other."""
         return Words(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Words)))
 
     def pieces(self, ids: np.ndarray) -> list[tuple[int, ...]]:
-        """The ids of each word, that lies in `ids`."""
-        ids = ids.tolist()
+        """The token ids of each word, given the `ids` of its batch."""
+        tokens = ids.tolist()
         bounds = zip(self.start.tolist(), (self.start + self.length).tolist(), strict=True)
-        return [tuple(ids[start:stop]) for start, stop in bounds]
+        return [tuple(tokens[start:stop]) for start, stop in bounds]
 
 
 class WordFinder:
     """
-    Finds the words in token ids: runs of pieces made of letters only, that nothing joins to a larger word.
+    Finds the words in token ids: runs of pieces made of letters only, unless they are joined to a larger word.
 
-    Knows the three ways in which fast tokenizers mark where a word starts: WordPiece marks every piece that does not
-    start one (`##ing`), byte-level BPE and SentencePiece mark the piece after a space (`Ġmovie`, `▁movie`). In the
-    latter two a run of letters also ends where the letters do.
+    It knows the three ways in which fast tokenizers mark the start of a word. WordPiece marks every piece that does
+    not start a word (`##ing`). Byte-level BPE and SentencePiece mark the piece after a space (`Ġmovie`, `▁movie`);
+    there, a word also ends where its letters end.
 
     Args:
         tokenizer ([`~transformers.PreTrainedTokenizerFast`]): A fast tokenizer.
+
+    Attributes:
+        spaced (`np.ndarray` of shape `(N,)`):
+            Whether each of the tokenizer's N ids, as the first piece of a word, means that a space comes before the
+            word. With WordPiece, which has the same ids with and without a space, it is true for all ids.
+        separator (`int` or `None`): Id of the token between the two texts of a pair.
 
     Raises:
         `ValueError`: if the tokenizer is slow, or marks words in another way.
@@ -86,7 +95,7 @@ class WordFinder:
     def __init__(self, tokenizer):
         if not getattr(tokenizer, "is_fast", False):
             raise ValueError(
-                f"{type(tokenizer).__name__} is a slow tokenizer; expected a fast one, whose pieces tell where words "
+                f"{type(tokenizer).__name__} is a slow tokenizer; expected a fast one, whose pieces show where words "
                 "start. Load it with AutoTokenizer.from_pretrained(...), or convert it to a PreTrainedTokenizerFast."
             )
         marker = word_marker(tokenizer)
@@ -96,24 +105,23 @@ class WordFinder:
         for token, index in vocabulary.items():
             self._flags[index] = _SPECIAL | _BEGINS | _ENDS if index in special else _piece_flags(token, marker)
         if marker != "##" and tokenizer.unk_token_id is not None and tokenizer.unk_token_id not in special:
-            # Elsewhere a whole word is unknown, here part of one may be.
+            # Part of a word may be unknown here. WordPiece replaces whole words by the unknown token.
             self._flags[tokenizer.unk_token_id] |= _JOINS_LEFT | _JOINS_RIGHT
+        self.spaced = np.full(len(self._flags), True) if marker == "##" else self._flags & _SPACED != 0
         self.separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
 
     @property
     def num_ids(self) -> int:
         return len(self._flags)
 
-    def words(self, ids: np.ndarray, row_starts: np.ndarray, row_lengths: np.ndarray) -> Words:
+    def words(self, batch: Batch) -> Words:
         """
-        Args:
-            ids (`np.ndarray` of shape `(T,)`): The tokens of B rows, one row after the other.
-            row_starts, row_lengths (`np.ndarray` of shape `(B,)`): Where each row begins, and its length.
+        All words of a batch.
 
         Raises:
             `ValueError`: if an id is not in the tokenizer's vocabulary.
         """
-        total = len(ids)
+        ids, total = batch.ids, len(batch.ids)
         if total and not 0 <= ids.min() <= ids.max() < self.num_ids:
             raise ValueError(
                 f"Token ids range from {ids.min()} to {ids.max()}; the tokenizer has ids 0 to {self.num_ids - 1}. "
@@ -122,7 +130,7 @@ class WordFinder:
         flags = np.zeros(total + 2, dtype=np.uint16)  # two more, so that each word has something after it
         flags[:total] = self._flags[ids]
         row_begins = np.zeros(total + 2, dtype=bool)
-        row_begins[row_starts] = True
+        row_begins[batch.starts] = True
         row_begins[total:] = True
         begins = row_begins | (flags & _BEGINS != 0)
         begins[1:] |= flags[:-1] & _ENDS != 0
@@ -130,11 +138,11 @@ class WordFinder:
         starts = np.flatnonzero(begins[: total + 1])
         starts, ends = starts[:-1], starts[1:]
         if total:
-            common = np.bitwise_and.reduceat(flags[:total], starts)  # of a marker alone these are the marker's
+            common = np.bitwise_and.reduceat(flags[:total], starts)  # a marker alone is no word
             letters = np.flatnonzero(common & (_LETTERS | _MARKER) == _LETTERS)
             starts, ends = starts[letters], ends[letters]
 
-        # Where there is no text before or after, it is as if a special token stood there.
+        # The start and the end of a row count as special tokens.
         before = np.where(row_begins[starts], _SPECIAL, flags[starts - 1])
         after = np.where(row_begins[ends], _SPECIAL, flags[ends])
         joined = (before & _JOINS_RIGHT != 0) & (flags[starts] & _SPACED == 0)
@@ -147,12 +155,12 @@ class WordFinder:
 
         keep = np.flatnonzero(~joined)
         starts, ends, before, after = starts[keep], ends[keep], before[keep], after[keep]
-        # Some vocabularies spell an article in pieces: its marker apart, or the n of "an".
+        # Some vocabularies split an article: its marker, or the n of "an", may be a piece of its own.
         n = (before & _LETTER_N != 0) & ~row_begins[starts - 1] & (flags[starts - 2] & _ARTICLE != 0)
         head = starts - 1 - n
         article = (n | (before & _ARTICLE != 0)) & (begins[head] | (flags[head - 1] & _MARKER != 0))
         return Words(
-            row=np.repeat(np.arange(len(row_lengths)), row_lengths)[starts],
+            row=np.repeat(np.arange(len(batch)), batch.lengths)[starts],
             start=starts,
             length=ends - starts,
             first=before & (_SPECIAL | _OPENS) != 0,
@@ -160,14 +168,14 @@ class WordFinder:
             after_article=article,
         )
 
-    def segments(self, ids: np.ndarray, row_starts: np.ndarray, words: Words) -> np.ndarray:
-        """Segment of each word, `(W,)`: 0 up to a row's first separator, 1 after."""
-        separators = np.concatenate([[0], np.cumsum(ids == self.separator)])
-        return np.minimum(separators[words.start] - separators[row_starts[words.row]], 1)
+    def segments(self, batch: Batch, words: Words) -> np.ndarray:
+        """Segment of each word, `(W,)`: 0 up to the first separator of its row, 1 after it."""
+        separators = np.concatenate([[0], np.cumsum(batch.ids == self.separator)])
+        return np.minimum(separators[words.start] - separators[batch.starts[words.row]], 1)
 
 
 def word_marker(tokenizer) -> str:
-    """`"##"`, `"Ġ"` or `"▁"`, read off the tokenizer's decoder."""
+    """`"##"`, `"Ġ"` or `"▁"`, according to the tokenizer's decoder."""
     decoder = json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder") or {}
     decoders = decoder.get("decoders", [decoder])
     for part in decoders:
@@ -178,13 +186,13 @@ def word_marker(tokenizer) -> str:
         if part.get("type") == "Metaspace" or (part.get("type") == "Replace" and part["pattern"].get("String") == "▁"):
             return "▁"
     raise ValueError(
-        f"{type(tokenizer).__name__} decodes with {[part.get('type') for part in decoders]}, from which the start "
-        "of a word cannot be told; expected a WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁) tokenizer."
+        f"{type(tokenizer).__name__} decodes with {[part.get('type') for part in decoders]}, which does not mark word "
+        "starts; expected a WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁) tokenizer."
     )
 
 
 def special_ids(tokenizer) -> set[int]:
-    """Ids of the tokens that stand for no text. The unknown token does stand for some."""
+    """Ids of the tokens that stand for no text. The unknown token is not one of them: it stands for some."""
     named = tokenizer.special_tokens_map
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     special.update(tokenizer.all_special_ids)
@@ -206,7 +214,7 @@ def _piece_flags(token: str, marker: str) -> int:
     flags |= _POSSESSIVE * (text in ("'s", "’s")) | _APOSTROPHE * (text in ("'", "’")) | _LETTER_S * (text == "s")
     flags |= _ARTICLE * (text.lower() in ("a", "an")) | _LETTER_N * (text.lower() == "n")
     if text:
-        # "3d" is one word to WordPiece, so that there a digit that stands alone has a space around it.
+        # "3d" is one word to WordPiece, so a digit of its own has spaces around it there.
         flags |= _JOINS_LEFT * (text[0] in JOINERS or (text[0].isnumeric() and marker != "##"))
         flags |= _JOINS_RIGHT * (text[-1] in JOINERS or (text[-1].isnumeric() and marker != "##"))
         flags |= _OPENS * (text[-1] in OPENERS)
@@ -214,20 +222,19 @@ def _piece_flags(token: str, marker: str) -> int:
 
 
 def piece_text(piece: str, marker: str) -> str:
-    """What a piece stands for. Pieces of byte-level BPE spell bytes; cut characters come out as a letter."""
+    """The text of a piece. Pieces of byte-level BPE spell bytes; incomplete characters become a letter."""
     if marker != "Ġ":
         return piece
     try:
         return bytes(BYTE_OF_CHAR[char] for char in piece).decode("utf-8", errors="strict")
-    except KeyError:  # an added token, written as it is
+    except KeyError:  # an added token, which is plain text
         return piece
-    except UnicodeDecodeError:
-        # Part of a character of several bytes. Taken for a letter, it makes its whole word an unknown one.
+    except UnicodeDecodeError:  # part of a character: as a letter, it makes its word one that no source knows
         return "\u00e9"
 
 
 def _byte_of_char() -> dict[str, int]:
-    """GPT-2's alphabet for bytes: printable ones stand for themselves, the rest for the characters from 256 on."""
+    """GPT-2's alphabet for bytes: printable bytes stand for themselves, the others are the characters from 256 on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}

@@ -19,9 +19,8 @@ import numpy as np
 
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
-from ..core.candidates import ranges
 from ..core.devices import default_device
-from ..core.hashing import row_hashes
+from ..core.ragged import ranges, run_hashes
 
 
 logger = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class CandidateTable:
 
     def lookup(self, batch: Batch) -> tuple[np.ndarray, Proposals]:
         """Which rows are in the table, `(B,)`, and the candidates of these rows."""
-        keys, known = row_hashes(batch.ids, batch.starts, batch.lengths), batch.lengths > 0
+        keys, known = run_hashes(batch.ids, batch.starts, batch.lengths), batch.lengths > 0
         row = np.minimum(np.searchsorted(self._keys, keys), max(len(self) - 1, 0))
         known[known] = self._keys[row[known]] == keys[known] if len(self) else False
         row = row[known]
@@ -82,7 +81,7 @@ class UniqueRows:
         lengths = np.concatenate([np.zeros(0, np.int64), *(block.lengths for block in blocks)])
         starts = lengths.cumsum() - lengths
         starts, lengths = starts[lengths > 0], lengths[lengths > 0]
-        self.keys, chosen = np.unique(row_hashes(self._ids, starts, lengths), return_index=True)
+        self.keys, chosen = np.unique(run_hashes(self._ids, starts, lengths), return_index=True)
         self._starts, self._lengths = starts[chosen], lengths[chosen]
 
     def __len__(self) -> int:

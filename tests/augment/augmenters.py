@@ -2,6 +2,7 @@
 
 import torch
 from conftest import WORDS, make_model
+from documented import Hesitation, KeyboardTypos
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 from augment import (
@@ -60,4 +61,6 @@ AUGMENTERS = {
         tokenizer, make_model(tokenizer), num_neighbours=3, min_similarity=-1, keep_inflection=False, **options
     ),
     "masked_lm": masked_lm,
+    "typos": KeyboardTypos,
+    "hesitation": Hesitation,
 }

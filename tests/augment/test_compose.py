@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import SENTENCES, WORDS, make_tokenizer
 
-from augment import Compose, FirstOf, LexiconSubstitution, OneOf, RandomDelete, RandomSwap, Sometimes
-from augment.core.batch import Batch, Swaps
+from augment import Compose, Edit, FirstOf, LexiconSubstitution, OneOf, RandomDelete, RandomSwap, Sometimes
+from augment.core.batch import Batch
+from augment.core.edits import Edits
 from augment.core.randomness import row_keys
 from augment.core.rejection import different_variants
 from examples import TEXTS, examples_of, ids_of
@@ -120,14 +121,14 @@ def test_the_lowest_limit_of_all_sources_holds(any_tokenizer):
     assert all(len(ids) <= length for ids in ids_of(first_of(max_length=length).variants(example, 3, 0)))
 
 
-def test_attempts_give_every_variant_that_there_is_and_then_copies():
-    def attempt(batch, keys):
-        return [Swaps.of_variants([[(0, 1, [int(key % 5)])] for key in keys])]
+def test_draws_give_every_variant_that_there_is_and_then_copies():
+    def draw_one(batch, keys):
+        return Edits.of([[Edit(0, (row[0],), (int(key % 5),))] for row, key in zip(batch.rows, keys, strict=True)])
 
     rows = [[0, 9], [7, 9]]
-    swaps = different_variants(Batch(rows), 6, row_keys([1, 2]), attempt)
+    edits = different_variants(Batch(rows), 6, row_keys([1, 2]), draw_one)
     for i, (row, possible) in enumerate(zip(rows, ([1, 2, 3, 4], [0, 1, 2, 3, 4]), strict=True)):
-        variants = swaps.applied(Batch(rows)).rows[i::2]
+        variants = edits.apply(Batch(rows)).rows[i::2]
         assert sorted(variants[: len(possible)]) == [[new, 9] for new in possible]
         assert variants[len(possible) :] == [row] * (6 - len(possible))
 

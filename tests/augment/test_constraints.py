@@ -122,7 +122,7 @@ def test_spans_are_pairs_of_places_in_the_example(tokenizer, spans):
     [
         ({"keep_words": "movie"}, "expected a list of words"),
         ({"keep_words": [3]}, "expected a list of words"),
-        ({"keep_pattern": "("}, "no regular expression"),
+        ({"keep_pattern": "("}, "not a regular expression"),
         ({"max_replaced": 0}, "max_replaced is 0"),
         ({"max_length": 0}, "max_length is 0"),
         ({"segments": "third"}, "segments is 'third'"),

@@ -26,8 +26,8 @@ def neighbours(tokenizer, **options):
 
 def candidates_of(augmenter, texts) -> dict[tuple[int, ...], set[int]]:
     """What each word of the texts may become, by its pieces. No word of theirs has two sets of candidates."""
-    batch = Batch(augmenter.tokenizer(texts)["input_ids"])
-    candidates = augmenter._candidates(batch, augmenter._words(batch, fit=False))
+    batch = Batch(augmenter.tokenizer(texts)["input_ids"], bounded=False)
+    candidates = augmenter.candidates(batch, augmenter.eligible_words(batch))
     found = {}
     for i, pieces in enumerate(candidates.words.pieces(batch.ids)):
         begin = candidates.first[i]

@@ -241,15 +241,15 @@ def test_the_number_of_rows_scored_has_the_stated_bound(tokenizer, source, strat
 
 def test_candidates_to_try_are_drawn_with_their_probabilities(tokenizer):
     class Weighted(LexiconSubstitution):
-        def _candidates(self, batch, words):
-            candidates = super()._candidates(batch, words).compact()
+        def candidates(self, batch, words):
+            candidates = super().candidates(batch, words).compact()
             return replace(candidates, cumulative=np.array([0.02, 0.98, 1.0]))
 
     source = Weighted(tokenizer, {"movie": ["film", "picture", "story"]})
     (example,) = examples_of(tokenizer, ["the movie"])
     augmenter = GreedySearch(source, max_candidates=1)
     tried = [augmenter.search([example], by_value, 1, [seed]) for seed in range(100)]
-    texts = [table.text.tobytes() for table in tried]
+    texts = [str(table.texts) for table in tried]
     assert 90 <= max(texts.count(text) for text in texts) < 100
 
 

@@ -13,6 +13,7 @@ from augmenters import AUGMENTERS
 from conftest import SENTENCES
 from datasets import Dataset
 from datasets.fingerprint import Hasher
+from documented import Hesitation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -227,7 +228,7 @@ def test_pairs_keep_their_parts(build, any_tokenizer):
 @pytest.mark.parametrize("max_length", [4, 7, 12])
 def test_max_length_is_never_exceeded(build, any_tokenizer, max_length):
     augmenter = build(any_tokenizer, max_length=max_length)
-    encoded = any_tokenizer(TEXTS * 3, truncation=True, max_length=max_length)["input_ids"]
+    encoded = any_tokenizer([*TEXTS * 3, "the film"], truncation=True, max_length=max_length)["input_ids"]
     variants = augmenter.variants([{"input_ids": ids} for ids in encoded], 4, list(range(len(encoded))))
     assert max(len(ids) for group in variants for ids in ids_of(group)) <= max_length
     changed = [ids != row for row, group in zip(encoded, variants, strict=True) for ids in ids_of(group)]
@@ -276,7 +277,8 @@ def test_odd_texts_have_variants(build, any_tokenizer):
     texts, seeds, augmenter = random_texts(300), list(range(300)), build(any_tokenizer)
     encoded = [{"input_ids": ids} for ids in any_tokenizer(texts)["input_ids"]]
     groups = augmenter.variants(encoded, 2, seeds)
-    assert sum(group != [row, row] for row, group in zip(encoded, groups, strict=True)) > 20
+    least = 10 if isinstance(augmenter, Hesitation) else 20  # few texts have two words side by side
+    assert sum(group != [row, row] for row, group in zip(encoded, groups, strict=True)) > least
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

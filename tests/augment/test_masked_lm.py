@@ -28,8 +28,8 @@ def saved(tokenizer, tmp_path_factory):
 def candidates_of(augmenter, texts, **words) -> list[dict[str, dict[str, float]]]:
     """Of each text, its words with their candidates and the candidates' probabilities."""
     tokenizer = augmenter.tokenizer
-    batch = Batch(tokenizer(texts)["input_ids"])
-    found = augmenter._candidates(batch, augmenter._words(batch, fit=False))
+    batch = Batch(tokenizer(texts)["input_ids"], bounded=False)
+    found = augmenter.candidates(batch, augmenter.eligible_words(batch))
     result = [{} for _ in texts]
     for w, pieces in enumerate(found.words.pieces(batch.ids)):
         places = np.arange(found.first[w], found.first[w] + found.count[w])

@@ -110,5 +110,5 @@ def test_needs_of_a_fast_tokenizer_only_its_backend(tokenizer):
 def test_lists_in_blocks_give_the_same_variants(make, any_tokenizer, monkeypatch):
     augmenter, examples = make(any_tokenizer), examples_of(any_tokenizer)
     expected = augmenter.variants(examples, 9, list(range(len(examples))))
-    monkeypatch.setattr("augment.core.sampling._MOST_LISTED", 40)
+    monkeypatch.setattr("augment.core.sampling._MAX_LISTED", 40)
     assert augmenter.variants(examples, 9, list(range(len(examples)))) == expected

@@ -67,8 +67,9 @@ def may_become(name: str, text: str) -> str:
         "delete": rf"{word}{rest}.*",  # of a word that was deleted the mark after it is left
         "compose": rf"({known}){rest}.*",
         "insert": rf"{word}( ({any_word}))?{rest}",
+        "hesitation": rf"{word}( um)?{rest}",
     }
-    if name in ("wordnet", "embedding", "masked_lm"):
+    if name in ("wordnet", "embedding", "masked_lm", "typos"):
         return rf"\D+{rest}" if word else rest
     return patterns.get(name, rf"({known}){rest}")
 

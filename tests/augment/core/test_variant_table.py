@@ -10,7 +10,7 @@ from conftest import SENTENCES, WORDS
 from datasets.fingerprint import Hasher
 from torch.utils.data import DataLoader
 
-from augment import GreedySearch, LexiconSubstitution
+from augment import Edit, GreedySearch, LexiconSubstitution
 from augment.core.batch import Batch
 from augment.core.variant_table import VariantTable
 from examples import examples_of
@@ -29,7 +29,7 @@ def examples(tokenizer):
 
 def table_of(examples, mark) -> VariantTable:
     """A table with a variant of each example, which begins with the mark."""
-    return VariantTable.of(Batch.of(examples), [[((0, 1, (mark,)),)] for _ in examples])
+    return VariantTable.of(Batch.of(examples), [[(Edit(0, (row["input_ids"][0],), (mark,)),)] for row in examples])
 
 
 def mark_of(augmenter, example) -> int:
@@ -48,7 +48,7 @@ def test_joined_tables_have_the_examples_of_all(source, examples):
 
 def test_of_examples_with_the_same_tokens_the_first_counts(source, examples):
     augmenter, batch = GreedySearch(source), Batch.of([examples[0]] * 3)
-    augmenter.keep(VariantTable.of(batch, [[((0, 1, (mark,)),)] for mark in (13, 11, 12)]))
+    augmenter.keep(VariantTable.of(batch, [[(Edit(0, (batch.rows[0][0],), (mark,)),)] for mark in (13, 11, 12)]))
     assert mark_of(augmenter, examples[0]) == 13
     augmenter.keep(VariantTable.joined([table_of(examples, mark) for mark in (12, 13, 11)]))
     assert mark_of(augmenter, examples[0]) == mark_of(augmenter, examples[8]) == 12
@@ -112,7 +112,7 @@ def test_the_folder_goes_with_its_augmenter_and_not_with_a_copy(source, examples
     folder = augmenter._shared._folder
     assert not folder.exists()
     augmenter.keep(table_of(examples, 11))
-    assert folder.stat().st_mode & 0o777 == 0o700 and [path.name for path in folder.iterdir()] == ["variants.npz"]
+    assert folder.stat().st_mode & 0o777 == 0o700 and [path.name for path in folder.iterdir()] == ["variants.json"]
     process = multiprocessing.get_context("fork").Process(target=drop, args=([augmenter],))
     process.start()
     process.join()

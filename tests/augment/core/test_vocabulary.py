@@ -21,7 +21,7 @@ def cased():
 def words_of(tokenizer, text):
     """Group and tags of each word of a text."""
     batch, vocabulary = Batch([tokenizer(text)["input_ids"]]), Vocabulary(tokenizer)
-    words = WordFinder(tokenizer).words(batch.ids, batch.starts, batch.lengths)
+    words = WordFinder(tokenizer).words(batch)
     return vocabulary.groups_of(batch.ids, words).tolist(), vocabulary.tags_of(batch.ids, words).tolist()
 
 

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from augment import LexiconSubstitution
+from augment.core.batch import Batch
 from augment.core.byte_tokenizer import ByteTokenizer
 from augment.core.words import WordFinder
 
@@ -19,7 +20,7 @@ def replaced_words(tokenizer, text: str) -> list[str]:
 
 def test_words_are_runs_of_letters(any_tokenizer):
     ids = any_tokenizer("the movie was awful, and the actors ran away!")["input_ids"]
-    words = WordFinder(any_tokenizer).words(np.array(ids), np.array([0]), np.array([len(ids)]))
+    words = WordFinder(any_tokenizer).words(Batch([ids]))
     spelt = [
         any_tokenizer.decode(ids[start : start + length]).strip()
         for start, length in zip(words.start, words.length, strict=True)
@@ -33,7 +34,7 @@ def test_words_are_runs_of_letters(any_tokenizer):
 def test_a_space_alone_is_no_word(kind):
     tokenizer = ByteTokenizer() if kind == "bpe" else make_tokenizer(kind)  # one in which each letter is a piece
     ids = tokenizer("the  movie . 3   ( ran", add_special_tokens=False)["input_ids"]
-    words = WordFinder(tokenizer).words(np.array(ids), np.array([0]), np.array([len(ids)]))
+    words = WordFinder(tokenizer).words(Batch([ids]))
     assert [tokenizer.decode(list(pieces)).strip() for pieces in words.pieces(np.array(ids))] == [
         "the",
         "movie",
@@ -137,7 +138,7 @@ def test_article_is_seen(any_tokenizer, article):
         ids = tokenizer(text)["input_ids"]
         if tokenizer.unk_token_id in ids:
             continue
-        words = WordFinder(tokenizer).words(np.array(ids), np.array([0]), np.array([len(ids)]))
+        words = WordFinder(tokenizer).words(Batch([ids]))
         spelt = [tokenizer.decode(ids[s : s + n]).strip() for s, n in zip(words.start, words.length, strict=True)]
         assert [word for word, after in zip(spelt, words.after_article, strict=True) if after] == ["odd"]
 
@@ -149,8 +150,7 @@ def test_rows_do_not_touch(tokenizer):
         tokenizer(text, add_special_tokens=False)["input_ids"]
         for text in ("a", "film '", "s", "film", "-", "film", "")
     ]
-    lengths = np.array([len(row) for row in rows])
-    words = finder.words(np.concatenate(rows).astype(np.int64), np.cumsum(lengths) - lengths, lengths)
+    words = finder.words(Batch(rows))
     assert words.row.tolist() == [0, 2, 3, 5]
     assert words.first.all() and words.last.all() and not words.after_article.any()
 
@@ -165,7 +165,7 @@ def test_slow_tokenizer_is_refused():
 
 def test_unknown_way_to_mark_words_is_refused():
     bare = Tokenizer(models.WordLevel({"[UNK]": 0, "film": 1}, unk_token="[UNK]"))
-    with pytest.raises(ValueError, match="start of a word cannot be told"):
+    with pytest.raises(ValueError, match="does not mark word starts"):
         WordFinder(PreTrainedTokenizerFast(tokenizer_object=bare))
 
 

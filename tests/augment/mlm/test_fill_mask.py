@@ -31,7 +31,7 @@ class Whole(BertForMaskedLM):
 
 def asked(tokenizer, masking="grouped", texts=TEXTS):
     batch = Batch(tokenizer(texts)["input_ids"])
-    words = WordFinder(tokenizer).words(batch.ids, batch.starts, batch.lengths)
+    words = WordFinder(tokenizer).words(batch)
     old = np.where(words.length == 1, batch.ids[words.start], -1)
     return mask_words(batch, words, masking, tokenizer.mask_token_id, 64), old
 

@@ -14,7 +14,7 @@ TEXT = "the children laughed and clapped at the funny clown because the marvelou
 
 def planned(tokenizer, texts, masking, limit=512):
     batch = Batch(tokenizer(texts)["input_ids"])
-    words = WordFinder(tokenizer).words(batch.ids, batch.starts, batch.lengths)
+    words = WordFinder(tokenizer).words(batch)
     return batch, words, mask_words(batch, words, masking, tokenizer.mask_token_id, limit)
 
 

@@ -1,0 +1,214 @@
+"""The edits of the variants of a batch, as flat arrays."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+
+from ..edits import Edit
+from .batch import Batch, Span
+from .candidates import Candidates
+from .ragged import ranges
+from .sampling import KEEP
+from .words import Words
+
+
+_NEVER = 1 << 62
+
+
+class Edits:
+    """
+    The edits that make K variants of each of B rows.
+
+    Variant k of row b has the number v = k * B + b. Its edits are those from `first[v]` to `first[v + 1] - 1`, from
+    left to right and without overlap. Edit j replaces the tokens from `start[j]` to `stop[j] - 1` of the row, at least
+    one, by the next `length[j]` of `pieces`, which may be none. [`Edits.of`] makes these arrays from lists.
+
+    Attributes:
+        first (`np.ndarray` of shape `(K * B + 1,)`), start, stop, length (`np.ndarray` of shape `(S,)`), pieces
+            (`np.ndarray` of shape `(P,)`): The S edits.
+    """
+
+    def __init__(self, first: np.ndarray, start: np.ndarray, stop: np.ndarray, length: np.ndarray, pieces: np.ndarray):
+        self.first, self.start, self.stop, self.length, self.pieces = first, start, stop, length, pieces
+
+    @classmethod
+    def of(cls, variants: Iterable[Iterable[Edit]]) -> "Edits":
+        """
+        Edits from lists.
+
+        Args:
+            variants (`Iterable` of length K * B):
+                The edits of each variant, in any order: first those of the first variant of every row, then those of
+                the second one, and so on.
+        """
+        first, edits = [0], []
+        for variant in variants:
+            edits += sorted(variant)
+            first.append(len(edits))
+        pieces = list(chain.from_iterable(edit.new for edit in edits))
+        stops = [edit.start + len(edit.old) for edit in edits]
+        columns = first, [edit.start for edit in edits], stops, [len(edit.new) for edit in edits], pieces
+        return cls(*(np.array(column, dtype=np.int64) for column in columns))
+
+    @classmethod
+    def of_words(
+        cls,
+        batch: Batch,
+        words: Words,
+        length: np.ndarray,
+        pieces: np.ndarray,
+        variant: np.ndarray | int = 0,
+        num_variants: int = 1,
+    ) -> "Edits":
+        """Edits that replace words by the next `length` of `pieces`, each in the variant of this number, in order."""
+        start = words.start - batch.starts[words.row]
+        first = np.zeros(num_variants * len(batch) + 1, dtype=np.int64)
+        np.bincount(variant * len(batch) + words.row, minlength=len(first) - 1).cumsum(out=first[1:])
+        return cls(first, start, start + words.length, length, pieces)
+
+    @classmethod
+    def of_choice(cls, batch: Batch, candidates: Candidates, choice: np.ndarray) -> "Edits":
+        """The edits that make the choices among candidates, `(K, W)`, as [`draw`] gives them."""
+        variant, word = (choice != KEEP).nonzero()
+        replacement = candidates.replacements(word, choice[variant, word])
+        offset = candidates.offsets[replacement].astype(np.int64)
+        length = candidates.offsets[replacement + 1] - offset
+        pieces = candidates.pieces[ranges(offset, length)]
+        return cls.of_words(batch, candidates.words[word], length, pieces, variant, len(choice))
+
+    @classmethod
+    def select(cls, parts: Sequence["Edits"], numbers: np.ndarray) -> "Edits":
+        """The variants with these numbers, counted through all parts. The number -1 means a variant without edits."""
+        counts = np.concatenate([*(part.counts for part in parts), [0]])
+        start, stop, length, pieces = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("start", "stop", "length", "pieces")
+        )
+        edit = ranges((counts.cumsum() - counts)[numbers], counts[numbers])
+        first = np.concatenate([[0], counts[numbers].cumsum()])
+        piece = ranges((length.cumsum() - length)[edit], length[edit])
+        return cls(first, start[edit], stop[edit], length[edit], pieces[piece])
+
+    def __len__(self) -> int:
+        """Number of variants, K * B."""
+        return len(self.first) - 1
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of edits of each variant, `(K * B,)`."""
+        return np.diff(self.first)
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], ...]:
+        """The arrays as lists, with the end of each edit's pieces for its length: faster for one variant at a time."""
+        arrays = self.first, self.start, self.stop, self.length.cumsum(), self.pieces
+        return tuple(array.tolist() for array in arrays)
+
+    def of_variant(self, number: int, batch: Batch) -> list[Edit]:
+        """The edits of the variant with this number, from left to right. `batch` holds the B rows."""
+        first, start, stop, last, pieces = self._lists
+        row = batch.rows[number % len(batch)]
+        return [
+            Edit(start[j], tuple(row[start[j] : stop[j]]), tuple(pieces[last[j - 1] if j else 0 : last[j]]))
+            for j in range(first[number], first[number + 1])
+        ]
+
+    def variant_arrays(self, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        The variants as flat arrays.
+
+        Returns:
+            The ids of all variants, `(T,)`; the lengths of the variants, `(K * B,)`; and the source of each id,
+            `(T,)`: the place in `batch.ids` of the same token, or of the first piece of the word that the id replaces.
+        """
+        num_rows, counts = len(batch), self.counts
+        repeats = len(self) // max(num_rows, 1)
+        variant = np.repeat(np.arange(len(self)), counts)
+        old = self.stop - self.start
+        growth = np.concatenate([[0], (self.length - old).cumsum()])
+        lengths = np.tile(batch.lengths, repeats) + growth[self.first[1:]] - growth[self.first[:-1]]
+        ends = lengths.cumsum()
+        begins = ends - lengths
+        # Where the pieces of each edit begin among all ids: its start, moved by the edits before it in its variant.
+        place = begins[variant] + self.start + growth[:-1] - growth[self.first[variant]]
+
+        # The source of a token is the source of the token before it plus a step. The step is 1, except that it is 0
+        # inside a replacement, and after a replacement it is the length of the word that was replaced.
+        steps = np.ones(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
+        steps[ranges(place + 1, np.maximum(self.length - 1, 0))] = 0
+        after = place + self.length
+        inside = (after < ends[variant]).nonzero()[0]
+        np.add.at(steps, after[inside], (old - (self.length > 0))[inside])
+        source = steps.cumsum()
+        before = np.where(begins > 0, source[np.maximum(begins - 1, 0)], 0) if len(source) else begins
+        source += np.repeat(np.tile(batch.starts, repeats) - 1 - before, lengths)
+        ids = batch.ids[source]
+        ids[ranges(place, self.length)] = self.pieces
+        return ids, lengths, source
+
+    def apply(self, batch: Batch) -> Batch:
+        """The variants as a batch."""
+        ids, lengths, _ = self.variant_arrays(batch)
+        spans = None
+        if batch.spans is not None:
+            edits = (self.of_variant(v, batch) for v in range(len(self)))
+            spans = [moved_spans(batch.spans[v % len(batch)], variant) for v, variant in enumerate(edits)]
+        return Batch.of_arrays(ids, lengths, spans, batch.bounded)
+
+    def then(self, batch: Batch, later: "Edits") -> "Edits":
+        """
+        These edits of one variant of each row of the batch, followed by the later edits of one variant of each result,
+        as edits of the rows. A later edit that touches the pieces of an earlier one is merged with it.
+        """
+        middle = self.apply(batch)
+        return Edits.of(
+            _merged(row, self.of_variant(b, batch), later.of_variant(b, middle)) for b, row in enumerate(batch.rows)
+        )
+
+
+def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
+    """Where spans of a row that its edits leave alone lie in the variant."""
+
+    def moved(place: int) -> int:
+        return place + sum(len(new) - len(old) for start, old, new in edits if start + len(old) <= place)
+
+    return [(moved(start), moved(stop)) for start, stop in spans]
+
+
+def _merged(row: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit]:
+    """The edits of a row that do what earlier edits, and then later edits of their result, do to it."""
+    if not earlier or not later:
+        return earlier or later
+    # The result of the earlier edits as blocks: (start, stop) in the row, and the tokens that have taken its place.
+    blocks: list[tuple[int, int, Sequence[int]]] = []
+    place = 0
+    for edit in [*earlier, Edit(len(row), (), ())]:
+        blocks += [(i, i + 1, row[i : i + 1]) for i in range(place, edit.start)]
+        place = edit.start + len(edit.old)
+        blocks.append((edit.start, place, edit.new))
+
+    waiting = ((edit.start, edit.start + len(edit.old), edit.new) for edit in [*later, Edit(_NEVER, (), ())])
+    begin, end, new = next(waiting)
+    merged: list[tuple[int, int, list[int]]] = []
+    place = 0  # in the result
+    for start, stop, tokens in blocks:
+        while place >= end:
+            begin, end, new = next(waiting)
+        continues = begin < place < end  # a later edit that began in the block before
+        fresh: list[int] = []  # what becomes of the block
+        for i, token in enumerate(tokens, place):
+            while i >= end:
+                begin, end, new = next(waiting)
+            if i == begin:
+                fresh += new
+            elif not begin < i < end:
+                fresh.append(token)
+        place += len(tokens)
+        if continues:
+            start, _, before = merged.pop()
+            fresh = before + fresh
+        merged.append((start, stop, fresh))
+    return [
+        Edit(start, tuple(row[start:stop]), tuple(fresh)) for start, stop, fresh in merged if fresh != row[start:stop]
+    ]

@@ -1,0 +1,41 @@
+"""Ragged arrays: runs of different lengths, one after the other in a flat array."""
+
+import numpy as np
+
+from .randomness import mix
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """`[start, start + length)` of each run, one after the other: `(N,)`, where N is the sum of the lengths."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
+
+
+def positions(lengths: np.ndarray) -> np.ndarray:
+    """Position of each item in its run: `(N,)`, where N is the sum of the lengths."""
+    return ranges(np.zeros_like(lengths), lengths)
+
+
+def is_first(group: np.ndarray) -> np.ndarray:
+    """Whether each item begins a group, for items of one group that stand together: `(N,)`."""
+    first = np.ones(len(group), dtype=bool)
+    first[1:] = group[1:] != group[:-1]
+    return first
+
+
+def positions_in(group: np.ndarray) -> np.ndarray:
+    """Position of each item in its group, for items of one group that stand together: `(N,)`."""
+    place = np.arange(len(group))
+    return place - np.maximum.accumulate(np.where(is_first(group), place, 0))
+
+
+def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """64-bit hash of each run `ids[start : start + length]`, 0 for an empty run. It is the same in every process."""
+    hashes = np.zeros(len(starts), dtype=np.uint64)
+    some = lengths > 0
+    starts, lengths = starts[some], lengths[some]
+    if len(starts):
+        place = positions(lengths)
+        tokens = ids[np.repeat(starts, lengths) + place]
+        hashes[some] = np.add.reduceat(mix((place << 32 | tokens).astype(np.uint64)), np.cumsum(lengths) - lengths)
+    return hashes

@@ -1,0 +1,19 @@
+"""The augmenters that docs/augment.md teaches to write, made by the snippets of the page itself."""
+
+import re
+from pathlib import Path
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "augment.md"
+
+
+def blocks(*languages: str) -> list[tuple[str, str]]:
+    """Language and code of the blocks of the section that are in one of these languages."""
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Writing an augmenter\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
+    return [(language, code) for language, code in found if language in languages]
+
+
+for _, _code in blocks("python"):
+    if "\nclass " in _code:
+        exec(compile(_code, str(PAGE), "exec"))
