@@ -236,7 +236,8 @@ class Augmenter(Configurable, ABC):
 
         Args:
             text (`str` or a sequence of them): The text.
-            num_variants, seed: As in [`variants`].
+            num_variants: As in [`variants`].
+            seed: As in [`variants`].
             keep_spans (*optional*): Pairs `(start, stop)` of places in the text whose words stay, or a list of pairs
                 for each text.
 

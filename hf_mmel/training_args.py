@@ -15,7 +15,7 @@ NONFINITE_VARIANTS = ("skip", "raise")
 
 @dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
 class MMELTrainingArguments(TrainingArguments):
-    r"""
+    """
     `TrainingArguments` with the few fields of the MMEL objective.
 
     Args:
@@ -24,10 +24,10 @@ class MMELTrainingArguments(TrainingArguments):
             variants to the loss of the original, `"hard"` (MMEL-H) reweights the losses of all variants under the
             example's label, `"uniform"` averages them (plain augmentation), `"none"` trains on the originals alone.
         lambda_p (`float`, *optional*, defaults to 1.0):
-            Strength \\(\lambda_P \in [0, \infty]\\) of the pull towards uniform weights, in units of the loss: 0
+            Strength λ_P in [0, ∞] of the pull towards uniform weights, in units of the loss: 0
             takes the worst variant, `inf` averages.
         lambda_t (`float`, *optional*, defaults to 1.0):
-            Factor \\(\lambda_T \geq 0\\) of the divergence in the soft loss.
+            Factor λ_T ≥ 0 of the divergence in the soft loss.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example, K. The original is not counted.
         reweight_original (`bool`, *optional*):
