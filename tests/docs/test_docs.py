@@ -262,7 +262,8 @@ def test_every_public_object_has_a_docstring():
 
 @pytest.mark.slow
 def test_the_site_builds_whole_and_from_what_is_installed(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    # Without --quiet, which hides warnings from --strict.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
