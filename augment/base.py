@@ -199,9 +199,10 @@ class Augmenter(Lazy, Configurable, ABC):
 
         Args:
             text (`str` or a sequence of them): The text.
-            num_variants, seed: As in [`variants`].
-            keep_spans (*optional*):
-                Pairs `(start, stop)` of positions in the text whose words stay, or a list of pairs for each text.
+            num_variants: As in [`variants`].
+            seed: As in [`variants`].
+            keep_spans (*optional*): Pairs `(start, stop)` of positions in the text whose words stay, or a list of pairs
+                for each text.
 
         Raises:
             `TypeError`: if a text is not a `str`.

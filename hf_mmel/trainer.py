@@ -50,18 +50,17 @@ Callback = TypeVar("Callback", bound=TrainerCallback)
 
 
 class MMELTrainer(Trainer):
-    r"""
+    """
     A [`~transformers.Trainer`] that trains on groups of variants by minimising the maximal expected loss.
 
     A batch with a `variant_mask` of shape `(B, V)` is a batch of groups: every other tensor, `labels` aside, carries
     the variant axis after the batch axis, and variant 0 is the original. Per example i and variant v, with
-    \\(\ell_{iv}\\) the loss under the label and \\(d_{iv}\\) the divergence from the prediction on the original,
+    ℓ_iv the loss under the label and d_iv the divergence from the prediction on the original,
 
-    $$\text{hard:} \quad w_{iv} = \mathrm{softmax}_v(\ell_{iv} / \lambda_P), \quad L_i = \sum_v w_{iv} \ell_{iv}$$
-    $$\text{soft:} \quad w_{iv} = \mathrm{softmax}_v(d_{iv} / \lambda_P), \quad
-      L_i = \ell_{i0} + \lambda_T \sum_v w_{iv} d_{iv}$$
+        hard:  w_iv = softmax_v(ℓ_iv / λ_P),   L_i = Σ_v w_iv ℓ_iv
+        soft:  w_iv = softmax_v(d_iv / λ_P),   L_i = ℓ_i0 + λ_T Σ_v w_iv d_iv
 
-    and the loss of an update is the mean of \\(L_i\\) over all its examples, however they are cut into micro-batches
+    and the loss of an update is the mean of L_i over all its examples, however they are cut into micro-batches
     and processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
 
     With each training loss these metrics are logged, averaged over the same steps and over all processes:

@@ -21,7 +21,7 @@ def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
 
 @dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
 class MMELTrainingArguments(TrainingArguments):
-    r"""
+    """
     `TrainingArguments` with the few fields of the MMEL objective.
 
     Args:
@@ -30,10 +30,10 @@ class MMELTrainingArguments(TrainingArguments):
             variants from that on the original. `"hard"` (MMEL-H) reweights the losses of all variants under the
             example's label. `"uniform"` averages them (plain augmentation). `"none"` trains on the originals alone.
         lambda_p (`float`, *optional*, defaults to 1.0):
-            Regularisation strength \\(\lambda_P \in [0, \infty]\\) in units of the loss; larger is closer to
+            Regularisation strength λ_P in [0, ∞] in units of the loss; larger is closer to
             uniform weights. 0 takes the worst variant, `inf` averages.
         lambda_t (`float`, *optional*, defaults to 1.0):
-            Weight \\(\lambda_T \geq 0\\) of the divergence term in the soft loss.
+            Weight λ_T ≥ 0 of the divergence term in the soft loss.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example, K. The original is not counted.
         reweight_original (`bool`, *optional*):

@@ -26,7 +26,11 @@ class VariantCollator(GroupCollator):
             The classifier's tokenizer, which pads.
         augmenter:
             As in [`GroupCollator`]. One that has a `tokenizer` must have one with the same vocabulary.
-        num_variants, seed, epochs_per_draw (*optional*):
+        num_variants (*optional*):
+            As in [`GroupCollator`].
+        seed (*optional*):
+            As in [`GroupCollator`].
+        epochs_per_draw (*optional*):
             As in [`GroupCollator`].
         pad_to_multiple_of (`int`, *optional*):
             Pads to a multiple of this length instead of to the longest row.

@@ -17,13 +17,13 @@ NORMS = ("l2", "linf")
 
 
 class AdversarialVariants:
-    r"""
+    """
     Variants that are the original itself, its input moved to where the model loses most:
 
-    $$\delta_{t+1} = \Pi_{\|\delta\| \le r} \left( \delta_t + \alpha \, g_t / \|g_t\| \right), \quad
-      g_t = \nabla_\delta \, \ell(f(x + \delta_t), y)$$
+        δ_{t+1} = Π_r(δ_t + α g_t / ‖g_t‖),   g_t = ∇_δ ℓ(f(x + δ_t), y)
 
-    with \\(\alpha\\) the `step_size`, and the sign of \\(g_t\\) in place of \\(g_t / \|g_t\|\\) for the norm "linf".
+    with Π_r the projection onto the ball of `radius` r, α the `step_size`, and sign(g_t) in place of g_t / ‖g_t‖ for
+    the norm "linf".
     One step is the fast gradient (sign) method, FGSM; several are PGD, and on embeddings of words what FreeLB has
     inside. The input is that of the model where it is of numbers (`pixel_values`), and the word embeddings where it is
     of ids. Under MMEL-S the divergence from the prediction on the original takes the place of the loss, as in virtual
@@ -107,8 +107,8 @@ class AdversarialVariants:
         One step of each row, and back into the ball.
 
         Args:
-            delta, gradient (`torch.Tensor` of shape `(N, ...)`): The perturbations, and the gradients at them. A row
-                without a gradient stays.
+            delta (`torch.Tensor` of shape `(N, ...)`): The perturbations.
+            gradient (`torch.Tensor` of shape `(N, ...)`): The gradients at them. A row without a gradient stays.
         """
         direction = gradient.sign() if self.norm == "linf" else gradient / _length(gradient)
         return self.within(delta + self.step_size * direction)

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import os
 import re
 import runpy
@@ -23,16 +24,17 @@ from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNe
 
 import augment.__main__
 import hf_mmel.__main__
+import hf_mmel.report
 from augment import LexiconSubstitution
-from docs import build_api
+from augment.substitution import Substitution
+from hf_mmel import functional
 from hf_mmel.cli import run as cli
 from hf_mmel.compare.plan import check, read_plan
 
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "accelerate" / "README.md"]
-# Those of "py" are signatures; those of "pycon" are doctests.
-LANGUAGES = {"bash", "python", "diff", "json", "bibtex", "py", "pycon", ""}
+LANGUAGES = {"bash", "python", "diff", "json", "bibtex", ""}
 ENCODERS = ("bert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2")
 MASKED_LMS = ("google-bert/bert-base-uncased",)
 # What stands for `...` in a command.
@@ -243,10 +245,28 @@ def test_all_blocks_of_a_page_are_of_languages_that_are_tested(page):
     assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks(page))
 
 
-def test_the_api_reference_is_that_of_the_docstrings():
-    page = build_api.page()
-    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == page, "run python -m docs.build_api"
-    headings = {title.lower().replace(".", "") for title in re.findall(r"^#+ `(.+)`$", page, flags=re.MULTILINE)}
-    assert set(re.findall(r"\]\(#(\w+)\)", page)) <= headings
-    for module in build_api.MODULES:
-        assert all(thing.__doc__ for thing in build_api.public(module).values())
+def public_objects() -> dict[str, object]:
+    """Full name -> object of all that the API page documents."""
+    modules = (hf_mmel, hf_mmel.report, augment)
+    named = {f"{module.__name__}.{name}": getattr(module, name) for module in modules for name in module.__all__}
+    functions = inspect.getmembers(functional, inspect.isfunction)
+    own = {f"hf_mmel.functional.{name}": function for name, function in functions if not name.startswith("_")}
+    return named | own | {"augment.substitution.Substitution": Substitution}
+
+
+def test_every_public_object_has_a_docstring():
+    undocumented = [name for name, thing in public_objects().items() if not inspect.getdoc(thing)]
+    assert not undocumented
+
+
+@pytest.mark.slow
+def test_the_site_builds_whole_and_from_what_is_installed(tmp_path):
+    # Without --quiet, which hides warnings from --strict.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
+    assert set(public_objects()) <= set(re.findall(r'id="([\w.]+)"', pages["api.html"]))
+    for name, page in pages.items():
+        fetched = re.findall(r'<(?:script|img|iframe|link)\b[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page)
+        assert not fetched, f"{name} fetches {fetched}"

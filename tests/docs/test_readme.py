@@ -13,6 +13,7 @@ from hf_mmel import MMELTrainingArguments
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
@@ -54,10 +55,18 @@ def test_the_table_of_arguments_is_that_of_the_class():
     assert {name: value.strip('"') for name, value in rows.items()} == defaults
 
 
-def test_every_file_that_the_pages_name_is_there():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        text = page.read_text(encoding="utf-8")
-        names = re.findall(r"\]\((?!http)([^)#]+)\)", text)
-        names += re.findall(r"(?:hf_mmel|augment|examples|docs|tests)/[\w/]+\.\w+", text)
-        for name in names:
-            assert (page.parent / name).exists() or (ROOT / name).exists(), f"{page.name} names {name}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    names += re.findall(r"(?:hf_mmel|augment|benchmarks|examples|docs|tests)/[\w/]+\.\w+", text)
+    missing = [name for name in names if not (page.parent / name).exists() and not (ROOT / name).exists()]
+    assert not missing, f"{page.name} names files that do not exist: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_a_page_names_is_there(page):
+    rules = re.findall(r"^([\w -]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
+    commands = re.findall(r"(?:`|^)make ([a-z -]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {target for command in commands for target in command.split()} <= targets
