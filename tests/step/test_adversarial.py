@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import WORDS, make_model, perturb_weights
+from pairwise import pairwise
 from task_heads import TASK_HEADS
 from transformers import ViTConfig, ViTForImageClassification
 
@@ -165,9 +166,7 @@ def test_cuts_of_a_batch_change_nothing(loss, options, tokenizer, dataset, argum
     assert torch.allclose(*weights, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", ["hard", "soft", "uniform"])
-@pytest.mark.parametrize("name", TASK_HEADS)
-@pytest.mark.parametrize("beside", [False, True])
+@pairwise(name=list(TASK_HEADS), loss=["hard", "soft", "uniform"], beside=[False, True])
 def test_every_head_trains_on_them(name, loss, beside, tokenizer, arguments):
     head = TASK_HEADS[name]
     model = head.model(tokenizer)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import WORDS, make_model
 from datasets import Dataset
+from pairwise import pairwise
 from task_heads import TASK_HEADS
 from trainer_runs import ROUNDING, RecordGradients, same_gradient
 
@@ -71,14 +72,20 @@ def quick_passes_cost_nothing(monkeypatch):
     monkeypatch.setattr(groups, "_TOKENS_OF_A_PASS", {"cpu": 0})
 
 
-@pytest.mark.parametrize("mmel_loss", METHODS)
-@pytest.mark.parametrize(
-    ("size", "chunk", "cut"), [(6, 1, False), (6, 2, False), (6, None, False), (3, 1, True), (1, 2, True)]
-)
-def test_passes_have_loss_gradient_and_figures_of_the_whole(
-    step, head, mmel_loss, size, chunk, cut, quick_passes_cost_nothing
-):
+# Examples, chunk size, and whether groups are cut.
+SIZES = {
+    "6-1": (6, 1, False),
+    "6-2": (6, 2, False),
+    "6-all": (6, None, False),
+    "3-1": (3, 1, True),
+    "1-2": (1, 2, True),
+}
+
+
+@pairwise(fixtures=["head"], head=TASK_HEADS, mmel_loss=METHODS, sizes=SIZES)
+def test_passes_have_loss_gradient_and_figures_of_the_whole(step, head, mmel_loss, sizes, quick_passes_cost_nothing):
     """Where a pass has fewer rows than a group, that is five, groups are scored first and cut."""
+    size, chunk, cut = sizes
     loss, gradient = step(head, mmel_loss=mmel_loss, size=size, variant_chunk_size=5)
     whole, (rows,) = step.figures, step.passes[True]
     parts_loss, parts = step(head, mmel_loss=mmel_loss, size=size, variant_chunk_size=chunk, scoring_bf16=False)
@@ -145,7 +152,14 @@ def test_the_mean_over_draws_is_the_gradient_of_the_whole(step, mmel_loss):
     head, fields = TASK_HEADS["single_label"], {"mmel_loss": mmel_loss, "lambda_p": 1.0, "size": 3, "strength": 6.0}
     _, gradient = step(head, **fields)
     options = {"variant_backward": "sample", "variant_backward_count": 1, "scoring_bf16": False}
-    draws = torch.stack([step(head, seed=seed, **fields, **options)[1] for seed in range(150)])
+    step(head, **fields, **options)
+    trainer, model, draws = step.trainer, step.trainer.model, []
+    for seed in range(150):
+        model.zero_grad()
+        torch.manual_seed(seed)
+        trainer.training_step(model, dict(step.batch))
+        draws.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    draws = torch.stack(draws)
     error = (draws.mean(dim=0) - gradient).norm()
     spread = (draws - gradient).norm(dim=1).square().mean().sqrt()
     assert spread > 0.05 * gradient.norm()  # the draws differ
