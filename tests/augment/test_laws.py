@@ -128,7 +128,7 @@ def test_worker_processes_give_the_same_variants(build, tokenizer):
     collator = VariantCollator(tokenizer, build(tokenizer), num_variants=3)
     batches = [
         [batch["input_ids"] for batch in DataLoader(examples, 2, collate_fn=collator, num_workers=num_workers)]
-        for num_workers in (0, 3)
+        for num_workers in (0, 2)
     ]
     for batch, *others in zip(*batches, strict=True):
         assert all(batch.equal(other) for other in others)
