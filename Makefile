@@ -2,14 +2,30 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+QUICK := not slow and not integration
 
-.PHONY: demo test slow style quality docs wordnet test-oldest test-latest clean
+.PHONY: demo test integration slow test-numerics style quality docs wordnet test-oldest test-latest clean
 
 demo: wordnet
 	$(BIN)/python examples/demo.py
 
+# The quick tests, on all cores. Idle workers take tests from busy ones.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "$(QUICK)" -n auto --dist worksteal
+
+# Tests that start other processes, and the pages of the docs, the examples and the benchmarks. Files stay whole, since one
+# launch serves many tests.
+integration: $(INSTALLED)
+	$(BIN)/python -m pytest -m "integration and not slow" -n auto --dist loadfile
+
+# No test may depend on the last bits of floating point: the quick tests with other kernels, threads and initial weights.
+test-numerics: $(INSTALLED)
+	@set -e; for setting in ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE MKL_CBWR=AVX2; do \
+		for options in "--num_threads 1" "--num_threads 2" "--num_threads 1 --perturb_weights 1e-6"; do \
+			echo "$$setting $$options"; \
+			env $$setting $(BIN)/python -m pytest -q -m "$(QUICK)" -n auto --dist worksteal $$options; \
+		done; \
+	done
 
 slow: wordnet
 	$(BIN)/python -m pytest -m slow
@@ -52,7 +68,7 @@ $(INSTALLED): requirements.txt
 	@touch $@
 
 .PRECIOUS: .venv-%/installed
-# The quick tests with the oldest and the newest set of packages, each in an environment of its own of some gigabytes.
+# The quick and the integration tests with the oldest and the newest set of packages, each in an environment of its own of some gigabytes.
 .venv-%/installed: tests/constraints/%.txt
 	$(call new_environment,.venv-$*)
 	.venv-$*/bin/python -m pip install --disable-pip-version-check -r $<

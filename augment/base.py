@@ -201,7 +201,7 @@ class Augmenter(Lazy, Configurable, ABC):
             text (`str` or a sequence of them): The text.
             num_variants: As in [`variants`].
             seed: As in [`variants`].
-            keep_spans (*optional*): Pairs `(start, stop)` of positions in the text whose words stay, or a list of pairs
+            keep_spans (*optional*): Pairs `(start, stop)` of positions whose words stay, or a list of pairs
                 for each text.
 
         Raises:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import re
 import string
 from pathlib import Path
@@ -33,7 +34,43 @@ from hf_mmel import MMELTrainingArguments
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
-torch.set_num_threads(1)  # more cost tiny models time, and far more where several processes share the cores
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("numerics", "what no test may depend on; see `make test-numerics`")
+    group.addoption("--num_threads", type=int, metavar="N", help="threads of PyTorch in each process (1 by default)")
+    group.addoption("--perturb_weights", type=float, metavar="X", help="move initial weights by this relative amount")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Passes the options on to the processes that tests start, whose scripts import this module."""
+    for option, variable in (("num_threads", "OMP_NUM_THREADS"), ("perturb_weights", "PERTURB_WEIGHTS")):
+        if config.getoption(option) is not None:
+            os.environ[variable] = str(config.getoption(option))
+    set_num_threads()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from tiers import mark_integration  # for pytest alone; scripts import this module too
+
+    mark_integration(items)
+
+
+def set_num_threads() -> None:
+    """One thread unless `--num_threads` says otherwise: tiny models gain nothing from more, and tests share cores."""
+    torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
+
+
+set_num_threads()
+
+
+def perturb_weights(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with each weight moved by the relative amount of `--perturb_weights`, the same way at every call."""
+    if amount := float(os.environ.get("PERTURB_WEIGHTS", 0)):
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1 + amount * torch.randn(weight.shape, generator=generator))
+    return model
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -129,19 +166,18 @@ def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
 def make_model(tokenizer: PreTrainedTokenizerFast, dropout: float = 0.0, **config) -> BertForSequenceClassification:
     """A BERT of two layers and 32 units, the same at every call."""
     torch.manual_seed(0)
-    return BertForSequenceClassification(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=64,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            **config,
-        )
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        **config,
     )
+    return perturb_weights(BertForSequenceClassification(config))
 
 
 @pytest.fixture(scope="session")
@@ -228,7 +264,7 @@ def model_dir(tmp_path_factory, tokenizer):
     dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **dropout)
-    BertModel(config).save_pretrained(path)
+    perturb_weights(BertModel(config)).save_pretrained(path)
     return path
 
 
@@ -238,7 +274,7 @@ def masked_lm_dir(model_dir, tmp_path_factory):
     path = tmp_path_factory.mktemp("masked_lm")
     AutoTokenizer.from_pretrained(model_dir).save_pretrained(path)
     torch.manual_seed(0)
-    BertForMaskedLM(BertConfig.from_pretrained(model_dir)).save_pretrained(path)
+    perturb_weights(BertForMaskedLM(BertConfig.from_pretrained(model_dir))).save_pretrained(path)
     return path
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from conftest import SENTENCES
+from conftest import SENTENCES, perturb_weights
 from transformers import (
     BertConfig,
     BertForMultipleChoice,
@@ -34,9 +34,8 @@ class TaskHead:
         torch.manual_seed(0)
         sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
         drops = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-        return self.model_class(
-            BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **drops, **self.config)
-        )
+        config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes, **drops, **self.config)
+        return perturb_weights(self.model_class(config))
 
 
 def _texts(labels: Callable[[int], Any]) -> Callable[[Any], list[dict[str, Any]]]:

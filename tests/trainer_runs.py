@@ -54,5 +54,23 @@ def training_logs(trainer):
     return [{name: value for name, value in entry.items() if name != SPEED} for entry in entries]
 
 
+# Other kernels, or sums in another order, move gradients in float32 by up to 3e-6 of the largest. A wrong variant or
+# weight moves them by more than 1e-2 of it.
+ROUNDING = 1e-4
+
+
+def same_gradient(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Whether two gradients are equal but for rounding, and not zero."""
+    return bool(expected.any() and (found - expected).abs().max() <= ROUNDING * expected.abs().max())
+
+
+def same_weights(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    """
+    Whether weights are equal but for rounding, after a few steps of plain SGD with a learning rate of about 1e-2.
+    Rounding moves weights of size 1 by some 1e-7 a step; a gradient that is wrong by a hundredth moves some by 5e-5.
+    """
+    return torch.allclose(found, expected, atol=1e-5, rtol=0)
+
+
 def weights_of(trainer) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])

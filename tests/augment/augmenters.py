@@ -1,7 +1,7 @@
 """One of every augmenter, for the laws that all of them keep: name -> a function of the tokenizer and options."""
 
 import torch
-from conftest import WORDS, make_model
+from conftest import WORDS, make_model, perturb_weights
 from documented import Hesitation, KeyboardTypos
 from transformers import AutoConfig, AutoModelForMaskedLM
 
@@ -35,7 +35,7 @@ def make_masked_lm(tokenizer, model_type="bert"):
     model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(model_type, **sizes, **ids))
     for embedding in (module for module in model.modules() if isinstance(module, torch.nn.Embedding)):
         torch.nn.init.normal_(embedding.weight)  # so that what it says depends on the context
-    return model.eval()
+    return perturb_weights(model).eval()
 
 
 def masked_lm(tokenizer, **options):

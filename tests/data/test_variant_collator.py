@@ -71,7 +71,7 @@ def test_seeds_give_different_variants(tokenizer, augmenter, examples):
     assert one != other
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.integration)])
 def test_persistent_workers_follow_the_epoch(collator, examples, context):
     here = []
     for epoch in range(2):

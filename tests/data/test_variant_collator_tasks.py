@@ -1,11 +1,13 @@
 """Groups for token classification, question answering and multiple choice: labels, answers and choices of variants."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
-from conftest import SENTENCES, WORDS
+from conftest import SENTENCES, TOKENIZER_KINDS, WORDS
 from datasets import Dataset
+from pairwise import pairwise
 from task_heads import TASK_HEADS
 from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding
 
@@ -25,14 +27,20 @@ ANSWERS = {  # first and last word of each text's answer, its length being n
 }
 
 
-@pytest.fixture(params=["right", "left"])
+@pytest.fixture
 def side(request):
     return request.param
 
 
-@pytest.fixture(params=[{}, {"padding": "max_length", "max_length": 60}], ids=["", "padded"])
+@pytest.fixture
 def padding(request):
     return request.param
+
+
+TOKENIZERS = {"any_tokenizer": TOKENIZER_KINDS, "side": ["right", "left"]}
+PADDING = {"padding": {"unpadded": {}, "padded": {"padding": "max_length", "max_length": 60}}}
+with_tokenizers = partial(pairwise, list(TOKENIZERS), **TOKENIZERS)
+with_padding = partial(pairwise, [*TOKENIZERS, *PADDING], **TOKENIZERS, **PADDING)
 
 
 @pytest.fixture
@@ -84,6 +92,7 @@ def changed(batch) -> int:
 # --- labels of tokens -------------------------------------------------------------------------
 
 
+@with_padding()
 def test_labels_follow_their_words(sided, padding):
     rows = word_rows(sided, **padding)
     collator = VariantCollator(sided, mixed(sided), 4, data_collator=DataCollatorForTokenClassification(sided))
@@ -104,6 +113,7 @@ def test_labels_follow_their_words(sided, padding):
     assert replaced > 10
 
 
+@with_padding()
 def test_alignment_leads_from_the_original_to_the_same_tokens(sided, padding):
     """Unless they are replaced, and then to the first piece of the replacement."""
     rows = word_rows(sided, **padding)
@@ -128,6 +138,7 @@ def test_alignment_leads_from_the_original_to_the_same_tokens(sided, padding):
     assert (alignment == alignment[:, :1])[copies].all()
 
 
+@with_tokenizers()
 def test_padding_has_no_counterpart(sided, side):
     rows = word_rows(sided)
     batch = VariantCollator(sided, mixed(sided), 2, data_collator=DataCollatorForTokenClassification(sided))(rows)
@@ -141,7 +152,7 @@ def test_padding_has_no_counterpart(sided, side):
 # --- answers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", [*ANSWERS.values(), None], ids=[*ANSWERS, "none"])
+@with_padding(answer={**ANSWERS, "none": None})
 def test_the_answer_is_untouched_and_the_positions_point_to_it(sided, padding, answer):
     rows = answer_rows(sided, answer, **padding)
     batch = VariantCollator(sided, mixed(sided), 4)(rows)
@@ -162,6 +173,7 @@ def test_the_answer_is_untouched_and_the_positions_point_to_it(sided, padding, a
     assert moved or answer is None or sided.padding_side == "left"
 
 
+@with_padding()
 def test_spans_to_keep_besides_the_answer_stay(sided, padding):
     rows = answer_rows(sided, ANSWERS["a word inside"], **padding)
     for row in rows:
@@ -204,6 +216,7 @@ def test_positions_that_a_data_collator_has_moved_are_not_moved_again(tokenizer)
 # --- choices ------------------------------------------------------------------------------------
 
 
+@with_padding()
 def test_each_choice_has_the_variants_of_its_own_row(sided, padding):
     rows = []
     for i in range(len(SENTENCES)):
@@ -238,9 +251,13 @@ def test_a_variant_is_there_if_one_of_its_choices_has_changed(tokenizer):
 # --- purity, for all of them ----------------------------------------------------------------------
 
 
-@pytest.fixture(params=["tokens", "answers", "choices"])
+@pytest.fixture
 def task(request):
     return TASK_HEADS[request.param]
+
+
+TASKS = {"task": ["tokens", "answers", "choices"]}
+with_tasks = partial(pairwise, [*TOKENIZERS, *TASKS], **TOKENIZERS, **TASKS)
 
 
 @pytest.fixture
@@ -252,6 +269,7 @@ def equal(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
 
 
+@with_tasks()
 def test_groups_do_not_depend_on_the_make_up_of_the_batch(collator, task, sided):
     rows = task.rows(sided)
     together = collator(rows)
@@ -260,6 +278,7 @@ def test_groups_do_not_depend_on_the_make_up_of_the_batch(collator, task, sided)
     assert equal(together, {name: torch.cat([batch[name] for batch in alone]) for name in together})
 
 
+@with_tasks()
 def test_groups_follow_the_epoch_and_the_seed(collator, task, sided):
     rows = task.rows(sided)
     first = collator(rows)
@@ -271,6 +290,7 @@ def test_groups_follow_the_epoch_and_the_seed(collator, task, sided):
     assert not equal(other(rows), first)
 
 
+@with_tasks()
 def test_the_examples_are_left_as_they_are(collator, task, sided):
     rows = task.rows(sided)
     before = copy.deepcopy(rows)
@@ -278,13 +298,14 @@ def test_the_examples_are_left_as_they_are(collator, task, sided):
     assert rows == before
 
 
-@pytest.mark.parametrize("kind", ["torch", "numpy"])
+@with_tasks(kind=["torch", "numpy"])
 def test_a_formatted_data_set_gives_the_same_groups(collator, task, sided, kind):
     rows = task.rows(sided)
     dataset = Dataset.from_list(rows).with_format(kind)
     assert equal(collator([dataset[i] for i in range(len(dataset))]), collator(rows))
 
 
+@with_tasks()
 def test_variant_0_is_what_the_data_collator_makes_of_the_examples(collator, task, sided):
     rows = task.rows(sided)
     batch = collator(rows)

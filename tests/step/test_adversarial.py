@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from conftest import WORDS, make_model
+from conftest import WORDS, make_model, perturb_weights
+from pairwise import pairwise
 from task_heads import TASK_HEADS
 from transformers import ViTConfig, ViTForImageClassification
 
@@ -20,6 +21,12 @@ KIND = "single_label_classification"
 def lengths(delta, norm):
     flat = delta.flatten(1)
     return flat.abs().amax(dim=1) if norm == "linf" else flat.norm(dim=1)
+
+
+def same_signs(signs, gradient) -> bool:
+    """Whether signs are those of a gradient, wherever it is so far from 0 that rounding cannot turn it."""
+    clear = gradient.abs() > 1e-4 * gradient.flatten(1).abs().amax(dim=1).view(-1, *[1] * (gradient.dim() - 1))
+    return bool(clear.float().mean() > 0.25 and torch.allclose(signs[clear], gradient[clear].sign(), atol=1e-3))
 
 
 def searched(model, adversary, args, groups):
@@ -53,11 +60,10 @@ def test_one_step_from_the_example_is_the_fast_gradient_method(norm, model, batc
     losses = per_variant_loss(logits, batch["labels"], KIND)
     (gradient,) = torch.autograd.grad(losses.sum(), embedded)
     if norm == "linf":
-        expected = 0.3 * gradient.sign()
+        assert same_signs(found[PERTURBATION][:, 1] / 0.3, gradient)
     else:
         expected = 0.3 * gradient / gradient.flatten(1).norm(dim=1)[:, None, None]
-    assert gradient.abs().sum() > 0
-    assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-4)
+        assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-4)
     assert not found[PERTURBATION][:, 1][batch["attention_mask"] == 0].any()
 
 
@@ -95,14 +101,15 @@ def test_the_search_leaves_no_gradient_and_no_hook(model, batch, arguments):
 def test_floats_are_moved_themselves(arguments):
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    model = ViTForImageClassification(ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)).train()
+    config = ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)
+    model = perturb_weights(ViTForImageClassification(config)).train()
     images = {"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0])}
     adversary = AdversarialVariants(1, 8 / 255, "linf", random_start=False)
     found = searched(model, adversary, arguments(mmel_loss="hard"), as_groups(images))
     pixels = images["pixel_values"].clone().requires_grad_()
     losses = per_variant_loss(model.eval()(pixels).logits, images["labels"], KIND)
     (gradient,) = torch.autograd.grad(losses.sum(), pixels)
-    assert torch.allclose(found[PERTURBATION][:, 1], 8 / 255 * gradient.sign(), atol=1e-4)
+    assert same_signs(found[PERTURBATION][:, 1] * 255 / 8, gradient)
     assert torch.equal(found["pixel_values"][:, 1], images["pixel_values"])
 
 
@@ -158,9 +165,7 @@ def test_cuts_of_a_batch_change_nothing(loss, options, tokenizer, dataset, argum
     assert torch.allclose(*weights, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", ["hard", "soft", "uniform"])
-@pytest.mark.parametrize("name", TASK_HEADS)
-@pytest.mark.parametrize("beside", [False, True])
+@pairwise(name=list(TASK_HEADS), loss=["hard", "soft", "uniform"], beside=[False, True])
 def test_every_head_trains_on_them(name, loss, beside, tokenizer, arguments):
     head = TASK_HEADS[name]
     model = head.model(tokenizer)

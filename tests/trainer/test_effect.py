@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import make_model
 from datasets import Dataset
+from transformers import TrainerCallback
 
 from hf_mmel import MMELTrainer
 from hf_mmel.objective import weighting
@@ -39,6 +40,14 @@ class OneHardVariant:
         return groups
 
 
+class UntilLearned(TrainerCallback):
+    """Ends training once the loss is small, however many steps that takes."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        control.should_training_stop = logs.get("loss", math.inf) < 0.01
+        assert control.should_training_stop or state.global_step < state.max_steps, "the model has not learned"
+
+
 @pytest.fixture
 def opinions(tokenizer):
     texts = [(f"the {filler} was {word}", word == PRAISE) for filler in FILLERS for word in (PRAISE, BLAME)]
@@ -52,10 +61,9 @@ def trained(arguments, tokenizer, opinions, monkeypatch):
     trainer has the weights of each step in `weights`, the original, where it has none, left out.
     """
     model = make_model(tokenizer)
-    first = {"num_train_epochs": 30, "learning_rate": 3e-3, "lr_scheduler_type": "constant"}
-    MMELTrainer(
-        model, arguments(mmel_loss="none", **first), train_dataset=opinions, processing_class=tokenizer
-    ).train()
+    first = {"num_train_epochs": 500, "learning_rate": 3e-3, "lr_scheduler_type": "constant", "logging_steps": 1}
+    args = arguments(mmel_loss="none", **first)
+    MMELTrainer(model, args, None, opinions, processing_class=tokenizer, callbacks=[UntilLearned()]).train()
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     def run(steps, **fields):
@@ -73,6 +81,7 @@ def trained(arguments, tokenizer, opinions, monkeypatch):
         )
         trainer.train()
         monkeypatch.setattr(weighting, "mmel_weights", mmel_weights)
+        assert len(seen) == steps
         trainer.weights = seen
         return trainer
 

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 import torch
-from conftest import make_model
+from conftest import make_model, perturb_weights
 from torch import nn
 from trainer_runs import Stream, run, weights_of
 from transformers import DefaultDataCollator, Trainer, TrainerCallback, TrainingArguments
@@ -12,7 +12,10 @@ from transformers import DefaultDataCollator, Trainer, TrainerCallback, Training
 from hf_mmel import MMELTrainer
 
 
-OVERRIDDEN = [name for name, value in vars(MMELTrainer).items() if callable(value) and hasattr(Trainer, name)]
+OURS = MMELTrainer.__mro__[: MMELTrainer.__mro__.index(Trainer)]  # the class and its bases up to the stock one
+OVERRIDDEN = sorted(
+    {name for cls in OURS for name, value in vars(cls).items() if callable(value) and hasattr(Trainer, name)}
+)
 TIMES = ("_time", "_runtime", "_per_second")
 
 
@@ -21,7 +24,7 @@ class PlainModel(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.scores = nn.Embedding(200, 2)
+        self.scores = perturb_weights(nn.Embedding(200, 2))
 
     def forward(self, input_ids, labels=None):
         logits = self.scores(input_ids).mean(dim=1)
@@ -55,6 +58,12 @@ def test_the_constructor_takes_what_stock_takes_and_sources_of_variants_by_keywo
     assert parameters == parameters_of(Trainer.__init__)
     assert augmenter == ("augmenter", inspect.Parameter.KEYWORD_ONLY, None)
     assert adversary == ("adversary", inspect.Parameter.KEYWORD_ONLY, None)
+
+
+def test_overridden_methods_are_found_in_whichever_class_they_stand():
+    of_training = {"compute_loss", "training_step", "get_train_dataloader", "log"}
+    assert of_training | {"__init__", "create_model_card"} <= set(OVERRIDDEN)
+    assert all(getattr(MMELTrainer, name) is not getattr(Trainer, name) for name in OVERRIDDEN)
 
 
 @pytest.mark.parametrize("name", [name for name in OVERRIDDEN if name != "__init__"])

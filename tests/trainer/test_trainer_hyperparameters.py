@@ -4,7 +4,7 @@ import optuna
 import pytest
 import torch
 from conftest import make_model
-from trainer_runs import run, weights_of
+from trainer_runs import run, same_weights, weights_of
 from transformers import Trainer, TrainingArguments
 
 from augment import GreedySearch
@@ -76,7 +76,7 @@ def test_every_trial_trains_with_the_objective_that_was_proposed(search, argumen
     for trial, weights in zip(trainer.proposed, trainer.weights, strict=True):
         alone, _ = run(MMELTrainer, arguments(**STEPS, **trial), tokenizer, dataset, dropout=0.0, augmenter=augmenter)
         # The trainer of the search has a compute_loss of its own, and so takes all variants in one pass.
-        assert torch.allclose(weights_of(alone), weights, atol=1e-6, rtol=0)
+        assert same_weights(weights_of(alone), weights)
     assert best.hyperparameters == trainer.proposed[int(best.run_id)]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
-from trainer_runs import LOSSES, run, training_logs, weights_of
+from trainer_runs import LOSSES, run, same_weights, training_logs, weights_of
 from transformers import Trainer, TrainingArguments
 
 from augment import LexiconSubstitution
@@ -82,7 +82,7 @@ def test_rebalanced_micro_batches_of_unequal_size_give_the_updates_of_whole_batc
     cut, gradients = run(MMELTrainer, args, tokenizer, texts, dropout=0.0, augmenter=augmenter)
     sizes = {len(batch["labels"]) for batch in cut.get_train_dataloader()}
     assert len(sizes) > 1 and gradients.norm() > 1e-2
-    assert torch.allclose(weights_of(whole), weights_of(cut), atol=1e-6, rtol=0)
+    assert same_weights(weights_of(whole), weights_of(cut))
     for a, b in zip(training_logs(whole), training_logs(cut), strict=True):
         assert all(a[name] == pytest.approx(b[name], abs=1e-5) for name in a if name.startswith(("loss", "mmel/")))
 
@@ -186,7 +186,7 @@ def test_a_compiled_model_trains_alike_and_is_compiled_anew_only_once(
     for batch in trainers[0].get_train_dataloader():
         shapes.add((int(batch["variant_mask"].sum()), batch["input_ids"].shape[2]))
     assert len(shapes) > 4
-    assert torch.allclose(weights_of(trainers[0]), weights_of(trainers[1]), atol=1e-5, rtol=0)
+    assert same_weights(weights_of(trainers[0]), weights_of(trainers[1]))
     assert 0 < torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2
 
 
@@ -226,6 +226,6 @@ def test_data_parallel_devices_give_the_updates_of_one_device(
     args._n_gpu = 2
     two, _ = run(MMELTrainer, args, tokenizer, texts, **given)
     assert TwoReplicas.num_calls == 12
-    assert torch.allclose(weights_of(one), weights_of(two), atol=1e-6, rtol=0)
+    assert same_weights(weights_of(one), weights_of(two))
     for a, b in zip(training_logs(one), training_logs(two), strict=True):
         assert all(a[name] == pytest.approx(b[name], abs=1e-5) for name in a if name.startswith(("loss", "mmel/")))
