@@ -17,7 +17,7 @@ import pytest
 TESTS = Path(__file__).parent
 # Folders and files that are run whole as integration tests: pages of the docs, programs, and the command that
 # compares methods, which starts a process for each run.
-INTEGRATION = ["benchmarks", "docs", "examples", "compare/test_command.py", "compare/test_cells.py"]
+INTEGRATION = ["benchmarks", "docs", "examples", "compare/test_command.py", "compare/test_processes.py"]
 
 
 def mark_integration(items: list[pytest.Item]) -> None:
