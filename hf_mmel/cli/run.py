@@ -26,16 +26,20 @@ from transformers import (
 
 from augment import Augmenter
 from augment.core.atomic_file import write_json
-from hf_mmel import MMELTrainer, MMELTrainingArguments
-from hf_mmel.cli.arguments import Arguments, AugmenterArguments, ModelArguments
-from hf_mmel.cli.data import encode_splits, find_text_columns, load_splits
-from hf_mmel.cli.dry_run import dry_run
-from hf_mmel.cli.errors import UsageError, file_errors, run_program, usage_errors
-from hf_mmel.cli.fingerprint import arguments_of, contents_of
-from hf_mmel.cli.hub import HubError, check_tokens, open_repository, push
-from hf_mmel.cli.labels import Labels, find_labels
-from hf_mmel.cli.metrics import ComputeMetrics, build_metrics, outputs_of, predict_in_order
-from hf_mmel.cli.model import (
+
+from ..distributed import check_seen_by_all, end_processes, release
+from ..objective.class_weights import class_weights_of
+from ..trainer import MMELTrainer
+from ..training_args import MMELTrainingArguments
+from .arguments import Arguments, AugmenterArguments, ModelArguments
+from .data import encode_splits, find_text_columns, load_splits
+from .dry_run import dry_run
+from .errors import UsageError, file_errors, run_program, usage_errors
+from .fingerprint import arguments_of, contents_of
+from .hub import HubError, check_tokens, open_repository, push
+from .labels import Labels, find_labels
+from .metrics import ComputeMetrics, build_metrics, outputs_of, predict_in_order
+from .model import (
     load_config,
     load_model,
     load_tokenizer,
@@ -43,14 +47,12 @@ from hf_mmel.cli.model import (
     model_without_weights,
     name_classes,
 )
-from hf_mmel.cli.parser import parse_arguments, read_options
-from hf_mmel.cli.preflight import check_best_metric, first_step_errors
-from hf_mmel.cli.resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
-from hf_mmel.cli.saving import finished_model_kept, save_metrics, write_predictions
-from hf_mmel.cli.seeds import SeedResults
-from hf_mmel.cli.submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
-from hf_mmel.distributed import check_seen_by_all, end_processes, release
-from hf_mmel.objective.class_weights import class_weights_of
+from .parser import parse_arguments, read_options
+from .preflight import check_best_metric, first_step_errors
+from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
+from .saving import finished_model_kept, save_metrics, write_predictions
+from .seeds import SeedResults
+from .submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 
 
 logger = logging.getLogger(__name__)
