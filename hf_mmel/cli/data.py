@@ -207,12 +207,7 @@ def encode_splits(
     delimiter = data_args.text_column_delimiter
     if delimiter is None and len(text_columns) > 2:  # two are a pair
         delimiter = " "
-    options = {
-        "tokenizer": tokenizer,
-        "text_columns": text_columns,
-        "delimiter": delimiter,
-        "max_length": max_length,
-    }
+    options = {"tokenizer": tokenizer, "text_columns": text_columns, "delimiter": delimiter, "max_length": max_length}
     encoded = {}
     for split, dataset in splits.items():
         dataset = _first(dataset, data_args.num_read(split))
