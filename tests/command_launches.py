@@ -15,10 +15,9 @@ from conftest import SENTENCES, WORDS, make_model, make_tokenizer
 from safetensors.torch import load_file
 
 from augment import LexiconSubstitution
-from hf_mmel.cli import run as cli
 
 
-COMMAND = Path(cli.__file__)
+COMMAND = Path(__file__).parents[1] / "run_glue_mmel.py"
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 ACCELERATE = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0")
 # Eight examples in each update, whose weights show what it was made of.

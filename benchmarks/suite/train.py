@@ -128,11 +128,9 @@ class Bench:
         options = self._options(run.task, settings, "--mmel_loss", _LOSSES.get(run.method, run.method))
         options += ["--seed", str(run.seed), *self._augmenter_options(run, of_augmenter)]
         args = cli.parse_arguments(options)
-        model_args, data_args, augmenter_args, _, training_args = args
+        model_args, data_args, _, _, training_args = args
         examples, tokenizer = data.slice(run.size, run.seed), data.prepared.tokenizer
-        augmenter = cli.build_augmenter(
-            augmenter_args, training_args, model_args, tokenizer, data_args.max_seq_length, examples
-        )
+        augmenter = cli.build_augmenter(args, tokenizer, data_args.max_seq_length, examples)
         prepared = data.prepared._replace(encoded={"train": examples}, augmenter=augmenter)
         set_seed(run.seed)  # before the new head of the model is drawn
         model = load_model(model_args, prepared.config)

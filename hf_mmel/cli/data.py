@@ -86,7 +86,7 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
 def _load_dataset(
     data_args: DataArguments, names: list[str], cache_dir: str | None, token: str | None
 ) -> dict[str, Dataset]:
-    path, where = Path(data_args.data_set), data_args.data_set
+    path, where = Path(data_args.dataset), data_args.dataset
     if path.is_file():
         raise ValueError(f"dataset_name is {where!r}, which is a file; pass it as --train_file or its like.")
 
@@ -104,7 +104,7 @@ def _load_dataset(
                     f"it is {path.absolute()}, whose name has * ? or [, which datasets reads as a pattern; rename it"
                 )
             config = data_args.dataset_config_name or data_args.task_name
-            available = load_dataset(data_args.data_set, config, cache_dir=cache_dir, token=token)
+            available = load_dataset(data_args.dataset, config, cache_dir=cache_dir, token=token)
     removed = listed(data_args.remove_splits)
     for name in removed:
         if name not in available:
@@ -207,12 +207,7 @@ def encode_splits(
     delimiter = data_args.text_column_delimiter
     if delimiter is None and len(text_columns) > 2:  # two are a pair
         delimiter = " "
-    options = {
-        "tokenizer": tokenizer,
-        "text_columns": text_columns,
-        "delimiter": delimiter,
-        "max_length": max_length,
-    }
+    options = {"tokenizer": tokenizer, "text_columns": text_columns, "delimiter": delimiter, "max_length": max_length}
     encoded = {}
     for split, dataset in splits.items():
         dataset = _first(dataset, data_args.num_read(split))

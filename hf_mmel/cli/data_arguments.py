@@ -149,7 +149,7 @@ class DataArguments:
         return TASKS[self.task_name]
 
     @property
-    def data_set(self) -> str:
+    def dataset(self) -> str:
         """The name or path of the dataset that holds all splits."""
         return self.dataset_name or GLUE
 
@@ -175,4 +175,4 @@ class DataArguments:
 
     def where(self, split: str) -> str:
         """The name of a split in error messages."""
-        return self.files().get(split) or f"{self.data_set} (split {self.split_name(split)!r})"
+        return self.files().get(split) or f"{self.dataset} (split {self.split_name(split)!r})"

@@ -16,41 +16,30 @@ from typing import NamedTuple
 
 import datasets
 import transformers
-from transformers import (
-    DataCollatorWithPadding,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    set_seed,
-)
+from transformers import DataCollatorWithPadding, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from augment import Augmenter
 from augment.core.atomic_file import write_json
-from hf_mmel import MMELTrainer, MMELTrainingArguments
-from hf_mmel.cli.arguments import Arguments, AugmenterArguments, ModelArguments
-from hf_mmel.cli.data import encode_splits, find_text_columns, load_splits
-from hf_mmel.cli.dry_run import dry_run
-from hf_mmel.cli.errors import UsageError, file_errors, run_program, usage_errors
-from hf_mmel.cli.fingerprint import arguments_of, contents_of
-from hf_mmel.cli.hub import HubError, check_tokens, open_repository, push
-from hf_mmel.cli.labels import Labels, find_labels
-from hf_mmel.cli.metrics import ComputeMetrics, build_metrics, outputs_of, predict_in_order
-from hf_mmel.cli.model import (
-    load_config,
-    load_model,
-    load_tokenizer,
-    longest_input,
-    model_without_weights,
-    name_classes,
-)
-from hf_mmel.cli.parser import parse_arguments, read_options
-from hf_mmel.cli.preflight import check_best_metric, first_step_errors
-from hf_mmel.cli.resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
-from hf_mmel.cli.saving import finished_model_kept, save_metrics, write_predictions
-from hf_mmel.cli.seeds import SeedResults
-from hf_mmel.cli.submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
-from hf_mmel.distributed import check_seen_by_all, end_processes, release
-from hf_mmel.objective.class_weights import class_weights_of
+
+from ..distributed import check_seen_by_all, end_processes, release
+from ..objective.class_weights import class_weights_of
+from ..trainer import MMELTrainer
+from ..training_args import MMELTrainingArguments
+from .arguments import Arguments
+from .data import encode_splits, find_text_columns, load_splits
+from .dry_run import dry_run
+from .errors import UsageError, file_errors, run_program, usage_errors
+from .fingerprint import arguments_of, contents_of
+from .hub import HubError, check_tokens, open_repository, push
+from .labels import Labels, find_labels
+from .metrics import ComputeMetrics, build_metrics, outputs_of, predict_in_order
+from .model import load_config, load_model, load_tokenizer, longest_input, model_without_weights, name_classes
+from .parser import parse_arguments, read_options
+from .preflight import check_best_metric, first_step_errors
+from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
+from .saving import finished_model_kept, save_metrics, write_predictions
+from .seeds import SeedResults
+from .submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 
 
 logger = logging.getLogger(__name__)
@@ -149,29 +138,24 @@ def prepare(args: Arguments) -> Prepared:
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
     train_dataset = None if run_args.dry_run else encoded.get("train")
-    augmenter = build_augmenter(augmenter_args, training_args, model_args, tokenizer, max_length, train_dataset)
+    augmenter = build_augmenter(args, tokenizer, max_length, train_dataset)
     return Prepared(config, labels, tokenizer, max_length, encoded, collator, compute_metrics, augmenter)
 
 
 def build_augmenter(
-    augmenter_args: AugmenterArguments,
-    training_args: MMELTrainingArguments,
-    model_args: ModelArguments,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    train_dataset: datasets.Dataset | None,
+    args: Arguments, tokenizer: PreTrainedTokenizerBase, max_length: int, train_dataset: datasets.Dataset | None
 ) -> Augmenter | None:
     """The source of variants, which computes in advance what it needs of `train_dataset`; `None` without variants."""
-    if not training_args.do_train or training_args.mmel_loss == "none":
+    loss = args.training.mmel_loss
+    if not args.training.do_train or loss == "none":
         return None
-    if augmenter_args.augmenter == "none":
-        if augmenter_args.adversary() is None:
-            loss = training_args.mmel_loss
+    if args.augmenter.augmenter == "none":
+        if args.augmenter.adversary() is None:
             logger.warning("Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.", loss)
         return None
     with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
-        config = augmenter_args.config(model_args.model_name_or_path, max_length, model_args.cache_dir)
-        with training_args.main_process_first(desc="building the augmenter"):
+        config = args.augmenter.config(args.model.model_name_or_path, max_length, args.model.cache_dir)
+        with args.training.main_process_first(desc="building the augmenter"):
             augmenter = Augmenter.from_dict(config, tokenizer)
         if train_dataset is not None:
             augmenter.precompute(train_dataset)

@@ -167,7 +167,7 @@ LAUNCHED = f"""\
 import sys, augment.english.synonyms, augment.english.wordnet_data, run_glue_mmel
 augment.english.wordnet_data.load_wordnet = lambda: None
 augment.english.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}
-cli.main(sys.argv[1:])
+run_glue_mmel.main(sys.argv[1:])
 """
 
 
