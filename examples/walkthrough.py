@@ -94,7 +94,7 @@ for lambda_p in (0.0, 0.01, 0.1, 1.0, float("inf")):
     print(f"lambda_p {lambda_p:>4}: weights {[round(w, 3) for w in weights[0].tolist()]}")
 
 # %% [markdown]
-# The objective of MMEL-H is the sum of weights times losses. It lies between the mean and the largest of the losses.
+# The objective of MMEL-H is the sum of weights times losses. It lies between the mean and the maximum of the losses.
 
 # %%
 print("\nmean, objective and largest of the losses of each example, lambda_p 0.01:")

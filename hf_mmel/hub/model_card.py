@@ -128,7 +128,7 @@ def write_model_card(
     scores = {split: scores_of(metrics) for split, metrics in scores.items()}
     num_variants = sum(source.num_variants for source in (collator, trainer.adversary) if source is not None)
     settings = objective_settings(trainer.args, num_variants) if has_variants else {}
-    has_picture = bool(curves) and _save_picture(folder / PICTURE, curves)
+    has_picture = bool(curves) and save_picture(folder / PICTURE, curves)
     card = ModelCard.from_template(
         _metadata(summary, data, scores),
         template_str=Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf-8"),
@@ -240,7 +240,7 @@ def _weight_curves(log_history: list[dict[str, float]]) -> dict[str, dict[float,
     return curves if all(curves.values()) else {}
 
 
-def _save_picture(path: Path, curves: Mapping[str, Mapping[float, float]]) -> bool:
+def save_picture(path: Path, curves: Mapping[str, Mapping[float, float]]) -> bool:
     """Draws the curves next to each other as an SVG. Returns whether matplotlib is there to do so."""
     try:
         import matplotlib

@@ -126,7 +126,7 @@ def test_the_picture_shows_every_logged_weight(trained):
 
 
 def test_points_are_where_the_axes_say(tmp_path):
-    assert model_card._save_picture(tmp_path / "a.svg", CURVES)
+    assert model_card.save_picture(tmp_path / "a.svg", CURVES)
     for points, curve in zip(markers(tmp_path / "a.svg"), CURVES.values(), strict=True):
         (x0, y0), (x1, y1), (x2, y2) = points
         assert (x2 - x1) / (x1 - x0) == pytest.approx(2)
@@ -136,13 +136,13 @@ def test_points_are_where_the_axes_say(tmp_path):
 
 
 def test_a_long_curve_has_no_markers(tmp_path):
-    model_card._save_picture(tmp_path / "a.svg", dict.fromkeys(CURVES, dict.fromkeys(range(1000), 1.0)))
+    model_card.save_picture(tmp_path / "a.svg", dict.fromkeys(CURVES, dict.fromkeys(range(1000), 1.0)))
     assert markers(tmp_path / "a.svg") == []
 
 
 def test_the_same_curves_give_the_same_picture(tmp_path):
     for name in ("a.svg", "b.svg"):
-        model_card._save_picture(tmp_path / name, CURVES)
+        model_card.save_picture(tmp_path / name, CURVES)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert not re.search("20[0-9]{2}-|[Mm]atplotlib v", (tmp_path / "a.svg").read_text())
 
