@@ -106,7 +106,7 @@ def test_one_position_has_the_hardest_of_its_replacements(tokenizer, trained, so
         for piece in tokenizer.convert_tokens_to_ids(LEXICON[tokenizer.decode(edit.old)]):
             ids = [*example["input_ids"][: edit.start], piece, *example["input_ids"][edit.start + 1 :]]
             values[piece] = objective_alone(trained, objective, example, {**example, "input_ids": ids})
-        assert len(values) == 3 and values[edit.new[0]] == pytest.approx(max(values.values()), abs=1e-6)
+        assert len(values) == 3 and values[edit.new[0]] == pytest.approx(max(values.values()), abs=1e-5)
 
 
 class Recorded(GreedySearch):
@@ -138,7 +138,7 @@ def test_scores_are_those_of_each_row_alone(tokenizer, source, objective, label,
             if objective == "loss"
             else divergence(*logits, problem_type)
         )
-        assert score == pytest.approx(expected.item(), abs=1e-6)
+        assert score == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_the_model_is_left_as_it_was(tokenizer, source):
