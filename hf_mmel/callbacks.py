@@ -79,7 +79,7 @@ class GreedySearchCallback(TrainerCallback):
     """
 
     # `MMELTrainer` sets both before training.
-    collator: VariantCollator | None = None
+    newest_collator: VariantCollator | None = None
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
 
     def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
@@ -94,17 +94,18 @@ class GreedySearchCallback(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
-        if self.collator is None:
+        collator = self.newest_collator
+        if collator is None:
             return
-        if epoch % (self.refresh_epochs or self.collator.epochs_per_draw) and epoch != self.first_epoch:
+        if epoch % (self.refresh_epochs or collator.epochs_per_draw) and epoch != self.first_epoch:
             return
         began = time.monotonic()
         number = search_variants(
             model,
-            self.collator.augmenter,
+            collator.augmenter,
             train_dataloader.dataset,
-            self.collator.num_variants,
-            (self.collator.seed, epoch),
+            collator.num_variants,
+            (collator.seed, epoch),
             max_examples=self.max_examples,
             batch_size=self.batch_size,
             label_smoothing=args.label_smoothing_factor,

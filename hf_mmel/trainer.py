@@ -6,15 +6,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import (
-    DataCollator,
-    EvalPrediction,
-    PretrainedConfig,
-    PreTrainedModel,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import DataCollator, EvalPrediction, PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
@@ -24,7 +16,7 @@ from .callbacks import EpochCallback, GreedySearchCallback, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
-from .hub.model_card import write_model_card
+from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
 from .objective.class_weights import class_weights_of
@@ -49,7 +41,7 @@ Inputs = dict[str, torch.Tensor | Any]
 Callback = TypeVar("Callback", bound=TrainerCallback)
 
 
-class MMELTrainer(Trainer):
+class MMELTrainer(ModelCardTrainer):
     """
     A [`~transformers.Trainer`] that trains on groups of variants by minimising the maximal expected loss.
 
@@ -149,7 +141,7 @@ class MMELTrainer(Trainer):
         if isinstance(source, GreedySearch) and not self._callbacks_of(GreedySearchCallback):
             self.add_callback(GreedySearchCallback())
 
-    def _check_arguments(self, config: PretrainedConfig | None = None) -> None:
+    def _check_arguments(self, config: Any = None) -> None:
         if self.augmenter is not None or self._given_collator is not None or self.adversary is not None:
             check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
 
@@ -178,10 +170,8 @@ class MMELTrainer(Trainer):
         self._check_arguments(config)  # once more, since they may have changed
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         collator = self.build_group_collator()
-        for callback in self._callbacks_of(EpochCallback):
+        for callback in (*self._callbacks_of(EpochCallback), *self._callbacks_of(GreedySearchCallback)):
             callback.newest_collator = collator
-        for callback in self._callbacks_of(GreedySearchCallback):
-            callback.collator = collator
         if collator is None:
             check_interval(self.args, None)
             return super().get_train_dataloader()
@@ -248,9 +238,6 @@ class MMELTrainer(Trainer):
 
         The returned loss has the whole gradient, except with `variant_chunk_size`: then the gradients of all
         micro-batches but the last have been added to those of the parameters.
-
-        Raises:
-            `ValueError`: if a tensor lacks the variant axis, labels are missing, or the logits do not fit the head.
         """
         kind = self._kind_of(model, inputs)
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
@@ -341,7 +328,7 @@ class MMELTrainer(Trainer):
         """Whether no process has the whole model, so that all have to make each forward pass together."""
         return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
-    # Logs and model card
+    # Logs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the metrics of the variants to a training loss that is logged."""
@@ -360,37 +347,3 @@ class MMELTrainer(Trainer):
     def _reader(self) -> Any:
         """What reads the training examples, a tokenizer or a processor, if there is one."""
         return getattr(self._given_collator, "tokenizer", self.processing_class)
-
-    def create_model_card(
-        self,
-        language: str | None = None,
-        license: str | None = None,
-        tags: str | list[str] | None = None,
-        model_name: str | None = None,
-        finetuned_from: str | None = None,
-        tasks: str | list[str] | None = None,
-        dataset_tags: str | list[str] | None = None,
-        dataset: str | list[str] | None = None,
-        dataset_args: str | list[str] | None = None,
-        *,
-        scores: dict[str, dict[str, float]] | None = None,
-        command: str | None = None,
-    ) -> None:
-        """
-        Writes the model card, `README.md`, and a chart of the weights, `mmel_weights.svg`, to `output_dir`.
-        `push_to_hub` calls this. Under plain `TrainingArguments` the card is the stock one.
-
-        Args:
-            scores (`dict[str, dict[str, float]]`, *optional*):
-                Metrics returned by `evaluate`, by split. Defaults to those of the latest evaluation.
-            command (`str`, *optional*): The command that trained the model.
-
-        All other arguments are those of [`~transformers.Trainer.create_model_card`].
-        """
-        facts = {"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks}
-        facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}
-        facts |= {"dataset_args": dataset_args}
-        if not isinstance(self.args, MMELTrainingArguments):
-            super().create_model_card(**facts)
-        elif self.is_world_process_zero():
-            write_model_card(self, self.build_group_collator(), scores=scores, command=command, **facts)

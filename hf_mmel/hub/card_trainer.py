@@ -1,0 +1,51 @@
+"""The part of `MMELTrainer` that writes the model card."""
+
+from transformers import Trainer
+
+from ..data.group_collator import GroupCollator
+from ..training_args import MMELTrainingArguments
+from .model_card import Adversary, write_model_card
+
+
+class ModelCardTrainer(Trainer):
+    """A trainer whose model card describes the objective, the augmentation and the weights."""
+
+    adversary: Adversary | None = None
+
+    def build_group_collator(self) -> GroupCollator | None:
+        """The collator of the training examples, or `None` if they are trained on as they are."""
+        return None
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
+        *,
+        scores: dict[str, dict[str, float]] | None = None,
+        command: str | None = None,
+    ) -> None:
+        """
+        Writes the model card, `README.md`, and a chart of the weights, `mmel_weights.svg`, to `output_dir`.
+        `push_to_hub` calls this. Under plain `TrainingArguments` the card is the stock one.
+
+        Args:
+            scores (`dict[str, dict[str, float]]`, *optional*):
+                Metrics returned by `evaluate`, by split. Defaults to those of the latest evaluation.
+            command (`str`, *optional*): The command that trained the model.
+
+        All other arguments are those of [`~transformers.Trainer.create_model_card`].
+        """
+        facts = {"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks}
+        facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}
+        facts |= {"dataset_args": dataset_args}
+        if not isinstance(self.args, MMELTrainingArguments):
+            super().create_model_card(**facts)
+        elif self.is_world_process_zero():
+            write_model_card(self, self.build_group_collator(), scores=scores, command=command, **facts)
