@@ -255,7 +255,7 @@ def save_picture(path: Path, curves: Mapping[str, Mapping[float, float]]) -> boo
         for axes, (title, curve) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
             marker = "o" if len(curve) <= MAX_MARKERS else None
             axes.plot(list(curve), list(curve.values()), color="#0b6bcb", marker=marker, markersize=5)
-            axes.set(title=title, xlabel="step", ylim=(0, 1.05 * max(curve.values())))
+            axes.set(title=title, xlabel="step", ylim=(0, None))
             axes.grid(color="#e5e7eb")
             axes.set_axisbelow(True)
             axes.spines[["top", "right"]].set_visible(False)
