@@ -10,13 +10,14 @@ from types import ModuleType
 from typing import Any
 
 import augment
+import augment.custom
 import hf_mmel
 import hf_mmel.functional
 import hf_mmel.report
 
 
 PAGE = Path(__file__).with_name("api.md")
-MODULES = [hf_mmel, hf_mmel.functional, hf_mmel.report, augment]
+MODULES = [hf_mmel, hf_mmel.functional, hf_mmel.report, augment, augment.custom]
 PUBLIC = {name for module in MODULES for name in getattr(module, "__all__", ())}
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
 _ITEM = re.compile(r"^(?P<name>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?P<types> \(.*?\))?:(?P<text>.*)$", re.DOTALL)

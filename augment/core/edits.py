@@ -149,12 +149,8 @@ class Edits:
 
     def apply(self, batch: Batch) -> Batch:
         """The variants as a batch."""
-        ids, lengths, _ = self.variant_arrays(batch)
-        spans = None
-        if batch.spans is not None:
-            edits = (self.of_variant(v, batch) for v in range(len(self)))
-            spans = [moved_spans(batch.spans[v % len(batch)], variant) for v, variant in enumerate(edits)]
-        return Batch.of_arrays(ids, lengths, spans, batch.bounded)
+        ids, lengths, source = self.variant_arrays(batch)
+        return Batch.of_arrays(ids, lengths, None if batch.kept is None else batch.kept[source], batch.bounded)
 
     def then(self, batch: Batch, later: "Edits") -> "Edits":
         """
