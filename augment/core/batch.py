@@ -94,9 +94,9 @@ class Batch:
     def take(self, rows: Sequence[int] | np.ndarray) -> "Batch":
         """The batch of the rows with these numbers, which may repeat."""
         lengths = self.lengths[rows]
-        places = ranges(self.starts[rows], lengths)
+        tokens = ranges(self.starts[rows], lengths)
         return Batch.of_arrays(
-            self.ids[places], lengths, None if self.kept is None else self.kept[places], self.bounded
+            self.ids[tokens], lengths, None if self.kept is None else self.kept[tokens], self.bounded
         )
 
 
@@ -179,13 +179,13 @@ class TokenColumns:
             for name, value in self._constant.items():
                 variant[name] = value * len(source)
         if self._varying or self.first_piece:
-            places = source.tolist()
+            positions = source.tolist()
             for name, values in self._varying.items():
-                variant[name] = [values[place] for place in places]
+                variant[name] = [values[position] for position in positions]
             for name, values in self.first_piece.items():
                 variant[name] = [
-                    values[place] if place != before else IGNORE_INDEX
-                    for before, place in zip([None, *places], places, strict=False)
+                    values[position] if position != before else IGNORE_INDEX
+                    for before, position in zip([None, *positions], positions, strict=False)
                 ]
 
 
