@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from .configurable import Configurable
-from .core.batch import ALIGNMENT_KEY, SPANS_KEY, Batch, Span, TokenColumns
+from .core.batch import ALIGNMENT_KEY, SPANS_KEY, Batch, Span, TokenColumns, spans_of
 from .core.edits import Edits, moved_spans
 from .core.lazy import Lazy
 from .core.lexicon import has_case
@@ -56,7 +56,8 @@ class Augmenter(Lazy, Configurable, ABC):
 
         An augmenter implements this method. Others call it to build on the augmenter. The variants of a row differ
         from each other and from the row as far as possible, and the rest are copies of the row, without edits. Tokens
-        within `batch.spans` are not edited. If `batch.bounded` is true, no variant is longer than `max_length`.
+        for which `batch.kept` is true are not edited. If `batch.bounded` is true, no variant is longer than
+        `max_length`.
 
         Args:
             batch (`Batch`): The B rows.
@@ -115,6 +116,7 @@ class Augmenter(Lazy, Configurable, ABC):
         for i, row in enumerate(batch.rows):
             original = {**examples[i], "input_ids": row}
             columns = TokenColumns(original, row, self._special)
+            spans = spans_of(original, len(row)) if SPANS_KEY in original else None
             if columns.first_piece and does(self, "moves_words"):
                 raise ValueError(
                     f"A {type(self).__name__} moves words, whose labels would stay behind, and so would the positions "
@@ -128,8 +130,8 @@ class Augmenter(Lazy, Configurable, ABC):
                     begin, end = begins[number], ends[number]
                     variant["input_ids"] = ids[begin:end]
                     columns.fit(variant, source[begin:end])
-                if batch.spans is not None and SPANS_KEY in original:
-                    variant[SPANS_KEY] = moved_spans(batch.spans[i], edits.of_variant(number, batch))
+                if spans is not None:
+                    variant[SPANS_KEY] = moved_spans(spans, edits.of_variant(number, batch))
                 group.append(variant)
             groups.append(group)
         return groups

@@ -164,14 +164,14 @@ class RandomInsert(Augmenter):
         bits = _bits(words.row, mix(keys))
         word = first + (unit(bits) * count).astype(np.int64)
         replacement = candidates.replacements(word, candidates.drawn(word, low_unit(bits)))
-        places = _some(words.row, mix(~keys), self.replace_prob)
+        chosen = _some(words.row, mix(~keys), self.replace_prob)
         if self.source.max_replaced is not None:
-            places = places[positions_in(words.row[places]) < self.source.max_replaced]
+            chosen = chosen[positions_in(words.row[chosen]) < self.source.max_replaced]
         room = self.source.room(batch).tolist()
         variants: list[list[Edit]] = [[] for _ in batch.rows]
-        chosen = words[places]
-        starts = (chosen.start - batch.starts[chosen.row]).tolist()
-        columns = chosen.row.tolist(), starts, chosen.pieces(batch.ids), replacement[places].tolist()
+        words, replacement = words[chosen], replacement[chosen]
+        starts = (words.start - batch.starts[words.row]).tolist()
+        columns = words.row.tolist(), starts, words.pieces(batch.ids), replacement.tolist()
         for row, start, old, number in zip(*columns, strict=True):
             new = tuple(candidates.pieces[candidates.offsets[number] : candidates.offsets[number + 1]].tolist())
             if 0 < len(new) <= room[row]:

@@ -167,8 +167,8 @@ class _Neighbours:
 
     def _add(self, ids: np.ndarray, words: Words) -> None:
         pieces = words.pieces(ids)
-        place = list({run: i for i, run in enumerate(pieces)}.values())
-        words, pieces = words[np.array(place)], [pieces[i] for i in place]
+        last = list({run: i for i, run in enumerate(pieces)}.values())
+        words, pieces = words[np.array(last)], [pieces[i] for i in last]
         for number, run in enumerate(pieces, len(self._table)):
             if len(run) == 1:
                 self._number[run[0]] = number

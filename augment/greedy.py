@@ -162,8 +162,8 @@ class GreedySearch(Augmenter):
         short = [i for i, group in enumerate(groups) if len(group) < num_variants]
         rows = batch.take(short)
         drawn = self.candidates.draw_edits(rows, num_variants, keys[short])
-        for place, i in enumerate(short):
-            found = [tuple(drawn.of_variant(number, rows)) for number in range(place, len(drawn), len(short))]
+        for position, i in enumerate(short):
+            found = [tuple(drawn.of_variant(number, rows)) for number in range(position, len(drawn), len(short))]
             new = [variant for variant in found if variant not in groups[i]]
             groups[i] = [*groups[i], *new][:num_variants]
         return Edits.of(group[k] for k in range(num_variants) for group in groups)

@@ -82,15 +82,15 @@ class WordAugmenter(Augmenter):
         self._kept = dict.fromkeys(spell(word).strip().casefold() for word in keep_words)  # a set has no fixed order
 
     def eligible_words(self, batch: Batch) -> Words:
-        """The words of a batch that may change under the constraints and the spans of the batch."""
+        """The words of a batch that may change under the constraints."""
         words = self.finder.words(batch)
         if self.segments != "all":
             words = words[self.finder.segments(batch, words) == SEGMENTS.index(self.segments) - 1]
         full = self.room(batch) == 0
         if full.any():
             words = words[~(full[words.row] & words.last)]
-        if batch.spans is not None:
-            kept = np.concatenate([[0], np.cumsum(batch.kept())])
+        if batch.kept is not None:
+            kept = np.concatenate([[0], np.cumsum(batch.kept)])
             words = words[kept[words.start + words.length] == kept[words.start]]
         if self._kept or self._pattern is not None:
             words = words[np.array([not self._stays(pieces) for pieces in words.pieces(batch.ids)], dtype=bool)]

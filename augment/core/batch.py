@@ -26,7 +26,7 @@ class Batch:
 
     Args:
         rows (`Sequence[Sequence[int]]`): The token ids of each row.
-        spans (`Sequence[Sequence[Span]]`, *optional*): The spans `[start, stop)` of tokens of each row that must stay.
+        spans (`Sequence[Sequence[Span]]`, *optional*): Spans `[start, stop)` of each row whose tokens must stay.
         bounded (`bool`, *optional*, defaults to `True`):
             Whether variants of the rows must respect `max_length`. Variants of plain text need not.
 
@@ -34,6 +34,7 @@ class Batch:
         ids (`np.ndarray` of shape `(T,)`): The token ids of all rows.
         starts, lengths (`np.ndarray` of shape `(B,)`): Where each row starts in `ids`, and its number of tokens.
         rows (`list[list[int]]`): The rows as lists.
+        kept (`np.ndarray` of shape `(T,)`, or `None`): Whether each token must stay; `None` if none must.
 
     Raises:
         `ValueError`: if a row is not a sequence of ints.
@@ -48,19 +49,20 @@ class Batch:
         except (TypeError, OverflowError) as error:
             raise ValueError("input_ids of an example are no list of ints; expected one row of token ids.") from error
         self.ids, self.lengths = ids, np.array([len(row) for row in lists], dtype=np.int64)
-        self.spans, self.bounded, self.rows = spans, bounded, lists
+        self.kept, self.bounded, self.rows = None, bounded, lists
+        if spans is not None:
+            self.kept = np.zeros(len(ids), dtype=bool)
+            for offset, row_spans in zip(self.starts.tolist(), spans, strict=True):
+                for start, stop in row_spans:
+                    self.kept[offset + start : offset + stop] = True
 
     @classmethod
     def of_arrays(
-        cls,
-        ids: np.ndarray,
-        lengths: np.ndarray,
-        spans: Sequence[Sequence[Span]] | None = None,
-        bounded: bool = True,
+        cls, ids: np.ndarray, lengths: np.ndarray, kept: np.ndarray | None = None, bounded: bool = True
     ) -> "Batch":
         """The batch of rows of these lengths, `(B,)`, which lie one after the other in `ids`."""
         batch = cls.__new__(cls)
-        batch.ids, batch.lengths, batch.spans, batch.bounded = ids, lengths, spans, bounded
+        batch.ids, batch.lengths, batch.kept, batch.bounded = ids, lengths, kept, bounded
         return batch
 
     @classmethod
@@ -75,8 +77,7 @@ class Batch:
         rows = _input_ids(examples)
         if not any(SPANS_KEY in example for example in examples):
             return cls(rows)
-        spans = [_spans(example.get(SPANS_KEY), len(row)) for example, row in zip(examples, rows, strict=True)]
-        return cls(rows, spans)
+        return cls(rows, [spans_of(example, len(row)) for example, row in zip(examples, rows, strict=True)])
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -92,17 +93,11 @@ class Batch:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Batch":
         """The batch of the rows with these numbers, which may repeat."""
-        spans = None if self.spans is None else [self.spans[i] for i in rows]
         lengths = self.lengths[rows]
-        return Batch.of_arrays(self.ids[ranges(self.starts[rows], lengths)], lengths, spans, self.bounded)
-
-    def kept(self) -> np.ndarray:
-        """Whether each token lies in a span that must stay, `(T,)`."""
-        kept = np.zeros(len(self.ids), dtype=bool)
-        for offset, spans in zip(self.starts.tolist(), self.spans or (), strict=False):
-            for start, stop in spans:
-                kept[offset + start : offset + stop] = True
-        return kept
+        tokens = ranges(self.starts[rows], lengths)
+        return Batch.of_arrays(
+            self.ids[tokens], lengths, None if self.kept is None else self.kept[tokens], self.bounded
+        )
 
 
 def _input_ids(examples: Sequence[Mapping[str, Any]]) -> list[Sequence[int]]:
@@ -117,7 +112,14 @@ def _input_ids(examples: Sequence[Mapping[str, Any]]) -> list[Sequence[int]]:
         ) from error
 
 
-def _spans(value: Any, length: int) -> list[Span]:
+def spans_of(example: Mapping[str, Any], length: int) -> list[Span]:
+    """
+    The `keep_spans` of an example of this length.
+
+    Raises:
+        `ValueError`: if they are not pairs of positions in it.
+    """
+    value = example.get(SPANS_KEY)
     try:
         spans = [(int(start), int(stop)) for start, stop in (() if value is None else value)]
     except (TypeError, ValueError) as error:
@@ -177,13 +179,13 @@ class TokenColumns:
             for name, value in self._constant.items():
                 variant[name] = value * len(source)
         if self._varying or self.first_piece:
-            places = source.tolist()
+            positions = source.tolist()
             for name, values in self._varying.items():
-                variant[name] = [values[place] for place in places]
+                variant[name] = [values[position] for position in positions]
             for name, values in self.first_piece.items():
                 variant[name] = [
-                    values[place] if place != before else IGNORE_INDEX
-                    for before, place in zip([None, *places], places, strict=False)
+                    values[position] if position != before else IGNORE_INDEX
+                    for before, position in zip([None, *positions], positions, strict=False)
                 ]
 
 

@@ -138,8 +138,8 @@ class Candidates:
         """Probability that each word, if replaced, takes each choice."""
         if self.cumulative is None:
             return 1 / self.count[word]
-        place = self.first[word] + choice
-        return self.cumulative[place] - np.where(choice > 0, self.cumulative[np.maximum(place - 1, 0)], 0.0)
+        index = self.first[word] + choice
+        return self.cumulative[index] - np.where(choice > 0, self.cumulative[np.maximum(index - 1, 0)], 0.0)
 
     def drawn(self, word: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """The choice of each word for a uniform random number in `[0, 1)`."""

@@ -131,30 +131,26 @@ class Edits:
         ends = lengths.cumsum()
         begins = ends - lengths
         # Where the pieces of each edit begin among all ids: its start, moved by the edits before it in its variant.
-        place = begins[variant] + self.start + growth[:-1] - growth[self.first[variant]]
+        target = begins[variant] + self.start + growth[:-1] - growth[self.first[variant]]
 
         # The source of a token is the source of the token before it plus a step. The step is 1, except that it is 0
         # inside a replacement, and after a replacement it is the length of the word that was replaced.
         steps = np.ones(int(ends[-1]) if len(ends) else 0, dtype=np.int64)
-        steps[ranges(place + 1, np.maximum(self.length - 1, 0))] = 0
-        after = place + self.length
+        steps[ranges(target + 1, np.maximum(self.length - 1, 0))] = 0
+        after = target + self.length
         inside = (after < ends[variant]).nonzero()[0]
         np.add.at(steps, after[inside], (old - (self.length > 0))[inside])
         source = steps.cumsum()
         before = np.where(begins > 0, source[np.maximum(begins - 1, 0)], 0) if len(source) else begins
         source += np.repeat(np.tile(batch.starts, repeats) - 1 - before, lengths)
         ids = batch.ids[source]
-        ids[ranges(place, self.length)] = self.pieces
+        ids[ranges(target, self.length)] = self.pieces
         return ids, lengths, source
 
     def apply(self, batch: Batch) -> Batch:
         """The variants as a batch."""
-        ids, lengths, _ = self.variant_arrays(batch)
-        spans = None
-        if batch.spans is not None:
-            edits = (self.of_variant(v, batch) for v in range(len(self)))
-            spans = [moved_spans(batch.spans[v % len(batch)], variant) for v, variant in enumerate(edits)]
-        return Batch.of_arrays(ids, lengths, spans, batch.bounded)
+        ids, lengths, source = self.variant_arrays(batch)
+        return Batch.of_arrays(ids, lengths, None if batch.kept is None else batch.kept[source], batch.bounded)
 
     def then(self, batch: Batch, later: "Edits") -> "Edits":
         """
@@ -170,8 +166,8 @@ class Edits:
 def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
     """Where spans of a row that its edits leave alone lie in the variant."""
 
-    def moved(place: int) -> int:
-        return place + sum(len(new) - len(old) for start, old, new in edits if start + len(old) <= place)
+    def moved(position: int) -> int:
+        return position + sum(len(new) - len(old) for start, old, new in edits if start + len(old) <= position)
 
     return [(moved(start), moved(stop)) for start, stop in spans]
 
@@ -182,29 +178,29 @@ def _merged(row: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit
         return earlier or later
     # The result of the earlier edits as blocks: (start, stop) in the row, and the tokens that have taken its place.
     blocks: list[tuple[int, int, Sequence[int]]] = []
-    place = 0
+    position = 0
     for edit in [*earlier, Edit(len(row), (), ())]:
-        blocks += [(i, i + 1, row[i : i + 1]) for i in range(place, edit.start)]
-        place = edit.start + len(edit.old)
-        blocks.append((edit.start, place, edit.new))
+        blocks += [(i, i + 1, row[i : i + 1]) for i in range(position, edit.start)]
+        position = edit.start + len(edit.old)
+        blocks.append((edit.start, position, edit.new))
 
     waiting = ((edit.start, edit.start + len(edit.old), edit.new) for edit in [*later, Edit(_NEVER, (), ())])
     begin, end, new = next(waiting)
     merged: list[tuple[int, int, list[int]]] = []
-    place = 0  # in the result
+    position = 0  # in the result
     for start, stop, tokens in blocks:
-        while place >= end:
+        while position >= end:
             begin, end, new = next(waiting)
-        continues = begin < place < end  # a later edit that began in the block before
+        continues = begin < position < end  # a later edit that began in the block before
         fresh: list[int] = []  # what becomes of the block
-        for i, token in enumerate(tokens, place):
+        for i, token in enumerate(tokens, position):
             while i >= end:
                 begin, end, new = next(waiting)
             if i == begin:
                 fresh += new
             elif not begin < i < end:
                 fresh.append(token)
-        place += len(tokens)
+        position += len(tokens)
         if continues:
             start, _, before = merged.pop()
             fresh = before + fresh

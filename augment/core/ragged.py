@@ -25,8 +25,8 @@ def is_first(group: np.ndarray) -> np.ndarray:
 
 def positions_in(group: np.ndarray) -> np.ndarray:
     """Position of each item in its group, for items of one group that stand together: `(N,)`."""
-    place = np.arange(len(group))
-    return place - np.maximum.accumulate(np.where(is_first(group), place, 0))
+    index = np.arange(len(group))
+    return index - np.maximum.accumulate(np.where(is_first(group), index, 0))
 
 
 def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
     some = lengths > 0
     starts, lengths = starts[some], lengths[some]
     if len(starts):
-        place = positions(lengths)
-        tokens = ids[np.repeat(starts, lengths) + place]
-        hashes[some] = np.add.reduceat(mix((place << 32 | tokens).astype(np.uint64)), np.cumsum(lengths) - lengths)
+        position = positions(lengths)
+        tokens = ids[np.repeat(starts, lengths) + position]
+        hashes[some] = np.add.reduceat(mix((position << 32 | tokens).astype(np.uint64)), np.cumsum(lengths) - lengths)
     return hashes

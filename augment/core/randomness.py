@@ -48,9 +48,9 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
         raise TypeError(f"A seed is an int or a tuple of ints; received {list(seeds)[:3]!r}.") from error
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     ends = lengths.cumsum()
-    place = np.arange(len(parts)) - np.repeat(ends - lengths, lengths)
+    position = np.arange(len(parts)) - np.repeat(ends - lengths, lengths)
     sums = np.zeros(len(parts) + 1, dtype=np.uint64)
-    mix(parts + mix(place.astype(np.uint64))).cumsum(out=sums[1:])
+    mix(parts + mix(position.astype(np.uint64))).cumsum(out=sums[1:])
     return mix(sums[ends] - sums[ends - lengths])
 
 

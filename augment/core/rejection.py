@@ -61,10 +61,10 @@ def different_variants(batch: Batch, num_variants: int, keys: np.ndarray, *stage
             break
     by_row = row.argsort(kind="stable")
     row, number = row[by_row], number[by_row]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
     chosen = np.full((num_variants, len(batch)), -1)
-    taken = (place > 0) & (place <= num_variants)
-    chosen[place[taken] - 1, row[taken]] = number[taken]
+    taken = (rank > 0) & (rank <= num_variants)
+    chosen[rank[taken] - 1, row[taken]] = number[taken]
     edits, *later = (Edits.select(parts, chosen.ravel()) for parts in zip(*rounds, strict=True))
     rows = batch.take(np.tile(np.arange(len(batch)), num_variants)) if later else batch
     for stage_edits in later:

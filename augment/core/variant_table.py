@@ -61,7 +61,8 @@ class VariantTable:
 
 def example_keys(batch: Batch) -> np.ndarray:
     """64-bit hash of each row, `(B,)`: of its tokens, and of which of them must stay."""
-    tokens = (batch.ids << 1 | batch.kept()).astype(np.uint64)
+    kept = np.zeros(len(batch.ids), dtype=bool) if batch.kept is None else batch.kept
+    tokens = (batch.ids << 1 | kept).astype(np.uint64)
     sums = np.zeros(len(tokens) + 1, dtype=np.uint64)
     mix(tokens + mix(positions(batch.lengths).astype(np.uint64))).cumsum(out=sums[1:])
     return mix(sums[batch.starts + batch.lengths] - sums[batch.starts])

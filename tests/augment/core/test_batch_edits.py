@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from augment import Edit, apply_edits
 from augment.core.batch import Batch
-from augment.core.edits import Edits
+from augment.core.edits import Edits, moved_spans
 
 
 FRESH = 1000  # tokens from here on are inserted by edits
@@ -90,4 +90,6 @@ def test_spans_move_with_their_tokens(case, data):
     touched = touched_by(earlier.of_variant(0, batch))
     spans = [(j, j + 1) for j in range(len(row)) if j not in touched]
     variant = earlier.apply(Batch([row], [spans]))
-    assert [variant.rows[0][start:stop] for start, stop in variant.spans[0]] == [[j] for j, _ in spans]
+    moved = moved_spans(spans, earlier.of_variant(0, batch))
+    assert [variant.rows[0][start:stop] for start, stop in moved] == [[j] for j, _ in spans]
+    assert [j for start, stop in moved for j in range(start, stop)] == variant.kept.nonzero()[0].tolist()
