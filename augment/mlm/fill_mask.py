@@ -153,7 +153,8 @@ def fast_dtype(device: str) -> str:
     if torch.device(device).type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        supported = getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16")
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        supported = capabilities.get("amx_bf16", False)
     return "bfloat16" if supported else "float32"
 
 
