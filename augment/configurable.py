@@ -80,7 +80,7 @@ class Configurable:
         for base in cls.__mro__:
             if "__init__" not in vars(base):
                 continue
-            found = signature(base.__init__).parameters.values()
+            found = signature(vars(base)["__init__"]).parameters.values()
             named = [p for p in found if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
             parameters = {p.name: p.default for p in named if p.name not in ("self", "tokenizer")} | parameters
             if all(p.kind != Parameter.VAR_KEYWORD for p in found):
@@ -123,8 +123,9 @@ def _plain(value: Any) -> Any:
 
 def _subclasses(cls: type) -> dict[str, Any]:
     """The concrete classes derived from a class, by name."""
-    found = {}
-    for child in cls.__subclasses__():
+    found: dict[str, Any] = {}
+    children: list[type] = cls.__subclasses__()
+    for child in children:
         if not isabstract(child):
             found[child.__name__] = child
         found |= _subclasses(child)

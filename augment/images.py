@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -84,9 +84,15 @@ class ImageVariants(Configurable):
         """As in [`Augmenter`], with the `repr` of a transform."""
         return {**super().to_dict(), "transform": None if self.transform is None else repr(self.transform)}
 
+    @overload
+    def variants(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[dict[str, Any]]: ...
+
+    @overload
     def variants(
-        self, example: Mapping[str, Any] | Sequence[Mapping[str, Any]], num_variants: int, seed: Seed | Sequence[Seed]
-    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        self, example: Sequence[Mapping[str, Any]], num_variants: int, seed: Sequence[Seed]
+    ) -> list[list[dict[str, Any]]]: ...
+
+    def variants(self, example, num_variants, seed):
         """
         K variants of an example, or of each of a list of examples.
 
@@ -153,7 +159,7 @@ class ImageVariants(Configurable):
         is_new = (top != self.crop_padding) | (left != self.crop_padding) | mirrored
         if self.transform is None:
             return variants, is_new
-        return self._transformed(variants, keys), torch.ones_like(is_new)
+        return _transformed(variants, keys, self.transform), torch.ones_like(is_new)
 
     def _draw_crops(self, keys: np.ndarray, num_variants: int) -> tuple[np.ndarray, ...]:
         """Top and left of each crop in the padded image, and whether it is mirrored, `(B, K)` each."""
@@ -172,22 +178,6 @@ class ImageVariants(Configurable):
         mirrored, position = np.divmod(crops, side * side)
         return position // side, position % side, mirrored.astype(bool)
 
-    def _transformed(self, variants: Tensor, keys: np.ndarray) -> Tensor:
-        import torch
-
-        groups = []
-        with torch.random.fork_rng(devices=[variants.device] if variants.is_cuda else []):
-            for group, key in zip(variants, mix(~keys).tolist(), strict=True):
-                torch.manual_seed(key >> 1)
-                groups.append(torch.stack([self.transform(variant) for variant in group]))
-        transformed = torch.stack(groups)
-        if transformed.shape != variants.shape:
-            raise ValueError(
-                f"transform made images of shape {tuple(transformed.shape[2:])} from {tuple(variants.shape[2:])}; "
-                "expected the same shape."
-            )
-        return transformed
-
 
 def cropped(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, padding: int, fill: float = 0.0) -> Tensor:
     """
@@ -200,3 +190,21 @@ def cropped(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, padding
     windows = padded.unfold(2, images.shape[2], 1).unfold(3, images.shape[3], 1)  # a view: (B, C, top, left, H, W)
     crops = windows[torch.arange(len(images), device=images.device)[:, None], :, top, left]
     return torch.where(mirrored[..., None, None, None], crops.flip(-1), crops)
+
+
+def _transformed(variants: Tensor, keys: np.ndarray, transform: Callable[[Tensor], Tensor]) -> Tensor:
+    """Each variant `(B, K, C, H, W)` transformed, with a random state derived from the key of its image."""
+    import torch
+
+    groups = []
+    with torch.random.fork_rng(devices=[variants.device] if variants.is_cuda else []):
+        for group, key in zip(variants, mix(~keys).tolist(), strict=True):
+            torch.manual_seed(key >> 1)
+            groups.append(torch.stack([transform(variant) for variant in group]))
+    transformed = torch.stack(groups)
+    if transformed.shape != variants.shape:
+        raise ValueError(
+            f"transform made images of shape {tuple(transformed.shape[2:])} from {tuple(variants.shape[2:])}; "
+            "expected the same shape."
+        )
+    return transformed

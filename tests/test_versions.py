@@ -1,4 +1,4 @@
-"""Which versions of other packages are supported, and what is said of others."""
+"""Supported versions of other packages, and the error for others."""
 
 import importlib.metadata
 import re
@@ -42,7 +42,7 @@ def test_ranges_are_those_of_the_package():
     }
 
 
-def test_the_oldest_set_is_where_the_ranges_begin():
+def test_the_oldest_set_is_the_lower_bounds():
     begins = {
         name: Version(next(one.version for one in specifier if one.operator == ">="))
         for name, specifier in declared().items()
@@ -51,7 +51,7 @@ def test_the_oldest_set_is_where_the_ranges_begin():
 
 
 @pytest.mark.parametrize("file", ["tests/constraints/oldest.txt", "tests/constraints/latest.txt", "requirements.txt"])
-def test_every_set_is_whole_and_within_the_ranges(file):
+def test_every_set_is_complete_and_within_the_ranges(file):
     versions = pinned(file)
     assert set(declared()) - {"tqdm"} <= set(versions)
     assert all(specifier.contains(versions[name]) for name, specifier in declared().items() if name in versions)
@@ -79,7 +79,7 @@ def test_a_version_out_of_range_is_named_on_one_line(monkeypatch, name, installe
 
 
 @pytest.mark.parametrize("installed", ["5.20", "5.20.0", "5.99.1", "5.30.0.dev0", "5.20.0a0+own.build"])
-def test_versions_in_range_are_not_spoken_of(monkeypatch, installed):
+def test_versions_in_range_are_accepted(monkeypatch, installed):
     version = importlib.metadata.version
     monkeypatch.setattr(
         "augment.core.versions.version", lambda name: installed if name == "transformers" else version(name)
@@ -88,7 +88,7 @@ def test_versions_in_range_are_not_spoken_of(monkeypatch, installed):
 
 
 @pytest.mark.parametrize("package", ["augment", "hf_mmel", "run_glue_mmel"])
-def test_it_is_said_before_anything_is_imported_that_could_fail(package):
+def test_versions_are_checked_before_imports_that_could_fail(package):
     code = (
         "import importlib.metadata as m, sys\n"
         "real = m.version\n"

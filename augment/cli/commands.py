@@ -186,7 +186,7 @@ def _checked_output(name: str, source: Path) -> Path:
 
 def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:
     """Everything that determines the written rows."""
-    content = np.memmap(table.path, mode="r")  # not read into memory at once
+    content = np.memmap(table.path, mode="r").data  # not read into memory at once
     options = ("column", "column2", "num_variants", "seed", "keep_original", "keep_copies")
     return {
         "input": f"{table.path.suffix} {hashlib.sha256(content).hexdigest()}",

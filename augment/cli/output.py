@@ -103,10 +103,10 @@ class ResumableWriter:
                     for part in parts:
                         writer.write_table(parquet.read_table(part).cast(schema))
             return
-        with path.open("wb") as file:
-            for name in parts:
-                with name.open("rb") as part:
-                    shutil.copyfileobj(part, file)
+        with path.open("wb") as joined:
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, joined)
 
     def _save_manifest(self) -> None:
         manifest = {"making": self.settings, "num_parts": self.num_parts, "counts": self.counts}

@@ -48,8 +48,11 @@ class ByteTokenizer:
     def __call__(self, text: str | Sequence[str], **options) -> dict[str, list]:
         """`input_ids` and `offset_mapping` of a text, or of each of a list of texts. Options are ignored."""
         encodings = self.backend_tokenizer.encode_batch([text] if isinstance(text, str) else list(text))
-        columns = {"input_ids": [row.ids for row in encodings], "offset_mapping": [row.offsets for row in encodings]}
-        return {name: rows[0] for name, rows in columns.items()} if isinstance(text, str) else columns
+        columns: dict[str, list[list]] = {
+            "input_ids": [row.ids for row in encodings],
+            "offset_mapping": [row.offsets for row in encodings],
+        }
+        return {name: rows[0] for name, rows in columns.items()} if isinstance(text, str) else dict(columns)
 
     def __len__(self) -> int:
         return self.backend_tokenizer.get_vocab_size()

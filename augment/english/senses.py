@@ -24,7 +24,7 @@ class Member(NamedTuple):
     marker: str  # of an adjective: "(p)" predicate only, "(a)" before the noun only, "(ip)" after the noun, else ""
     frames: frozenset[int]  # numbers of a verb's sentence frames
     usage: frozenset[str]  # usage domains, such as "slang" or "ethnic_slur"
-    count: int  # how often the sense-tagged corpus uses the word in this sense
+    frequency: int  # how often the sense-tagged corpus uses the word in this sense
     number: int  # rank of this sense among the word's senses of this part of speech, from 1
 
 

@@ -88,8 +88,8 @@ class _Thesaurus:
     def share(self, member: Member) -> float:
         """Share of a word's uses that one sense makes up."""
         members = self.members(member.name.lower())
-        if total := sum(m.count for m in members):
-            return member.count / total
+        if total := sum(m.frequency for m in members):
+            return member.frequency / total
         return float(member.number == 1 and len({m.pos for m in members}) == 1)
 
     def candidates(self, lemma: str, pos: str, min_sense_share: float, multiword: bool) -> list[str]:
@@ -104,11 +104,11 @@ class _Thesaurus:
         counts = {}
         for name, pairs in shared.items():
             words, members = zip(*pairs, strict=True)
-            count = sum(member.count for member in members)
+            count = sum(member.frequency for member in members)
             if (
                 sum(map(self.share, words)) >= min_sense_share
                 and sum(map(self.share, members)) >= min_sense_share
-                and (count or sum(word.count for word in words) < _FREQUENT)
+                and (count or sum(word.frequency for word in words) < _FREQUENT)
             ):
                 counts[name.replace("_", " ")] = count
         # Sorting is stable: candidates with equal counts keep WordNet's order.
@@ -149,7 +149,7 @@ def _dominant_analysis(thesaurus: _Thesaurus, form: str, analyses: dict[Analysis
     """The lemma that makes up most of a form's uses, or `None` if none does."""
 
     def weight(members: Iterable[Member]) -> float:
-        return sum(member.count + _UNSEEN_COUNT for member in members)
+        return sum(member.frequency + _UNSEEN_COUNT for member in members)
 
     weights = {}
     for (lemma, pos), tags in analyses.items():

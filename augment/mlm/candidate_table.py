@@ -214,7 +214,7 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _checksums(folder: Path) -> dict[str, int]:
-    return {name: zlib.crc32(np.memmap(folder / name, mode="r")) for name in _FILES}
+    return {name: zlib.crc32(np.memmap(folder / name, mode="r").data) for name in _FILES}
 
 
 def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:

@@ -104,7 +104,7 @@ def test_missing_wordnet_names_the_command_that_fetches_it(capsys, monkeypatch, 
 
 
 @pytest.mark.parametrize("argv", ["", "translate", "preview", "preview --text a --file a.csv", "stats a.csv --seed x"])
-def test_wrong_use_is_told_with_exit_code_two(argv, capsys):
+def test_invalid_arguments_exit_with_code_two(argv, capsys):
     with pytest.raises(SystemExit) as error:
         main(argv.split())
     assert error.value.code == 2

@@ -78,7 +78,7 @@ def test_variants_that_are_alike_are_copies(monkeypatch, capsys):
     assert [(row["text"], row["variant"]) for row in Table("b.jsonl", ["text"])] == [("strange", 1), ("unusual", 4)]
 
 
-def test_both_columns_of_a_pair_change_and_not_alike():
+def test_both_columns_of_a_pair_change_independently():
     write_rows(Path("a.jsonl"), [{"text": "movie", "other": "movie", "label": 1}] * 8)
     assert write("a.jsonl", "b.jsonl", "--column2", "other", "--num_variants", "2") == 0
     written = list(Table("b.jsonl", ["text"]))
@@ -96,7 +96,7 @@ def test_variants_depend_on_the_row_and_not_on_the_parts(monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_interrupted_writing_goes_on_where_it_stopped(suffix, monkeypatch, capsys):
+def test_interrupted_write_resumes_where_it_stopped(suffix, monkeypatch, capsys):
     write_rows(Path("a.csv"), ROWS)
     assert write("a.csv", f"whole.{suffix}") == 0
     augment_text = LexiconSubstitution.augment_text
@@ -132,7 +132,7 @@ def test_interrupted_writing_goes_on_where_it_stopped(suffix, monkeypatch, capsy
         ("augmenter", "augmenter"),
     ],
 )
-def test_parts_of_another_making_are_refused_and_kept(change, difference, monkeypatch, capsys):
+def test_parts_with_other_settings_are_refused_and_kept(change, difference, monkeypatch, capsys):
     write_rows(Path("a.csv"), ROWS)
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -159,7 +159,7 @@ def test_folder_of_someone_else_is_refused_and_kept(capsys):
 
 
 @pytest.mark.parametrize("removed", range(8))
-def test_writing_that_was_killed_while_it_removed_its_parts_is_begun_anew(removed, monkeypatch):
+def test_write_killed_while_removing_its_parts_starts_again(removed, monkeypatch):
     write_rows(Path("a.csv"), ROWS)
     assert write("a.csv", "whole.csv") == 0
     unlink, rmdir, count = os.unlink, os.rmdir, iter(range(100))
@@ -181,7 +181,7 @@ def test_writing_that_was_killed_while_it_removed_its_parts_is_begun_anew(remove
     assert files() == {"a.csv", "b.csv", "whole.csv"}
 
 
-def test_a_folder_of_parts_that_was_killed_before_it_had_any_is_used():
+def test_folder_of_a_write_killed_before_its_first_part_is_used():
     write_rows(Path("a.csv"), ROWS)
     Path("b.csv.parts").mkdir()
     Path("b.csv.parts/manifest.json.0.tmp").touch()
@@ -189,7 +189,7 @@ def test_a_folder_of_parts_that_was_killed_before_it_had_any_is_used():
     assert files() == {"a.csv", "b.csv"}
 
 
-def test_file_that_is_there_stays_until_the_new_one_is_whole(monkeypatch):
+def test_existing_file_stays_until_the_new_one_is_complete(monkeypatch):
     write_rows(Path("a.csv"), ROWS)
     Path("b.csv").write_text("old")
     with monkeypatch.context() as patch:
@@ -229,7 +229,7 @@ def test_values_that_are_no_text_are_json_in_csv():
         assert [row["value"] for row in csv.DictReader(file)] == ['["é", 1]', '{"a": null}', "", "True"]
 
 
-def test_progress_shows_on_terminals_only(monkeypatch, capsys):
+def test_progress_bar_is_shown_only_on_terminals(monkeypatch, capsys):
     write_rows(Path("a.csv"), ROWS)
     for terminal in (False, True):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)

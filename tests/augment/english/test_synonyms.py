@@ -31,7 +31,7 @@ def synonyms(wordnet):
 
 def test_senses_equal_those_of_nltk(wordnet):
     ours = {
-        (member.pos, member.name, member.marker, tuple(sorted(member.usage)), member.count)
+        (member.pos, member.name, member.marker, tuple(sorted(member.usage)), member.frequency)
         for synset in read_synsets(wordnet)
         for member in synset
     }

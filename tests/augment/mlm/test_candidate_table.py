@@ -71,7 +71,7 @@ def test_temperature_and_constraints_act_on_a_table_of_others(tokenizer, example
     assert drawn == draws(masked_lm(tokenizer, **options), examples) != draws(masked_lm(tokenizer), examples)
 
 
-def test_rows_that_are_not_in_the_table_get_theirs_as_they_come(tokenizer, examples, tmp_path, made):
+def test_rows_that_are_not_in_the_table_get_candidates_on_demand(tokenizer, examples, tmp_path, made):
     augmenter = table(tokenizer, examples[::2], tmp_path)
     made.clear()
     assert draws(augmenter, examples) == draws(masked_lm(tokenizer), examples)
@@ -95,7 +95,7 @@ def test_table_is_opened_and_not_made_twice(tokenizer, examples, tmp_path, made,
     assert len(made) == 2
 
 
-def test_rows_that_repeat_are_asked_about_once(tokenizer, examples, tmp_path, made):
+def test_repeated_rows_are_computed_once(tokenizer, examples, tmp_path, made):
     table(tokenizer, examples, tmp_path / "once")
     assert len(table(tokenizer, examples * 3, tmp_path / "thrice")._table) == len(
         {tuple(example["input_ids"]) for example in examples}
@@ -103,7 +103,7 @@ def test_rows_that_repeat_are_asked_about_once(tokenizer, examples, tmp_path, ma
     assert made[0] == made[1]
 
 
-def test_interrupted_making_goes_on_where_it_stopped(tokenizer, sentences, tmp_path, made, monkeypatch):
+def test_interrupted_table_resumes_where_it_stopped(tokenizer, sentences, tmp_path, made, monkeypatch):
     best = FillMask.best
 
     def interrupted(self, *arguments):
@@ -160,7 +160,7 @@ def test_damaged_table_is_made_again(tokenizer, examples, tmp_path, made, name, 
 
 
 @pytest.mark.parametrize("differing", ["data", "tokenizer", "model", "options"])
-def test_table_of_something_else_is_refused_with_the_reason(tokenizer, examples, tmp_path, differing):
+def test_table_of_other_settings_is_refused_with_the_reason(tokenizer, examples, tmp_path, differing):
     table(tokenizer, examples, tmp_path)
     model, options = make_masked_lm(tokenizer), {"top_m": 4}
     if differing == "data":
@@ -267,7 +267,7 @@ def test_rows_without_tokens_are_no_obstacle(tokenizer, tmp_path):
     assert draws(augmenter, examples) == draws(masked_lm(tokenizer), examples)
 
 
-def test_data_that_cannot_be_tabled_is_refused(tokenizer, examples, tmp_path):
+def test_datasets_without_length_or_input_ids_are_refused(tokenizer, examples, tmp_path):
     with pytest.raises(TypeError, match=r"IterableDataset.*known length"):
         table(tokenizer, Dataset.from_list(examples).to_iterable_dataset(), tmp_path)
     with pytest.raises(ValueError, match="input_ids"):
@@ -277,7 +277,7 @@ def test_data_that_cannot_be_tabled_is_refused(tokenizer, examples, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_bfloat16_table_is_the_truth_for_its_rows(tokenizer, examples, tmp_path):
+def test_bfloat16_table_gives_the_same_variants_in_any_batch(tokenizer, examples, tmp_path):
     augmenter = masked_lm(tokenizer, dtype="bfloat16").precompute(examples, tmp_path)
     together = draws(augmenter, examples)
     assert together == [augmenter.variants(example, 4, i) for i, example in enumerate(examples)]
