@@ -111,6 +111,11 @@ def test_the_table_and_the_document_hold_every_setting_and_no_folders():
     assert "\n".join(lines) in text and "](compare.png)" in text and "/home" not in text
 
 
+def test_a_pipe_in_a_name_does_not_end_its_column():
+    finished = {Run(Setting("hard", "a|b"), 1): RunResult({"eval_f1": 0.5}, 1.0)}
+    assert "| hard | a\\|b | 0.5000 |" in table(summarize(finished, [Setting("hard", "a|b")], "eval_f1"), "eval_f1")[2]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(59.6, "60 s"), (150, "2.5 min"), (7200, "2.0 h")])
 def test_times_are_for_readers(seconds, text):
     assert duration(seconds) == text

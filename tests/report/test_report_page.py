@@ -129,6 +129,11 @@ def test_a_single_logged_loss_is_drawn(page):
     assert page(one).ids[:3] == ["loss", "variant-loss", "weights"]
 
 
+def test_the_last_epoch_comes_first(page):
+    text = page(undrawn()).text
+    assert 0 < text.index("Epoch 2") < text.index("Epoch 1")
+
+
 def test_sentences_are_apart(page):
     assert "originals. The weights" in page(summary()).text
 
