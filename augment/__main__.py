@@ -16,12 +16,7 @@ ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, ImportError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """
-    Runs one sub-command.
-
-    Returns:
-        `int`: The exit code: 0, 1 after an error, 2 after invalid arguments, 130 after an interruption.
-    """
+    """Runs a sub-command. Returns the exit code: 0, 1 after an error, 130 after an interruption."""
     return run_command(_parser().parse_args(argv), ERRORS)
 
 

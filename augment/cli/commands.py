@@ -186,10 +186,13 @@ def _checked_output(name: str, source: Path) -> Path:
 
 def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:
     """Everything that determines the written rows."""
-    content = np.memmap(table.path, mode="r").data  # not read into memory at once
+    digest = hashlib.sha256()
+    with table.path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     options = ("column", "column2", "num_variants", "seed", "keep_original", "keep_copies")
     return {
-        "input": f"{table.path.suffix} {hashlib.sha256(content).hexdigest()}",
+        "input": f"{table.path.suffix} {digest.hexdigest()}",
         "augmenter": augmenter.to_dict(),
         "tokenizer": tokenizer_fingerprint(augmenter.tokenizer),
         **{name: getattr(args, name) for name in options},

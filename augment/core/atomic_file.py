@@ -15,10 +15,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Opens a temporary binary file that replaces `path` when the block ends. Until then, and after an error, `path` is
     unchanged. Concurrent writers do not mix: the last one to finish determines the content.
 
-    A power loss may still leave a damaged file; this depends on the file system.
-
-    Args:
-        path (`Path`): The file. Its folder must exist.
+    The folder must exist. A power loss may still leave a damaged file; this depends on the file system.
     """
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:

@@ -13,15 +13,9 @@ def tolerate_encodings() -> None:
 
 def run_command(args: argparse.Namespace, errors: tuple[type[Exception], ...]) -> int:
     """
-    Prints the lines that a sub-command yields.
-
-    Args:
-        args (`argparse.Namespace`): Has `run`, a function of `args` that yields lines, and `after_interruption`, a
-            text that follows "interrupted".
-        errors (`tuple`): Errors that are shown to the user as one line.
-
-    Returns:
-        `int`: The exit code: 0, 1 after an error, 130 after an interruption.
+    Prints the lines that `args.run(args)` yields. Errors of the given types are shown as one line, and an interruption
+    as "interrupted" and the text `args.after_interruption`. Returns the exit code: 0, 1 after an error, 130 after an
+    interruption.
     """
     try:
         for line in args.run(args):

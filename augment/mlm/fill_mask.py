@@ -40,7 +40,7 @@ class FillMask:
         The M best candidates of each of W words.
 
         Args:
-            inputs (`MaskedInputs`): What predicts the words.
+            inputs (`MaskedInputs`): The inputs that predict the words.
             old (`np.ndarray` of shape `(W,)`): Ids that are not proposed, -1 for none.
             kinds (`np.ndarray` of shape `(W,)`): A word of kind k may become one of the ids `choices[k]`, in order.
             top_m (`int`): M.
