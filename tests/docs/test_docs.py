@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import augment.custom
 import pandas as pd
 import pytest
 import torch
@@ -26,7 +27,6 @@ import augment.__main__
 import hf_mmel.__main__
 import hf_mmel.report
 from augment import LexiconSubstitution
-from augment.substitution import Substitution
 from hf_mmel import functional
 from hf_mmel.cli import run as cli
 from hf_mmel.compare.plan import check, read_plan
@@ -247,11 +247,11 @@ def test_all_blocks_of_a_page_are_of_languages_that_are_tested(page):
 
 def public_objects() -> dict[str, object]:
     """Full name -> object of all that the API page documents."""
-    modules = (hf_mmel, hf_mmel.report, augment)
+    modules = (hf_mmel, hf_mmel.report, augment, augment.custom)
     named = {f"{module.__name__}.{name}": getattr(module, name) for module in modules for name in module.__all__}
     functions = inspect.getmembers(functional, inspect.isfunction)
     own = {f"hf_mmel.functional.{name}": function for name, function in functions if not name.startswith("_")}
-    return named | own | {"augment.substitution.Substitution": Substitution}
+    return named | own
 
 
 def test_every_public_object_has_a_docstring():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
+from pymdownx.slugs import slugify
 
 import augment
 from hf_mmel import MMELTrainingArguments
@@ -62,6 +63,15 @@ def test_every_file_that_a_page_names_is_there(page):
     names += re.findall(r"(?:hf_mmel|augment|benchmarks|examples|docs|tests)/[\w/]+\.\w+", text)
     missing = [name for name in names if not (page.parent / name).exists() and not (ROOT / name).exists()]
     assert not missing, f"{page.name} names files that do not exist: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES[:3], ids=lambda page: page.name)  # mkdocs checks those of docs/
+def test_every_anchor_that_a_page_names_is_there(page):
+    slug = slugify(case="lower")
+    for name, anchor in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        target = page.parent / name if name else page
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert anchor in {slug(heading, "-") for heading in headings}, f"{page.name} links to {name}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
