@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import augment.custom
 import pandas as pd
 import pytest
 import torch
@@ -24,6 +23,7 @@ from torch.distributed.run import get_args_parser
 from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNetForImageClassification
 
 import augment.__main__
+import augment.custom
 import hf_mmel.__main__
 import hf_mmel.report
 from augment import LexiconSubstitution
