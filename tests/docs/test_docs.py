@@ -34,7 +34,7 @@ from hf_mmel.compare.plan import check, read_plan
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "accelerate" / "README.md"]
-LANGUAGES = {"bash", "python", "diff", "json", "bibtex", ""}
+LANGUAGES = {"bash", "python", "pycon", "diff", "json", "bibtex", ""}
 ENCODERS = ("bert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2")
 MASKED_LMS = ("google-bert/bert-base-uncased",)
 # What stands for `...` in a command.
