@@ -156,7 +156,7 @@ class TokenColumns:
         self._varying: dict[str, list] = {}
         self.first_piece: dict[str, list] = {}
         for name in TOKEN_LEVEL_KEYS:
-            values = example.get(name)
+            values: Any = example.get(name)
             if values is None or not len(values) == self._length > 0:
                 continue
             if type(values) is not list:
