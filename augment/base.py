@@ -33,10 +33,10 @@ class Augmenter(Lazy, Configurable, ABC):
     of its replacement, and the other pieces get -100. A column `alignment`, the numbers 0 to L - 1 of the tokens, is
     treated the same way: in a variant it says which token each token stands for.
 
-    A subclass gives [`draw_edits`]. See [`~augment.custom`] for its building blocks.
+    A subclass gives `draw_edits`. See `augment.custom` for its building blocks.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
 
     Attributes:
         columns (`tuple[str, ...]`): Columns that the augmenter reads besides the tokenizer's. Models do not know them.
@@ -66,7 +66,7 @@ class Augmenter(Lazy, Configurable, ABC):
                 The random key of each row. The edits of a row must be a pure function of the row and its key.
 
         Returns:
-            `Edits`: of K variants of each row. [`different_variants`] makes them from edits of one variant per row.
+            `Edits`: of K variants of each row. `different_variants` makes them from edits of one variant per row.
         """
 
     @overload
@@ -140,7 +140,7 @@ class Augmenter(Lazy, Configurable, ABC):
         self, ids: np.ndarray, lengths: np.ndarray, num_variants: int, seeds: Sequence[Seed]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """
-        The variants of [`variants`] as flat arrays, for collators and files that hold rows one after the other. This
+        The variants of `variants` as flat arrays, for collators and files that hold rows one after the other. This
         takes a fraction of the time, since no Python object is made for a row.
 
         Args:
@@ -155,7 +155,7 @@ class Augmenter(Lazy, Configurable, ABC):
             first piece of the word that the id replaces. `column[source]` fits a column of values per token.
 
         Raises:
-            `ValueError`: as in [`variants`], or if the lengths do not add up to the number of ids.
+            `ValueError`: as in `variants`, or if the lengths do not add up to the number of ids.
         """
         ids, lengths = np.asarray(ids), np.asarray(lengths)
         if not all(array.dtype.kind in "iu" or not array.size for array in (ids, lengths)):
@@ -201,8 +201,8 @@ class Augmenter(Lazy, Configurable, ABC):
 
         Args:
             text (`str` or a sequence of them): The text.
-            num_variants: As in [`variants`].
-            seed: As in [`variants`].
+            num_variants: As in `variants`.
+            seed: As in `variants`.
             keep_spans (*optional*): Pairs `(start, stop)` of positions whose words stay, or a list of pairs
                 for each text.
 
@@ -264,10 +264,10 @@ class Augmenter(Lazy, Configurable, ABC):
     def precompute(self, dataset) -> "Augmenter":
         """
         Computes, once for all rows of a dataset, whatever their variants always need, such as the predictions of a
-        masked language model, see [`MaskedLMSubstitution`]. Most augmenters have nothing to compute.
+        masked language model, see `MaskedLMSubstitution`. Most augmenters have nothing to compute.
 
         Args:
-            dataset ([`~datasets.Dataset`] or a sequence of examples): Rows with `input_ids`.
+            dataset (`datasets.Dataset` or a sequence of examples): Rows with `input_ids`.
 
         Returns:
             The augmenter itself.
@@ -278,7 +278,7 @@ class Augmenter(Lazy, Configurable, ABC):
 
     @property
     def precomputes(self) -> bool:
-        """Whether [`precompute`] does anything."""
+        """Whether `precompute` does anything."""
         return any(part.precomputes for part in self.parts)
 
     @cached_property

@@ -105,7 +105,7 @@ class OneOf(Augmenter):
 class Sometimes(Augmenter):
     """
     Uses an augmenter for each variant with a probability, and otherwise leaves the example as it is. It is meant as a
-    part of a [`Compose`].
+    part of a `Compose`.
 
     Args:
         augmenter (`Augmenter`): The augmenter.
@@ -141,10 +141,10 @@ class FirstOf(Substitution):
 
     Args:
         sources (`Sequence[Substitution]`): The sources, in order of preference, with one vocabulary.
-        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
-        `TypeError`: if a source is not a [`Substitution`].
+        `TypeError`: if a source is not a `Substitution`.
         `ValueError`: if there is no source, the sources have different vocabularies, or an option is out of range.
     """
 

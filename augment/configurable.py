@@ -31,7 +31,7 @@ class Configurable:
 
     def to_dict(self) -> dict[str, Any]:
         """
-        The class and its arguments as plain data, from which [`from_dict`] builds the object again. The tokenizer and
+        The class and its arguments as plain data, from which `from_dict` builds the object again. The tokenizer and
         the cache folder are not included.
         """
         arguments = {name: _plain(value) for name, value in self._arguments().items() if name != "cache_dir"}
@@ -40,7 +40,7 @@ class Configurable:
     @staticmethod
     def from_dict(config: Mapping[str, Any], tokenizer) -> Any:
         """
-        Builds the augmenter that [`to_dict`] describes.
+        Builds the augmenter that `to_dict` describes.
 
         Raises:
             `ValueError`: if the class or an argument is unknown, or an argument has a wrong type.
@@ -101,7 +101,7 @@ class Configurable:
 
 
 def is_config(value: Any) -> bool:
-    """Whether a value is the plain data of a [`Configurable`]."""
+    """Whether a value is the plain data of a `Configurable`."""
     return isinstance(value, Mapping) and isinstance(value.get("class"), str)
 
 

@@ -1,8 +1,8 @@
 """
 The building blocks of augmenters of your own.
 
-- A source of candidates subclasses [`Substitution`] and gives `candidates`: what each word of a batch may become.
-- Any other augmenter subclasses [`~augment.Augmenter`], or [`WordAugmenter`] for constraints on words, and gives
+- A source of candidates subclasses `Substitution` and gives `candidates`: what each word of a batch may become.
+- Any other augmenter subclasses `augment.Augmenter`, or `WordAugmenter` for constraints on words, and gives
   `draw_edits`: the edits that make K variants of each row of a batch.
 
 Both are then used like any augmenter of this package, alone and as parts of others. See "Writing an augmenter" in

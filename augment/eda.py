@@ -3,7 +3,7 @@ Easy data augmentation: words deleted, exchanged, or inserted.
 
 Source: Wei and Zou, "EDA: Easy data augmentation techniques for boosting performance on text classification tasks",
 EMNLP 2019, https://arxiv.org/abs/1901.11196. Its fourth operation, the replacement of words by synonyms, is
-[`WordNetSynonyms`].
+`WordNetSynonyms`.
 """
 
 from functools import cached_property
@@ -34,10 +34,10 @@ class RandomDelete(WordAugmenter):
     the next word would have to be written differently.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] that a word is deleted, on condition that at least one is.
-        constraints: Which words may be deleted, see [`WordAugmenter`].
+        constraints: Which words may be deleted, see `WordAugmenter`.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
@@ -76,10 +76,10 @@ class RandomSwap(WordAugmenter):
     with each other. The capitalised first word of a sentence stays if the tokenizer keeps case.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] of each pair but the first one, when all words are paired at random.
-        constraints: Which words may move, see [`WordAugmenter`]. A pair counts as two words of `max_replaced`.
+        constraints: Which words may move, see `WordAugmenter`. A pair counts as two words of `max_replaced`.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
@@ -127,12 +127,12 @@ class RandomInsert(Augmenter):
     source is the largest number of words that a variant gets.
 
     Args:
-        source ([`Substitution`]): The source of candidates. Its own `replace_prob` is not used.
+        source (`Substitution`): The source of candidates. Its own `replace_prob` is not used.
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] that a word is followed by a new one. One word is in any case.
 
     Raises:
-        `TypeError`: if the source is not a [`Substitution`].
+        `TypeError`: if the source is not a `Substitution`.
         `ValueError`: if `replace_prob` is out of range.
     """
 

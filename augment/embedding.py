@@ -30,15 +30,15 @@ class EmbeddingNeighbours(Substitution):
     with a vowel letter if and only if the word does.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
-        model (`str`, `Path` or [`~transformers.PreTrainedModel`]):
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
+        model (`str`, `Path` or `transformers.PreTrainedModel`):
             A model with the tokenizer's vocabulary, or its name or path. A model given by name is loaded at first use
             and not pickled.
         num_neighbours (`int`, *optional*, defaults to 15): Largest number of candidates of a word.
         min_similarity (`float`, *optional*, defaults to 0.3): Smallest similarity of a candidate and its word.
         keep_inflection (`bool`, *optional*, defaults to `True`):
             Whether a candidate must share a part of speech and the inflection of its word. Needs lemminflect.
-        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
         `ImportError`: if `keep_inflection` is true and lemminflect is not installed.
@@ -122,9 +122,9 @@ class _Neighbours:
     The neighbours of words, computed at the first request and stored.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The tokenizer.
         embeddings (`np.ndarray` of shape `(N, D)`): Of all ids.
-        num_neighbours, min_similarity, keep_inflection: As in [`EmbeddingNeighbours`].
+        num_neighbours, min_similarity, keep_inflection: As in `EmbeddingNeighbours`.
     """
 
     def __init__(

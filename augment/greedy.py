@@ -27,9 +27,9 @@ class GreedySearch(Augmenter):
     """
     Replaces words, position by position, by the candidate that raises the classifier's loss most.
 
-    The search needs the classifier, so it comes before the variants: [`search`] finds variants, and after [`keep`],
-    [`variants`] looks them up. [`~hf_mmel.MMELTrainer`] does both at the beginning of every epoch, see
-    [`~hf_mmel.GreedySearchCallback`]; [`~hf_mmel.search_variants`] does both without a trainer. Copies in worker
+    The search needs the classifier, so it comes before the variants: `search` finds variants, and after `keep`,
+    `variants` looks them up. `hf_mmel.MMELTrainer` does both at the beginning of every epoch, see
+    `hf_mmel.GreedySearchCallback`; `hf_mmel.search_variants` does both without a trainer. Copies in worker
     processes see each new table.
 
     An example in the table has the variants of the table, whatever the seed. If the table has fewer than K, the rest
@@ -41,7 +41,7 @@ class GreedySearch(Augmenter):
     position).
 
     Args:
-        candidates ([`Substitution`]):
+        candidates (`Substitution`):
             The source of candidates, with its constraints and the probabilities of its candidates.
         objective (`str`, *optional*, defaults to `"loss"`):
             What to raise: the `"loss"` under the label, or the `"divergence"` of the prediction from the prediction on
@@ -57,7 +57,7 @@ class GreedySearch(Augmenter):
             Number of candidates tried at a position. If there are more, this many are drawn by their probabilities.
 
     Raises:
-        `TypeError`: if `candidates` is not a [`Substitution`].
+        `TypeError`: if `candidates` is not a `Substitution`.
         `ValueError`: if another argument is not one of the above.
 
     Example:
@@ -110,7 +110,7 @@ class GreedySearch(Augmenter):
         have no more.
 
         Args:
-            examples (sequence of B `Mapping`): As for [`variants`].
+            examples (sequence of B `Mapping`): As for `variants`.
             score (`Callable`):
                 The objective of each of N rows, `(N,)`: `score(rows, of)` gets the rows as dicts with the columns of
                 the examples, and `of` `(N,)`, the number of the example that each row is a variant of. It is called
@@ -120,7 +120,7 @@ class GreedySearch(Augmenter):
             seeds (sequence of B seeds): Determine which positions and candidates are tried.
 
         Returns:
-            `VariantTable`: for [`keep`], alone or joined with the tables of other examples.
+            `VariantTable`: for `keep`, alone or joined with the tables of other examples.
 
         Raises:
             `ValueError`: if K is below 1, or the number of seeds or of scores is wrong.
@@ -148,7 +148,7 @@ class GreedySearch(Augmenter):
 
     def keep(self, table: VariantTable) -> None:
         """
-        Makes [`variants`] look up the variants of this search from now on, instead of those of the search before.
+        Makes `variants` look up the variants of this search from now on, instead of those of the search before.
         This includes copies of the augmenter in other processes, forked at any time or pickled after the first call,
         as long as this augmenter exists.
         """

@@ -81,7 +81,7 @@ class ImageVariants(Configurable):
         self.transform = transform
 
     def to_dict(self) -> dict[str, Any]:
-        """As in [`Augmenter`], with the `repr` of a transform."""
+        """As in `Augmenter`, with the `repr` of a transform."""
         return {**super().to_dict(), "transform": None if self.transform is None else repr(self.transform)}
 
     @overload
@@ -108,7 +108,7 @@ class ImageVariants(Configurable):
             different variants, the rest are copies that share the tensor of the example.
 
         Raises:
-            `ValueError`: as [`variant_images`], or if an example has no `pixel_values` or images differ in shape.
+            `ValueError`: as `variant_images`, or if an example has no `pixel_values` or images differ in shape.
         """
         import torch
 

@@ -42,12 +42,12 @@ class MaskedLMSubstitution(Substitution):
     hyphenated words stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves
     case, and words that the dictionary lacks, with `keep_inflection`.
 
-    The model takes far more time than everything else, and the candidates of a row never change, so [`precompute`]
+    The model takes far more time than everything else, and the candidates of a row never change, so `precompute`
     them for the training dataset. Other rows get their candidates on demand.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
-        model (`str`, `Path` or [`~transformers.PreTrainedModel`]):
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
+        model (`str`, `Path` or `transformers.PreTrainedModel`):
             A masked LM with the classifier's vocabulary: a name or path, which is loaded at first use, or the model.
         top_m (`int`, *optional*, defaults to 15): Maximum number of candidates of a word.
         temperature (`float`, *optional*, defaults to 1.0):
@@ -67,7 +67,7 @@ class MaskedLMSubstitution(Substitution):
         batch_tokens (`int`, *optional*): Tokens per batch of the model. Defaults to 2,048 on a CPU, else 32,768.
         cache_dir (`str` or `Path`, *optional*):
             Where tables are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
-        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
         `ImportError`: if `keep_inflection` is set and `lemminflect` is not installed.
@@ -138,7 +138,7 @@ class MaskedLMSubstitution(Substitution):
         memory map. Candidates do not depend on `temperature`, `replace_prob` and the constraints.
 
         Args:
-            dataset ([`~datasets.Dataset`] or a sequence of examples): Rows with `input_ids`, tokenised for training.
+            dataset (`datasets.Dataset` or a sequence of examples): Rows with `input_ids`, tokenised for training.
             path (`str` or `Path`, *optional*):
                 Folder of the table. Defaults to one in `cache_dir`, named after everything that determines the
                 candidates.

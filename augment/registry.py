@@ -25,7 +25,7 @@ _MAX_DEPTH = 50
 
 def augmenter_config(name: str, model: str | None = None, **options) -> dict[str, Any]:
     """
-    The configuration of an augmenter, as [`Augmenter.to_dict`] returns it.
+    The configuration of an augmenter, as `Augmenter.to_dict` returns it.
 
     Args:
         name (`str`): One of `NAMES`, or a JSON file that contains the configuration.

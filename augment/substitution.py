@@ -18,15 +18,15 @@ class Substitution(WordAugmenter):
     """
     Replaces words by candidates.
 
-    A subclass is a source of candidates: it gives [`candidates`]. Which words a variant replaces, and by which of
+    A subclass is a source of candidates: it gives `candidates`. Which words a variant replaces, and by which of
     their candidates, is drawn here. The variants of an example differ from each other and from it as far as the
     candidates allow.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.3):
             Probability in (0, 1] that a word with candidates is replaced, on condition that at least one is.
-        constraints: Which words may change, see [`WordAugmenter`].
+        constraints: Which words may change, see `WordAugmenter`.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
@@ -49,8 +49,8 @@ class Substitution(WordAugmenter):
             words (`Words`): W words of the batch. The token ids of each are `words.pieces(batch.ids)`.
 
         Returns:
-            `Candidates`: of those words that have any, in the same order. [`Candidates.of`] makes them from lists of
-            token ids, [`candidates_of_texts`] from lists of texts. They must be a pure function of each word and its
+            `Candidates`: of those words that have any, in the same order. `Candidates.of` makes them from lists of
+            token ids, `candidates_of_texts` from lists of texts. They must be a pure function of each word and its
             row.
         """
 
@@ -124,9 +124,9 @@ class LexiconSubstitution(FromLexicon):
     candidates that fit the article are taken: they begin with a vowel letter if and only if the word does.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         words (`Mapping[str, Sequence[str]]`): Lower-case words of letters only, each with its candidates.
-        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
         `ValueError`: if a word does not consist of lower-case letters, or is its own candidate.

@@ -22,7 +22,7 @@ class WordAugmenter(Augmenter):
     An augmenter that changes words, under constraints.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]):
+        tokenizer (`transformers.PreTrainedTokenizerFast`):
             The classifier's tokenizer, a fast one.
         max_length (`int`, *optional*):
             Number of tokens of the longest variant; longer variants are not made. The last word of a row of this

@@ -21,13 +21,13 @@ class WordNetSynonyms(FromLexicon):
     stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The classifier's tokenizer, a fast one.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         min_sense_share (`float`, *optional*, defaults to 0.4):
             Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
-        options: `replace_prob` of [`Substitution`], and the constraints of [`WordAugmenter`].
+        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
         `LookupError`: if the lexicon is not cached and WordNet is not installed.

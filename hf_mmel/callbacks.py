@@ -58,7 +58,7 @@ class GreedySearchCallback(TrainerCallback):
     """
     Searches variants of the training examples with the model of the moment, at the beginning of epochs.
 
-    [`MMELTrainer`] adds one by itself where its augmenter is a [`~augment.GreedySearch`]; give it one in `callbacks`
+    `MMELTrainer` adds one by itself where its augmenter is a `augment.GreedySearch`; give it one in `callbacks`
     to change the options. It searches K = `num_variants` variants by the objective of the augmenter, before the first
     batch of the epoch is made. A resumed run searches at the epoch in which it resumes, with the model that it
     resumes with.
@@ -75,7 +75,7 @@ class GreedySearchCallback(TrainerCallback):
     Raises:
         `ValueError`: if a number is below 1.
 
-    Its cost is that of [`~augment.GreedySearch`]: some K * positions * candidates forward passes per example.
+    Its cost is that of `augment.GreedySearch`: some K * positions * candidates forward passes per example.
     """
 
     # `MMELTrainer` sets both before training.
@@ -128,7 +128,7 @@ class VariantProgressCallback(ProgressCallback):
 
 
 def replace_progress_bar(trainer: Trainer) -> None:
-    """Replaces the stock progress bar, and no other, by [`VariantProgressCallback`]."""
+    """Replaces the stock progress bar, and no other, by `VariantProgressCallback`."""
     callbacks = trainer.callback_handler.callbacks
     for i, callback in enumerate(callbacks):
         if type(callback) is ProgressCallback:

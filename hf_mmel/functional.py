@@ -94,7 +94,7 @@ def mmel_hard_loss(
         the pair of it and the weights of shape `(B, V)`.
 
     Raises:
-        ValueError, TypeError: As [`mmel_weights`].
+        ValueError, TypeError: As `mmel_weights`.
 
     Example:
 
@@ -112,7 +112,7 @@ def expectation(weights: Tensor, values: Tensor, variant_mask: Tensor | None = N
     Expected value of each example under the weights of its variants, `Σ_v w_iv x_iv`.
 
     Args:
-        weights (`torch.Tensor` of shape `(B, V)`): As from [`mmel_weights`].
+        weights (`torch.Tensor` of shape `(B, V)`): As from `mmel_weights`.
         values (`torch.Tensor` of shape `(B, V)`): What is averaged.
         variant_mask (`torch.Tensor` of shape `(B, V)` and dtype `bool`, *optional*): Which variants are present. The
             others enter neither value nor gradient, NaN and inf included.
@@ -139,11 +139,11 @@ def mmel_soft_loss(
         w_ik = exp(d_ik / λ_P) / Σ_j exp(d_ij / λ_P)   (eq. 8),   L_i = ℓ_i0 + λ_T Σ_k w_ik d_ik   (eq. 9)
 
     k runs over the K augmented variants; the original has no divergence from itself and takes no weight. Limits in
-    `lambda_p` are those of [`mmel_hard_loss`]; `lambda_t = 0` leaves the original's loss.
+    `lambda_p` are those of `mmel_hard_loss`; `lambda_t = 0` leaves the original's loss.
 
     Args:
         original_loss (`torch.Tensor` of shape `(B,)`): Loss of the original under the example's label.
-        divergences (`torch.Tensor` of shape `(B, K)`): D(f(x_i) ‖ f(x_ik)), as from [`divergence`]; K may be 0.
+        divergences (`torch.Tensor` of shape `(B, K)`): D(f(x_i) ‖ f(x_ik)), as from `divergence`; K may be 0.
         lambda_p (`float`): Strength of the penalty towards uniform weights, in the unit of the divergences, 0 to inf.
         lambda_t (`float`, *optional*, defaults to 1.0): Factor of the divergence, finite and not negative.
         variant_mask (`torch.Tensor` of shape `(B, K)` and dtype `bool`, *optional*): Which augmented variants are
@@ -155,7 +155,7 @@ def mmel_soft_loss(
         shape `(B, K)`.
 
     Raises:
-        ValueError: As [`mmel_weights`], or if `original_loss` is not a floating tensor of shape `(B,)`, or `lambda_t`
+        ValueError: As `mmel_weights`, or if `original_loss` is not a floating tensor of shape `(B,)`, or `lambda_t`
             negative, NaN or infinite.
         TypeError: If `lambda_p` or `lambda_t` is not a number.
 
@@ -185,7 +185,7 @@ def uniform_loss(
     """
     Plain data augmentation: mean loss over the present variants of each example, eq. 7 at `lambda_p = inf`.
 
-    Arguments, returned shapes and errors are those of [`mmel_hard_loss`].
+    Arguments, returned shapes and errors are those of `mmel_hard_loss`.
 
     Example:
 
@@ -267,7 +267,7 @@ def divergence(logits: Tensor, reference_logits: Tensor, problem_type: str) -> T
         logits (`torch.Tensor` of shape `(..., C)`): Outputs for the variants.
         reference_logits (`torch.Tensor` of shape `(..., C)`): Outputs for the originals, broadcastable to `logits`:
             `(B, 1, C)` for `logits` of shape `(B, K, C)`.
-        problem_type (`str`): One of those of [`per_variant_loss`].
+        problem_type (`str`): One of those of `per_variant_loss`.
 
     Returns:
         `torch.Tensor` of shape `(...)`: Divergences in nats (squared units for regression), in float32 or float64,

@@ -43,7 +43,7 @@ def search_variants(
 
     Args:
         model (`nn.Module`): A sequence classification model, not wrapped for parallel training.
-        augmenter ([`~augment.GreedySearch`]): Its table is replaced.
+        augmenter (`augment.GreedySearch`): Its table is replaced.
         examples (sequence of `Mapping`):
             Tokenised examples with labels, as `data_collator` takes them. Of those with the same token ids, which
             share their variants, the labels of the first one count.
@@ -52,9 +52,9 @@ def search_variants(
         max_examples (`int`, *optional*): Searches only so many examples, drawn by the seed.
         batch_size (`int`, *optional*, defaults to 128):
             Rows of a forward pass, and examples that are searched together.
-        label_smoothing (`float`, *optional*, defaults to 0.0): Of the loss, see [`per_variant_loss`].
+        label_smoothing (`float`, *optional*, defaults to 0.0): Of the loss, see `per_variant_loss`.
         data_collator (`Callable`, *optional*):
-            Makes tensors of a list of rows. Defaults to [`~transformers.DataCollatorWithPadding`].
+            Makes tensors of a list of rows. Defaults to `transformers.DataCollatorWithPadding`.
 
     Returns:
         `int`: Number of different examples in the table.

@@ -43,7 +43,7 @@ Callback = TypeVar("Callback", bound=TrainerCallback)
 
 class MMELTrainer(ModelCardTrainer):
     """
-    A [`~transformers.Trainer`] that trains on groups of variants by minimising the maximal expected loss.
+    A `transformers.Trainer` that trains on groups of variants by minimising the maximal expected loss.
 
     A batch with a `variant_mask` of shape `(B, V)` is a batch of groups: every other tensor, `labels` aside, carries
     the variant axis after the batch axis, and variant 0 is the original. Per example i and variant v, with
@@ -59,21 +59,21 @@ class MMELTrainer(ModelCardTrainer):
     `mmel/loss_original`, `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a
     group), `mmel/effective_num_variants` (exponential of the entropy of a group's weights), `mmel/variants_per_second`
     (augmented variants per second of training, without evaluation and saving), and `mmel/left_out` (number of variants
-    left out, see `nonfinite_variants` and `min_label_probability`). [`VariantHistory`] keeps more.
+    left out, see `nonfinite_variants` and `min_label_probability`). `VariantHistory` keeps more.
 
     Args:
-        args ([`MMELTrainingArguments`], *optional*):
+        args (`MMELTrainingArguments`, *optional*):
             Plain `TrainingArguments` are enough for training without variants.
         augmenter (*optional*):
-            Makes the variants of the training examples, see [`GroupCollator`]. An augmenter of text needs the
+            Makes the variants of the training examples, see `GroupCollator`. An augmenter of text needs the
             tokenizer as `processing_class`. `data_collator`, if given, still pads. Not used with `mmel_loss="none"`.
-            A [`~augment.GreedySearch`] searches at the beginning of every epoch, see [`GreedySearchCallback`].
-        adversary ([`AdversarialVariants`], *optional*):
+            A `augment.GreedySearch` searches at the beginning of every epoch, see `GreedySearchCallback`.
+        adversary (`AdversarialVariants`, *optional*):
             Adds adversarial variants to each group, with or without an augmenter. Not used with `mmel_loss="none"`.
         data_collator (*optional*):
-            As in [`~transformers.Trainer`], or a [`GroupCollator`] instead of an augmenter: it collates training
+            As in `transformers.Trainer`, or a `GroupCollator` instead of an augmenter: it collates training
             batches, and the collator inside it evaluation batches. All other arguments are those of
-            [`~transformers.Trainer`].
+            `transformers.Trainer`.
 
     Raises:
         `TypeError` and `ValueError`: if arguments, model or data do not fit together, before training starts.
@@ -228,7 +228,7 @@ class MMELTrainer(ModelCardTrainer):
 
         Args:
             model (`nn.Module`): The model, wrapped or not.
-            inputs (`dict`): Groups as described in [`MMELTrainer`], or the stock inputs.
+            inputs (`dict`): Groups as described in `MMELTrainer`, or the stock inputs.
             return_outputs (`bool`):
                 Whether to return the model's outputs as well: on the N variants that are trained on, or with
                 `variant_chunk_size` those of the last micro-batch.

@@ -15,7 +15,7 @@ NONFINITE_VARIANTS = ("skip", "raise")
 
 
 def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
-    """A dataclass field that [`~transformers.HfArgumentParser`] shows with its help and choices."""
+    """A dataclass field that `transformers.HfArgumentParser` shows with its help and choices."""
     return field(default=default, metadata={"help": help, **({"choices": list(choices)} if choices else {})})
 
 
@@ -182,7 +182,7 @@ class MMELTrainingArguments(TrainingArguments):
 
     def check_objective(self) -> None:
         """
-        Raises a `ValueError` if a field is outside its range. [`MMELTrainer`] calls this again before training, since
+        Raises a `ValueError` if a field is outside its range. `MMELTrainer` calls this again before training, since
         a hyperparameter search sets fields later.
         """
         choices = {"mmel_loss": MMEL_LOSSES, "variant_backward": VARIANT_BACKWARD}

@@ -130,7 +130,7 @@ def check_train_dataset(
 ) -> None:
     """
     Raises a `ValueError` if a `datasets.Dataset` lacks the column to be varied, unless a transform makes it, or if
-    its labels do not fit the model, see [`check_labels`].
+    its labels do not fit the model, see `check_labels`.
     """
     if _is_stored(dataset) and main_input_name not in dataset.column_names:
         raise ValueError(

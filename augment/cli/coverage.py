@@ -13,7 +13,7 @@ from ..substitution import Substitution
 
 @dataclass
 class Coverage:
-    """Counts over texts and their variants. Candidates are counted only for a [`Substitution`]."""
+    """Counts over texts and their variants. Candidates are counted only for a `Substitution`."""
 
     augmenter: Augmenter
     num_variants: int

@@ -18,7 +18,7 @@ class ByteTokenizer:
     Common punctuation outside ASCII has its own pieces, because the bytes of a mark look like the bytes of a letter.
     Other characters outside ASCII are runs of bytes, so a word that contains some is one word.
 
-    It implements the part of [`~transformers.PreTrainedTokenizerFast`] that augmenters use, because importing that
+    It implements the part of `transformers.PreTrainedTokenizerFast` that augmenters use, because importing that
     class takes about a second.
     """
 

@@ -16,7 +16,7 @@ class Candidates:
     The W words of a batch that may be replaced, each with at least one candidate.
 
     Word w may become any of the replacements `table[first[w] : first[w] + count[w]]`. Replacement s consists of the
-    ids `pieces[offsets[s] : offsets[s + 1]]`. [`Candidates.of`] makes these arrays from lists.
+    ids `pieces[offsets[s] : offsets[s + 1]]`. `Candidates.of` makes these arrays from lists.
 
     Attributes:
         words (`Words`): The words.

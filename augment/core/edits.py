@@ -23,11 +23,14 @@ class Edits:
 
     Variant k of row b has the number v = k * B + b. Its edits are those from `first[v]` to `first[v + 1] - 1`, from
     left to right and without overlap. Edit j replaces the tokens from `start[j]` to `stop[j] - 1` of the row, at least
-    one, by the next `length[j]` of `pieces`, which may be none. [`Edits.of`] makes these arrays from lists.
+    one, by the next `length[j]` of `pieces`, which may be none. `Edits.of` makes these arrays from lists.
 
     Attributes:
-        first (`np.ndarray` of shape `(K * B + 1,)`), start, stop, length (`np.ndarray` of shape `(S,)`), pieces
-            (`np.ndarray` of shape `(P,)`): The S edits.
+        first (`np.ndarray` of shape `(K * B + 1,)`): Where the edits of each variant begin.
+        start (`np.ndarray` of shape `(S,)`): The first token that each edit replaces.
+        stop (`np.ndarray` of shape `(S,)`): The token after the last one that it replaces.
+        length (`np.ndarray` of shape `(S,)`): Number of tokens that it puts there.
+        pieces (`np.ndarray` of shape `(P,)`): The new tokens of all edits, one after the other.
     """
 
     def __init__(self, first: np.ndarray, start: np.ndarray, stop: np.ndarray, length: np.ndarray, pieces: np.ndarray):
@@ -70,7 +73,7 @@ class Edits:
 
     @classmethod
     def of_choice(cls, batch: Batch, candidates: Candidates, choice: np.ndarray) -> "Edits":
-        """The edits that make the choices among candidates, `(K, W)`, as [`draw`] gives them."""
+        """The edits that make the choices among candidates, `(K, W)`, as `draw` gives them."""
         variant, word = (choice != KEEP).nonzero()
         replacement = candidates.replacements(word, choice[variant, word])
         offset = candidates.offsets[replacement].astype(np.int64)

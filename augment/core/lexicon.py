@@ -91,7 +91,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     an unknown token are left out, and so are candidates with the pieces of their word or of another candidate.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): The tokenizer.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The tokenizer.
         words (`Mapping[str, Sequence[str]]`): Lower-case words and their replacements, each of one word or several.
     """
     texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})

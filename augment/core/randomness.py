@@ -55,7 +55,7 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
 
 
 def unit(bits: np.ndarray) -> np.ndarray:
-    """Numbers in `[0, 1)` from the high 32 of 64 random bits. [`low_unit`] uses the others."""
+    """Numbers in `[0, 1)` from the high 32 of 64 random bits. `low_unit` uses the others."""
     return (bits >> np.uint64(32)).astype(np.float64) * 2.0**-32
 
 

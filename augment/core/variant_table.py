@@ -28,7 +28,7 @@ class VariantTable:
     Args:
         texts (`dict[int, str]`):
             The variants of each example as a JSON list, the best one first, by the key of the example, see
-            [`example_keys`]. Texts take a fraction of the memory of edits.
+            `example_keys`. Texts take a fraction of the memory of edits.
     """
 
     def __init__(self, texts: dict[int, str]):

@@ -32,7 +32,7 @@ class Vocabulary:
     Stop words and offensive words are left out.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): A fast tokenizer.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): A fast tokenizer.
 
     Attributes:
         group (`np.ndarray` of shape `(N,)`, `int8`):
@@ -79,7 +79,7 @@ class Vocabulary:
         return self._look_up(ids, words, self._group, lambda group, text: group)
 
     def tags_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
-        """Tags of each word that lies in `ids`, of one piece or several: `(W,)`, as in [`tags`]."""
+        """Tags of each word that lies in `ids`, of one piece or several: `(W,)`, as in `tags`."""
         return self._look_up(ids, words, self.tags, lambda group, text: word_tags(text))
 
     def vowels_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
@@ -156,7 +156,7 @@ def require_dictionary() -> None:
 
 @cache
 def word_tags(word: str) -> int:
-    """The tags of a lower-case word, see [`Vocabulary.tags`]."""
+    """The tags of a lower-case word, see `Vocabulary.tags`."""
     from lemminflect import getAllLemmas
 
     tags = 0

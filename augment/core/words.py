@@ -35,7 +35,7 @@ _OPENS = 1 << 13
 @dataclass(frozen=True)
 class Words:
     """
-    W words of a [`Batch`]. `words[keep]` are those of a boolean mask or of numbers.
+    W words of a `Batch`. `words[keep]` are those of a boolean mask or of numbers.
 
     Attributes:
         row (`np.ndarray` of shape `(W,)`): Row of each word, in increasing order.
@@ -80,7 +80,7 @@ class WordFinder:
     there, a word also ends where its letters end.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerFast`]): A fast tokenizer.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): A fast tokenizer.
 
     Attributes:
         spaced (`np.ndarray` of shape `(N,)`):

@@ -45,7 +45,7 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
 
     Args:
         wordnet (`nltk.corpus.reader.WordNetCorpusReader`): The reader, from `load_wordnet`.
-        min_sense_share, multiword: As in [`WordNetSynonyms`].
+        min_sense_share, multiword: As in `WordNetSynonyms`.
 
     Returns:
         `dict[str, list[str]]`: Lower-case words in sorted order -> at most eight candidates, the most frequent first,

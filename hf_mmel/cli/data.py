@@ -198,7 +198,7 @@ def encode_splits(
     labels: Labels,
 ) -> dict[str, Dataset]:
     """
-    The tokenizer's columns, unpadded, and `label`, see [`encode_labels`], of the first `max_..._samples` examples of
+    The tokenizer's columns, unpadded, and `label`, see `encode_labels`, of the first `max_..._samples` examples of
     each split. Test splits have no labels. Training data is shuffled before it is cut.
 
     Raises:

@@ -11,8 +11,7 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HTTPError
 
 from ..distributed import gathered
-from ..hub.redaction import command_line, without_folders, without_tokens
-from ..report import FOLDER, PAGE
+from ..hub.redaction import REPORT_FOLDER, REPORT_PAGE, command_line, without_folders, without_tokens
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from .data_arguments import GLUE, DataArguments
@@ -42,10 +41,10 @@ def open_repository(args: MMELTrainingArguments) -> None:
     """
     if not args.push_to_hub:
         return
-    if (report := Path(args.output_dir) / PAGE).exists():
+    if (report := Path(args.output_dir) / REPORT_PAGE).exists():
         raise HubError(
             f"{report} shows texts of the data, and would be pushed with the model; move it, and the folder "
-            f"{FOLDER} beside it, to another place."
+            f"{REPORT_FOLDER} beside it, to another place."
         )
     refusal = _create_repository(args) if args.process_index == 0 else None
     if (refusal := gathered(refusal)[0]) is not None:

@@ -194,7 +194,7 @@ def _asks_for_more(args: Arguments, folder: Path) -> bool:
 
 
 def is_options(value: Any) -> bool:
-    """Whether a JSON value is a list of options, as [`record_run`] writes them."""
+    """Whether a JSON value is a list of options, as `record_run` writes them."""
     return isinstance(value, list) and all(isinstance(option, str) for option in value)
 
 

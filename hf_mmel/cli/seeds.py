@@ -113,7 +113,7 @@ class SeedResults:
         return summary
 
     def best(self) -> tuple[str, int] | None:
-        """The leading metric, see [`~metrics.leading_metric`], and the best seed by it, if there is an evaluation."""
+        """The leading metric, see `metrics.leading_metric`, and the best seed by it, if there is an evaluation."""
         values = self._values()
         metric = leading_metric(values, self.args.metric_for_best_model)
         if metric is None:

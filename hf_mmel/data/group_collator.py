@@ -23,20 +23,20 @@ class GroupCollator:
     A variant is a pure function of (seed, epoch, example), the example being known by its main input: neither the
     number of workers or processes, nor the make-up of the batch, nor a resume in mid-epoch changes it. Two examples
     with the same input have the same variants in the same epoch. Every epoch has new ones, or every so many: call
-    [`~GroupCollator.set_epoch`], as [`MMELTrainer`] does.
+    `GroupCollator.set_epoch`, as `MMELTrainer` does.
 
     Args:
         augmenter:
             Any object with `variants(examples, num_variants, seeds)`, which takes a list of B examples and a list of B
             seeds (tuples of ints) and returns B lists of K examples with the same keys. Its `main_input_name` is the
             column that it varies, `"input_ids"` where it has none. One that has `columns` reads the columns so named,
-            which no batch has. One that has `precompute(dataset)` is given the training set by [`MMELTrainer`], if
+            which no batch has. One that has `precompute(dataset)` is given the training set by `MMELTrainer`, if
             that has a length, before its first batch.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example (K), the original not counted.
         seed (`int`, *optional*, defaults to 42):
             Seed of the variants.
-        data_collator (`Callable`, *optional*, defaults to [`~transformers.default_data_collator`]):
+        data_collator (`Callable`, *optional*, defaults to `transformers.default_data_collator`):
             Collates the B x V rows before they are folded into groups, and evaluation batches as they are.
         epochs_per_draw (`int`, *optional*, defaults to 1):
             Epochs for which an example keeps its variants.

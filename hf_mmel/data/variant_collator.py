@@ -19,32 +19,32 @@ class VariantCollator(GroupCollator):
     Collates B tokenised examples into groups of V = K + 1 variants, variant 0 being the original.
 
     A variant is a pure function of (seed, epoch, example), the example being known by its token ids, as in
-    [`GroupCollator`].
+    `GroupCollator`.
 
     Args:
-        tokenizer ([`~transformers.PreTrainedTokenizerBase`]):
+        tokenizer (`transformers.PreTrainedTokenizerBase`):
             The classifier's tokenizer, which pads.
         augmenter:
-            As in [`GroupCollator`]. One that has a `tokenizer` must have one with the same vocabulary.
+            As in `GroupCollator`. One that has a `tokenizer` must have one with the same vocabulary.
         num_variants (*optional*):
-            As in [`GroupCollator`].
+            As in `GroupCollator`.
         seed (*optional*):
-            As in [`GroupCollator`].
+            As in `GroupCollator`.
         epochs_per_draw (*optional*):
-            As in [`GroupCollator`].
+            As in `GroupCollator`.
         pad_to_multiple_of (`int`, *optional*):
             Pads to a multiple of this length instead of to the longest row.
         data_collator (`Callable`, *optional*):
             Collates the B x V rows before they are folded into groups, and evaluation batches as they are. Defaults to
-            [`~transformers.DataCollatorWithPadding`] with `tokenizer` and `pad_to_multiple_of`. With
-            [`~transformers.default_data_collator`], for rows that come padded to one length at their end, variants get
+            `transformers.DataCollatorWithPadding` with `tokenizer` and `pad_to_multiple_of`. With
+            `transformers.default_data_collator`, for rows that come padded to one length at their end, variants get
             that length, too; one that would be longer stays a copy.
 
-    Returns the dict of [`GroupCollator`], with each model input of shape `(B, V, L)`. Examples say by their columns
+    Returns the dict of `GroupCollator`, with each model input of shape `(B, V, L)`. Examples say by their columns
     what they are for:
 
     - token classification, `labels` with one label per token: they are fitted to the variants, `(B, V, L)`, see
-      [`~augment.Augmenter`], and `alignment` of shape `(B, V, L)` tells for each token of the original its place in
+      `augment.Augmenter`, and `alignment` of shape `(B, V, L)` tells for each token of the original its place in
       the variant, -1 where it has none;
     - question answering, `start_positions` and `end_positions`: the tokens from start to end stay, the positions
       follow them, `(B, V)`, and there is `alignment`, too;

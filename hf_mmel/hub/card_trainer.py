@@ -40,7 +40,7 @@ class ModelCardTrainer(Trainer):
                 Metrics returned by `evaluate`, by split. Defaults to those of the latest evaluation.
             command (`str`, *optional*): The command that trained the model.
 
-        All other arguments are those of [`~transformers.Trainer.create_model_card`].
+        All other arguments are those of `transformers.Trainer.create_model_card`.
         """
         facts = {"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks}
         facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}

@@ -105,10 +105,10 @@ def write_model_card(
     the card is written without the picture.
 
     Args:
-        trainer ([`MMELTrainer`]): The trainer whose model the card describes.
-        collator ([`GroupCollator`], *optional*): The collator that makes the variants of the training examples.
+        trainer (`MMELTrainer`): The trainer whose model the card describes.
+        collator (`GroupCollator`, *optional*): The collator that makes the variants of the training examples.
         dataset, dataset_tags, dataset_args, tags, scores, command, **stock_options:
-            As in [`MMELTrainer.create_model_card`].
+            As in `MMELTrainer.create_model_card`.
     """
     folder = Path(trainer.args.output_dir)
     previous = ModelCard.load(folder / CARD).data if (folder / CARD).exists() else ModelCardData()
@@ -183,7 +183,7 @@ def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[s
     The arguments of the objective, without those that had no effect.
 
     Args:
-        args ([`MMELTrainingArguments`]): The arguments of the training run.
+        args (`MMELTrainingArguments`): The arguments of the training run.
         num_variants (`int`): Variants per example from collator and adversary; 0 if they came with the data.
     """
     is_soft, is_partial = args.mmel_loss == "soft", args.variant_backward != "full"

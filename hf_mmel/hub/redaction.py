@@ -8,6 +8,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 
+# A report shows texts of the training data, so it is never pushed along with a model.
+REPORT_PAGE, REPORT_FOLDER = "report.html", "report"
 LONGEST_LIST = 300  # characters; a longer list or mapping is shown as its number of entries
 
 # Tokens of users, organisations and OAuth applications on the Hub.

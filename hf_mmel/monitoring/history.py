@@ -39,7 +39,7 @@ class VariantHistory(TrainerCallback, ExportableState):
 
     Attributes:
         weight_histograms (`list[dict]`):
-            One row per logged loss: `step`, `epoch`, and `counts`, the [`~metrics.weight_histogram`] since the
+            One row per logged loss: `step`, `epoch`, and `counts`, the `metrics.weight_histogram` since the
             previous row.
         hardest_variants (`list[dict]`):
             The variants of each epoch with the largest losses when they were trained on, at most one per example, the
@@ -119,7 +119,7 @@ class VariantHistory(TrainerCallback, ExportableState):
 
 def history_of(state: TrainerState) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
-    The weight histograms and the hardest variants that [`VariantHistory`] stored in a state; empty if it has none.
+    The weight histograms and the hardest variants that `VariantHistory` stored in a state; empty if it has none.
 
     Raises:
         `ValueError`: if they do not have the form in which it stores them.

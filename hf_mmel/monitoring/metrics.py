@@ -78,7 +78,7 @@ class GroupMetrics(TrainerCallback):
 
     def pop(self, reduce: Callable[[Tensor], Tensor]) -> tuple[dict[str, float], list[int]]:
         """
-        Returns the metrics of the logging window and its [`weight_histogram`], and begins the next window. `reduce`
+        Returns the metrics of the logging window and its `weight_histogram`, and begins the next window. `reduce`
         sums a tensor over all processes.
         """
         if self._sums is None:

@@ -46,7 +46,7 @@ class Head(ABC):
 
     Args:
         config (`PretrainedConfig`, *optional*): The model's configuration.
-        label_smoothing (`float`, *optional*, defaults to 0.0): As in [`per_variant_loss`].
+        label_smoothing (`float`, *optional*, defaults to 0.0): As in `per_variant_loss`.
         class_weights (`torch.Tensor` of shape `(C,)`, *optional*): Factor of the loss of items of each class.
 
     Raises:

@@ -70,8 +70,8 @@ class VariantLosses(NamedTuple):
         self, weights: Tensor, item_weights: Tensor, variant_mask: Tensor, args: MMELTrainingArguments
     ) -> Tensor:
         """
-        The objective, summed over the items of the batch: `Σ_i n_i L_i` with `L_i` of [`mmel_hard_loss`],
-        [`mmel_soft_loss`] or [`uniform_loss`], and `n_i` the item weight. Of absent variants nothing is added.
+        The objective, summed over the items of the batch: `Σ_i n_i L_i` with `L_i` of `mmel_hard_loss`,
+        `mmel_soft_loss` or `uniform_loss`, and `n_i` the item weight. Of absent variants nothing is added.
 
         Args:
             weights (`torch.Tensor` of shape `(B, V)`): Of all variants of each group.

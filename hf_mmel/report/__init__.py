@@ -1,7 +1,5 @@
 """A report of a training run: one page with its curves and scores, and what the model predicts on variants."""
 
-from .page import FOLDER as FOLDER
-from .page import PAGE as PAGE
 from .page import check_installed as check_installed
 from .page import write_report
 

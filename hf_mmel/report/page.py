@@ -14,7 +14,7 @@ from typing import Any
 from augment.core.atomic_file import atomic_write
 from augment.core.marking import differences
 
-from ..hub.redaction import without_folders, without_tokens
+from ..hub.redaction import REPORT_FOLDER, REPORT_PAGE, without_folders, without_tokens
 from ..trainer import MMELTrainer
 from .predictions import Predictions, ScoredVariants, predict, score_variants
 from .summary import RunSummary, summarize_run
@@ -22,7 +22,6 @@ from .summary import RunSummary, summarize_run
 
 logger = logging.getLogger(__name__)
 
-PAGE, FOLDER = "report.html", "report"  # in the output folder
 _PACKAGES = {"matplotlib": "matplotlib", "jinja2": "jinja2", "sklearn": "scikit-learn"}
 
 
@@ -46,7 +45,7 @@ def write_report(
     it, and the first one writes.
 
     Args:
-        trainer ([`MMELTrainer`]): The trainer, after training.
+        trainer (`MMELTrainer`): The trainer, after training.
         output_dir (`str` or `Path`, *optional*): The folder to write to. Defaults to the one of the training run.
         max_examples (`int`, *optional*, defaults to 1000): How many training examples have their variants scored. They
             are drawn with the seed of the training run.
@@ -104,7 +103,7 @@ def write_report(
     )
     if trainer.is_world_process_zero():
         write_page(folder, run, predictions, variants, left_out, min_confidence, max_shown)
-    return folder / PAGE
+    return folder / REPORT_PAGE
 
 
 def check_installed() -> None:
@@ -132,19 +131,19 @@ def write_page(
     min_confidence: float = 0.75,
     max_shown: int = 30,
 ) -> Path:
-    """Writes `report.html` and the pictures of `report`; see [`write_report`] for the last three arguments."""
+    """Writes `report.html` and the pictures of `report`; see `write_report` for the last three arguments."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     from .pictures import DARK, LIGHT, pictures, png
     from .statistics import calibration, label_flips, label_scores, prediction_shifts
 
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    (folder / REPORT_FOLDER).mkdir(parents=True, exist_ok=True)
     images: dict[str, dict[str, Markup]] = {}
     for name, draw in pictures(run, predictions).items():
         for theme, suffix, colors in (("light", "", LIGHT), ("dark", "-dark", DARK)):
             picture = png(draw, colors)
-            with atomic_write(folder / FOLDER / f"{name}{suffix}.png") as file:
+            with atomic_write(folder / REPORT_FOLDER / f"{name}{suffix}.png") as file:
                 file.write(picture)
             address = Markup("data:image/png;base64," + b64encode(picture).decode())
             images.setdefault(name, {})[theme] = address
@@ -182,7 +181,7 @@ def write_page(
         missing=[without_folders(reason) for reason in missing],
         pictures=images,
     )
-    path = folder / PAGE
+    path = folder / REPORT_PAGE
     with atomic_write(path) as file:
         file.write(without_tokens(page).encode(errors="replace"))  # file names may hold any bytes
     return path

@@ -33,7 +33,7 @@ class Predictions(NamedTuple):
 
 
 class ScoredVariants(NamedTuple):
-    """The predictions on N variants of training examples, and on their originals; arrays as in [`Predictions`]."""
+    """The predictions on N variants of training examples, and on their originals; arrays as in `Predictions`."""
 
     problem_type: str
     names: list[str]

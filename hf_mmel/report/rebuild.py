@@ -44,7 +44,7 @@ def report_of_folder(
 
     Args:
         folder (`Path`): The `output_dir` of a run of the command.
-        max_examples, min_confidence, max_shown: As in [`write_report`].
+        max_examples, min_confidence, max_shown: As in `write_report`.
         trust_remote_code (`bool`, *optional*, defaults to `False`): Whether to run the code that comes with the model.
             The options in the folder, which anyone may have written, cannot ask for it.
 

@@ -89,7 +89,7 @@ def summarize_run(
 ) -> RunSummary:
     """
     The summary of a training run that is named after its `output_dir`. `augmenter` and `adversary` are configurations,
-    `num_variants` is K of the augmenter if it is not the one in `args`, and `others` are fields of [`RunSummary`].
+    `num_variants` is K of the augmenter if it is not the one in `args`, and `others` are fields of `RunSummary`.
     """
     if getattr(args, "mmel_loss", None) == "none":
         adversary = None

@@ -29,7 +29,7 @@ class AdversarialVariants:
     of ids. Under MMEL-S the divergence from the prediction on the original takes the place of the loss, as in virtual
     adversarial training.
 
-    [`MMELTrainer`] adds them to the groups that it trains on, beside other variants or instead of any, and weighs all
+    `MMELTrainer` adds them to the groups that it trains on, beside other variants or instead of any, and weighs all
     by the same closed form: with hard labels this is locally reweighted adversarial training, with weights within the
     group of each example and none across examples. They are found in evaluation mode, without dropout.
 
@@ -126,7 +126,7 @@ class AdversarialVariants:
 
         Args:
             inputs (`Mapping`): The groups, `(B, V, ...)`.
-            forward ([`VariantForward`]): Computes what the search maximises: divergences for MMEL-S, else losses.
+            forward (`VariantForward`): Computes what the search maximises: divergences for MMEL-S, else losses.
         """
         model, is_soft = forward.model, forward.args.mmel_loss == "soft"
         inputs = with_copies(inputs, self.num_variants)

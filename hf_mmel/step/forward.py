@@ -26,7 +26,7 @@ class ForwardResult(NamedTuple):
 class VariantForward:
     """
     Computes the losses and divergences of variants. Made once for a training run, for the model without the wrapper of
-    data-parallel training; the options of the [`Head`] are its configuration, label smoothing and class weights.
+    data-parallel training; the options of the `Head` are its configuration, label smoothing and class weights.
     """
 
     def __init__(

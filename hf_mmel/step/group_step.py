@@ -37,8 +37,8 @@ class GroupStep:
 
     Args:
         accelerator (`Accelerator`): Backpropagates.
-        scores ([`ScoreCache`]): Scores that are known from earlier steps.
-        adversary ([`AdversarialVariants`], *optional*): Adds adversarial variants to each group.
+        scores (`ScoreCache`): Scores that are known from earlier steps.
+        adversary (`AdversarialVariants`, *optional*): Adds adversarial variants to each group.
         is_sharded (`bool`): Whether all processes have to make the same forward passes, as under FSDP.
     """
 
@@ -82,7 +82,7 @@ class GroupStep:
                 for other processes in each, so the step takes the model inside it.
 
         Raises:
-            `FloatingPointError`: if a variant is not finite and cannot be left out, see [`NonfiniteVariants`].
+            `FloatingPointError`: if a variant is not finite and cannot be left out, see `NonfiniteVariants`.
         """
         # A wrapper for data-parallel training has all processes wait for each other in each forward pass.
         inner = model if self.is_sharded else self.forward.model

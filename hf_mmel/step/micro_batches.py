@@ -58,7 +58,7 @@ def fastest_micro_batches(inputs: Mapping[str, Tensor], used: Tensor, max_rows: 
     forward pass. Groups stay whole; those of like length share a micro-batch, the longest first.
 
     Args:
-        inputs, used: As in [`fewest_micro_batches`].
+        inputs, used: As in `fewest_micro_batches`.
         max_rows (`int`, *optional*): Most rows of a micro-batch. A single group may have more.
 
     Returns:

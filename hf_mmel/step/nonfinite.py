@@ -31,7 +31,7 @@ class NonfiniteVariants:
     Leaves out variants that are not finite, with a few warnings in a training run, or raises.
 
     Args:
-        forward ([`VariantForward`]): The model and the arguments, of which `nonfinite_variants` says whether to raise.
+        forward (`VariantForward`): The model and the arguments, of which `nonfinite_variants` says whether to raise.
         state (`TrainerState`): Knows the number of the step.
         processing_class (*optional*): The tokenizer that reads the variants, where there is one.
     """
@@ -53,7 +53,7 @@ class NonfiniteVariants:
 
         Args:
             batch (`Mapping`): The groups that the values are of.
-            values ([`VariantLosses`]): Of shape `(B, V)`.
+            values (`VariantLosses`): Of shape `(B, V)`.
             variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that were computed.
             buffers (`Sequence[torch.Tensor]`, *optional*):
                 The model's buffers before the forward pass, to be restored if a variant is left out.

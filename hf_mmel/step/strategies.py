@@ -1,7 +1,7 @@
 """
 Strategies of the training step: which variants are trained on, in which micro-batches and under which weights.
 
-[`Full`] weighs variants by the losses that it trains on. [`Selected`] and [`Chunked`] score all variants first,
+`Full` weighs variants by the losses that it trains on. `Selected` and `Chunked` score all variants first,
 without a gradient, and train on a few of them, or on all of them in parts of a group.
 """
 

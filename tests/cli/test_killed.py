@@ -17,7 +17,7 @@ from augment.mlm.candidate_table import CandidateTable
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "killed.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-ENVIRONMENT["PYTHONPATH"] = str(SCRIPT.parents[3])
+ENVIRONMENT["PYTHONPATH"] = str(SCRIPT.parents[2])
 pytestmark = pytest.mark.slow
 
 
@@ -131,7 +131,7 @@ def test_a_comparison(kill, training, tmp_path):
 def test_no_cell_outlives_a_comparison_that_is_killed(training, tmp_path):
     options = ["compare", *training[:6], "--methods", "none", "--seeds", 1, "--num_train_epochs", 500, "--use_cpu"]
     command = [sys.executable, "-m", "hf_mmel", *map(str, options), "--output_dir", str(tmp_path / "out")]
-    process = subprocess.Popen(command, env=ENVIRONMENT, cwd=SCRIPT.parents[3])
+    process = subprocess.Popen(command, env=ENVIRONMENT, cwd=SCRIPT.parents[2])
 
     def cells():
         found = subprocess.run(["pgrep", "-f", str(tmp_path / "out")], capture_output=True, text=True).stdout.split()
