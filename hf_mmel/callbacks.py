@@ -9,7 +9,6 @@ import torch
 from transformers import ProgressCallback, Trainer, TrainerCallback
 
 from .data.group_collator import GroupCollator
-from .data.variant_collator import VariantCollator
 from .search import search_variants
 from .step.scoring import ScoreCache
 
@@ -24,13 +23,17 @@ _SHOWN_IN_BAR = {
 }
 
 
-class EpochCallback(TrainerCallback):
+class CollatorCallback(TrainerCallback):
+    """A callback that needs the collator of the training examples, which `MMELTrainer` sets."""
+
+    newest_collator: GroupCollator | None = None  # of the newest data loader, which a callback may ask for as well
+
+
+class EpochCallback(CollatorCallback):
     """
     Tells the collator which epoch begins, since `Trainer` tells only samplers and datasets, and clears the scores when
     new variants are drawn.
     """
-
-    newest_collator: GroupCollator | None = None  # of the newest data loader, which a callback may ask for as well
 
     def __init__(self, scores: ScoreCache):
         self.scores = scores
@@ -54,7 +57,7 @@ class EpochCallback(TrainerCallback):
             self.scores.share()
 
 
-class GreedySearchCallback(TrainerCallback):
+class GreedySearchCallback(CollatorCallback):
     """
     Searches variants of the training examples with the model of the moment, at the beginning of epochs.
 
@@ -78,8 +81,7 @@ class GreedySearchCallback(TrainerCallback):
     Its cost is that of `augment.GreedySearch`: some K * positions * candidates forward passes per example.
     """
 
-    # `MMELTrainer` sets both before training.
-    newest_collator: VariantCollator | None = None
+    # Makes tensors of a list of rows; `MMELTrainer` sets it before training.
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
 
     def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):

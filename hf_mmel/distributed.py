@@ -24,12 +24,11 @@ def gathered(part: Any) -> list[Any]:
 
 def check_seen_by_all(checkpoint: str | None) -> None:
     """
-    Raises a `ValueError` in all processes if a training would go on from a checkpoint that some of them do not see as
-    the others do: one that is not there, or lacks the model, as on machines that do not share `output_dir`. Those that
-    see none would begin anew, and all would wait for each other in vain.
+    Raises a `ValueError` in all processes if some of them do not see the checkpoint that the others resume from, as on
+    machines that do not share `output_dir`. They would start from scratch, and all would wait for each other forever.
     """
     is_here = checkpoint is not None and Path(checkpoint).is_dir()
-    files = [path.name for path in Path(checkpoint).iterdir()] if is_here else []
+    files = [path.name for path in Path(checkpoint or "").iterdir()] if is_here else []
     seen = [set(names) for names in gathered([name for name in files if name.endswith((".json", ".safetensors"))])]
     for process, names in enumerate(seen):
         if missing := set.union(*seen) - names:
@@ -41,8 +40,9 @@ def check_seen_by_all(checkpoint: str | None) -> None:
 
 
 def release(trainer: Trainer) -> None:
-    """Lets go of what a trainer that is not used any more holds, on devices and of the other processes."""
-    trainer.model_wrapped = trainer.model
+    """Releases the distributed wrapper and the memory of a trainer that is no longer used."""
+    model: Any = trainer.model
+    trainer.model_wrapped = model
     trainer.accelerator.free_memory()  # where the wrapper is held, too
 
 

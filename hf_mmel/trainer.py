@@ -12,7 +12,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from augment import GreedySearch
 
-from .callbacks import EpochCallback, GreedySearchCallback, replace_progress_bar
+from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
@@ -82,6 +82,7 @@ class MMELTrainer(ModelCardTrainer):
     """
 
     current_gradient_accumulation_steps = 1  # `Trainer` sets it in training
+    adversary: AdversarialVariants | None
     _class_weights: torch.Tensor | None = None
     _step: GroupStep | None = None
     _backpropagates_micro_batches = False
@@ -170,7 +171,7 @@ class MMELTrainer(ModelCardTrainer):
         self._check_arguments(config)  # once more, since they may have changed
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         collator = self.build_group_collator()
-        for callback in (*self._callbacks_of(EpochCallback), *self._callbacks_of(GreedySearchCallback)):
+        for callback in self._callbacks_of(CollatorCallback):
             callback.newest_collator = collator
         if collator is None:
             check_interval(self.args, None)
@@ -181,21 +182,21 @@ class MMELTrainer(ModelCardTrainer):
             collator.augmenter.precompute(self.train_dataset)
         if self._is_sharded:
             check_sharded(self.args)
-        for callback in self._callbacks_of(GreedySearchCallback):
-            callback.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
+        for search in self._callbacks_of(GreedySearchCallback):
+            search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
             check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
         # `Trainer` has one collator for training and evaluation; only training may see variants, and the columns that
         # the augmenter reads, which the model's forward does not name.
         self._set_signature_columns_if_needed()
         eval_collator, eval_columns = self.data_collator, self._signature_columns
-        self.data_collator = collator
-        self._signature_columns = [*eval_columns, *getattr(collator.augmenter, "columns", ())]
+        columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
+        self.data_collator, self._signature_columns = collator, columns
         try:
             return super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
 
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | int | None:
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
         if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_examples_as_groups):
             return super()._get_num_items_in_batch(batch_samples, device)
@@ -243,7 +244,7 @@ class MMELTrainer(ModelCardTrainer):
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
             inputs = originals(inputs)
         if kind == "stock":
-            options = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
+            options: Any = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
             return super().compute_loss(model, inputs, **options)
         inputs = inputs if VARIANT_MASK in inputs else as_groups(inputs)
         inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}

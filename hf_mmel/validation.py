@@ -5,7 +5,6 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
-from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
 from .data.group_collator import how_to_read
@@ -81,7 +80,7 @@ def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None
     `epochs_per_draw` epochs; `None` where nothing tells when.
     """
     interval = getattr(args, "score_interval", 1)
-    if epochs_per_draw is None and interval > 1 and args.mmel_loss != "none":
+    if epochs_per_draw is None and interval > 1 and getattr(args, "mmel_loss", "none") != "none":
         raise ValueError(
             f"score_interval is {interval}, but nothing tells when variants change; expected an augmenter or a "
             "VariantCollator, or an interval of 1."
@@ -106,7 +105,7 @@ def check_sharded(args: MMELTrainingArguments) -> None:
             )
 
 
-def check_vocabulary(model: nn.Module, tokenizer: Any) -> None:
+def check_vocabulary(model: Any, tokenizer: Any) -> None:
     """
     Raises a `ValueError` if the tokenizer has ids for which the model has no embedding.
     """

@@ -1,5 +1,7 @@
 """The part of `MMELTrainer` that writes the model card."""
 
+from typing import Any
+
 from transformers import Trainer
 
 from ..data.group_collator import GroupCollator
@@ -10,6 +12,7 @@ from .model_card import Adversary, write_model_card
 class ModelCardTrainer(Trainer):
     """A trainer whose model card describes the objective, the augmentation and the weights."""
 
+    args: MMELTrainingArguments  # or plain `TrainingArguments`, which are enough without variants
     adversary: Adversary | None = None
 
     def build_group_collator(self) -> GroupCollator | None:
@@ -42,7 +45,13 @@ class ModelCardTrainer(Trainer):
 
         All other arguments are those of `transformers.Trainer.create_model_card`.
         """
-        facts = {"language": language, "license": license, "tags": tags, "model_name": model_name, "tasks": tasks}
+        facts: dict[str, Any] = {
+            "language": language,
+            "license": license,
+            "tags": tags,
+            "model_name": model_name,
+            "tasks": tasks,
+        }
         facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}
         facts |= {"dataset_args": dataset_args}
         if not isinstance(self.args, MMELTrainingArguments):

@@ -192,8 +192,10 @@ class QuestionAnsweringHead(Head):
         aligned, found = _aligned(logits, groups)
         out = ~found[..., None]  # probabilities are those among the tokens that both have
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        over_tokens = [torch.where(out, _FAR_BELOW, x.to(dtype)).transpose(-1, -2) for x in (aligned, soft_labels)]
-        return divergence(*over_tokens, _SINGLE_LABEL).mean(dim=-1)
+        variant, original = (
+            torch.where(out, _FAR_BELOW, x.to(dtype)).transpose(-1, -2) for x in (aligned, soft_labels)
+        )
+        return divergence(variant, original, _SINGLE_LABEL).mean(dim=-1)
 
 
 def logits_of(outputs: Any, num_rows: int, model_name: str) -> Tensor:
@@ -207,15 +209,11 @@ def logits_of(outputs: Any, num_rows: int, model_name: str) -> Tensor:
 
 
 def problem_type_of(config: PretrainedConfig | None, num_labels: int, labels: Tensor) -> str:
-    """The model's `problem_type`, found and noted as the models of transformers do when they see labels."""
-    problem_type = getattr(config, "problem_type", None)
+    """The model's `problem_type`, derived and stored as the models of transformers do when they see labels."""
+    problem_type: Any = getattr(config, "problem_type", None)
     if problem_type is None:
-        if num_labels == 1:
-            problem_type = "regression"
-        elif labels.is_floating_point():
-            problem_type = "multi_label_classification"
-        else:
-            problem_type = _SINGLE_LABEL
+        several = "multi_label_classification" if labels.is_floating_point() else _SINGLE_LABEL
+        problem_type = "regression" if num_labels == 1 else several
         if config is not None:
             config.problem_type = problem_type
     return problem_type

@@ -61,12 +61,12 @@ class AdversarialVariants:
         num_variants: int = 1,
         random_start: bool = True,
     ):
-        for name, value in (("num_steps", num_steps), ("num_variants", num_variants)):
-            if isinstance(value, bool) or value != int(value) or value < 1:
-                raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
-        for name, value in (("step_size", step_size), ("radius", radius)):
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} is {value!r}; expected a finite number > 0.")
+        for name, count in (("num_steps", num_steps), ("num_variants", num_variants)):
+            if isinstance(count, bool) or count != int(count) or count < 1:
+                raise ValueError(f"{name} is {count!r}; expected a whole number >= 1.")
+        for name, length in (("step_size", step_size), ("radius", radius)):
+            if length is not None and not 0 < length < float("inf"):
+                raise ValueError(f"{name} is {length!r}; expected a finite number > 0.")
         if norm not in NORMS:
             raise ValueError(f"norm is {norm!r}; expected one of {', '.join(map(repr, NORMS))}.")
         if num_variants > 1 and not random_start:
@@ -144,7 +144,8 @@ class AdversarialVariants:
                 moved = {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
                 for part in fastest_micro_batches(inputs, used):  # of whole groups
                     result = forward(model, moved, part)
-                    values = result.values.divergences if is_soft else result.values.losses
+                    losses, _, divergences = result.values
+                    values = losses if divergences is None else divergences
                     # Large, so that no gradient underflows in float16; only its direction counts.
                     aim = 1024 * values[copies[result.examples]].sum()
                     gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]

@@ -31,7 +31,7 @@ class VariantForward:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         args: MMELTrainingArguments,
         config: PretrainedConfig | None = None,
         label_smoothing: float = 0.0,
@@ -121,7 +121,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def perturbed_embeddings(model: nn.Module, perturbation: Tensor | None) -> Iterator[None]:
+def perturbed_embeddings(model: Any, perturbation: Tensor | None) -> Iterator[None]:
     """Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`."""
     if perturbation is None:
         yield
