@@ -49,12 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
     set_num_threads()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    from tiers import mark_integration  # for pytest alone; scripts import this module too
-
-    mark_integration(items)
-
-
 def set_num_threads() -> None:
     """One thread unless `--num_threads` says otherwise: tiny models gain nothing from more, and tests share cores."""
     torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))

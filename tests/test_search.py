@@ -301,6 +301,7 @@ def test_columns_that_the_model_does_not_know_are_no_trouble(arguments, tokenize
         assert all(variant["input_ids"][:5] == row["input_ids"][:5] for variant in group)
 
 
+@pytest.mark.integration
 def test_two_processes_equal_one(tmp_path):
     reference = search_groups.train(str(tmp_path))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(SCRIPT)]

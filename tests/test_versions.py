@@ -87,6 +87,7 @@ def test_versions_in_range_are_accepted(monkeypatch, installed):
     check_versions("transformers")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("package", ["augment", "hf_mmel", "run_glue_mmel"])
 def test_versions_are_checked_before_imports_that_could_fail(package):
     code = (

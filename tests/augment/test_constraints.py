@@ -144,6 +144,7 @@ print(*(Hasher.hash(RandomDelete(make_tokenizer("wordpiece"), keep_words=kind(wo
 """
 
 
+@pytest.mark.integration
 def test_words_to_keep_of_any_kind_have_one_order_in_every_interpreter(tokenizer):
     root = Path(__file__).parents[2]
     code = HASH.format(path=[str(root), str(root / "tests")])

@@ -88,6 +88,7 @@ def test_transforms_of_torchvision_are_a_function_of_the_seed_too():
     assert "RandomErasing" in augmenter.to_dict()["transform"]
 
 
+@pytest.mark.integration
 def test_a_fresh_interpreter_makes_the_same_variants():
     code = (
         "import torch; from augment import ImageVariants\n"

@@ -113,6 +113,7 @@ for name, build in AUGMENTERS.items():
 """
 
 
+@pytest.mark.integration
 def test_fresh_interpreter_gives_the_same_variants(tokenizer, nltk_data, wordnet, wordnet_cache, monkeypatch):
     monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
     path = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "augment")]

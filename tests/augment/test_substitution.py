@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import WORDS
 
 from augment import LexiconSubstitution
@@ -96,6 +97,7 @@ print(augmenter.variants({{"input_ids": {ids!r}}}, 3, 0))
 """
 
 
+@pytest.mark.integration
 def test_needs_of_a_fast_tokenizer_only_its_backend(tokenizer):
     """No torch, no transformers, no NLTK."""
     example = {"input_ids": tokenizer("the movie and the children ran")["input_ids"]}

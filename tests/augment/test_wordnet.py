@@ -113,6 +113,7 @@ print(*({{"nltk", "lemminflect"}} & sys.modules.keys()))
 """
 
 
+@pytest.mark.integration
 def test_warm_start_imports_neither_nltk_nor_lemminflect(wordnet, tokenizer, tmp_path):
     expected = WordNetSynonyms(tokenizer, cache_dir=tmp_path).augment_text(EXAMPLE, 3, 0)
     code = WARM_START.format(path=[str(ROOT), str(ROOT / "tests")], cache=str(tmp_path), text=EXAMPLE)

@@ -30,6 +30,9 @@ from hf_mmel.compare.statistics import mean_interval
 from hf_mmel.objective.weighting import VariantLosses
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 LAYERS = {"common": {"num_train_epochs": 3, "lambda_p": 1.0, "num_variants": 2}}
 COMMON = {"model": "m", "data": "d", "stage": "report", "device": "cpu"}
 TEXT = "An odd picture: boring, slow and dull; the Worst acting I ever saw"

@@ -7,6 +7,9 @@ from datasets import Dataset
 from benchmarks import label_flips
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 def logits(classes):
     """Of predictions of two classes, each as sure as the number before its point."""
     classes = np.array(classes, dtype=float)

@@ -9,6 +9,9 @@ from hf_mmel.functional import mmel_weights
 from hf_mmel.objective.weighting import VariantLosses
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 GIVEN = torch.tensor([[0.9, 0.08, 0.02], [0.6, 0.4, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
 
 

@@ -7,6 +7,9 @@ from benchmarks import step_accuracy
 from hf_mmel import MMELTrainingArguments
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 @pytest.fixture
 def study(tmp_path, monkeypatch, capsys):
     """Runs the study with made-up results: `study(*options)` gives the arguments of its runs and its table."""

@@ -27,6 +27,9 @@ from benchmarks.steps.comparisons import (
 from benchmarks.steps.measuring import Bench, Setting, as_examples, make_batch
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory):
     torch.manual_seed(0)

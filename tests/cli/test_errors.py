@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 ROOT = Path(__file__).parents[2]
 # A worker hands a file to its parent, as torch's workers do with the tensors of a batch. Before the parent takes it,
 # it breaks off a transfer, as at an interruption; the next one succeeds, when the worker is done with that.

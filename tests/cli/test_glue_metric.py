@@ -97,6 +97,7 @@ def test_unknown_task_is_refused_with_the_list_of_tasks(task):
         evaluate.load(GLUE, task)
 
 
+@pytest.mark.integration
 def test_processes_sharing_a_cache_do_not_disturb_each_other(tmp_path):
     program = (
         "import evaluate, sys\n"

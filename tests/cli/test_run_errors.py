@@ -277,6 +277,7 @@ def test_an_error_without_a_text_is_told_by_its_name(error, said):
     assert str(caught.value) == said
 
 
+@pytest.mark.integration
 def test_help_lists_every_argument():
     command = [sys.executable, "run_glue_mmel.py", "--help"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -284,6 +285,7 @@ def test_help_lists_every_argument():
         assert option in result.stdout
 
 
+@pytest.mark.integration
 def test_a_user_error_ends_the_command_with_one_line(tmp_path):
     command = [sys.executable, "run_glue_mmel.py", "--model_name_or_path", "x", "--do_train", "--task_name", "snli"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -185,6 +185,7 @@ def test_json_that_no_reader_can_take_is_named(run, files, tmp_path, name, value
         run("--do_train", *files, *options)
 
 
+@pytest.mark.integration
 def test_what_a_narrow_encoding_lacks_is_written_otherwise(tmp_path):
     text = "a film — œuvre 影"
     (tmp_path / "texts.jsonl").write_text(json.dumps({"text": text}) + "\n")

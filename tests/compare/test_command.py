@@ -16,6 +16,9 @@ from hf_mmel.__main__ import main, parse
 from hf_mmel.compare.plan import check, read_plan
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 ROOT = Path(__file__).parents[2]
 # Replaces Python: `stand_in.py -m hf_mmel.cli.run OPTION...` writes at once what a training run would write.
 STAND_IN = """\

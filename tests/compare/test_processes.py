@@ -12,6 +12,9 @@ from hf_mmel.compare.plan import Run, Setting
 from hf_mmel.compare.runner import Process, environments_for, execute
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 RUNS = [Run(Setting("hard", "wordnet"), seed) for seed in (1, 2, 3)]
 
 

@@ -32,6 +32,9 @@ from hf_mmel.cli import run as cli
 from hf_mmel.compare.plan import check, read_plan
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "accelerate" / "README.md"]
 LANGUAGES = {"bash", "python", "pycon", "diff", "json", "bibtex", ""}

@@ -18,6 +18,9 @@ import token_classification
 from _tiny import METHODS, all_words
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 DATA = {
     multi_label: multi_label.tickets,
     regression: regression.reviews,

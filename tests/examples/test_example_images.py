@@ -16,6 +16,9 @@ import image_classification
 from _tiny import METHODS
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 @pytest.fixture
 def cifar(tmp_path):
     """A folder laid out as CIFAR-10 is on the Hub, with sixteen images of two classes."""

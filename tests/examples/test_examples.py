@@ -26,6 +26,9 @@ from transformers import BertForSequenceClassification, set_seed
 from augment import Augmenter
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 EXAMPLES = Path(demo.__file__).parent
 
 

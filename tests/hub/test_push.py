@@ -62,6 +62,7 @@ with torch.no_grad():
 """
 
 
+@pytest.mark.integration
 def test_a_pushed_model_is_that_of_the_trainer_to_transformers_alone(hub, make_trainer, tokenizer):
     trainer = make_trainer(push_to_hub=True, hub_private_repo=True)
     trainer.train()

@@ -14,6 +14,9 @@ from scripts.train_groups import train
 from trainer_runs import SPEED, same_weights
 
 
+pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
+
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_groups.py"
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 

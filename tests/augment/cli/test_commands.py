@@ -166,6 +166,7 @@ def test_tokenizer_comes_by_folder(run, tmp_path, tokenizer, lexicon):
     assert {line[3:] for line in lines[1:]} == {"An Unusual TALE", "An Odd TALE", "An Unusual STORY"}
 
 
+@pytest.mark.integration
 def test_help_imports_nothing_heavy():
     heavy = {"torch", "transformers", "datasets", "pyarrow", "pandas", "nltk"}
     code = (
@@ -176,6 +177,7 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "" and "preview" in done.stdout
 
 
+@pytest.mark.integration
 def test_module_runs_as_a_command(tmp_path, lexicon):
     write_rows(tmp_path / "a.csv", [{"text": MOVIE}])
     command = [

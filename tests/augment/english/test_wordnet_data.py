@@ -161,6 +161,7 @@ def test_command_prints_the_place_or_an_error(no_wordnet, debian_folder, monkeyp
     assert captured.err.startswith("error: WordNet could not be put into") and not captured.out
 
 
+@pytest.mark.integration
 def test_import_reads_no_wordnet_and_needs_no_nltk():
     code = "import sys, augment.english.wordnet_data, augment.english.synonyms as _; "
     code += "print(*{'nltk', 'lemminflect'} & set(sys.modules))"
