@@ -59,26 +59,22 @@ class EpochCallback(CollatorCallback):
 
 class GreedySearchCallback(CollatorCallback):
     """
-    Searches variants of the training examples with the model of the moment, at the beginning of epochs.
+    Searches variants of the training examples with the current model at the beginning of epochs.
 
-    `MMELTrainer` adds one by itself where its augmenter is a `augment.GreedySearch`; give it one in `callbacks`
-    to change the options. It searches K = `num_variants` variants by the objective of the augmenter, before the first
-    batch of the epoch is made. A resumed run searches at the epoch in which it resumes, with the model that it
-    resumes with.
+    `MMELTrainer` adds this callback if its augmenter is an `augment.GreedySearch`; pass your own in `callbacks` to
+    change the options. A search finds K = `num_variants` variants of each example by the objective of the augmenter,
+    which costs about K * positions * candidates forward passes per example. A resumed run searches when it resumes.
 
     Args:
         refresh_epochs (`int`, *optional*):
-            Searches at every epoch whose number this divides. Defaults to every epoch in which variants are due anew,
-            see `score_interval`.
+            Searches every so many epochs. Defaults to every epoch with new variants, see `score_interval`.
         max_examples (`int`, *optional*):
-            Examples to search, drawn anew in each search; the others have random draws. Defaults to all.
-        batch_size (`int`, *optional*, defaults to 128):
-            Rows of a forward pass, and examples that are searched together.
+            Number of examples to search, drawn anew for each search. The other examples have random variants. Defaults
+            to all.
+        batch_size (`int`, *optional*, defaults to 128): Rows per forward pass, and examples searched together.
 
     Raises:
         `ValueError`: if a number is below 1.
-
-    Its cost is that of `augment.GreedySearch`: some K * positions * candidates forward passes per example.
     """
 
     # Makes tensors of a list of rows; `MMELTrainer` sets it before training.

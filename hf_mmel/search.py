@@ -35,24 +35,23 @@ def search_variants(
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None,
 ) -> int:
     """
-    Searches variants of examples that the model finds hard, and has `augmenter.variants` look them up from then on.
+    Searches variants of examples that the model finds hard. `augmenter.variants` then looks them up.
 
-    The model scores in evaluation mode, without gradients and without drawing random numbers, and is left in the mode
-    in which it was. What is searched depends on the seed and the examples; where torch.distributed is in use every
-    process searches its part of them and has the whole table in the end, so all have to call this.
+    The model scores in evaluation mode, without gradients and random numbers, and keeps its own mode afterwards. The
+    search depends on the seed and the examples. With torch.distributed every process searches its share and gets the
+    whole table, so all processes have to call this.
 
     Args:
         model (`nn.Module`): A sequence classification model, not wrapped for parallel training.
         augmenter (`augment.GreedySearch`): Its table is replaced.
         examples (sequence of `Mapping`):
-            Tokenised examples with labels, as `data_collator` takes them. Of those with the same token ids, which
-            share their variants, the labels of the first one count.
+            Tokenised examples with labels, as `data_collator` takes them. Examples with the same token ids share their
+            variants, which are searched under the label of the first one.
         num_variants (`int`): K, at least 1.
-        seed (`int` or `tuple[int, ...]`, *optional*, defaults to 0): Says which positions and candidates are tried.
+        seed (`int` or `tuple[int, ...]`, *optional*, defaults to 0): Seed of the positions and candidates to try.
         max_examples (`int`, *optional*): Searches only so many examples, drawn by the seed.
-        batch_size (`int`, *optional*, defaults to 128):
-            Rows of a forward pass, and examples that are searched together.
-        label_smoothing (`float`, *optional*, defaults to 0.0): Of the loss, see `per_variant_loss`.
+        batch_size (`int`, *optional*, defaults to 128): Rows per forward pass, and examples searched together.
+        label_smoothing (`float`, *optional*, defaults to 0.0): As in `per_variant_loss`.
         data_collator (`Callable`, *optional*):
             Makes tensors of a list of rows. Defaults to `transformers.DataCollatorWithPadding`.
 
@@ -60,7 +59,7 @@ def search_variants(
         `int`: Number of different examples in the table.
 
     Raises:
-        `TypeError`: if the augmenter is no `GreedySearch`, or the examples are a stream.
+        `TypeError`: if the augmenter is not a `GreedySearch`, or the examples are a stream.
         `ValueError`: if a number is out of range or labels are missing.
     """
     if not isinstance(augmenter, GreedySearch):
@@ -98,8 +97,8 @@ def check_searchable(examples: Any, is_sharded: bool = False) -> None:
     if isinstance(examples, IterableDataset) or not indexed:
         raise TypeError(
             f"The examples are a {type(examples).__name__}, a stream, which a greedy search would have to read before "
-            "the training does; expected a data set with a length, whose examples have numbers. Load it as a whole, "
-            "or train with the candidates of the GreedySearch as the augmenter."
+            "training; expected a dataset with a length and an index. Load the whole dataset, or train with the "
+            "candidates of the GreedySearch as the augmenter."
         )
     example = examples[0] if len(examples) else {"input_ids": []}
     ids, labels = plain(example["input_ids"]), plain(example.get(LABELS))
@@ -107,7 +106,7 @@ def check_searchable(examples: Any, is_sharded: bool = False) -> None:
     if of_tokens or POSITIONS[0] in example or (len(ids) and isinstance(ids[0], list)):
         raise TypeError(
             f"The examples have the columns {sorted(example)}, for question answering, multiple choice or labels of "
-            "tokens; a greedy search scores the variants of whole texts. Train with the candidates of the "
+            "tokens, but a greedy search scores variants of whole texts. Train with the candidates of the "
             "GreedySearch as the augmenter."
         )
 

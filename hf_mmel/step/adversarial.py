@@ -1,4 +1,4 @@
-"""Variants that the model makes against itself, in the space of its inputs."""
+"""Adversarial variants: perturbations of the input that raise the model's loss."""
 
 from __future__ import annotations
 
@@ -18,33 +18,32 @@ NORMS = ("l2", "linf")
 
 class AdversarialVariants:
     """
-    Variants that are the original itself, its input moved to where the model loses most:
+    Adversarial perturbations of the original's input, found by gradient steps:
 
         δ_{t+1} = Π_r(δ_t + α g_t / ‖g_t‖),   g_t = ∇_δ ℓ(f(x + δ_t), y)
 
-    with Π_r the projection onto the ball of `radius` r, α the `step_size`, and sign(g_t) in place of g_t / ‖g_t‖ for
-    the norm "linf".
-    One step is the fast gradient (sign) method, FGSM; several are PGD, and on embeddings of words what FreeLB has
-    inside. The input is that of the model where it is of numbers (`pixel_values`), and the word embeddings where it is
-    of ids. Under MMEL-S the divergence from the prediction on the original takes the place of the loss, as in virtual
-    adversarial training.
+    with Π_r the projection onto the ball of `radius` r and α the `step_size`. The norm "linf" takes sign(g_t) in place
+    of g_t / ‖g_t‖. The input is the model's own if it is numeric (`pixel_values`), else the word embeddings. MMEL-S
+    maximises the divergence from the prediction on the original in place of the loss, as in virtual adversarial
+    training. One step is the fast gradient (sign) method, FGSM; several steps are PGD, and on word embeddings the
+    inner loop of FreeLB.
 
-    `MMELTrainer` adds them to the groups that it trains on, beside other variants or instead of any, and weighs all
-    by the same closed form: with hard labels this is locally reweighted adversarial training, with weights within the
-    group of each example and none across examples. They are found in evaluation mode, without dropout.
+    `MMELTrainer` adds these variants to each group, with or without other variants, and weighs all of them by the
+    closed form. With hard labels this is locally reweighted adversarial training, with weights within the group of an
+    example. The search runs in evaluation mode, without dropout.
 
     Args:
-        num_steps (`int`, *optional*, defaults to 1): Steps, each of which costs a forward and a backward pass over
-            these variants.
+        num_steps (`int`, *optional*, defaults to 1): Steps, each a forward and a backward pass over these variants.
         step_size (`float`, *optional*, defaults to 0.1): Length of a step in the norm, in the unit of the input.
         norm (`str`, *optional*, defaults to `"l2"`): `"l2"`, over all numbers of an example, or `"linf"`.
         radius (`float`, *optional*): Largest norm of a perturbation. Defaults to `num_steps * step_size`.
-        num_variants (`int`, *optional*, defaults to 1): Such variants per example, from different starts.
-        random_start (`bool`, *optional*, defaults to `True`): Whether to begin at a random place of norm `step_size`
-            at most (then within the radius), from torch's random state, instead of at the example.
+        num_variants (`int`, *optional*, defaults to 1): Number of these variants per example, from different starts.
+        random_start (`bool`, *optional*, defaults to `True`):
+            Whether to start from a random perturbation of at most norm `step_size` and `radius`, drawn from torch's
+            random state, instead of from the example.
 
     Raises:
-        `ValueError`: if an argument is out of range, or several variants were to start at one place.
+        `ValueError`: if an argument is out of range, or several variants would have the same start.
 
     Sources: Goodfellow et al., ICLR 2015, arXiv 1412.6572 (FGSM); Madry et al., ICLR 2018, arXiv 1706.06083 (PGD); Zhu
     et al., ICLR 2020, arXiv 1909.11764 (FreeLB); Miyato et al., arXiv 1704.03976 (virtual adversarial training); Gao
@@ -88,12 +87,7 @@ class AdversarialVariants:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def start(self, free: Tensor) -> Tensor:
-        """
-        Where the search begins, in float32.
-
-        Args:
-            free (`torch.Tensor` of shape `(N, ...)`): 1 where an input may be moved, 0 for padding.
-        """
+        """The first perturbations, in float32. `free` `(N, ...)` is 1 where the input may change, 0 for padding."""
         if not self.random_start:
             return torch.zeros_like(free)
         if self.norm == "linf":
@@ -103,13 +97,7 @@ class AdversarialVariants:
         return self.within(delta * (self.step_size * _per_row(share, delta) / _length(delta)))
 
     def step(self, delta: Tensor, gradient: Tensor) -> Tensor:
-        """
-        One step of each row, and back into the ball.
-
-        Args:
-            delta (`torch.Tensor` of shape `(N, ...)`): The perturbations.
-            gradient (`torch.Tensor` of shape `(N, ...)`): The gradients at them. A row without a gradient stays.
-        """
+        """One step of each perturbation `(N, ...)`, projected onto the ball. Without a gradient it stays."""
         direction = gradient.sign() if self.norm == "linf" else gradient / _length(gradient)
         return self.within(delta + self.step_size * direction)
 
