@@ -1,4 +1,4 @@
-"""Groups of variants: from examples, whatever they are of, to tensors of shape `(B, V, ...)`."""
+"""The collator of groups of variants, for examples of any array: tensors of shape `(B, V, ...)`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class GroupCollator:
     """
     Collates B examples into groups of V = K + 1 variants, variant 0 being the original.
 
-    A variant is a pure function of (seed, epoch, example), the example being known by its main input: neither the
-    number of workers or processes, nor the make-up of the batch, nor a resume in mid-epoch changes it. Two examples
-    with the same input have the same variants in the same epoch. Every epoch has new ones, or every so many: call
-    `GroupCollator.set_epoch`, as `MMELTrainer` does.
+    A variant is a pure function of (seed, epoch, example), and the main input identifies the example. Neither the
+    number of workers or processes, nor the other examples of the batch, nor a resume in mid-epoch changes it. Examples
+    with the same input have the same variants in the same epoch. Each call of `GroupCollator.set_epoch` gives new
+    variants, every `epochs_per_draw` epochs; `MMELTrainer` calls it.
 
     Args:
         augmenter:
             Any object with `variants(examples, num_variants, seeds)`, which takes a list of B examples and a list of B
-            seeds (tuples of ints) and returns B lists of K examples with the same keys. Its `main_input_name` is the
-            column that it varies, `"input_ids"` where it has none. One that has `columns` reads the columns so named,
-            which no batch has. One that has `precompute(dataset)` is given the training set by `MMELTrainer`, if
-            that has a length, before its first batch.
+            seeds (tuples of ints) and returns B lists of K examples with the same keys. Optional attributes:
+            `main_input_name` is the column that it varies (`"input_ids"` by default); `columns` names columns that
+            only the augmenter reads, not the model; `MMELTrainer` calls `precompute(dataset)` before the first batch,
+            unless the training set is a stream.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example (K), the original not counted.
         seed (`int`, *optional*, defaults to 42):
@@ -41,12 +41,12 @@ class GroupCollator:
         epochs_per_draw (`int`, *optional*, defaults to 1):
             Epochs for which an example keeps its variants.
 
-    Returns a dict: each model input of shape `(B, V, ...)`, `labels` of shape `(B, ...)` (they belong to the example),
-    and `variant_mask` of shape `(B, V)`, `False` for a variant that repeats its original or another. Where variants
-    are kept for several epochs there is `group_key` of shape `(B,)`, too, by which the same group is known again.
+    Returns a dict: each model input of shape `(B, V, ...)`, `labels` of shape `(B, ...)`, and `variant_mask` of shape
+    `(B, V)`, `False` for a variant that repeats its original or another variant. With `epochs_per_draw` above 1 there
+    is also `group_key` of shape `(B,)`, which identifies the group.
 
     Raises:
-        `TypeError`: if the augmenter is none.
+        `TypeError`: if the augmenter has no method `variants`.
         `ValueError`: if `num_variants` or `epochs_per_draw` is below 1, if the augmenter makes another number of
             variants, or if an example has no main input.
 

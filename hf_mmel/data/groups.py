@@ -1,8 +1,8 @@
 """
-Batches of groups: what `VariantCollator` makes and `MMELTrainer` takes apart.
+Batches of groups, which the collators make and the trainer splits.
 
 `variant_mask` `(B, V)` marks such a batch. Its other tensors carry the variant axis after the batch axis, except
-labels that are those of the example as a whole, `(B, ...)`.
+labels of whole examples, `(B, ...)`.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,16 @@ from typing import NamedTuple
 
 import torch
 
-from augment.core.batch import (
-    ALIGNMENT_KEY as ALIGNMENT,  # in a batch: of each token of the original, its place, or -1
-)
+from augment.core.batch import ALIGNMENT_KEY as ALIGNMENT
 from augment.core.batch import IGNORE_INDEX
 from augment.core.batch import LABELS_KEY as LABELS
 
 
+# Keys of a batch. `ALIGNMENT`, (B, V, L), has for each token of the original its position in the variant, or -1.
 VARIANT_MASK = "variant_mask"
-GROUP_KEY = "group_key"  # in a batch: a number that tells groups apart by what is in them, (B,)
-PERTURBATION = "perturbation"  # in a batch: what is added to the inputs of the model, or to its word embeddings
-POSITIONS = ("start_positions", "end_positions")  # of an answer, its first and last token
+GROUP_KEY = "group_key"  # identifies a group by its content, (B,)
+PERTURBATION = "perturbation"  # is added to the inputs of the model, or to its word embeddings
+POSITIONS = ("start_positions", "end_positions")  # the first and last token of an answer
 
 LABEL_COLUMNS = ("labels", "label", "label_ids")  # names of the label column of a dataset
 
@@ -29,11 +28,11 @@ _TARGETS = (LABELS, *POSITIONS)
 
 class Groups(NamedTuple):
     """
-    A batch of groups, taken apart.
+    A batch of groups, split into rows and targets.
 
     Attributes:
         rows (`dict`): The model's inputs for the N variants that are present, `(N, ...)`.
-        present (`torch.Tensor` of shape `(N,)`): Their places among all B * V.
+        present (`torch.Tensor` of shape `(N,)`): Their indices among all B * V.
         targets (`dict`): `labels`, or `start_positions` and `end_positions`.
         variant_mask (`torch.Tensor` of shape `(B, V)`): Which variants are present.
         alignment (`torch.Tensor` of shape `(B, V, L)`, *optional*): Where the original's tokens are in the variants.
@@ -49,12 +48,7 @@ class Groups(NamedTuple):
 
     @classmethod
     def of(cls, inputs: Mapping[str, torch.Tensor]) -> "Groups":
-        """
-        Takes a batch apart.
-
-        Raises:
-            `ValueError`: if it has no targets, or a tensor lacks the variant axis.
-        """
+        """Splits a batch. Raises a `ValueError` if it has no targets, or a tensor lacks the variant axis."""
         inputs = dict(inputs)
         variant_mask = inputs.pop(VARIANT_MASK).bool()
         alignment = inputs.pop(ALIGNMENT, None)
@@ -72,9 +66,8 @@ class Groups(NamedTuple):
         for name, tensor in axes.items():
             if tensor.shape[:2] != variant_mask.shape:
                 raise ValueError(
-                    f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)} and whatever "
-                    "follows: every tensor of a batch of groups but labels carries the variant axis after the batch "
-                    "axis."
+                    f"{name} has the shape {tuple(tensor.shape)}; expected {tuple(variant_mask.shape)}, ...: "
+                    "all tensors of a batch of groups except labels carry the variant axis after the batch axis."
                 )
         ids = inputs.get("input_ids")
         present = variant_mask.flatten().nonzero().squeeze(1)
@@ -118,9 +111,9 @@ def take(inputs: Mapping[str, torch.Tensor], examples: torch.Tensor) -> dict[str
 
 def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """
-    The batch of groups without the tokens at the end that are padding in all variants that are present. Padding on the
-    left stays, since places count from there; so does all padding in question answering, where models see it, and that
-    of tokens that are compared with those of an original which is not there.
+    The batch without trailing tokens that are padding in all present variants. Padding on the left stays, since
+    positions count from there. All padding stays in question answering, where models see it, and where tokens are
+    compared with those of an absent original.
     """
     lengths = variant_lengths(inputs, inputs[VARIANT_MASK])
     if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
@@ -133,17 +126,17 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
-    """Of each group, the tokens that its longest used variant needs, at least 1, `(B,)`; `None` if padding stays."""
+    """The length of the longest used variant of each group, at least 1, `(B,)`; `None` if all padding stays."""
     mask = inputs.get("attention_mask")
     if mask is None or POSITIONS[0] in inputs:
         return None
-    places = torch.arange(1, mask.shape[-1] + 1, device=mask.device)
-    last = torch.where(mask.bool(), places, 1).flatten(2).amax(dim=2)
+    positions = torch.arange(1, mask.shape[-1] + 1, device=mask.device)
+    last = torch.where(mask.bool(), positions, 1).flatten(2).amax(dim=2)
     return last.where(used, 1).amax(dim=1)
 
 
 def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
-    """What the loss of a batch of groups is averaged over: labelled examples, or labelled words of the originals."""
+    """The number of items that a loss is averaged over: labelled examples, or labelled words of the originals."""
     labels = batch.get(LABELS)
     if labels is None or labels.is_floating_point() or labels.dim() == 2:
         return len(batch[VARIANT_MASK])

@@ -1,8 +1,8 @@
 """
-The heads of models: how their predictions on the variants of an example are judged.
+Task heads: per-variant losses and divergences of each kind of prediction.
 
-A head gives, for groups of shape `(B, V)`, the losses under the labels and the divergences from the predictions on the
-originals. All else, weights and objective, is the same for all of them.
+For groups of shape `(B, V)`, a head computes the losses under the labels and the divergences from the predictions on
+the originals. Weights and objective are the same for all heads.
 """
 
 from abc import ABC, abstractmethod
@@ -24,11 +24,11 @@ _FAR_BELOW = -1e30  # a logit whose probability is 0, and whose difference from 
 
 class Losses(NamedTuple):
     """
-    What the items of each variant (the example as a whole, or its words) lose.
+    Loss per item of each variant. An item is the example as a whole or, for token classification, a labelled word.
 
     Attributes:
         totals (`torch.Tensor` of shape `(B, V)`): Sum over the items, each with its class weight.
-        sizes (`torch.Tensor` of shape `(B, V)`): Sum of the class weights; the number of items where there are none.
+        sizes (`torch.Tensor` of shape `(B, V)`): Sum of the class weights; without them the number of items.
     """
 
     totals: Tensor
@@ -42,7 +42,7 @@ class Losses(NamedTuple):
 @dataclass
 class Head(ABC):
     """
-    Judges predictions on groups.
+    Computes losses and divergences of groups.
 
     Args:
         config (`PretrainedConfig`, *optional*): The model's configuration.
@@ -59,7 +59,7 @@ class Head(ABC):
 
     @staticmethod
     def of(groups: Groups, *options: Any) -> "Head":
-        """The head that the targets of a batch belong to."""
+        """The head for the targets of a batch."""
         if LABELS not in groups.targets:
             return QuestionAnsweringHead(*options)
         if groups.targets[LABELS].dim() == 3:
