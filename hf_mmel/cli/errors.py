@@ -1,7 +1,5 @@
 """Errors that end the command with one line: errors of the user's input, of the file system, and of the Hub."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import multiprocessing
@@ -77,14 +75,12 @@ def file_error_text(error: BaseException, number: int) -> str:
 
 def hub_error_reason(error: BaseException, token: str | None, revision: str = "main") -> str | None:
     """
-    Why the Hub refused a model or dataset, and what to do, without the token; `None` if the error, of which the Hub's
-    error is a cause, is not about the Hub.
+    Why the Hub refused a model or dataset, and what to do, without the token; `None` if neither the error nor one of
+    its causes is about the Hub.
     """
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None:
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
 
     def is_a(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
@@ -109,20 +105,14 @@ def hub_error_reason(error: BaseException, token: str | None, revision: str = "m
 
 
 def reason_of(error: BaseException) -> str:
-    """
-    The message of an error and of its cause, on one line that ends with a full stop. The cause of an HTTP error may
-    hold what was sent, and is left out.
-    """
+    """The message of an error and of its cause, except that of an HTTP error, which may hold what was sent."""
     parts = [error] if error.__cause__ is None or isinstance(error, HTTPError) else [error, error.__cause__]
     texts = [str(part) if str(part) and not isinstance(part, LookupError) else repr(part) for part in parts]
     return ". ".join(_one_line(text).rstrip(".") for text in texts) + "."
 
 
 def run_program(main: Callable[[], object], name: str) -> None:
-    """
-    Runs the command `main` as a program. It exits with 1 and one line, which begins with `name`, after a `UsageError`,
-    and with 130 and one line after an interruption.
-    """
+    """Runs `main`; exits with one line, and with 1 after a `UsageError` or 130 after an interruption."""
     tolerate_encodings()
     quiet_workers()
     try:
@@ -135,10 +125,7 @@ def run_program(main: Callable[[], object], name: str) -> None:
 
 
 def quiet_workers() -> None:
-    """
-    Silences the traceback that a forked data-loading worker prints from one of its threads when an interruption of the
-    command cuts off the transfer of a batch.
-    """
+    """Silences the traceback of a forked data-loading worker whose transfer of a batch an interruption cuts off."""
     shown = sys.excepthook
 
     def show_unless_cut_off(kind, error, traceback):

@@ -7,8 +7,6 @@ Fine-tune a sequence classifier with MMEL on a GLUE task, a dataset of the Hub, 
 A .json or .yaml file with the same arguments as keys may precede or replace them; `--help` lists them all.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import Path
@@ -64,10 +62,7 @@ class Prepared(NamedTuple):
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """
     Trains, evaluates and predicts as the arguments ask; by default they are those of the command line. Returns the
-    metrics, named as in `all_results.json`.
-
-    Raises:
-        `UsageError`: if an argument, the data, the model, or a folder is not usable.
+    metrics, named as in `all_results.json`. Raises a `UsageError` if what it is given is not usable.
     """
     options = read_options(sys.argv[1:] if argv is None else argv)
     args = parse_arguments(options)
@@ -278,7 +273,7 @@ def _run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[
 
     seeds.run(run_one)
     if args.training.process_index == 0:
-        print("\n".join(seeds.table()))
+        print(*seeds.table(), sep="\n")
     return seeds.summary()
 
 

@@ -1,7 +1,5 @@
 """The files that a run writes: complete or not at all, and no finished model is lost."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile
