@@ -37,10 +37,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         ("--metric", None, "NAME", "the score (default: metric_for_best_model, or the task's)"),
         ("--budget", None, "TIME", "skip seeds that would not finish in this time: 90s, 30m, 2h"),
         ("--cell_limit", None, "TIME", "stop a run that takes longer, and count it as failed"),
+        ("--jobs", None, "N", "runs at a time (default: one per GPU, one on a CPU)"),
         ("--launcher", None, "COMMAND", "starts each run on all GPUs: 'accelerate launch --multi_gpu ...'"),
     ):
-        compare.add_argument(name, default=default, metavar=metavar, help=what)
-    compare.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, one on a CPU)")
+        compare.add_argument(name, type=int if metavar == "N" else str, default=default, metavar=metavar, help=what)
     compare.add_argument("--keep_models", action="store_true", help="keep the weights of all runs")
     compare.set_defaults(run=_compare, takes_options=True, after_interruption="; the same command goes on from here")
 

@@ -10,16 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from huggingface_hub import constants, get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors as hub_errors
 
 from augment.core.running import tolerate_encodings
 
@@ -85,20 +76,20 @@ def hub_error_reason(error: BaseException, token: str | None, revision: str = "m
     def is_a(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
-    statuses = {cause.response.status_code for cause in causes if isinstance(cause, HfHubHTTPError)}
+    statuses = {cause.response.status_code for cause in causes if isinstance(cause, hub_errors.HfHubHTTPError)}
     source = "--token" if token else "HF_TOKEN or `hf auth login`" if get_token() else None
     access = f"the token of {source} may not read it" if source else "needs --token, with a token that may read it"
-    if is_a(RevisionNotFoundError):
+    if is_a(hub_errors.RevisionNotFoundError):
         return f"it has no revision {revision!r}; name a branch, tag or commit with --model_revision."
-    if is_a(GatedRepoError):
+    if is_a(hub_errors.GatedRepoError):
         return f"it is gated, and {access}; its page on the Hub says how to get access."
-    if is_a(RepositoryNotFoundError) or "doesn't exist on the Hub" in str(error):
+    if is_a(hub_errors.RepositoryNotFoundError) or "doesn't exist on the Hub" in str(error):
         return f"it is neither a local folder nor on {constants.ENDPOINT}, or it is private and {access}."
     if 401 in statuses or 403 in statuses:
         return f"{constants.ENDPOINT} rejects the token of {source}." if source else f"it {access}."
-    if is_a(HFValidationError):
+    if is_a(hub_errors.HFValidationError):
         return "there is no such folder, and it is not a valid name on the Hub; check the path."
-    if is_a(LocalEntryNotFoundError, OfflineModeIsEnabled):
+    if is_a(hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled):
         why = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else f"{constants.ENDPOINT} cannot be reached"
         return f"it is neither a local folder nor in the cache of downloads, and {why}; check the name."
     return None
@@ -106,7 +97,7 @@ def hub_error_reason(error: BaseException, token: str | None, revision: str = "m
 
 def reason_of(error: BaseException) -> str:
     """The message of an error and of its cause, except that of an HTTP error, which may hold what was sent."""
-    parts = [error] if error.__cause__ is None or isinstance(error, HTTPError) else [error, error.__cause__]
+    parts = [error] if error.__cause__ is None or isinstance(error, hub_errors.HTTPError) else [error, error.__cause__]
     texts = [str(part) if str(part) and not isinstance(part, LookupError) else repr(part) for part in parts]
     return ". ".join(_one_line(text).rstrip(".") for text in texts) + "."
 

@@ -63,7 +63,7 @@ def resume_point_in(folder: Path) -> ResumePoint:
     checkpoint, and these are compared before training resumes.
     """
     metrics = gathered(read_json(folder / TRAIN_RESULTS))[0]
-    return ResumePoint(str(folder), metrics) if isinstance(metrics, dict) else ResumePoint(last_checkpoint(folder))
+    return ResumePoint(last_checkpoint(folder)) if metrics is None else ResumePoint(str(folder), metrics)
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -79,7 +79,7 @@ def is_complete(checkpoint: Path) -> bool:
     """Whether a checkpoint has its state, which is written last, and no truncated file."""
     try:
         load_state(checkpoint)
-        if not all(isinstance(read_json(file), dict) for file in checkpoint.glob("*.json")):
+        if None in map(read_json, checkpoint.glob("*.json")):
             return False
         if (checkpoint / CONFIG_NAME).is_file():
             PretrainedConfig.from_json_file(checkpoint / CONFIG_NAME)
@@ -162,7 +162,7 @@ def _differences(folder: Path, args: Arguments) -> tuple[str, str] | None:
     The arguments that differ from those of the run that began in a folder, in words: those that its model depends on,
     and those that must not change when training resumes. `None` if the folder has no options.
     """
-    options, contents = read_json(folder / OPTIONS_FILE), read_json(folder / CONTENTS_FILE)
+    options = read_json(folder / OPTIONS_FILE, list)
     if not is_options(options):
         return None
     try:
@@ -170,8 +170,7 @@ def _differences(folder: Path, args: Arguments) -> tuple[str, str] | None:
     except UsageError as error:  # as on a machine that lacks the device it asked for
         reason = f"whose options cannot be parsed here: {error}"
         return reason, reason
-    before = {"seed": earlier.training.seed, **arguments_of(earlier)}
-    before |= contents if isinstance(contents, dict) else {}
+    before = {"seed": earlier.training.seed, **arguments_of(earlier), **(read_json(folder / CONTENTS_FILE) or {})}
     after = {"seed": args.training.seed, **arguments_of(args), **contents_of(args)}
     # The best of several models depends on all arguments.
     keeps_best = any(values.get("load_best_model_at_end") for values in (before, after))

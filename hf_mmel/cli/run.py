@@ -159,14 +159,13 @@ def build_augmenter(
 
 def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
     """The trainer of a run."""
-    evaluation = _validation_sets(args, prepared)
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
         trainer = MMELTrainer(
             model,
             args.training,
             data_collator=prepared.collator,
             train_dataset=prepared.encoded.get("train"),
-            eval_dataset=evaluation[0] if evaluation else None,
+            eval_dataset=next(iter(_validation_sets(args, prepared)), None),
             processing_class=prepared.tokenizer,
             compute_metrics=prepared.compute_metrics,
             augmenter=prepared.augmenter,
