@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from augment.core.running import run_command, tolerate_encodings
@@ -20,63 +19,51 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The arguments of a sub-command. In `options` are those of run_glue_mmel.py, if the sub-command takes them."""
-    parser = _parser()
-    args, options = parser.parse_known_args(argv)
-    if options and not args.takes_options:
-        parser.error(f"there is no option {options[0]}")
-    args.argv, args.options = argv, options
-    return args
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hf_mmel", description="What augmentation does on your data.")
     parser.set_defaults(after_interruption="", takes_options=False)
-    add = partial(parser.add_subparsers(required=True, metavar="COMMAND").add_parser, allow_abbrev=False)
-
-    compare = add(
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    compare = commands.add_parser(
         "compare",
+        allow_abbrev=False,
         help="train a grid of methods, augmenters and seeds, and compare their scores",
         usage="python -m hf_mmel compare [FILE] [option of run_glue_mmel.py ...] [options below]",
         description="Trains a grid of methods, augmenters and seeds, and compares their scores. Takes the options of "
         "run_glue_mmel.py, from a .json or .yaml file, from the command line, or from both, as well as:",
     )
-    compare.add_argument(
-        "--methods", default="none,uniform,hard,soft", help="values of mmel_loss (default: %(default)s)"
-    )
-    compare.add_argument(
-        "--augmenters", default="wordnet", metavar="NAMES", help="names or JSON files (default: %(default)s)"
-    )
-    compare.add_argument(
-        "--seeds",
-        default="5",
-        help="number of seeds, or a list such as 3,7,9 (default: %(default)s, which are 1 to 5)",
-    )
-    compare.add_argument("--metric", metavar="NAME", help="the score (default: metric_for_best_model, or the task's)")
-    compare.add_argument(
-        "--budget", metavar="TIME", help="skip seeds that would not finish in this time: 90s, 30m, 2h"
-    )
-    compare.add_argument("--cell_limit", metavar="TIME", help="stop a run that takes longer, and count it as failed")
-    compare.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one per GPU, one on a CPU)")
-    compare.add_argument(
-        "--launcher", metavar="COMMAND", help="starts each run on all GPUs: 'accelerate launch --multi_gpu ...'"
-    )
+    for name, default, metavar, what in (
+        ("--methods", "none,uniform,hard,soft", None, "values of mmel_loss (default: %(default)s)"),
+        ("--augmenters", "wordnet", "NAMES", "names or JSON files (default: %(default)s)"),
+        ("--seeds", "5", None, "number of seeds, or a list such as 3,7,9 (default: %(default)s, which are 1 to 5)"),
+        ("--metric", None, "NAME", "the score (default: metric_for_best_model, or the task's)"),
+        ("--budget", None, "TIME", "skip seeds that would not finish in this time: 90s, 30m, 2h"),
+        ("--cell_limit", None, "TIME", "stop a run that takes longer, and count it as failed"),
+        ("--jobs", None, "N", "runs at a time (default: one per GPU, one on a CPU)"),
+        ("--launcher", None, "COMMAND", "starts each run on all GPUs: 'accelerate launch --multi_gpu ...'"),
+    ):
+        compare.add_argument(name, type=int if metavar == "N" else str, default=default, metavar=metavar, help=what)
     compare.add_argument("--keep_models", action="store_true", help="keep the weights of all runs")
     compare.set_defaults(run=_compare, takes_options=True, after_interruption="; the same command goes on from here")
 
-    report = add("report", help="write a page about a training run, with its variants and its predictions")
+    what = "write a page about a training run, with its variants and its predictions"
+    report = commands.add_parser("report", allow_abbrev=False, help=what)
     report.add_argument("folder", metavar="OUTPUT_DIR", type=Path, help="the output_dir of run_glue_mmel.py")
-    for name, default, metavar, what in (
+    for name, count, metavar, what in (
         ("--max_examples", 1000, "N", "training examples whose variants are scored"),
         ("--min_confidence", 0.75, "P", "least probability of a suspected label flip to show it"),
         ("--max_shown", 30, "N", "most suspected label flips to show"),
     ):
         what += " (default: %(default)s)"
-        report.add_argument(name, type=type(default), default=default, metavar=metavar, help=what)
+        report.add_argument(name, type=type(count), default=count, metavar=metavar, help=what)
     report.add_argument(
         "--trust_remote_code", action="store_true", help="run model code that comes with the folder, if you trust it"
     )
     report.set_defaults(run=_report)
-    return parser
+
+    args, options = parser.parse_known_args(argv)
+    if options and not args.takes_options:
+        parser.error(f"there is no option {options[0]}")
+    args.argv, args.options = argv, options
+    return args
 
 
 def _compare(args: argparse.Namespace) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """The arguments of the model, of the augmenter, and of the run as a whole."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +8,7 @@ from augment.registry import NAMES, augmenter_config, limited
 
 from ..step.adversarial import NORMS, AdversarialVariants
 from ..training_args import MMELTrainingArguments
-from .data_arguments import DataArguments, argument
+from .data_arguments import DataArguments, argument, listed
 
 
 SUBMISSION = "submission.zip"
@@ -40,12 +38,8 @@ class ModelArguments:
     @property
     def hub_options(self) -> dict[str, Any]:
         """The keyword arguments of every `from_pretrained`."""
-        return {
-            "cache_dir": self.cache_dir,
-            "revision": self.model_revision,
-            "token": self.token,
-            "trust_remote_code": self.trust_remote_code,
-        }
+        same_names = {name: getattr(self, name) for name in ("cache_dir", "token", "trust_remote_code")}
+        return {"revision": self.model_revision, **same_names}
 
 
 @dataclass
@@ -99,26 +93,14 @@ class AugmenterArguments:
         return AdversarialVariants(self.adversarial_num_steps, self.adversarial_step_size, self.adversarial_norm)
 
     def config(self, model: str, max_length: int, cache_dir: str | None) -> dict[str, Any]:
-        """
-        The augmenter's configuration.
-
-        Args:
-            model (`str`): The classifier's checkpoint.
-            max_length (`int`): Longest variant, in tokens.
-            cache_dir (`str`, *optional*): Folder for lexicons and candidates.
-
-        Raises:
-            `ValueError`: if the arguments do not fit together, or a file cannot be read.
-        """
+        """The augmenter's configuration, for a classifier `model` whose inputs have at most `max_length` tokens."""
         options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
         if self.augmenter in ("mlm", "wordnet"):
             options["cache_dir"] = cache_dir
         if self.augmenter == "mlm":
             options["masking"] = self.mlm_masking
-        default_model = model if self.augmenter in ("mlm", "embedding") else None
-        config = limited(
-            augmenter_config(self.augmenter, self.augmenter_model or default_model, **options), max_length
-        )
+        name = self.augmenter_model or (model if self.augmenter in ("mlm", "embedding") else None)
+        config = limited(augmenter_config(self.augmenter, name, **options), max_length)
         if self.greedy_search != "none":
             config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}
         return config
@@ -183,14 +165,13 @@ def is_seed(text: str) -> bool:
 
 def _parse_seeds(given: list[str]) -> list[Any]:
     """Seeds, as `int`, from `["1,2,3"]` or `["1", "2", "3"]`."""
-    parts = [part.strip() for text in given for part in str(text).split(",") if part.strip()]
-    expected = None
-    if not all(map(is_seed, parts)):
-        expected = f"expected whole numbers from 0 to {MAX_SEED}, such as 1,2,3."
-    elif len(set(map(int, parts))) < len(parts):
-        expected = "expected each seed once."
-    elif len(parts) < 2:
-        expected = "expected two or more. For a single seed pass --seed."
-    if expected is not None:
-        raise ValueError(f"seeds is {','.join(parts)!r}; {expected}")
-    return [int(part) for part in parts]
+    names = listed(",".join(map(str, given)))
+    if not all(map(is_seed, names)):
+        expected = f"whole numbers from 0 to {MAX_SEED}, such as 1,2,3."
+    elif len(set(map(int, names))) < len(names):
+        expected = "each seed once."
+    elif len(names) < 2:
+        expected = "two or more. For a single seed pass --seed."
+    else:
+        return [int(name) for name in names]
+    raise ValueError(f"seeds is {','.join(names)!r}; expected {expected}")

@@ -3,8 +3,6 @@
 Each fault in them is a `ValueError` that names the file or split, before a model is loaded.
 """
 
-from __future__ import annotations
-
 import glob
 import logging
 import os
@@ -33,9 +31,6 @@ def load_splits(
     """
     Loads splits, such as `train` and the validation splits of the task, without the columns to remove. If a dataset
     has no `validation` split, its `test` split takes its place, except for GLUE tasks.
-
-    Raises:
-        `ValueError`: if a split, its file or a column to remove is missing, cannot be read, or a split has no rows.
     """
     if data_args.files():
         splits = {split: _load_file(data_args, split, cache_dir) for split in names}
@@ -44,14 +39,12 @@ def load_splits(
     for split, dataset in splits.items():
         if len(dataset) == 0:
             raise ValueError(_no_rows(data_args.where(split)))
-    removed = listed(data_args.remove_columns)
-    for column in removed:
-        if not any(column in dataset.column_names for dataset in splits.values()):
+    for column in listed(data_args.remove_columns):
+        holders = [split for split, dataset in splits.items() if column in dataset.column_names]
+        if not holders:
             raise ValueError(f"remove_columns has {column!r}, but no data has such a column; leave it out.")
-    return {
-        split: dataset.remove_columns([column for column in removed if column in dataset.column_names])
-        for split, dataset in splits.items()
-    }
+        splits |= {split: splits[split].remove_columns(column) for split in holders}
+    return splits
 
 
 def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> Dataset:
@@ -66,16 +59,15 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
             return dataset
     if Path(file).stat().st_size == 0:
         raise ValueError(_no_rows(file))
-    reader = READERS[Path(file).suffix.lower()]
+    reader, options = READERS[Path(file).suffix.lower()], {}
     if reader != "parquet":
         check_encoding(file)
     if reader == "csv":
         check_header(file)
+        options = {"keep_default_na": False}  # otherwise pandas takes the texts "NA", "null" and "" for missing values
     if reader == "json":
         check_nesting(file)
     pattern = glob.escape(str(Path(file).absolute()))  # `datasets` reads a name, and its folder's, as a pattern
-    # By default pandas would read the texts "NA", "null" and "" as missing values.
-    options = {"keep_default_na": False} if reader == "csv" else {}
     with _reader_errors(file, lambda _: find_fault(file, data_args.label_column_name)):
         dataset = load_dataset(reader, data_files=pattern, split="train", cache_dir=cache_dir, **options)
     if _INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
@@ -152,12 +144,7 @@ def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lamb
 
 
 def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> tuple[str, ...]:
-    """
-    The text columns: one, two of a pair, or several to join.
-
-    Raises:
-        `ValueError`: if a column is missing or does not hold strings, or a row that is read has no text.
-    """
+    """The text columns: one, two of a pair, or several to join. Checks that each row that is read has a text."""
     columns = listed(data_args.text_column_names) or data_args.task.text_columns
     if not columns:
         split, dataset = next(iter(splits.items()))
@@ -200,9 +187,6 @@ def encode_splits(
     """
     The tokenizer's columns, unpadded, and `label`, see `encode_labels`, of the first `max_..._samples` examples of
     each split. Test splits have no labels. Training data is shuffled before it is cut.
-
-    Raises:
-        `ValueError`: if a label is missing or not one of `labels`.
     """
     delimiter = data_args.text_column_delimiter
     if delimiter is None and len(text_columns) > 2:  # two are a pair

@@ -1,7 +1,5 @@
 """The arguments of the data, and the GLUE tasks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,13 +33,7 @@ GLUE = "nyu-mll/glue"
 READERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 FORMATS = "csv, json (lines) or parquet, or a folder written by save_to_disk"
 SPLITS = ("train", "validation", "test")
-COUNTS = (
-    "max_seq_length",
-    "max_train_samples",
-    "max_eval_samples",
-    "max_predict_samples",
-    "preprocessing_num_workers",
-)
+_LIMITS = ("max_seq_length", "max_train_samples", "max_eval_samples", "max_predict_samples")
 
 
 def argument(default: Any, help: str, **metadata: Any) -> Any:
@@ -130,7 +122,7 @@ class DataArguments:
                 )
             if not Path(file).is_file():
                 raise ValueError(f"{split}_file is {file!r}, and there is no such file; check the path.")
-        for name in COUNTS:
+        for name in (*_LIMITS, "preprocessing_num_workers"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
         if self.task_name is not None and self.do_regression is not None:

@@ -1,9 +1,8 @@
 """What a training run would see and how long it would take, without training."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,6 @@ from .labels import Labels
 
 
 NUM_SHOWN = 10
-# Examples whose variants are counted; fewer if a masked LM has to predict for each of them.
-NUM_COUNTED, NUM_COUNTED_WITH_MODEL = 1000, 100
-
 Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
 
 
@@ -49,16 +45,13 @@ def dry_run(
         check_labels(train, model.config, args.label_smoothing_factor)
         if augmenter is not None:
             seed = args.seed if args.data_seed is None else args.data_seed
-            options: dict[str, Any] = {"num_variants": args.num_variants, "seed": seed, "data_collator": data_collator}
-            collator = VariantCollator(tokenizer, augmenter, **options)
+            collator = VariantCollator(tokenizer, augmenter, args.num_variants, seed=seed, data_collator=data_collator)
         yield from _examples(train, collator, tokenizer, labels.names)
     outputs = "one number" if labels.names is None else ", ".join(labels.names)
     yield _line("model", f"{type(model).__name__}, {model.num_parameters():,} parameters; outputs: {outputs}")
     if train is not None:
-        with_model = augmenter is not None and augmenter.precomputes
-        yield from _sizes(
-            train, collator, args, NUM_COUNTED_WITH_MODEL if with_model else NUM_COUNTED, num_adversarial
-        )
+        max_counted = 100 if augmenter is not None and augmenter.precomputes else 1000  # with a masked LM, without one
+        yield from _sizes(train, collator, args, max_counted, num_adversarial)
     for split, dataset in encoded.items():
         if split != "train":
             batches = math.ceil(len(dataset) / (args.eval_batch_size * args.world_size))
@@ -69,13 +62,11 @@ def _examples(
     train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizerBase, names: list[str] | None
 ) -> Iterator[str]:
     rows = train.select(range(min(NUM_SHOWN, len(train)))).to_list()
-    batch = _groups(collator, rows)
-    decode = make_decoder(tokenizer)
+    batch, decode = _groups(collator, rows), make_decoder(tokenizer)
     for i, row in enumerate(rows):
         label, original = row["label"], decode(batch["input_ids"][i, 0].tolist())
         if names is not None and isinstance(label, list):
-            shown = ", ".join(name for name, is_one in zip(names, label, strict=True) if is_one) or "none"
-            yield f"example {i}, labels {shown}"
+            yield f"example {i}, labels {', '.join(compress(names, label)) or 'none'}"
         else:
             yield f"example {i}, label {label if names is None else names[label]}"
         yield f"  0  {original}"
@@ -90,16 +81,13 @@ def _sizes(
     """Averages over all examples, or over a sample of them, in batches like those of training."""
     size = args.train_batch_size
     numbers = np.random.default_rng(args.seed).permutation(len(train))[: max(size, max_counted // size * size)]
-    batches = [
-        _groups(collator, train.select(numbers[start : start + size]).to_list())
-        for start in range(0, len(numbers), size)
-    ]
+    parts = np.split(numbers, range(size, len(numbers), size))
+    batches = [_groups(collator, train.select(part).to_list()) for part in parts]
     present = torch.cat([batch[VARIANT_MASK].sum(1) for batch in batches])  # sequences of each example
     widths = [batch["input_ids"].shape[-1] for batch in batches]
     sampled = "" if len(numbers) == len(train) else f", of a sample of {len(numbers):,} examples"
     mean = present.double().mean().item()
-    sequences = mean + num_adversarial
-    in_batch = min(size, len(train))
+    sequences, in_batch = mean + num_adversarial, min(size, len(train))
     split_batches = getattr(args.accelerator_config, "split_batches", False)
     in_all_processes = size if split_batches else size * args.world_size
     in_step = min(in_all_processes * args.gradient_accumulation_steps, len(train))

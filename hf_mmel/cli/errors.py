@@ -1,7 +1,5 @@
 """Errors that end the command with one line: errors of the user's input, of the file system, and of the Hub."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import multiprocessing
@@ -12,16 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from huggingface_hub import constants, get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors as hub_errors
 
 from augment.core.running import tolerate_encodings
 
@@ -77,52 +66,44 @@ def file_error_text(error: BaseException, number: int) -> str:
 
 def hub_error_reason(error: BaseException, token: str | None, revision: str = "main") -> str | None:
     """
-    Why the Hub refused a model or dataset, and what to do, without the token; `None` if the error, of which the Hub's
-    error is a cause, is not about the Hub.
+    Why the Hub refused a model or dataset, and what to do, without the token; `None` if neither the error nor one of
+    its causes is about the Hub.
     """
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None:
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
 
     def is_a(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
-    statuses = {cause.response.status_code for cause in causes if isinstance(cause, HfHubHTTPError)}
+    statuses = {cause.response.status_code for cause in causes if isinstance(cause, hub_errors.HfHubHTTPError)}
     source = "--token" if token else "HF_TOKEN or `hf auth login`" if get_token() else None
     access = f"the token of {source} may not read it" if source else "needs --token, with a token that may read it"
-    if is_a(RevisionNotFoundError):
+    if is_a(hub_errors.RevisionNotFoundError):
         return f"it has no revision {revision!r}; name a branch, tag or commit with --model_revision."
-    if is_a(GatedRepoError):
+    if is_a(hub_errors.GatedRepoError):
         return f"it is gated, and {access}; its page on the Hub says how to get access."
-    if is_a(RepositoryNotFoundError) or "doesn't exist on the Hub" in str(error):
+    if is_a(hub_errors.RepositoryNotFoundError) or "doesn't exist on the Hub" in str(error):
         return f"it is neither a local folder nor on {constants.ENDPOINT}, or it is private and {access}."
     if 401 in statuses or 403 in statuses:
         return f"{constants.ENDPOINT} rejects the token of {source}." if source else f"it {access}."
-    if is_a(HFValidationError):
+    if is_a(hub_errors.HFValidationError):
         return "there is no such folder, and it is not a valid name on the Hub; check the path."
-    if is_a(LocalEntryNotFoundError, OfflineModeIsEnabled):
+    if is_a(hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled):
         why = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else f"{constants.ENDPOINT} cannot be reached"
         return f"it is neither a local folder nor in the cache of downloads, and {why}; check the name."
     return None
 
 
 def reason_of(error: BaseException) -> str:
-    """
-    The message of an error and of its cause, on one line that ends with a full stop. The cause of an HTTP error may
-    hold what was sent, and is left out.
-    """
-    parts = [error] if error.__cause__ is None or isinstance(error, HTTPError) else [error, error.__cause__]
+    """The message of an error and of its cause, except that of an HTTP error, which may hold what was sent."""
+    parts = [error] if error.__cause__ is None or isinstance(error, hub_errors.HTTPError) else [error, error.__cause__]
     texts = [str(part) if str(part) and not isinstance(part, LookupError) else repr(part) for part in parts]
     return ". ".join(_one_line(text).rstrip(".") for text in texts) + "."
 
 
 def run_program(main: Callable[[], object], name: str) -> None:
-    """
-    Runs the command `main` as a program. It exits with 1 and one line, which begins with `name`, after a `UsageError`,
-    and with 130 and one line after an interruption.
-    """
+    """Runs `main`; exits with one line, and with 1 after a `UsageError` or 130 after an interruption."""
     tolerate_encodings()
     quiet_workers()
     try:
@@ -135,10 +116,7 @@ def run_program(main: Callable[[], object], name: str) -> None:
 
 
 def quiet_workers() -> None:
-    """
-    Silences the traceback that a forked data-loading worker prints from one of its threads when an interruption of the
-    command cuts off the transfer of a batch.
-    """
+    """Silences the traceback of a forked data-loading worker whose transfer of a batch an interruption cuts off."""
     shown = sys.excepthook
 
     def show_unless_cut_off(kind, error, traceback):

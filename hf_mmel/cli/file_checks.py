@@ -1,7 +1,5 @@
 """Checks of the user's files and their columns. Each fault is a `ValueError` that names the row or line."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging
@@ -81,9 +79,8 @@ def check_nesting(file: str) -> None:
 
 def find_fault(file: str, label_column: str) -> str | None:
     """
-    Why a csv or json file cannot be read, and in which row or line; `None` if nothing is found.
-
-    Readers infer the type of a column from its first rows, and then fail on a label of another type.
+    Why a csv or json file cannot be read, and in which row or line; `None` if nothing is found. Readers infer the type
+    of a column from its first rows, and then fail on a label of another type.
     """
     kind, is_number = Path(file).suffix.lower(), False
     if kind == ".parquet":
@@ -94,11 +91,9 @@ def find_fault(file: str, label_column: str) -> str | None:
                 label, was_number = values.get(label_column), is_number
                 is_number = finite_float(label) is not None
                 if was_number and not is_number:
-                    return (
-                        f"{file}: column {label_column!r} has the label {label!r} in row {row} (the first is 0), but "
-                        "numbers before it. Correct or remove the row. To use classes, write all labels as strings in "
-                        "a json file."
-                    )
+                    advice = ", but numbers before it. Correct or remove the row. To use classes, write all labels as "
+                    advice += "strings in a json file."
+                    return str(row_error(file, label_column, f"the label {label!r}", row, advice))
     except (ValueError, csv.Error, RecursionError) as error:
         advice = "Write one object on each line, or a list of objects."
         if kind == ".csv":
@@ -146,6 +141,10 @@ def check_column(dataset: Dataset, column: str, where: str, option: str) -> None
         )
 
 
+def row_error(where: str, column: str, what: str, row: int, advice: str) -> ValueError:
+    return ValueError(f"{where}: column {column!r} has {what} in row {row} (the first is 0){advice}")
+
+
 def check_texts(dataset: Dataset, column: str, where: str) -> None:
     """Checks that each row of a column has a string, which may be empty."""
     feature = dataset.features[column]
@@ -155,16 +154,10 @@ def check_texts(dataset: Dataset, column: str, where: str) -> None:
             f"{where}: column {column!r} holds {feature}; expected text. "
             "Name the text with --text_column_names, or write it as strings in a json file."
         )
-    row = 0
-    for table in dataset.select_columns(column).with_format("arrow").iter(1000):  # makes no string of each text
-        texts = table.column(0)
-        if texts.null_count:
-            row += texts.to_pylist().index(None)
-            raise ValueError(
-                f"{where}: column {column!r} has no text in row {row} (the first is 0); "
-                "write an empty string, or remove the row."
-            )
-        row += len(texts)
+    texts = dataset.select_columns(column).with_format("arrow")[:].column(0)  # makes no string of each text
+    if texts.null_count:
+        row = texts.is_null().index(True).as_py()
+        raise row_error(where, column, "no text", row, "; write an empty string, or remove the row.")
 
 
 def check_present(values: Iterable[Any], column: str, where: str) -> None:
@@ -172,10 +165,8 @@ def check_present(values: Iterable[Any], column: str, where: str) -> None:
     for row, value in enumerate(values):
         if any(part is None or part == "" for part in (value if isinstance(value, list) else [value])):
             what = "a list with an empty label" if isinstance(value, list) else "no label"
-            raise ValueError(
-                f"{where}: column {column!r} has {what} in row {row} (the first is 0); "
-                "training and evaluation need one in every row. Fill it in, or remove the row."
-            )
+            advice = "; training and evaluation need one in every row. Fill it in, or remove the row."
+            raise row_error(where, column, what, row, advice)
 
 
 def check_one_type(values: Iterable[Any], column: str, where: str) -> None:
@@ -215,10 +206,8 @@ def check_class_names(labels: list[str | None], column: str, where: str) -> None
         kind, faulty = "numbers", {label for label in others if _as_float(label) is not None}
     row = next((row for row, label in enumerate(labels) if label in faulty), None)
     if row is not None:
-        raise ValueError(
-            f"{where}: column {column!r} has the label {labels[row]!r} in row {row} (the first is 0), but most labels "
-            f"are {kind}. Correct or remove the row; if these are the names of classes, pass --no_do_regression."
-        )
+        advice = "Correct or remove the row; if these are the names of classes, pass --no_do_regression."
+        raise row_error(where, column, f"the label {labels[row]!r}", row, f", but most labels are {kind}. {advice}")
 
 
 def finite_float(value: Any) -> float | None:

@@ -1,9 +1,7 @@
 """The arguments and file contents that determine the results of a training run."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
@@ -71,12 +69,13 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def differences_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+def differences_of(before: Mapping[str, Any], after: Mapping[str, Any], ignored: Collection[str] = ()) -> str:
     """
-    The arguments that changed, in words; empty if none did. The content of a file counts if both sides recorded it and
-    its name is the same.
+    The arguments that changed, without those to ignore, in words; empty if none did. The content of a file counts if
+    both sides recorded it and its name is the same.
     """
-    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    names = [name for name in {**before, **after} if name.removeprefix(CONTENT) not in ignored]
+    changed = [name for name in names if before.get(name) != after.get(name)]
     shown = [
         name
         for name in changed

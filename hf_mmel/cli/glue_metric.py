@@ -8,6 +8,8 @@
 The configuration name is the task. `evaluate` imports a copy of this file, so it must import nothing of `hf_mmel`.
 """
 
+from functools import partial
+
 import datasets
 import evaluate
 import numpy as np
@@ -15,31 +17,22 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 
-def _accuracy(predictions, references):
-    return {"accuracy": accuracy_score(references, predictions)}
-
-
-def _accuracy_and_f1(predictions, references):
-    f1 = f1_score(references, predictions, zero_division=0.0)  # of class 1, which a model may never predict
-    return {"accuracy": accuracy_score(references, predictions), "f1": f1}
-
-
-def _matthews(predictions, references):
-    return {"matthews_correlation": matthews_corrcoef(references, predictions)}
-
-
-def _correlations(predictions, references):
+def _correlation(correlate, references, predictions):
     # The correlation with a constant is undefined. 0.0 keeps comparisons of scores working early in training, when a
     # model may predict one number for everything. NaN in the input stays NaN, as it is a fault.
     if np.ptp(predictions) == 0 or np.ptp(references) == 0:
-        return {"pearson": 0.0, "spearmanr": 0.0}
-    pearson = pearsonr(predictions, references).statistic
-    return {"pearson": pearson, "spearmanr": spearmanr(predictions, references).statistic}
+        return 0.0
+    return correlate(predictions, references).statistic
 
 
-_ACCURACY_TASKS = ("mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "sst2", "wnli")
-_METRICS = {"cola": _matthews, "mrpc": _accuracy_and_f1, "qqp": _accuracy_and_f1, "stsb": _correlations}
-_METRICS |= dict.fromkeys(_ACCURACY_TASKS, _accuracy)
+_ACCURACY = {"accuracy": accuracy_score}
+_F1 = {"f1": partial(f1_score, zero_division=0.0)}  # of class 1, which a model may never predict
+_METRICS = {
+    **dict.fromkeys(("mnli", "mnli_matched", "mnli_mismatched", "qnli", "rte", "sst2", "wnli"), _ACCURACY),
+    **dict.fromkeys(("mrpc", "qqp"), _ACCURACY | _F1),
+    "cola": {"matthews_correlation": matthews_corrcoef},
+    "stsb": {"pearson": partial(_correlation, pearsonr), "spearmanr": partial(_correlation, spearmanr)},
+}
 
 
 class Glue(evaluate.Metric):
@@ -56,5 +49,4 @@ class Glue(evaluate.Metric):
         )
 
     def _compute(self, predictions, references):
-        scores = _METRICS[self.config_name](predictions, references)
-        return {name: float(score) for name, score in scores.items()}
+        return {name: float(score(references, predictions)) for name, score in _METRICS[self.config_name].items()}

@@ -1,7 +1,5 @@
 """Pushing to the Hub: access is checked before any work, and the model stays on disk if a push fails."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,16 +20,12 @@ class HubError(RuntimeError):
     """A refusal of the Hub. It has no cause, since the cause of an HTTP error may hold what was sent."""
 
 
-def check_tokens(**tokens: str | None) -> None:
-    """
-    Raises a `HubError` if a token, by the name of its option, or that of the environment has a character that no token
-    has: requests with it fail with a message that shows it.
-    """
-    for name, token in {**{f"--{name}": token for name, token in tokens.items()}, "HF_TOKEN": get_token()}.items():
-        if token and not re.fullmatch("[!-~]+", token):
-            raise HubError(
-                f"The token of {name} has a space, a line break or a letter that no token has; copy it again."
-            )
+def check_tokens(token: str | None, hub_token: str | None) -> None:
+    """Raises a `HubError` if a token has a character that no token has: requests with it fail and show the token."""
+    for name, given in (("--token", token), ("--hub_token", hub_token), ("HF_TOKEN", get_token())):
+        if given and not re.fullmatch("[!-~]+", given):
+            fault = "has a space, a line break or a letter that no token has"
+            raise HubError(f"The token of {name} {fault}; copy it again.")
 
 
 def open_repository(args: MMELTrainingArguments) -> None:
@@ -92,10 +86,8 @@ def _scores_by_split(
     trainer: MMELTrainer, data_args: DataArguments, metrics: dict[str, float]
 ) -> dict[str, dict[str, float]] | None:
     """The scores by the name of the split in the dataset, cut to `max_eval_samples`."""
-    splits, limit = (
-        [data_args.split_name(split) for split in data_args.task.validation_splits],
-        data_args.max_eval_samples,
-    )
+    splits = [data_args.split_name(split) for split in data_args.task.validation_splits]
+    limit = data_args.max_eval_samples
     used_test = not data_args.files() and str(getattr(trainer.eval_dataset, "split", None)) == "test"
     if used_test and splits[0] == "validation":
         splits[0] = "test"
@@ -133,7 +125,6 @@ def data_facts(data_args: DataArguments) -> dict[str, Any]:
 
 
 def _reason(error: BaseException, hub_token: str | None) -> str:
-    """The message of an error without tokens."""
     text = reason_of(error)
     for token in filter(None, (hub_token, get_token())):
         text = text.replace(token, "<token>")

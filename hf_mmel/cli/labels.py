@@ -3,8 +3,6 @@
 Each fault in them is a `ValueError` that names the file or split, the column and the row.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -13,7 +11,7 @@ from datasets import ClassLabel, Dataset, LargeList, List, Value
 from transformers import PretrainedConfig
 
 from .data_arguments import DataArguments
-from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float
+from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float, row_error
 
 
 logger = logging.getLogger(__name__)
@@ -38,15 +36,10 @@ REGRESSION = Labels("regression")
 
 def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: PretrainedConfig) -> Labels:
     """
-    The labels of the data.
-
-    The order of the classes is that of `ClassLabel`, else that of the sorted labels of the training data. A checkpoint
-    that was trained on classes of the same names keeps its own order, so that its head keeps its meaning. Without
-    training data the classes are those of the checkpoint. Multi-label classes may come from the validation data as
-    well, since many are rare.
-
-    Raises:
-        `ValueError`: if the label column is missing or of another kind, or has only one class.
+    The labels of the data. The order of the classes is that of `ClassLabel`, else that of the sorted labels of the
+    training data. A checkpoint that was trained on classes of the same names keeps its own order, so that its head
+    keeps its meaning. Without training data the classes are those of the checkpoint. Multi-label classes may come from
+    the validation data as well, since many are rare.
     """
     model_names = [name for _, name in sorted((config.id2label or {}).items())]
     labelled = [split for split in splits if not split.startswith("test")]
@@ -119,10 +112,8 @@ def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, wh
         groups.setdefault(name.strip().lower(), []).append(name)
     for alike in groups.values():
         if len(alike) > 1:
-            shown = ", ".join(map(repr, alike))
-            logger.warning(
-                "%s: column %r has the classes %s, which differ only in spaces or case.", where, column, shown
-            )
+            message = "%s: column %r has the classes %s, which differ only in spaces or case."
+            logger.warning(message, where, column, ", ".join(map(repr, alike)))
     if num_rows is not None and num_rows > 20 and len(names) > num_rows / 2:
         logger.warning(
             "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not the "
@@ -135,9 +126,6 @@ def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> 
     """
     The label of each row in the form that the loss expects: the index of its class in `labels.names`, its number, or
     for multi-label a list of one 0.0 or 1.0 for each class.
-
-    Raises:
-        `ValueError`: if a label is missing, unknown, out of range, or not a finite number.
     """
     check_column(dataset, column, where, "--label_column_name")
     feature, values = dataset.features[column], dataset[column][:]
@@ -157,10 +145,8 @@ def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> 
         ids = [encode(part) for part in (value if multi_label else [value])]
         if None in ids:
             unknown = value[ids.index(None)] if multi_label else value
-            raise ValueError(
-                f"{where}: column {column!r} has the label {unknown!r} in row {row} (the first is 0); "
-                f"expected {expected}. Correct or remove the row."
-            )
+            advice = f"; expected {expected}. Correct or remove the row."
+            raise row_error(where, column, f"the label {unknown!r}", row, advice)
         encoded.append([float(i in ids) for i in range(labels.num_outputs)] if multi_label else ids[0])
     return encoded
 

@@ -1,7 +1,5 @@
 """Scores of the predictions, and the names of scores."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,14 +8,7 @@ from typing import Any, TypeAlias
 import evaluate
 import numpy as np
 from datasets import Dataset
-from sklearn.metrics import (
-    accuracy_score,
-    f1_score,
-    mean_absolute_error,
-    mean_squared_error,
-    precision_score,
-    recall_score,
-)
+from sklearn import metrics
 from transformers import EvalPrediction, Trainer
 
 from .data_arguments import DataArguments
@@ -25,8 +16,8 @@ from .labels import Labels
 
 
 GLUE_METRIC = Path(__file__).with_name("glue_metric.py")
-CLASS_SCORES = {"accuracy": accuracy_score, "f1": f1_score, "precision": precision_score, "recall": recall_score}
-NUMBER_SCORES = {"mse": mean_squared_error, "mae": mean_absolute_error}
+CLASS_SCORES = {name: getattr(metrics, f"{name}_score") for name in ("accuracy", "f1", "precision", "recall")}
+NUMBER_SCORES = {"mse": metrics.mean_squared_error, "mae": metrics.mean_absolute_error}
 _TIMES = ("_runtime", "_per_second", "_preparation_time")
 _NUM_EXAMPLES = 8
 
@@ -50,13 +41,12 @@ def outputs_of(predictions: Any, labels: Labels) -> np.ndarray:
 def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | None = None) -> ComputeMetrics:
     """
     The scores of an evaluation: `metric_name`, else the metrics of the GLUE task, else accuracy, micro F1 for
-    multi-label, or the mean squared error and the correlations for regression.
-
-    A metric of one class, such as F1, is that of class 1 of the data, whatever its index in the checkpoint. Raises a
-    `ValueError` if there is no such metric, or it does not take such labels.
+    multi-label, or the mean squared error and the correlations for regression. A metric of one class, such as F1, is
+    that of class 1 of the data, whatever its index in the checkpoint.
     """
     score = _scorer(data_args, labels, cache_dir)
-    _check_fits(score, data_args.metric_name, labels)
+    if data_args.metric_name is not None:
+        _check_fits(score, data_args.metric_name, labels)
     data_ids = None
     if labels.problem_type == "single_label_classification":
         data_names = labels.data_names or []
@@ -71,10 +61,8 @@ def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | Non
     return compute_metrics
 
 
-def _check_fits(score: Scorer, name: str | None, labels: Labels) -> None:
+def _check_fits(score: Scorer, name: str, labels: Labels) -> None:
     """Checks that a metric takes labels of this kind, by scoring two predictions."""
-    if name is None:
-        return
     is_regression = labels.problem_type == "regression"
     if name in (CLASS_SCORES if is_regression else NUMBER_SCORES):
         raise ValueError(
@@ -100,7 +88,7 @@ def _scorer(data_args: DataArguments, labels: Labels, cache_dir: str | None) -> 
     if name is None and labels.problem_type == "regression":
         correlations = _load(str(GLUE_METRIC), "stsb", None, combine=False)
         return lambda outputs, references: {
-            "mse": float(mean_squared_error(references, outputs)),
+            "mse": float(metrics.mean_squared_error(references, outputs)),
             **correlations(outputs, references),
         }
     name = name or ("f1" if multi_label else "accuracy")

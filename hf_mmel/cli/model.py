@@ -1,7 +1,5 @@
 """Configuration, tokenizer and model of the command line."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

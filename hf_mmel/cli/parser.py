@@ -1,7 +1,5 @@
 """The options of the command line: read from a config file, parsed into the groups of arguments, and looked up."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence
@@ -92,13 +90,9 @@ def _options_of(path: Path, arguments: Any) -> list[str]:
         elif isinstance(value, list):
             options += [f"--{name}", *map(str, value)]
         elif value is not None:
-            try:
+            try:  # YAML has dates, other keys than text, and cycles
                 options.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
-            except (
-                TypeError,
-                ValueError,
-                RecursionError,
-            ) as error:  # YAML has dates, other keys than text, and cycles
+            except (TypeError, ValueError, RecursionError) as error:
                 raise ValueError(f"{path}: the value of {name} cannot be written as JSON: {error}.") from None
     return options
 

@@ -1,7 +1,5 @@
 """Checks before a training run of what would fail in the middle of it."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from transformers import Trainer, TrainingArguments
 
 from ..hub.redaction import without_tokens
 from .arguments import MAX_SEED, Arguments
-from .errors import UsageError, errno_of
+from .errors import UsageError, errno_of, usage_errors
 from .metrics import ComputeMetrics, is_time, leading_metric, listed_scores, score_names
 
 
@@ -97,9 +95,8 @@ def first_step_errors(trainer: Trainer, first_step: int) -> Iterator[None]:
     diverges.
     """
     try:
-        yield
-    except FloatingPointError as error:
-        raise UsageError(" ".join(str(error).split())) from error
+        with usage_errors(FloatingPointError):
+            yield
     except Exception as error:
         is_clear = isinstance(error, UsageError) or errno_of(error) is not None
         if is_clear or trainer.state.global_step > first_step:

@@ -1,12 +1,10 @@
 """What an earlier run left in an output folder: where training resumes, and what is removed to start over."""
 
-from __future__ import annotations
-
 import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +23,7 @@ from ..hub.redaction import without_token_options
 from ..monitoring.history import history_of
 from .arguments import Arguments
 from .errors import UsageError
-from .fingerprint import CONTENT, arguments_of, content_of_augmenter, contents_of, differences_of
+from .fingerprint import arguments_of, content_of_augmenter, contents_of, differences_of
 from .parser import parse_arguments
 from .saving import read_json
 
@@ -45,6 +43,11 @@ _AFTER_TRAINING = {
 # Arguments that may change when training resumes.
 _LENGTH = {"num_train_epochs", "max_steps"}
 _EVALUATION = {"eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "eval_accumulation_steps"}
+# Arguments that may be paths of what a run reads.
+_SOURCES = (
+    *("model_name_or_path", "config_name", "tokenizer_name", "dataset_name", "train_file", "validation_file"),
+    *("test_file", "augmenter_model", "augmenter"),
+)
 
 
 class ResumePoint(NamedTuple):
@@ -60,7 +63,7 @@ def resume_point_in(folder: Path) -> ResumePoint:
     checkpoint, and these are compared before training resumes.
     """
     metrics = gathered(read_json(folder / TRAIN_RESULTS))[0]
-    return ResumePoint(str(folder), metrics) if isinstance(metrics, dict) else ResumePoint(last_checkpoint(folder))
+    return ResumePoint(last_checkpoint(folder)) if metrics is None else ResumePoint(str(folder), metrics)
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -76,7 +79,7 @@ def is_complete(checkpoint: Path) -> bool:
     """Whether a checkpoint has its state, which is written last, and no truncated file."""
     try:
         load_state(checkpoint)
-        if not all(isinstance(read_json(file), dict) for file in checkpoint.glob("*.json")):
+        if None in map(read_json, checkpoint.glob("*.json")):
             return False
         if (checkpoint / CONFIG_NAME).is_file():
             PretrainedConfig.from_json_file(checkpoint / CONFIG_NAME)
@@ -109,9 +112,6 @@ def find_resume_point(args: Arguments) -> ResumePoint:
     Where a run resumes: after a finished training run with the same arguments, or from the last checkpoint of an
     unfinished one. The number of steps and the evaluation may change. A model is only trained again unasked if the
     earlier run with the same arguments stopped while it wrote the model.
-
-    Raises:
-        `UsageError`: if the folder holds another training run, or a checkpoint that is named is not complete.
     """
     training, overwrite = args.training, args.model.overwrite_output_dir
     folder, checkpoint = Path(training.output_dir), training.resume_from_checkpoint
@@ -162,7 +162,7 @@ def _differences(folder: Path, args: Arguments) -> tuple[str, str] | None:
     The arguments that differ from those of the run that began in a folder, in words: those that its model depends on,
     and those that must not change when training resumes. `None` if the folder has no options.
     """
-    options, contents = read_json(folder / OPTIONS_FILE), read_json(folder / CONTENTS_FILE)
+    options = read_json(folder / OPTIONS_FILE, list)
     if not is_options(options):
         return None
     try:
@@ -170,19 +170,13 @@ def _differences(folder: Path, args: Arguments) -> tuple[str, str] | None:
     except UsageError as error:  # as on a machine that lacks the device it asked for
         reason = f"whose options cannot be parsed here: {error}"
         return reason, reason
-    before = {"seed": earlier.training.seed, **arguments_of(earlier)}
-    before |= contents if isinstance(contents, dict) else {}
+    before = {"seed": earlier.training.seed, **arguments_of(earlier), **(read_json(folder / CONTENTS_FILE) or {})}
     after = {"seed": args.training.seed, **arguments_of(args), **contents_of(args)}
     # The best of several models depends on all arguments.
     keeps_best = any(values.get("load_best_model_at_end") for values in (before, after))
     ignored = set() if keeps_best else _AFTER_TRAINING
     may_change = _LENGTH if keeps_best else _LENGTH | _AFTER_TRAINING | _EVALUATION
-    of_model = differences_of(_without(ignored, before), _without(ignored, after))
-    return of_model, differences_of(_without(may_change, before), _without(may_change, after))
-
-
-def _without(names: set[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name.removeprefix(CONTENT) not in names}
+    return differences_of(before, after, ignored), differences_of(before, after, may_change)
 
 
 def _asks_for_more(args: Arguments, folder: Path) -> bool:
@@ -235,23 +229,15 @@ def check_overwriting(args: Arguments) -> None:
         removed = []
         for folder in numbered_in(output_dir, "seed"):
             removed += [folder] if folder.is_symlink() else checkpoints_in(folder)
-    for name, value in _sources(args):
+    values = vars(args.model) | vars(args.data) | vars(args.augmenter)
+    sources = [(name, values[name]) for name in _SOURCES if values[name] is not None]
+    sources += [("augmenter", model) for model in models_in(content_of_augmenter(args.augmenter.augmenter))]
+    for name, value in sources:
         if any(_is_within(Path(value), path) for path in removed):
             raise UsageError(
                 f"{name} is {value!r}, which --overwrite_output_dir would remove; choose another --output_dir, or "
                 "move it to another place first."
             )
-
-
-def _sources(args: Arguments) -> Iterator[tuple[str, str]]:
-    """Names and values of the arguments that may be paths of a source of the run."""
-    names = ("model_name_or_path", "config_name", "tokenizer_name", "dataset_name", "train_file", "validation_file")
-    values = vars(args.model) | vars(args.data) | vars(args.augmenter)
-    for name in (*names, "test_file", "augmenter_model", "augmenter"):
-        if values[name] is not None:
-            yield name, values[name]
-    for model in models_in(content_of_augmenter(args.augmenter.augmenter)):
-        yield "augmenter", model
 
 
 def _is_within(path: Path, removed: Path) -> bool:

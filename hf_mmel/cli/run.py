@@ -7,8 +7,6 @@ Fine-tune a sequence classifier with MMEL on a GLUE task, a dataset of the Hub, 
 A .json or .yaml file with the same arguments as keys may precede or replace them; `--help` lists them all.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import Path
@@ -64,10 +62,7 @@ class Prepared(NamedTuple):
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """
     Trains, evaluates and predicts as the arguments ask; by default they are those of the command line. Returns the
-    metrics, named as in `all_results.json`.
-
-    Raises:
-        `UsageError`: if an argument, the data, the model, or a folder is not usable.
+    metrics, named as in `all_results.json`. Raises a `UsageError` if what it is given is not usable.
     """
     options = read_options(sys.argv[1:] if argv is None else argv)
     args = parse_arguments(options)
@@ -164,14 +159,13 @@ def build_augmenter(
 
 def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
     """The trainer of a run."""
-    evaluation = _validation_sets(args, prepared)
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
         trainer = MMELTrainer(
             model,
             args.training,
             data_collator=prepared.collator,
             train_dataset=prepared.encoded.get("train"),
-            eval_dataset=evaluation[0] if evaluation else None,
+            eval_dataset=next(iter(_validation_sets(args, prepared)), None),
             processing_class=prepared.tokenizer,
             compute_metrics=prepared.compute_metrics,
             augmenter=prepared.augmenter,
@@ -278,7 +272,7 @@ def _run_seeds(seeds: SeedResults, options: list[str], args: Arguments) -> dict[
 
     seeds.run(run_one)
     if args.training.process_index == 0:
-        print("\n".join(seeds.table()))
+        print(*seeds.table(), sep="\n")
     return seeds.summary()
 
 

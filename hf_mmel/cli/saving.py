@@ -1,7 +1,5 @@
 """The files that a run writes: complete or not at all, and no finished model is lost."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile
@@ -25,16 +23,16 @@ def save_metrics(folder: Path, split: str, metrics: Mapping[str, float]) -> None
     complete or not written at all, as a resumed run reads it.
     """
     write_json(folder / f"{split}_results.json", dict(metrics))
-    others = read_json(folder / "all_results.json")
-    write_json(folder / "all_results.json", {**(others if isinstance(others, dict) else {}), **metrics})
+    write_json(folder / "all_results.json", {**(read_json(folder / "all_results.json") or {}), **metrics})
 
 
-def read_json(file: Path) -> Any:
-    """The value in a JSON file; `None` if there is no file, or it is truncated."""
+def read_json(file: Path, expected: type = dict) -> Any:
+    """The value in a JSON file; `None` if there is no file, it is truncated, or its value has another type."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
+    return value if isinstance(value, expected) else None
 
 
 def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:

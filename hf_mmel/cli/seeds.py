@@ -1,7 +1,5 @@
 """Training runs that differ only by their seed: which are finished, and means and deviations of their scores."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -35,10 +33,7 @@ logger = logging.getLogger(__name__)
 class SeedResults:
     """
     The metrics of each seed, kept in `seeds_results.json` together with the `arguments` that the runs share. Each seed
-    has a folder `seed-N` in `output_dir`.
-
-    Raises:
-        `ValueError`: if the folder holds other training runs, or results of other arguments.
+    has a folder `seed-N` in `output_dir`. Raises a `ValueError` if that holds other training runs.
     """
 
     def __init__(
@@ -75,10 +70,7 @@ class SeedResults:
         return ResumePoint() if self.overwrite else resume_point_in(self.folder(seed))
 
     def run(self, train: Callable[[int], dict[str, float]]) -> None:
-        """
-        Calls `train`, which returns the metrics of a seed, for each unfinished seed, and writes the results each time.
-        After an error it names the seed, and raises the error again.
-        """
+        """Calls `train`, which returns the metrics of a seed, for each unfinished one, and writes them each time."""
         if self.overwrite and self.args.should_save:  # a later command would resume from earlier results
             for folder in numbered_in(self.output_dir, "seed"):
                 if folder.is_symlink():
@@ -119,9 +111,8 @@ class SeedResults:
         if metric is None:
             return None
         if metric not in values:
-            logger.warning(
-                "There is no %s, so there is no best seed; the scores are %s.", metric, scores_among(values)
-            )
+            message = "There is no %s, so there is no best seed; the scores are %s."
+            logger.warning(message, metric, scores_among(values))
             return None
         ranks = np.array(values[metric]) * (-1 if less_is_better(metric, self.args.greater_is_better) else 1)
         return metric, self.seeds[int(np.where(np.isnan(ranks), -np.inf, ranks).argmax())]
@@ -164,10 +155,7 @@ class SeedResults:
             arguments = dict(results["arguments"])
             metrics = {int(seed): dict(metrics) for seed, metrics in results["seeds"].items()}
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ValueError(
-                f"{file} is damaged: {reason}. Pass --overwrite_output_dir to train all seeds again."
-            ) from error
-        return arguments, {
-            seed: values for seed, values in metrics.items() if (self.folder(seed) / "all_results.json").is_file()
-        }
+            advice = "Pass --overwrite_output_dir to train all seeds again."
+            raise ValueError(f"{file} is damaged: {type(error).__name__}: {error}. {advice}") from error
+        finished = [seed for seed in metrics if (self.folder(seed) / "all_results.json").is_file()]
+        return arguments, {seed: metrics[seed] for seed in finished}

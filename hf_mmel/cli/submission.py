@@ -1,7 +1,5 @@
 """The zip of predictions for the GLUE leaderboard (gluebenchmark.com), filled task by task."""
 
-from __future__ import annotations
-
 import logging
 import zipfile
 import zlib
@@ -48,10 +46,7 @@ MIN_SCORE, MAX_SCORE = 0.0, 5.0  # of STS-B
 
 
 def check_submission(path: Path, task: str, names: list[str] | None) -> None:
-    """
-    Raises a `ValueError` if predictions cannot be added to a zip: the file is damaged or no zip, or the classes
-    `names`, in the order of the model's outputs, are not those of the task.
-    """
+    """Raises a `ValueError` if a file is not an intact zip, or the names of a model's outputs are not the task's."""
     if path.exists():
         _check_zip(path)
     classes = FORMATS[task].classes
