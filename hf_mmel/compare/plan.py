@@ -55,7 +55,7 @@ class Setting(NamedTuple):
     augmenter: str | None = None
 
     def __str__(self) -> str:
-        return self.method if self.augmenter is None else f"{self.method}-{self.augmenter}"
+        return "-".join(filter(None, self))
 
 
 BASELINE = Setting("none")
@@ -187,9 +187,9 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
 
 def _metric_names(prepared: cli.Prepared) -> list[str]:
     """The names of the evaluation metrics; those of MNLI's second validation set end in `_mm`."""
-    splits = [name for name in prepared.encoded if name.startswith("validation")]
+    splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
     assert prepared.compute_metrics is not None  # with --do_eval
-    names = score_names(prepared.compute_metrics, prepared.encoded[splits[0]], prepared.labels.num_outputs)
+    names = score_names(prepared.compute_metrics, splits[0], prepared.labels.num_outputs)
     return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]
 
 
