@@ -55,7 +55,8 @@ def predict(trainer: MMELTrainer) -> Predictions:
     if dataset is None:
         raise ValueError("There is no validation data.")
     output = trainer.predict(dataset, metric_key_prefix="eval")
-    logits, labels = (x[0] if isinstance(x, tuple) else x for x in (output.predictions, output.label_ids))
+    logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    labels = output.label_ids[0] if isinstance(output.label_ids, tuple) else output.label_ids
     if labels is None or logits.ndim != 2 or not len(logits) or len(labels) != len(logits):
         raise ValueError(f"The validation {_UNSUPPORTED}")
     problem_type, labels, labelled = _labelled(trainer, logits.shape[1], labels)
