@@ -213,6 +213,7 @@ def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCard
         for name, value in values.items()
         if name != "loss"
     ]
+    is_named, parts = bool(data.name and task), [split for split in scores if _is_part(split)]
     return ModelCardData(
         language=summary.language,
         license=summary.license,
@@ -223,8 +224,7 @@ def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCard
         datasets=data.tags or None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=summary.model_name,
-        eval_results=[result for result in results if data.name and task and not _is_part(result.dataset_split)]
-        or None,
+        eval_results=[result for result in results if is_named and result.dataset_split not in parts] or None,
     )
 
 
