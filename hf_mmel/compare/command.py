@@ -23,18 +23,8 @@ from .text import conclusions, document, duration, metric_name, number, table
 
 def compare(args: argparse.Namespace) -> Iterator[str]:
     """
-    Executes the runs that are not finished, and writes the results after each.
-
-    Args:
-        args (`argparse.Namespace`): The options of the comparison, as `options` the options that the runs share, and
-            as `argv` the whole command line.
-
-    Yields:
-        `str`: a line for each run that has ended, the table, and the conclusions.
-
-    Raises:
-        `UsageError`: if an option, the data or an augmenter is not usable, not even one seed fits into the budget, or
-            (after all have ended) a run has failed.
+    Executes the runs that are not finished, and writes the results after each. Yields a line for each run that has
+    ended, the table, and the conclusions. A `UsageError` says what is not usable, or that a run has failed.
     """
     start = time.monotonic()
     if importlib.util.find_spec("matplotlib") is None:
@@ -75,8 +65,8 @@ def _progress(schedule: Schedule, results: Results, metric: str, outcome: Outcom
     parts = [f"{ended} of {len(schedule.runs)}", method, augmenter or "–", f"seed {seed}"]
     if error is not None:
         return "  ".join([*parts, f"failed: {error}"])
-    parts.append(f"{metric_name(metric)} {number(results.finished[outcome.run].metrics[metric])}")
-    parts.append(duration(outcome.seconds))
+    score = number(results.finished[outcome.run].metrics[metric])
+    parts += [f"{metric_name(metric)} {score}", duration(outcome.seconds)]
     if schedule.pending and (remaining := schedule.remaining()) is not None:
         parts.append(f"expected to end at {datetime.now() + timedelta(seconds=remaining):%H:%M}")
     return "  ".join(parts)
@@ -94,12 +84,11 @@ def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> 
         num_examples = int(next(iter(results.finished.values())).metrics[count])
         sentences = list(conclusions(rows, criterion, num_examples))
         lines = table(rows, criterion.metric)
-        summary = [row.to_dict() for row in rows]
-        content |= {"metric": criterion.metric, "summary": summary, "conclusions": sentences}
+        content |= {"metric": criterion.metric, "summary": [row.to_dict() for row in rows], "conclusions": sentences}
         with atomic_write(plan.output_dir / PICTURE) as file:
             draw(file, rows, criterion)
     write_json(plan.output_dir / RESULTS, content)
     with atomic_write(plan.output_dir / TABLE) as file:
-        picture = PICTURE if rows else None
-        file.write(document(lines, sentences, results.failed, picture, command).encode(errors="replace"))
+        text = document(lines, sentences, results.failed, PICTURE if rows else None, command)
+        file.write(text.encode(errors="replace"))
     return ["", *lines, "", *sentences]

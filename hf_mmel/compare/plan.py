@@ -55,7 +55,7 @@ class Setting(NamedTuple):
     augmenter: str | None = None
 
     def __str__(self) -> str:
-        return self.method if self.augmenter is None else f"{self.method}-{self.augmenter}"
+        return "-".join(filter(None, self))
 
 
 BASELINE = Setting("none")
@@ -167,14 +167,11 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
     Parses the arguments of each setting, and loads data and augmenters as the runs will do. A `UsageError` says what a
     run would refuse. Returns what the runs are compared by, and the arguments that all results depend on.
     """
-    args = cli.parse_arguments([*plan.options_of(plan.runs[0]), *_CHECK_OPTIONS])
-    names: list[str] = []
-    checked_augmenters = set()
-    for setting in plan.settings:
-        setting_args = cli.parse_arguments([*plan.options_of(Run(setting, plan.seeds[0])), *_CHECK_OPTIONS])
-        if setting.augmenter not in checked_augmenters:
-            checked_augmenters.add(setting.augmenter)
-            names = _metric_names(cli.prepare(setting_args))
+    runs = [Run(setting, plan.seeds[0]) for setting in plan.settings]
+    parsed = [(run, cli.parse_arguments([*plan.options_of(run), *_CHECK_OPTIONS])) for run in runs]
+    for run_args in {run.setting.augmenter: run_args for run, run_args in parsed}.values():
+        prepared = cli.prepare(run_args)
+    names, args = _metric_names(prepared), parsed[0][1]
     # Read from the options, since `TrainingArguments` fill in defaults for both.
     best_metric = value_of(plan.options, "metric_for_best_model")
     named = plan.metric or best_metric
@@ -190,9 +187,9 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
 
 def _metric_names(prepared: cli.Prepared) -> list[str]:
     """The names of the evaluation metrics; those of MNLI's second validation set end in `_mm`."""
-    splits = [name for name in prepared.encoded if name.startswith("validation")]
+    splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
     assert prepared.compute_metrics is not None  # with --do_eval
-    names = score_names(prepared.compute_metrics, prepared.encoded[splits[0]], prepared.labels.num_outputs)
+    names = score_names(prepared.compute_metrics, splits[0], prepared.labels.num_outputs)
     return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]
 
 
@@ -217,9 +214,9 @@ def _seeds(text: str) -> list[int]:
     parts = listed(text)
     if not parts or not all(part.isdecimal() for part in parts) or parts == ("0",):
         raise UsageError(f"seeds is {text!r}; expected how many, such as 5, or which ones, such as 3,7,9.")
-    if not all(map(is_seed, parts)) or len(set(map(int, parts))) < len(parts):
+    seeds = list(map(int, parts)) if all(map(is_seed, parts)) else []
+    if not seeds or len(set(seeds)) < len(seeds):
         raise UsageError(f"seeds is {text!r:.60}; expected each once, and none above {MAX_SEED}.")
-    seeds = list(map(int, parts))
     if "," in text:
         return seeds
     if seeds[0] > _MAX_NUM_SEEDS:

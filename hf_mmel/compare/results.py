@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,9 +42,8 @@ class Results:
         self.augmenters = {name: content_of_augmenter(value) for name, value in plan.augmenters.items()}
         self.finished: dict[Run, RunResult] = {}
         self.failed: dict[Run, str] = {}
-        file = plan.output_dir / RESULTS
-        if file.is_file() and not plan.overwrite:
-            self._load(file)
+        if (plan.output_dir / RESULTS).is_file() and not plan.overwrite:
+            self._load(plan.output_dir / RESULTS)
 
     @property
     def settings(self) -> list[Setting]:
@@ -54,16 +54,16 @@ class Results:
 
     def add(self, run: Run, seconds: float, error: str | None, metric: str) -> str | None:
         """Records a run that has ended, and returns why it counts as failed, if it does."""
-        folder = self.plan.folder(run)
         if error is None:
-            file = folder / ALL_RESULTS
+            file = self._file_of(run)
             metrics = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
             if metric in metrics:
                 self.finished[run] = RunResult(metrics, seconds)
                 if not self.plan.keep_models:
-                    remove_checkpoints(folder)
-                    for weights in [file for pattern in _WEIGHTS for file in folder.glob(pattern)]:
-                        weights.unlink()
+                    remove_checkpoints(file.parent)
+                    for pattern in _WEIGHTS:
+                        for weights in list(file.parent.glob(pattern)):
+                            weights.unlink()
                 return None
             error = f"It has no {metric}."
         self.failed[run] = error
@@ -71,24 +71,20 @@ class Results:
 
     def to_dict(self) -> dict[str, Any]:
         """What `compare.json` needs, so that the comparison can be continued."""
-        runs: list[dict[str, Any]] = [
-            _to_dict(run) | {"seconds": result.seconds, "metrics": result.metrics}
-            for run, result in self.finished.items()
-        ]
-        runs += [_to_dict(run) | {"error": error} for run, error in self.failed.items()]
+        outcomes: dict[Run, dict[str, Any]] = {run: result._asdict() for run, result in self.finished.items()}
+        outcomes |= {run: {"error": error} for run, error in self.failed.items()}
+        runs = [run.setting._asdict() | {"seed": run.seed} | outcome for run, outcome in outcomes.items()]
         return {"arguments": self.arguments, "augmenters": self.augmenters, "cells": runs}
 
     def _load(self, file: Path) -> None:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             arguments, augmenters = dict(content["arguments"]), dict(content["augmenters"])
-            finished = {
-                Run(Setting(entry["method"], entry["augmenter"]), entry["seed"]): RunResult(
-                    dict(entry["metrics"]), float(entry["seconds"])
-                )
-                for entry in content["cells"]
-                if "metrics" in entry
-            }
+            finished = {}
+            for entry in content["cells"]:
+                if "metrics" in entry:
+                    run = Run(Setting(entry["method"], entry["augmenter"]), entry["seed"])
+                    finished[run] = RunResult(dict(entry["metrics"]), float(entry["seconds"]))
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise UsageError(f"{file} is damaged ({reason}); delete it to repeat all runs.") from None
@@ -103,13 +99,10 @@ class Results:
                 "--output_dir, or pass --overwrite_output_dir to repeat all runs."
             )
         self.augmenters = augmenters | self.augmenters
-        self.finished = {
-            run: result for run, result in finished.items() if (self.plan.folder(run) / ALL_RESULTS).is_file()
-        }
+        self.finished = {run: result for run, result in finished.items() if self._file_of(run).is_file()}
 
-
-def _to_dict(run: Run) -> dict[str, Any]:
-    return {"method": run.setting.method, "augmenter": run.setting.augmenter, "seed": run.seed}
+    def _file_of(self, run: Run) -> Path:
+        return self.plan.folder(run) / ALL_RESULTS
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,7 @@ class Row:
 
     @property
     def mean(self) -> float:
-        return float(np.mean(list(self.scores.values())))
+        return fmean(self.scores.values())
 
     @property
     def std(self) -> float | None:
@@ -134,36 +127,26 @@ class Row:
     @property
     def difference(self) -> float | None:
         """The mean difference to `none`, over the seeds that both have."""
-        return float(np.mean(list(self.differences.values()))) if self.differences else None
+        return fmean(self.differences.values()) if self.differences else None
 
     def to_dict(self) -> dict[str, Any]:
         """For `compare.json`."""
         interval = None if self.interval is None else self.interval._asdict()
         difference = {"mean": self.difference, "interval": interval, "seeds": list(self.differences)}
-        return {
-            "method": self.setting.method,
-            "augmenter": self.setting.augmenter,
-            "seeds": list(self.scores),
-            "mean": self.mean,
-            "std": self.std,
-            "seconds": self.seconds,
-            "difference_to_none": difference if self.differences else None,
-        }
+        scores = {"seeds": list(self.scores), "mean": self.mean, "std": self.std, "seconds": self.seconds}
+        return self.setting._asdict() | scores | {"difference_to_none": difference if self.differences else None}
 
 
 def summarize(finished: Mapping[Run, RunResult], settings: Sequence[Setting], metric: str) -> list[Row]:
     """A row for each of the settings that has a finished run, with the scores in the order of their seeds."""
-    results: dict[Setting, dict[int, RunResult]] = {setting: {} for setting in settings}
-    for run in sorted(finished, key=lambda run: run.seed):
-        if run.setting in results:
-            results[run.setting][run.seed] = finished[run]
-    baseline = results.get(BASELINE, {})
-    rows = []
-    for setting, of_seeds in results.items():
-        if of_seeds:
-            scores = {seed: result.metrics[metric] for seed, result in of_seeds.items()}
+    rows, runs = [], sorted(finished, key=lambda run: run.seed)
+    baseline = {run.seed: finished[run].metrics[metric] for run in runs if run.setting == BASELINE}
+    for setting in settings:
+        results = {run.seed: finished[run] for run in runs if run.setting == setting}
+        if results:
+            scores = {seed: result.metrics[metric] for seed, result in results.items()}
             shared = [] if setting == BASELINE else [seed for seed in scores if seed in baseline]
-            differences = {seed: scores[seed] - baseline[seed].metrics[metric] for seed in shared}
-            seconds = float(np.mean([result.seconds for result in of_seeds.values()]))
+            differences = {seed: scores[seed] - baseline[seed] for seed in shared}
+            seconds = fmean(result.seconds for result in results.values())
             rows.append(Row(setting, scores, seconds, differences, mean_interval(list(differences.values()))))
     return rows

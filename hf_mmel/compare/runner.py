@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -159,13 +160,9 @@ class Process:
     def stop(self) -> None:
         """Ends it and its children."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(self.process.pid, number)
                 self.process.wait(_SECONDS_TO_END)
-            except ProcessLookupError:
-                return
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def execute(
@@ -207,16 +204,14 @@ def environments_for(jobs: int | None, num_gpus: int, has_launcher: bool) -> lis
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(num_gpus)))
         gpus = visible.split(",")[:num_gpus]
         return [{"CUDA_VISIBLE_DEVICES": gpus[i % num_gpus]} for i in range(jobs or num_gpus)]
-    jobs = jobs or 1
-    if jobs == 1 or "OMP_NUM_THREADS" in os.environ:
-        return [{}] * jobs
+    if not jobs or jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+        return [{}] * (jobs or 1)
     return [{"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}] * jobs
 
 
 def _end_with_parent() -> None:
     """Makes the kernel end this process with its parent, so that a repeated command does not train a run twice."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _failure(code: int, log: Path) -> str:

@@ -29,20 +29,15 @@ class Interval(NamedTuple):
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
     """
-    The confidence interval of the mean of a few values.
+    The confidence interval of the mean of a few values; `None` for fewer than three, for equal ones, and if one is not
+    finite. For two values Student's interval relies on normality alone, and reaches nine standard deviations to each
+    side.
 
     It is the bootstrap-t interval over all resamples; from seven values on, over the same 20,000 of them. Resamples of
     equal or nearly equal values have almost no spread to divide by, so with few values the interval may have no ends,
     or be far too wide: for 0.01, 0.0101, 0.03 and 0.04 it would end at 3.75. If it is more than twice as wide as
     Student's t interval, that one is returned; with three values this is always so. Percentile and BCa intervals cover
     far too little with so few values; docs/compare.md has the coverage of each.
-
-    Args:
-        values (`Sequence[float]`): One value per seed.
-
-    Returns:
-        `Interval` or `None`: `None` for fewer than three values, for equal values, and if one is not finite. For two
-        values, Student's interval relies on normality alone, and reaches nine standard deviations to each side.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5.
     """

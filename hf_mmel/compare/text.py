@@ -40,7 +40,7 @@ def table(rows: Sequence[Row], metric: str) -> list[str]:
     lines = [_table_row([name.format(metric=metric_name(metric)) for name in _HEADER]), "|" + "---|" * len(_HEADER)]
     for row in rows:
         seeds, shared = len(row.scores), len(row.differences)
-        partly = f" ({shared} in the difference)" if row.setting != BASELINE and shared not in (0, seeds) else ""
+        partly = f" ({shared} in the difference)" if shared not in (0, seeds) else ""
         cells = [row.setting.method, row.setting.augmenter or "–", number(row.mean)]
         cells += ["–" if row.std is None else number(row.std), f"{seeds}{partly}"]
         cells += ["–" if row.difference is None else _signed(row.difference)]
@@ -124,8 +124,7 @@ def _about_examples(baseline: Row, metric: str, num_examples: int) -> str:
             f"{scope} The intervals do not include how much other texts would change it, and for "
             f"{metric_name(metric)} there is no simple formula."
         )
-    one = _NORMAL_QUANTILE * accuracy_error(baseline.mean, num_examples=num_examples)
-    two = _NORMAL_QUANTILE * accuracy_error(baseline.mean, baseline.mean, num_examples=num_examples)
+    one, two = (_NORMAL_QUANTILE * accuracy_error(*[baseline.mean] * n, num_examples=num_examples) for n in (1, 2))
     return (
         f"{scope} As a sample of all texts they leave an accuracy like that of `none` uncertain by ±{number(one)}, "
         f"and a difference between two by up to ±{number(two)}; more seeds do not change that."

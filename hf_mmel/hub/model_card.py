@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -101,40 +102,37 @@ def write_model_card(
     **stock_options,
 ) -> None:
     """
-    Writes the card to the trainer's output folder, and a picture of the weights if any were logged. Without matplotlib
-    the card is written without the picture.
-
-    Args:
-        trainer (`MMELTrainer`): The trainer whose model the card describes.
-        collator (`GroupCollator`, *optional*): The collator that makes the variants of the training examples.
-        dataset, dataset_tags, dataset_args, tags, scores, command, **stock_options:
-            As in `MMELTrainer.create_model_card`.
+    Writes the card to the trainer's output folder, and with matplotlib a picture of the weights, if any were logged.
+    `collator` makes the variants; the options are those of `MMELTrainer.create_model_card`.
     """
     folder = Path(trainer.args.output_dir)
     previous = ModelCard.load(folder / CARD).data if (folder / CARD).exists() else ModelCardData()
     is_trained = trainer.state.global_step > 0
-    curves = _weight_curves(trainer.state.log_history)
+    log = trainer.state.log_history
+    curves = {title: {logs["step"]: logs[name] for logs in log if name in logs} for title, name in CURVES.items()}
+    curves = curves if all(curves.values()) else {}
     has_variants = is_trained and (collator is not None or bool(curves))  # groups may come with the data
     all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(previous.tags or []), *TAGS * has_variants]
-    all_tags = list(dict.fromkeys(all_tags))
+    stock_options |= {"tags": list(dict.fromkeys(all_tags))}
     # The stock summary would take the file format of a dataset for its name, so it is told nothing of the dataset.
-    summary = TrainingSummary.from_trainer(
-        trainer, tags=all_tags, dataset_tags=[], dataset_args=[], dataset_metadata=[], **stock_options
-    )
+    stock_options |= {"dataset_tags": [], "dataset_args": [], "dataset_metadata": []}
+    summary = TrainingSummary.from_trainer(trainer, **stock_options)
     data = _describe_data(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))
     if scores is None:
-        evaluations = [logs for logs in trainer.state.log_history if "eval_loss" in logs]
+        evaluations = [logs for logs in log if "eval_loss" in logs]
         scores = {data.split: evaluations[-1]} if evaluations else {}
     scores = {split: scores_of(metrics) for split, metrics in scores.items()}
     num_variants = sum(source.num_variants for source in (collator, trainer.adversary) if source is not None)
     settings = objective_settings(trainer.args, num_variants) if has_variants else {}
+    hyperparameters = {**(summary.hyperparameters or {}), **_optimizer(trainer.args)}
     has_picture = bool(curves) and save_picture(folder / PICTURE, curves)
+    metadata = _metadata(summary, data, scores)
     card = ModelCard.from_template(
-        _metadata(summary, data, scores),
+        metadata,
         template_str=Path(__file__).with_name("model_card.md.jinja").read_text(encoding="utf-8"),
         table=lambda rows: make_markdown_table(rows).rstrip(),
         name=summary.model_name,
-        base=summary.finetuned_from if _is_repo_id(summary.finetuned_from) else None,
+        base=metadata.base_model,
         model_class=type(trainer.model).__name__,
         data=data,
         is_trained=is_trained,
@@ -151,10 +149,7 @@ def write_model_card(
         adversary=_describe(trainer.adversary),
         picture=PICTURE if has_picture else None,
         num_weighted=settings["num_variants"] + settings["reweight_original"] if "num_variants" in settings else None,
-        hyperparameters=[
-            {"Hyperparameter": name, "Value": value}
-            for name, value in {**(summary.hyperparameters or {}), **_optimizer(trainer.args)}.items()
-        ],
+        hyperparameters=[{"Hyperparameter": name, "Value": value} for name, value in hyperparameters.items()],
         evaluations=summary.eval_lines,
         command=command,
         versions={"hf_mmel": __version__, **{package: version(package) for package in PACKAGES}},
@@ -180,11 +175,8 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[str, Any]:
     """
-    The arguments of the objective, without those that had no effect.
-
-    Args:
-        args (`MMELTrainingArguments`): The arguments of the training run.
-        num_variants (`int`): Variants per example from collator and adversary; 0 if they came with the data.
+    The arguments of the objective, without those that had no effect. `num_variants` is the number per example from
+    collator and adversary; 0 if they came with the data.
     """
     is_soft, is_partial = args.mmel_loss == "soft", args.variant_backward != "full"
     has_scoring = is_partial or args.variant_chunk_size is not None  # groups that exceed a chunk are scored
@@ -202,6 +194,10 @@ def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCard
     next to those of other models.
     """
     task = next(iter(_as_list(summary.tasks)), None)
+    model, base = summary.finetuned_from or "/", None
+    with suppress(HFValidationError):  # it may be a folder, or unknown
+        validate_repo_id(model)
+        base = None if Path(model).exists() else model
     results = [
         EvalResult(
             task_type=task or "",
@@ -223,21 +219,13 @@ def _metadata(summary: TrainingSummary, data: Data, scores: Scores) -> ModelCard
         license=summary.license,
         library_name="transformers",
         pipeline_tag=task,
-        base_model=summary.finetuned_from if _is_repo_id(summary.finetuned_from) else None,
+        base_model=base,
         tags=_as_list(summary.tags),
         datasets=data.tags or None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=summary.model_name,
         eval_results=[result for result in results if is_named and result.dataset_split not in parts] or None,
     )
-
-
-def _weight_curves(log_history: list[dict[str, float]]) -> dict[str, dict[float, float]]:
-    """The curves of the picture by title, each a value by step. There are none if no weights were logged."""
-    curves = {
-        title: {logs["step"]: logs[name] for logs in log_history if name in logs} for title, name in CURVES.items()
-    }
-    return curves if all(curves.values()) else {}
 
 
 def save_picture(path: Path, curves: Mapping[str, Mapping[float, float]]) -> bool:
@@ -297,14 +285,6 @@ def _describe_data(trainer: DescribedTrainer, names: list[str], tags: list[str],
 def _is_part(split: str) -> bool:
     """Whether the name of a split has a range, as in `datasets`: `validation[:100]`."""
     return split.endswith("]")
-
-
-def _is_repo_id(name: str | None) -> bool:
-    try:
-        validate_repo_id(name or "/")
-    except HFValidationError:
-        return False
-    return name is not None and not Path(name).exists()
 
 
 def _title(name: str) -> str:

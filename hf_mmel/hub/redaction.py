@@ -78,10 +78,6 @@ def command_line(program: str, options: Sequence[str]) -> str:
     """
     The command for readers, one option per line, without folders, tokens, and the options that take tokens. Of an
     option that is given more than once, only the last one is shown, since it is the one that counts.
-
-    Args:
-        program (`str`): What is run.
-        options (`Sequence[str]`): Its options, `--name value` or `--name=value`.
     """
     line = shlex.split(program)
     lines = {"": line}

@@ -11,11 +11,8 @@ ABSENT = -1  # pads ids where rows have different lengths
 
 class HardestVariants:
     """
-    A running top-k of variants by loss, at most one per example of a batch. It stays on the device, so that no step
-    waits for a synchronisation.
-
-    Args:
-        size (`int`): How many variants are kept.
+    The `size` variants with the largest losses so far, at most one per example of a batch. They stay on the device, so
+    that no step waits for a synchronisation.
     """
 
     def __init__(self, size: int):
@@ -26,14 +23,8 @@ class HardestVariants:
         self, ids: Tensor, labels: Tensor | None, losses: Tensor, weights: Tensor, variant_mask: Tensor, step: int
     ) -> None:
         """
-        Adds a batch.
-
-        Args:
-            ids (`torch.Tensor` of shape `(B, V, ...)`): Token ids.
-            labels (`torch.Tensor` of shape `(B, ...)`, *optional*): Given with every batch, or with none.
-            losses, weights, variant_mask (`torch.Tensor` of shape `(B, V)`): Of the variants, 0 the original. Losses
-                that are not finite are skipped.
-            step (`int`): The update that trains on the batch.
+        Adds a batch that the update `step` trains on: token ids `(B, V, ...)`, labels `(B, ...)` with every batch or
+        with none, and the others of shape `(B, V)`. Losses that are not finite are skipped.
         """
         if losses.shape[1] < 2:
             return
@@ -51,9 +42,8 @@ class HardestVariants:
 
     def pop(self) -> list[dict[str, Any]]:
         """
-        Returns the kept variants, the hardest first, and forgets them. This waits for the device. Each has a `step`, a
-        `weight`, a `loss`, a `loss_original`, and as in the batch `original`, `variant` and `label`, the ids padded
-        with `ABSENT`.
+        Returns the kept variants, the hardest first, and forgets them. Each has `step`, `original`, `variant`,
+        `label`, `weight`, `loss` and `loss_original`, its ids padded with `ABSENT`. This waits for the device.
         """
         columns = {name: part.tolist() for name, part in self._kept.items()}
         self._kept = {}

@@ -119,10 +119,8 @@ class VariantHistory(TrainerCallback, ExportableState):
 
 def history_of(state: TrainerState) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
-    The weight histograms and the hardest variants that `VariantHistory` stored in a state; empty if it has none.
-
-    Raises:
-        `ValueError`: if they do not have the form in which it stores them.
+    The weight histograms and the hardest variants that `VariantHistory` stored in a state; empty if it has none. A
+    `ValueError` says if they do not have the form in which it stores them.
     """
     callbacks: Any = state.stateful_callbacks  # a dictionary; its annotation in transformers says otherwise
     stored = callbacks.get(VariantHistory.__name__, {"attributes": {}})["attributes"]

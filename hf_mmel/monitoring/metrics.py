@@ -20,32 +20,28 @@ class GroupMetrics(TrainerCallback):
     """
 
     def __init__(self):
-        self._reset()
+        self.on_train_begin()
 
-    def _reset(self) -> None:
+    def on_train_begin(self, *args, **kwargs):
         self._sums: Tensor | None = None
         self._seconds, self._since = 0.0, time.perf_counter()
 
-    def on_train_begin(self, args, state, control, **kwargs):
-        self._reset()
-
     def on_epoch_end(self, args, state, control, **kwargs):
         is_short = args.logging_strategy == IntervalStrategy.STEPS and state.max_steps < state.logging_steps
-        if self._sums is not None and is_short:
-            control.should_log = True
+        control.should_log |= self._sums is not None and is_short
 
-    def on_step_end(self, args, state, control, **kwargs):
+    def on_step_end(self, *args, **kwargs):
         self._count_seconds()
-
-    # Both come after the end of a step or a log: the time since then was not spent on training.
-    def on_evaluate(self, args, state, control, **kwargs):
-        self._since = time.perf_counter()
-
-    on_save = on_evaluate
 
     def _count_seconds(self) -> None:
         now = time.perf_counter()
         self._seconds, self._since = self._seconds + now - self._since, now
+
+    # Both come after the end of a step or a log: the time since then was not spent on training.
+    def on_evaluate(self, *args, **kwargs):
+        self._since = time.perf_counter()
+
+    on_save = on_evaluate
 
     def add(
         self,
@@ -102,14 +98,8 @@ class GroupMetrics(TrainerCallback):
 def weight_histogram(weights: Tensor, variant_mask: Tensor, weighs_original: bool = True) -> Tensor:
     """
     Counts the weights in each of 20 bins of equal width over [0, 1]. A bin has its lower edge, the last one both.
-    Groups with fewer than two weighted variants are left out.
-
-    Args:
-        weights, variant_mask (`torch.Tensor` of shape `(B, V)`): Of the variants, 0 the original.
-        weighs_original (`bool`, *optional*, defaults to `True`): Whether the original is weighted, too.
-
-    Returns:
-        `torch.Tensor` of shape `(20,)`: The counts, in the dtype of the weights.
+    Groups with fewer than two weighted variants are left out. From `weights` and `variant_mask`, both `(B, V)`, to
+    counts `(20,)` in the dtype of the weights.
     """
     is_weighted = variant_mask.clone()
     is_weighted[:, 0] &= weighs_original

@@ -6,7 +6,9 @@ import importlib.util
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,20 +74,12 @@ def write_report(
     """
     check_installed()
     check_numbers(max_examples, min_confidence, max_shown)
-    predictions, variants, left_out = None, None, list(missing)
-    if trainer.eval_dataset is not None:
-        try:
-            predictions = predict(trainer)
-        except ValueError as error:
-            left_out.append(f"Predictions on the validation data are left out: {error}")
-            logger.warning(left_out[-1])
     collator = trainer.build_group_collator()
-    if collator is not None:
-        try:
-            variants = score_variants(trainer, collator, max_examples)
-        except ValueError as error:
-            left_out.append(f"Variants of training examples are left out: {error}")
-            logger.warning(left_out[-1])
+    predictions, variants, left_out = None, None, list(missing)
+    with _errors_added_to(left_out, "Predictions on the validation data"):
+        predictions = None if trainer.eval_dataset is None else predict(trainer)
+    with _errors_added_to(left_out, "Variants of training examples"):
+        variants = None if collator is None else score_variants(trainer, collator, max_examples)
     folder = Path(str(trainer.args.output_dir) if output_dir is None else output_dir)
     augmenter, config = getattr(collator, "augmenter", None), None
     if augmenter is not None:
@@ -104,6 +98,16 @@ def write_report(
     if trainer.is_world_process_zero():
         write_page(folder, run, predictions, variants, left_out, min_confidence, max_shown)
     return folder / REPORT_PAGE
+
+
+@contextmanager
+def _errors_added_to(missing: list[str], what: str) -> Iterator[None]:
+    """Logs, and adds to what is missing on the page, why a part of it is left out."""
+    try:
+        yield
+    except ValueError as error:
+        missing.append(f"{what} are left out: {error}")
+        logger.warning(missing[-1])
 
 
 def check_installed() -> None:
@@ -139,14 +143,13 @@ def write_page(
     from .statistics import calibration, label_flips, label_scores, prediction_shifts
 
     (folder / REPORT_FOLDER).mkdir(parents=True, exist_ok=True)
-    images: dict[str, dict[str, Markup]] = {}
+    images = defaultdict[str, dict[str, Markup]](dict)
     for name, draw in pictures(run, predictions).items():
         for theme, suffix, colors in (("light", "", LIGHT), ("dark", "-dark", DARK)):
             picture = png(draw, colors)
             with atomic_write(folder / REPORT_FOLDER / f"{name}{suffix}.png") as file:
                 file.write(picture)
-            address = Markup("data:image/png;base64," + b64encode(picture).decode())
-            images.setdefault(name, {})[theme] = address
+            images[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
     reliability, scores, flips, shifts = None, [], [], []
     if predictions is not None and predictions.problem_type != "regression":
         reliability = calibration(predictions.outputs, predictions.labels)
@@ -157,13 +160,8 @@ def write_page(
     elif variants is not None:
         flips = label_flips(variants.labels, variants.before, variants.after)
     confident = [flip for flip in flips if flip.after >= min_confidence]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, **options)
     environment.globals["differences"] = differences
     to_json = partial(json.dumps, indent=2, ensure_ascii=False)
     environment.filters |= {"number": _number, "label": _label, "json": to_json}

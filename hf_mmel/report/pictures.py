@@ -15,9 +15,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from sklearn.metrics import confusion_matrix
 
 from .predictions import Predictions
-from .statistics import calibration, confusion
+from .statistics import calibration
 from .summary import RunSummary
 
 
@@ -87,10 +88,9 @@ def pictures(run: RunSummary, predictions: Predictions | None) -> dict[str, Draw
     if effective := run.curve("mmel/effective_num_variants"):
         lines, label = {"effective number": effective}, "effective number of variants"
         found["effective"] = partial(draw_lines, lines=lines, label=label, uniform=run.num_weights)
-    if predictions is not None:
-        if predictions.problem_type == "regression":
-            found["scatter"] = partial(draw_scatter, predictions=predictions)
-            return found
+    if predictions is not None and predictions.problem_type == "regression":
+        found["scatter"] = partial(draw_scatter, predictions=predictions)
+    elif predictions is not None:
         if predictions.problem_type == "single_label_classification":
             found["confusion"] = partial(draw_confusion, predictions=predictions)
         found["calibration"] = partial(draw_calibration, predictions=predictions)
@@ -103,17 +103,13 @@ def draw_lines(
     """Lines over the steps; `uniform` is the level that uniform weights would have."""
     axes = figure.add_subplot()
     lines = {name: line for name, line in lines.items() if line}
-    for i, (name, line) in enumerate(lines.items()):
-        axes.plot(
-            list(line),
-            list(line.values()),
-            color=theme.lines[i % len(theme.lines)],
-            linestyle=_DASHES[i % len(_DASHES)],
-            marker=_MARKERS[i % len(_MARKERS)] if len(line) <= MAX_MARKERS else None,
-            markersize=4,
-            linewidth=2,
-            label=name if len(lines) > 1 or uniform is not None else None,
-        )
+    axes.set_prop_cycle(color=theme.lines, linestyle=_DASHES, marker=tuple(_MARKERS))
+    for name, line in lines.items():
+        (drawn,) = axes.plot(list(line), list(line.values()), markersize=4, linewidth=2)
+        if len(line) > MAX_MARKERS:
+            drawn.set_marker("")
+        if len(lines) > 1 or uniform is not None:
+            drawn.set_label(name)
     values = [value for line in lines.values() for value in line.values()]
     if uniform is not None:
         level = f"uniform weights of all {uniform}"
@@ -148,7 +144,7 @@ def draw_confusion(figure: Figure, theme: Theme, predictions: Predictions) -> No
     """Counts of true and predicted classes; colours are shares of the true class."""
     axes = figure.add_subplot()
     names, size = predictions.names, len(predictions.names)
-    counts = confusion(predictions.labels, predictions.outputs.argmax(axis=1), size)
+    counts = confusion_matrix(predictions.labels, predictions.outputs.argmax(axis=1), labels=range(size))
     shares = _shares(counts)
     image = axes.imshow(shares, cmap=theme.colormap, vmin=0, vmax=1, aspect="auto")
     if size <= MAX_COUNTS:

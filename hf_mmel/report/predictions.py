@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,10 +48,7 @@ class ScoredVariants(NamedTuple):
 
 
 def predict(trainer: MMELTrainer) -> Predictions:
-    """
-    Predicts the validation data; of several validation sets, the first. A `ValueError` says if there is none, its
-    examples are not texts with a class, several labels, or a number, or the model's outputs are not finite.
-    """
+    """Predicts the validation data; of several validation sets, the first. A `ValueError` says why it cannot."""
     dataset = trainer.eval_dataset
     if isinstance(dataset, dict):
         dataset = next(iter(dataset.values()), None)
@@ -72,8 +70,7 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
     """
     Predicts the variants that training examples had in the first epoch. At most `max_examples` are drawn with the seed
     of the training run. For a greedy search the variants are random draws of its candidates, because what it found is
-    not kept. A `ValueError` says if the training data is not a map-style dataset of texts with a class, several
-    labels, or a number, or the model's outputs are not finite.
+    not kept. A `ValueError` says why the examples cannot be scored.
     """
     if not isinstance(collator, VariantCollator):
         raise ValueError(f"The training {_UNSUPPORTED}")
@@ -81,17 +78,16 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
     args = trainer.args
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__") or not len(dataset):
         raise ValueError("There is no training data that can be indexed.")
-    indices = np.sort(np.random.default_rng(args.seed).permutation(len(dataset))[:max_examples])
+    indices = np.sort(np.random.default_rng(args.seed).permutation(len(dataset))[:max_examples]).tolist()
     columns = _columns(trainer, collator)
     batch_size = max(1, args.eval_batch_size // (collator.num_variants + 1))
     collator.set_epoch(0)
     decode = make_decoder(collator.tokenizer)
-    pairs: list[tuple[str, str]] = []
-    parts: list[list[np.ndarray]] = []
+    originals, texts, parts = list[str](), list[str](), list[list[np.ndarray]]()
     with evaluating(_model(trainer)):
         starts = range(0, len(indices), batch_size)
         for start in tqdm(starts, desc="Scoring variants", disable=args.disable_tqdm):
-            rows = [dataset[int(i)] for i in indices[start : start + batch_size]]
+            rows = [dataset[i] for i in indices[start : start + batch_size]]
             if columns is not None:
                 rows = [{name: value for name, value in row.items() if name in columns} for row in rows]
             inputs = collator(rows)
@@ -99,16 +95,16 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
                 raise ValueError(f"The training {_UNSUPPORTED}")
             positions, *arrays = _predict_batch(trainer, inputs)
             parts.append(arrays)
-            ids = inputs["input_ids"]
-            pairs += [(decode(ids[i, 0].tolist()), decode(ids[i, k].tolist())) for i, k in positions.tolist()]
+            ids = inputs["input_ids"].tolist()
+            originals += [decode(ids[i][0]) for i, _ in positions.tolist()]
+            texts += [decode(ids[i][k]) for i, k in positions.tolist()]
     labels, before, after = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     problem_type, labels, labelled = _labelled(trainer, before.shape[1], labels)
-    pairs = [pair for pair, is_labelled in zip(pairs, labelled, strict=True) if is_labelled]
     return ScoredVariants(
         problem_type,
         _class_names(trainer),
-        [original for original, _ in pairs],
-        [variant for _, variant in pairs],
+        list(compress(originals, labelled)),
+        list(compress(texts, labelled)),
         labels[labelled],
         outputs_of(torch.from_numpy(before[labelled]), problem_type),
         outputs_of(torch.from_numpy(after[labelled]), problem_type),
@@ -126,16 +122,14 @@ def _predict_batch(trainer: MMELTrainer, inputs: dict[str, torch.Tensor]) -> lis
     logits = groups.grouped(logits_of(outputs, len(groups.present), name).float())
     mask = groups.variant_mask.clone()
     mask[:, 0] = False
-    i, k = mask.nonzero(as_tuple=True)
-    tensors = (torch.stack([i, k], dim=1), groups.targets[LABELS][i], logits[i, 0], logits[i, k])
+    positions = mask.nonzero()
+    i, k = positions.unbind(dim=1)
+    tensors = (positions, groups.targets[LABELS][i], logits[i, 0], logits[i, k])
     return [tensor.cpu().numpy() for tensor in tensors]
 
 
 def outputs_of(logits: torch.Tensor, problem_type: str) -> np.ndarray:
-    """
-    Probabilities `(N, C)` from logits of the same shape; for regression the predicted numbers `(N,)`. A `ValueError`
-    says if a logit is NaN or infinite.
-    """
+    """Probabilities `(N, C)` from finite logits of the same shape; for regression the predicted numbers `(N,)`."""
     if not logits.isfinite().all():
         raise ValueError("The model's outputs are not finite; its training has diverged.")
     logits = logits.double()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,19 +41,11 @@ def report_of_folder(
 ) -> Path:
     """
     Writes the report of an output folder; if the training run was interrupted, of its last checkpoint. If the data or
-    the augmenter cannot be loaded any more, the page shows what the files of the folder hold.
+    the augmenter cannot be loaded any more, the page shows what the files of the folder hold. A `UsageError` says if
+    nothing was trained there, a file is damaged, or a number is out of range.
 
-    Args:
-        folder (`Path`): The `output_dir` of a run of the command.
-        max_examples, min_confidence, max_shown: As in `write_report`.
-        trust_remote_code (`bool`, *optional*, defaults to `False`): Whether to run the code that comes with the model.
-            The options in the folder, which anyone may have written, cannot ask for it.
-
-    Returns:
-        `Path`: the page.
-
-    Raises:
-        `UsageError`: if nothing was trained there, a file is damaged, or a number is out of range.
+    `trust_remote_code` runs the code that comes with the model. The options in the folder, which anyone may have
+    written, cannot ask for it.
     """
     with usage_errors(ValueError):
         check_numbers(max_examples, min_confidence, max_shown)
@@ -75,16 +68,8 @@ def report_of_folder(
         missing.append(f"Predictions and variants are left out: {' '.join(str(error).split())}")
         logger.warning(without_tokens(missing[-1]))
         return _page_without_model(folder, trained, options, command, missing)
-    return write_report(
-        trainer,
-        folder,
-        max_examples=max_examples,
-        min_confidence=min_confidence,
-        max_shown=max_shown,
-        dataset=dataset,
-        command=command,
-        missing=missing,
-    )
+    limits: dict[str, Any] = {"min_confidence": min_confidence, "max_shown": max_shown, "max_examples": max_examples}
+    return write_report(trainer, folder, dataset=dataset, command=command, missing=missing, **limits)
 
 
 def _build_trainer(
@@ -96,13 +81,8 @@ def _build_trainer(
     parsed = cli.parse_arguments([*options, "--dry_run", *_OVERRIDES, "--output_dir", str(folder)])
     model_args, data_args, augmenter_args, _, _ = parsed
     # Tokenizer and labels are those of the trained model.
-    model_args = replace(
-        model_args,
-        model_name_or_path=str(trained),
-        config_name=None,
-        tokenizer_name=None,
-        trust_remote_code=trust_remote_code,
-    )
+    model_args = replace(model_args, model_name_or_path=str(trained), config_name=None, tokenizer_name=None)
+    model_args.trust_remote_code = trust_remote_code
     data_args = replace(data_args, metric_name=None)  # which may bring code, and no score is computed
     if (folder / "augmenter.json").is_file():
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
@@ -124,13 +104,8 @@ def _page_without_model(
     parser = HfArgumentParser(groups, allow_abbrev=False)
     options = [*options, *_OVERRIDES, "--output_dir", str(folder), "--use_cpu", "--tf32", "false"]
     args, adversary = None, None
-    try:
-        args, augmenter_args, _ = parser.parse_args_into_dataclasses(
-            options, return_remaining_strings=True, look_for_args_file=False
-        )
-    except _ERRORS:
-        pass
-    else:
+    with suppress(*_ERRORS):
+        args, augmenter_args, *_ = parser.parse_args_into_dataclasses(options, True, look_for_args_file=False)
         adversary = augmenter_args.adversary()
     run = summarize_run(
         folder,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 
 NUM_BINS = 15  # as in Guo et al.
@@ -21,12 +20,7 @@ class Reliability(NamedTuple):
 
     @property
     def ece(self) -> float:
-        """
-        The expected calibration error: the distance between accuracy and confidence of a bin, averaged over the
-        predictions.
-
-        Source: Guo et al., ICML 2017, arXiv 1706.04599, equation 3.
-        """
+        """The expected calibration error, equation 3 of Guo et al., ICML 2017, arXiv 1706.04599."""
         used = self.counts > 0
         gaps = np.abs(self.accuracy - self.confidence)[used]
         return float((gaps * self.counts[used]).sum() / self.counts.sum())
@@ -56,11 +50,6 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> Reliability:
     if labels.ndim == 2:
         return reliability(probabilities.ravel(), labels.ravel() > 0.5)
     return reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
-
-
-def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """How many examples of each class, a row, are predicted as each class, a column: `(C, C)`."""
-    return confusion_matrix(labels, predictions, labels=range(num_classes))
 
 
 class LabelScores(NamedTuple):
@@ -99,19 +88,17 @@ def label_flips(labels: np.ndarray, originals: np.ndarray, variants: np.ndarray)
     `variants`. The `labels` of the examples are class ids `(N,)`, or for multi-label classification `(N, C)`.
     """
     if labels.ndim == 2:
-        true, before, after = labels > 0.5, originals > 0.5, variants > 0.5
-        before_probability = np.where(true, originals, 1 - originals)
-        after_probability = np.where(after, variants, 1 - variants)
-        flips = [
-            Flip(i, c, int(after[i, c]), float(before_probability[i, c]), float(after_probability[i, c]))
-            for i, c in np.argwhere((before == true) & (after != true)).tolist()
-        ]
+        true, after = labels > 0.5, variants > 0.5
+        i, label = (((originals > 0.5) == true) & (after != true)).nonzero()
+        predicted = after[i, label].astype(int)
+        before = np.where(true, originals, 1 - originals)[i, label]
+        confidence = np.where(after, variants, 1 - variants)[i, label]
     else:
-        after = variants.argmax(axis=1)
-        flips = [
-            Flip(i, int(labels[i]), int(after[i]), float(originals[i, labels[i]]), float(variants[i, after[i]]))
-            for i in np.flatnonzero((originals.argmax(axis=1) == labels) & (after != labels)).tolist()
-        ]
+        (i,) = ((originals.argmax(axis=1) == labels) & (variants.argmax(axis=1) != labels)).nonzero()
+        label, predicted = labels[i], variants.argmax(axis=1)[i]
+        before, confidence = originals[i, label], variants[i, predicted]
+    columns = (column.tolist() for column in (i, label, predicted, before, confidence))
+    flips = (Flip(*row) for row in zip(*columns, strict=True))
     return sorted(flips, key=lambda flip: (-flip.after, flip.variant, flip.label))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from transformers import TrainerState, TrainingArguments
@@ -70,8 +71,7 @@ class RunSummary:
     def late_mean(self, name: str) -> float | None:
         """The mean of a logged metric over the last quarter of training."""
         curve = self.curve(name)
-        values = [value for step, value in curve.items() if step >= 0.75 * max(curve)]
-        return sum(values) / len(values) if values else None
+        return fmean(value for step, value in curve.items() if step >= 0.75 * max(curve)) if curve else None
 
     def last(self, name: str) -> float | None:
         """The last value of a logged metric."""

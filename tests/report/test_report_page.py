@@ -144,6 +144,17 @@ def test_labels_of_the_hardest_variants_are_read_as_people_write_them(page, labe
     assert f'<span class="tag">label {text}</span>' in found.html
 
 
+def test_rows_of_the_confusion_matrix_are_labels():
+    outputs, labels = np.eye(3)[[0, 2, 2, 1]], np.array([0, 0, 2, 1])
+    figure = Figure()
+    draw_confusion(figure, LIGHT, Predictions("single_label_classification", list("abc"), outputs, labels, {}))
+    counts = [int(text.get_text()) for text in figure.axes[0].texts]
+    assert counts == [1, 0, 1, 0, 1, 0, 0, 0, 1]
+    positions = [(text.get_position()) for text in figure.axes[0].texts]
+    assert positions == [(column, row) for row in range(3) for column in range(3)]
+    assert figure.axes[0].get_ylabel() == "label" and figure.axes[0].yaxis_inverted()
+
+
 def test_names_of_classes_do_not_run_into_each_other():
     names = ["a rather long name", "another long name", "and a third one"]
     outputs, labels = np.full((3, 3), 1 / 3), np.arange(3)

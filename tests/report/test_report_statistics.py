@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_mmel.report.statistics import calibration, confusion, label_flips, label_scores, prediction_shifts, reliability
+from hf_mmel.report.statistics import calibration, label_flips, label_scores, prediction_shifts, reliability
 
 
 def test_calibrated_predictions_have_no_calibration_error():
@@ -56,11 +56,6 @@ def test_the_confidence_of_one_class_is_that_of_the_predicted_one():
 def test_each_of_several_labels_is_a_prediction():
     found = calibration(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([[1.0, 0], [0, 1]]))
     assert found.counts.sum() == 4 and found.ece == pytest.approx((0.1 + 0.1 + 0.3 + 0.3) / 4)
-
-
-def test_rows_of_the_confusion_matrix_are_labels():
-    labels, predictions = np.array([0, 0, 2, 1]), np.array([0, 2, 2, 1])
-    assert confusion(labels, predictions, 3).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
 
 
 def test_precision_and_recall_of_each_label():
