@@ -1,5 +1,6 @@
 """Training on some of the variants, and in several passes: the gradients are those of the whole objective."""
 
+import weakref
 from itertools import product
 
 import pytest
@@ -195,6 +196,16 @@ def test_scoring_leaves_the_random_state_and_the_mode_of_the_model(step, scoring
     assert torch.equal(scoring, training)
     assert torch.equal(scoring, after[0]) != scoring_dropout  # scoring did draw, if it was to
     assert not torch.equal(training, after[1])
+
+
+def test_scoring_keeps_no_outputs_of_the_model(step, quick_passes_cost_nothing):
+    """They hold all hidden states if the model returns these."""
+    step(TASK_HEADS["single_label"], mmel_loss="hard", variant_backward="top", scoring_bf16=False)
+    model, kept, alive = step.trainer.model, [], []
+    model.register_forward_pre_hook(lambda module, args: alive.append(sum(output() is not None for output in kept)))
+    model.register_forward_hook(lambda module, args, outputs: kept.append(weakref.ref(outputs.logits)))
+    step.trainer.compute_loss(model, step.batch)
+    assert len(alive) > 3 and max(alive) <= 1  # that of the pass before
 
 
 @pytest.mark.parametrize("mmel_loss", METHODS)
