@@ -303,13 +303,13 @@ class MMELTrainer(ModelCardTrainer):
     @property
     def _group_step(self) -> GroupStep:
         """The step of this training run."""
-        if self._step is None or self._step.forward.model is not self.model:
+        if self._step is None or not self._step.is_for(self.model, self.args, self.state):
             smoothing = 0.0 if self.label_smoother is None else self.label_smoother.epsilon
             config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
             forward = VariantForward(self.model, self.args, config, smoothing, self._class_weights)
             nonfinite = NonfiniteVariants(forward, self.state, self._reader)
-            adversary = None if self.args.mmel_loss == "none" else self.adversary
-            self._step = GroupStep(forward, nonfinite, self.accelerator, self._scores, adversary, self._is_sharded)
+            options = self._scores, self.adversary, self._is_sharded
+            self._step = GroupStep(forward, nonfinite, self.accelerator, *options)
         return self._step
 
     @property

@@ -86,13 +86,15 @@ class VariantLosses(NamedTuple):
         return (item_weights * loss).sum()
 
     def used(self, weights: Tensor, args: MMELTrainingArguments) -> Tensor:
-        """The variants that add to the objective under these weights, `(B, V)`."""
-        if self.divergences is None:
-            used = weights != 0
-        else:
-            used = (weights != 0) & (args.lambda_t != 0)
+        """
+        The variants that are trained on under these weights, `(B, V)`: those that add to the objective and,
+        for MMEL-S, all originals.
+        """
+        used = (weights != 0) & (self.item_weights != 0)[:, None]
+        if self.divergences is not None:
+            used &= args.lambda_t != 0
             used[:, 0] = True
-        return used & (self.item_weights != 0)[:, None]
+        return used
 
 
 def select(weights: Tensor, how: str, count: int) -> Tensor:

@@ -80,10 +80,10 @@ class VariantForward:
             divergences = head.divergences(logits, reference, groups)
         return ForwardResult(examples, VariantLosses(losses.mean(), losses.sizes[:, 0], divergences), logits, outputs)
 
-    def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+    def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Any]:
         """
-        A loss of 0 with a gradient of 0, computed by a forward pass over originals without content: other processes
-        wait for a forward and a backward pass of this one.
+        A loss of 0 with a gradient of 0, and the model's outputs, of a forward pass over originals without content:
+        other processes wait for a forward and a backward pass of this one.
         """
         empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
         for name, x in empty.items():
@@ -92,9 +92,9 @@ class VariantForward:
         originals = torch.zeros_like(inputs[VARIANT_MASK])
         originals[:, 0] = True
         before = self.saved_buffers()
-        logits = self(model, empty, originals).logits
+        result = self(model, empty, originals)
         self.restore(before)
-        return 0.0 * logits.sum()
+        return 0.0 * result.logits.sum(), result.outputs
 
     def saved_buffers(self) -> list[Tensor]:
         """Copies of what a forward pass changes in the model, such as the running means of batch normalisation."""

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from transformers import TrainerState
 
 from ..data.groups import VARIANT_MASK, take
+from ..training_args import MMELTrainingArguments
 from .adversarial import AdversarialVariants
 from .forward import ForwardResult, VariantForward
 from .nonfinite import NONFINITE_SHARD, NonfiniteVariants
@@ -59,6 +61,10 @@ class GroupStep:
             *(C(scorer, nonfinite) for C in (Chunked, Selected)),
         )
 
+    def is_for(self, model: nn.Module, args: MMELTrainingArguments, state: TrainerState) -> bool:
+        """Whether the step was made for these very objects, which a training run or a user may replace."""
+        return self.forward.model is model and self.forward.args is args and self.nonfinite.state is state
+
     def __call__(
         self,
         model: nn.Module,
@@ -86,7 +92,8 @@ class GroupStep:
         """
         # A wrapper for data-parallel training has all processes wait for each other in each forward pass.
         inner = model if self.is_sharded else self.forward.model
-        inputs = inputs if self.adversary is None else self.adversary.add_to(inputs, self.forward)
+        if self.adversary is not None and self.forward.args.mmel_loss != "none":
+            inputs = self.adversary.add_to(inputs, self.forward)
         mask = inputs[VARIANT_MASK]
         if retry:
             model, plan = inner, self.full.plan(inner, inputs, None, single_pass=True)
@@ -116,7 +123,7 @@ class GroupStep:
     ) -> tuple[Tensor, Any]:
         """The loss of a plan, whose micro-batches but the last are backpropagated, and the last outputs."""
         if not plan.micro_batches:
-            return self.forward.zero_loss(model, inputs), None
+            return self.forward.zero_loss(model, inputs)
         total, outputs = torch.zeros((), device=plan.variant_mask.device), None
         for number, variants in enumerate(plan.micro_batches, start=1):
             is_last = number == len(plan.micro_batches)
@@ -124,7 +131,7 @@ class GroupStep:
                 result, finite = self._finite_forward(model, inner, inputs, variants, plan.soft_labels)
                 plan.variant_mask = plan.variant_mask & (finite | ~variants)
                 if result is None:
-                    loss = self.forward.zero_loss(inner, inputs)
+                    loss, outputs = self.forward.zero_loss(inner, inputs)
                 else:
                     loss, outputs = plan.strategy.loss(plan, result, finite[result.examples]) * scale, result.outputs
                 if not is_last:

@@ -97,7 +97,7 @@ class Scorer:
         in_bf16 = args.scoring_bf16
         if in_bf16 is None:
             in_bf16 = fast_dtype(str(mask.device)) == "bfloat16"
-        results, soft_labels = [], []
+        indices, packed, soft_labels = [], [], []
         with (
             torch.no_grad(),
             # Training continues from the random state with which scoring began.
@@ -106,12 +106,15 @@ class Scorer:
             torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
         ):
             for part in [mask] if self.is_sharded else fastest_micro_batches(inputs, mask, max_rows):
-                results.append(self.forward(model, inputs, part))
+                examples, values, logits, _ = self.forward(model, inputs, part)
+                indices.append(examples)
+                packed.append(values.packed())
                 if args.mmel_loss == "soft":
-                    logits = results[-1].logits[:, :1]
+                    logits = logits[:, :1]
                     if logits.dim() == 4:  # of tokens, whose padding was trimmed
                         logits = F.pad(logits, (0, 0, 0, inputs["input_ids"].shape[-1] - logits.shape[2]))
                     soft_labels.append(logits)
-        order = torch.cat([result.examples for result in results]).argsort()
-        packed = torch.cat([result.values.packed() for result in results])[order]
-        return Scores(VariantLosses.unpacked(packed), torch.cat(soft_labels)[order] if soft_labels else None)
+        order = torch.cat(indices).argsort()
+        return Scores(
+            VariantLosses.unpacked(torch.cat(packed)[order]), torch.cat(soft_labels)[order] if soft_labels else None
+        )

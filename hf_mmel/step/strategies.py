@@ -97,7 +97,7 @@ class Chunked(Strategy):
         scores = self.scorer(model, inputs, max_rows)
         values = scores.values
         finite = self.nonfinite.left_in(inputs, values, mask)
-        if not finite.any():
+        if finite is not mask and not finite.any():
             if self.scorer.is_sharded:
                 raise FloatingPointError(NONFINITE_SHARD)
             zeros = torch.zeros_like(values.losses)

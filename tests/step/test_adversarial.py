@@ -208,6 +208,21 @@ def test_without_an_objective_there_are_none(tokenizer, dataset, arguments):
     assert torch.equal(*weights)
 
 
+def test_an_objective_that_is_changed_in_mid_training_decides_anew(tokenizer, dataset, arguments, batch):
+    rows = []
+    model = make_model(tokenizer, num_labels=2).train()
+    model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    args, options = arguments(mmel_loss="none", class_weights=[1.0, 2.0]), {"train_dataset": dataset}
+    trainer = MMELTrainer(model, args, processing_class=tokenizer, adversary=AdversarialVariants(), **options)
+    trainer.get_train_dataloader()
+    for args.mmel_loss in ("none", "hard", "none"):
+        trainer.compute_loss(model, batch)
+    size = len(dataset)
+    assert rows == [size, size, 2 * size, size]
+
+
 def test_a_resumed_training_makes_the_same(tokenizer, dataset, arguments, tmp_path):
     def train(**options):
         model = make_model(tokenizer, num_labels=2, dropout=0.1)

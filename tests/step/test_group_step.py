@@ -1,5 +1,6 @@
 """Training on some of the variants, and in several passes: the gradients are those of the whole objective."""
 
+import weakref
 from itertools import product
 
 import pytest
@@ -13,7 +14,7 @@ from trainer_runs import ROUNDING, RecordGradients, same_gradient
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
 from hf_mmel.data.groups import trimmed
-from hf_mmel.objective.weighting import select
+from hf_mmel.objective.weighting import VariantLosses, select
 from hf_mmel.step import micro_batches
 from hf_mmel.step.micro_batches import fastest_micro_batches, fewest_micro_batches
 
@@ -197,6 +198,16 @@ def test_scoring_leaves_the_random_state_and_the_mode_of_the_model(step, scoring
     assert not torch.equal(training, after[1])
 
 
+def test_scoring_keeps_no_outputs_of_the_model(step, quick_passes_cost_nothing):
+    """They hold all hidden states if the model returns these."""
+    step(TASK_HEADS["single_label"], mmel_loss="hard", variant_backward="top", scoring_bf16=False)
+    model, kept, alive = step.trainer.model, [], []
+    model.register_forward_pre_hook(lambda module, args: alive.append(sum(output() is not None for output in kept)))
+    model.register_forward_hook(lambda module, args, outputs: kept.append(weakref.ref(outputs.logits)))
+    step.trainer.compute_loss(model, step.batch)
+    assert len(alive) > 3 and max(alive) <= 1  # that of the pass before
+
+
 @pytest.mark.parametrize("mmel_loss", METHODS)
 @pytest.mark.parametrize("fields", [{"variant_backward": "sample"}, {"variant_chunk_size": 1}])
 def test_a_batch_without_any_label_has_no_gradient(step, mmel_loss, fields):
@@ -207,6 +218,17 @@ def test_a_batch_without_any_label_has_no_gradient(step, mmel_loss, fields):
     loss = step.trainer.compute_loss(model, batch)
     loss.backward()
     assert loss == 0 and all((p.grad == 0).all() for p in model.parameters())
+
+
+def test_soft_labels_train_on_every_original(arguments):
+    """Those without a label too, so that dropout draws the same numbers for a batch whatever its labels are."""
+    weights, losses = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]), torch.zeros(2, 3)
+    values = VariantLosses(losses, torch.tensor([1.0, 0.0]), losses)
+    used = values.used(weights, arguments(mmel_loss="soft"))
+    assert used.tolist() == [[True, True, False], [True, False, False]]
+    assert values.used(weights, arguments(mmel_loss="soft", lambda_t=0.0)).nonzero().tolist() == [[0, 0], [1, 0]]
+    hard = values._replace(divergences=None).used(weights, arguments(mmel_loss="hard"))
+    assert hard.nonzero().tolist() == [[0, 1]]
 
 
 def test_padding_at_the_end_of_all_variants_is_cut_off(step):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import WORDS, make_model, perturb_weights
 from pairwise import pairwise
+from torch.utils.data import DataLoader
 from trainer_runs import ROUNDING, WAYS, same_gradient
 from transformers import ResNetConfig, ResNetForImageClassification, TrainerCallback
 
@@ -122,6 +123,14 @@ def test_a_batch_of_which_nothing_is_left_has_no_gradient(make_trainer, tokenize
     assert caplog.text.count("of an example is not finite, with all its variants") >= 6
 
 
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "known scores"])
+def test_a_batch_of_which_nothing_is_left_has_outputs(make_trainer, tokenizer, way):
+    trainer = make_trainer(mmel_loss="hard", **WAYS[way])
+    poisoned, _ = poison(batch_of(trainer), tokenizer, [(i, 0) for i in range(6)])
+    loss, outputs = trainer.compute_loss(trainer.model, poisoned, return_outputs=True)
+    assert loss == 0 and outputs.logits.shape[1] == 2
+
+
 def test_originals_alone_are_left_out_too(make_trainer, tokenizer):
     trainer = make_trainer(mmel_loss="hard")
     batch = batch_of(trainer)
@@ -155,6 +164,18 @@ def test_warnings_are_few_and_all_are_counted(make_trainer, tokenizer, caplog):
     figures, _ = trainer._metrics.pop(lambda sums: sums)
     assert figures["mmel/left_out"] == 12
     assert all(torch.tensor(list(figures.values())).isfinite())
+
+
+def test_warnings_name_the_step_of_their_training(make_trainer, tokenizer, caplog):
+    trainer = make_trainer(mmel_loss="hard", max_steps=2)
+    poisoned, _ = poison(batch_of(trainer), tokenizer, [(1, 1)])
+    trainer.get_train_dataloader = lambda: DataLoader(
+        [poisoned] * 2, batch_size=None
+    )  # as a subclass may have its own
+    for _ in range(2):
+        caplog.clear()
+        trainer.train()
+        assert [step for step in range(1, 5) if f"In step {step} " in caplog.text] == [1, 2]
 
 
 @pytest.mark.parametrize("way", WAYS)
