@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .base import Augmenter
-from .configurable import is_config, parameters_of
+from .configurable import configurable_classes, is_config, parameters_of
 
 
 _CONFIGS: dict[str, dict[str, Any]] = {
@@ -61,8 +61,9 @@ def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:
 
     new = {name: limit(value) for name, value in config.items()}
     own = new.get("max_length")
+    accepted = parameters_of(configurable_classes().get(config["class"], object))
     # A value of a wrong type stays, so that the augmenter refuses it.
-    if "max_length" in parameters_of(config["class"]) and (own is None or isinstance(own, int)):
+    if "max_length" in accepted and (own is None or isinstance(own, int)):
         new["max_length"] = min(own or max_length, max_length)
     return new
 
