@@ -118,14 +118,7 @@ class EmbeddingNeighbours(Substitution):
 
 
 class _Neighbours:
-    """
-    The neighbours of words, computed at the first request and stored.
-
-    Args:
-        tokenizer (`transformers.PreTrainedTokenizerFast`): The tokenizer.
-        embeddings (`np.ndarray` of shape `(N, D)`): Of all ids.
-        num_neighbours, min_similarity, keep_inflection: As in `EmbeddingNeighbours`.
-    """
+    """The neighbours of words, computed at the first request and stored, given the embeddings of all ids, `(N, D)`."""
 
     def __init__(
         self, tokenizer, embeddings: np.ndarray, num_neighbours: int, min_similarity: float, keep_inflection: bool

@@ -205,22 +205,13 @@ class GreedySearch(Augmenter):
 
 @dataclass
 class _Walk:
-    """
-    A search over positions of one example.
-
-    Attributes:
-        example (`int`): Number of the example in its batch.
-        positions (`list[list[Edit]]`): The replacements to try at each position.
-        width (`int`): Number of variants that are kept, among which the original may be.
-        room (`int`): Number of tokens by which a variant may be longer than the example.
-        best (`list[Variant]`): The `width` best variants so far, without the original.
-    """
+    """A search over positions of one example, given by its number in the batch."""
 
     example: int
-    positions: list[list[Edit]]
-    width: int
-    room: int
-    best: list[Variant] = field(default_factory=list)
+    positions: list[list[Edit]]  # the replacements to try at each
+    width: int  # number of variants that are kept, among which the original may be
+    room: int  # number of tokens by which a variant may be longer than the example
+    best: list[Variant] = field(default_factory=list)  # the `width` best so far, without the original
 
     def children(self, step: int, scores: "_Scores") -> list[Variant]:
         """The best variants so far, each with one more replacement at a position."""
