@@ -106,6 +106,13 @@ def parameters_of(cls: type) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Configurable):
         return value.to_dict()
+    if hasattr(value, "get_input_embeddings"):  # a model
+        if not getattr(value, "name_or_path", ""):
+            raise ValueError(
+                f"The model is a {type(value).__name__} without a name or path, so plain data cannot describe it. "
+                "Save it with model.save_pretrained(folder), and pass the folder instead."
+            )
+        return value.name_or_path
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

@@ -1,7 +1,6 @@
 """Neighbours of a word among the input embeddings of a model."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -74,9 +73,13 @@ class EmbeddingNeighbours(Substitution):
 
     @cached_property
     def _neighbours(self) -> "_Neighbours":
-        return _Neighbours(
-            self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
-        )
+        model = self.model
+        if isinstance(model, str):
+            from transformers import AutoModel
+
+            model = AutoModel.from_pretrained(model)
+        embeddings = model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
+        return _Neighbours(self.tokenizer, embeddings, self.num_neighbours, self.min_similarity, self.keep_inflection)
 
     def _check_vocabulary(self) -> None:
         if isinstance(self.model, str):
@@ -86,35 +89,14 @@ class EmbeddingNeighbours(Substitution):
         else:
             same = self.model.get_input_embeddings().num_embeddings >= self.finder.num_ids
         if not same:
+            name = getattr(self.model, "name_or_path", self.model) or type(self.model).__name__
             raise ValueError(
-                f"The model {self._model_name() or type(self.model).__name__} has another vocabulary than the "
-                "tokenizer, so its embeddings belong to other words; expected a model with the classifier's "
-                "vocabulary, such as the classifier itself."
+                f"The model {name} has another vocabulary than the tokenizer, so its embeddings belong to other "
+                "words; expected a model with the classifier's vocabulary, such as the classifier itself."
             )
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
         return self._neighbours.candidates(batch.ids, words)
-
-    def _embeddings(self) -> np.ndarray:
-        """The model's input embeddings, `(N, D)`."""
-        model = self.model
-        if isinstance(model, str):
-            from transformers import AutoModel
-
-            model = AutoModel.from_pretrained(model)
-        return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
-
-    def _model_name(self) -> str:
-        return self.model if isinstance(self.model, str) else self.model.name_or_path
-
-    def to_dict(self) -> dict[str, Any]:
-        name = self._model_name()
-        if not name:
-            raise ValueError(
-                f"The model is a {type(self.model).__name__} without a name or path, so it cannot be "
-                "described; expected a model that was loaded by name, or the name or path itself."
-            )
-        return {**super().to_dict(), "model": name}
 
 
 class _Neighbours:
