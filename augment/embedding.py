@@ -73,13 +73,18 @@ class EmbeddingNeighbours(Substitution):
 
     @cached_property
     def _neighbours(self) -> "_Neighbours":
+        return _Neighbours(
+            self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
+        )
+
+    def _embeddings(self) -> np.ndarray:
+        """The model's input embeddings, `(N, D)`."""
         model = self.model
         if isinstance(model, str):
             from transformers import AutoModel
 
             model = AutoModel.from_pretrained(model)
-        embeddings = model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
-        return _Neighbours(self.tokenizer, embeddings, self.num_neighbours, self.min_similarity, self.keep_inflection)
+        return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
 
     def _check_vocabulary(self) -> None:
         if isinstance(self.model, str):
