@@ -7,17 +7,13 @@ from typing import Any
 
 
 def check_count(name: str, value: Any) -> None:
-    """
-    Raises a `ValueError` if an argument is not a whole number >= 1.
-    """
+    """Raises a `ValueError` if an argument is not a whole number >= 1."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """
-    Raises a `ValueError` if an argument is not one of the choices.
-    """
+    """Raises a `ValueError` if an argument is not one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")
 
@@ -47,11 +43,11 @@ class Configurable:
         """
         arguments = dict(config)
         name = arguments.pop("class", None)
-        known = _subclasses(Configurable)
+        known = configurable_classes()
         if not isinstance(name, str) or name not in known:
             raise ValueError(f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}.")
         cls = known[name]
-        accepted = cls._parameters()
+        accepted = parameters_of(cls)
         if unknown := sorted(arguments.keys() - accepted.keys()):
             raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
         required = [argument for argument, default in accepted.items() if default is Parameter.empty]
@@ -73,28 +69,16 @@ class Configurable:
                 f"{name} cannot be made with {given}; one has a wrong type: {str(error).rstrip('.')}."
             ) from error
 
-    @classmethod
-    def _parameters(cls) -> dict[str, Any]:
-        """Names and defaults of the constructor's arguments, those of its bases included, the tokenizer excluded."""
-        parameters: dict[str, Any] = {}
-        for base in cls.__mro__:
-            if "__init__" not in vars(base):
-                continue
-            found = signature(vars(base)["__init__"]).parameters.values()
-            named = [p for p in found if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
-            parameters = {p.name: p.default for p in named if p.name not in ("self", "tokenizer")} | parameters
-            if all(p.kind != Parameter.VAR_KEYWORD for p in found):
-                break
-        return parameters
-
     def _arguments(self) -> dict[str, Any]:
         """The arguments that the object was built with."""
-        return {name: getattr(self, name) for name in self._parameters()}
+        return {name: getattr(self, name) for name in parameters_of(type(self))}
 
     def __repr__(self) -> str:
         shown = [
             f"{name}={value!r:.200}"
-            for (name, value), default in zip(self._arguments().items(), self._parameters().values(), strict=True)
+            for (name, value), default in zip(
+                self._arguments().items(), parameters_of(type(self)).values(), strict=True
+            )
             if value is not default and value != default
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -105,15 +89,30 @@ def is_config(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("class"), str)
 
 
-def parameters_of(name: str) -> dict[str, Any]:
-    """Names and defaults of the arguments of the class of this name; empty if it is unknown."""
-    known = _subclasses(Configurable)
-    return known[name]._parameters() if name in known else {}
+def parameters_of(cls: type) -> dict[str, Any]:
+    """Names and defaults of a constructor's arguments, those of its bases included, the tokenizer excluded."""
+    parameters: dict[str, Any] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        found = signature(vars(base)["__init__"]).parameters.values()
+        named = [p for p in found if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+        parameters = {p.name: p.default for p in named if p.name not in ("self", "tokenizer")} | parameters
+        if all(p.kind != Parameter.VAR_KEYWORD for p in found):
+            break
+    return parameters
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Configurable):
         return value.to_dict()
+    if hasattr(value, "get_input_embeddings"):  # a model
+        if not getattr(value, "name_or_path", ""):
+            raise ValueError(
+                f"The model is a {type(value).__name__} without a name or path, so plain data cannot describe it. "
+                "Save it with model.save_pretrained(folder), and pass the folder instead."
+            )
+        return value.name_or_path
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
@@ -121,12 +120,9 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value  # NumPy scalars
 
 
-def _subclasses(cls: type) -> dict[str, Any]:
+def configurable_classes(cls: type = Configurable) -> dict[str, Any]:
     """The concrete classes derived from a class, by name."""
     found: dict[str, Any] = {}
-    children: list[type] = cls.__subclasses__()
-    for child in children:
-        if not isabstract(child):
-            found[child.__name__] = child
-        found |= _subclasses(child)
+    for child in cls.__subclasses__():
+        found |= ({} if isabstract(child) else {child.__name__: child}) | configurable_classes(child)
     return found

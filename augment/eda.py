@@ -6,7 +6,8 @@ EMNLP 2019, https://arxiv.org/abs/1901.11196. Its fourth operation, the replacem
 `WordNetSynonyms`.
 """
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -202,14 +203,13 @@ class _Spelling(Lazy):
         return capital
 
     @cached_property
-    def _capitalised(self) -> dict[tuple[int, ...], bool]:
-        return {}
-
-    def _has_capital(self, pieces: tuple[int, ...]) -> bool:
-        if pieces not in self._capitalised:
+    def _has_capital(self) -> Callable[[tuple[int, ...]], bool]:
+        @cache
+        def has_capital(pieces: tuple[int, ...]) -> bool:
             text = self._tokenizer.decode(list(pieces)).strip()
-            self._capitalised[pieces] = text != text.lower()
-        return self._capitalised[pieces]
+            return text != text.lower()
+
+        return has_capital
 
 
 def _texts(finder: WordFinder, batch: Batch, words: Words) -> np.ndarray:

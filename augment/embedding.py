@@ -1,7 +1,6 @@
 """Neighbours of a word among the input embeddings of a model."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -78,23 +77,6 @@ class EmbeddingNeighbours(Substitution):
             self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
         )
 
-    def _check_vocabulary(self) -> None:
-        if isinstance(self.model, str):
-            from transformers import AutoTokenizer
-
-            same = AutoTokenizer.from_pretrained(self.model).get_vocab() == self.tokenizer.get_vocab()
-        else:
-            same = self.model.get_input_embeddings().num_embeddings >= self.finder.num_ids
-        if not same:
-            raise ValueError(
-                f"The model {self._model_name() or type(self.model).__name__} has another vocabulary than the "
-                "tokenizer, so its embeddings belong to other words; expected a model with the classifier's "
-                "vocabulary, such as the classifier itself."
-            )
-
-    def candidates(self, batch: Batch, words: Words) -> Candidates:
-        return self._neighbours.candidates(batch.ids, words)
-
     def _embeddings(self) -> np.ndarray:
         """The model's input embeddings, `(N, D)`."""
         model = self.model
@@ -104,28 +86,26 @@ class EmbeddingNeighbours(Substitution):
             model = AutoModel.from_pretrained(model)
         return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
 
-    def _model_name(self) -> str:
-        return self.model if isinstance(self.model, str) else self.model.name_or_path
+    def _check_vocabulary(self) -> None:
+        if isinstance(self.model, str):
+            from transformers import AutoTokenizer
 
-    def to_dict(self) -> dict[str, Any]:
-        name = self._model_name()
-        if not name:
+            same = AutoTokenizer.from_pretrained(self.model).get_vocab() == self.tokenizer.get_vocab()
+        else:
+            same = self.model.get_input_embeddings().num_embeddings >= self.finder.num_ids
+        if not same:
+            name = getattr(self.model, "name_or_path", self.model) or type(self.model).__name__
             raise ValueError(
-                f"The model is a {type(self.model).__name__} without a name or path, so it cannot be "
-                "described; expected a model that was loaded by name, or the name or path itself."
+                f"The model {name} has another vocabulary than the tokenizer, so its embeddings belong to other "
+                "words; expected a model with the classifier's vocabulary, such as the classifier itself."
             )
-        return {**super().to_dict(), "model": name}
+
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
+        return self._neighbours.candidates(batch.ids, words)
 
 
 class _Neighbours:
-    """
-    The neighbours of words, computed at the first request and stored.
-
-    Args:
-        tokenizer (`transformers.PreTrainedTokenizerFast`): The tokenizer.
-        embeddings (`np.ndarray` of shape `(N, D)`): Of all ids.
-        num_neighbours, min_similarity, keep_inflection: As in `EmbeddingNeighbours`.
-    """
+    """The neighbours of words, computed at the first request and stored, given the embeddings of all ids, `(N, D)`."""
 
     def __init__(
         self, tokenizer, embeddings: np.ndarray, num_neighbours: int, min_similarity: float, keep_inflection: bool

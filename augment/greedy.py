@@ -1,14 +1,14 @@
 """Greedy search: position by position, the replacement that the classifier finds hardest."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .base import Augmenter
-from .configurable import check_count
-from .core.batch import SPANS_KEY, Batch
+from .configurable import check_choice, check_count
+from .core.batch import SPANS_KEY, Batch, TokenColumns
 from .core.candidates import Candidates
 from .core.edits import Edits
 from .core.randomness import GOLDEN, Seed, mix, row_keys, unit
@@ -85,10 +85,8 @@ class GreedySearch(Augmenter):
                 f"candidates is a {type(candidates).__name__}; expected a Substitution, such as "
                 "WordNetSynonyms(tokenizer), which proposes candidates for words."
             )
-        if objective not in OBJECTIVES:
-            raise ValueError(f"objective is {objective!r}; expected one of {', '.join(map(repr, OBJECTIVES))}.")
-        if strategy not in STRATEGIES:
-            raise ValueError(f"strategy is {strategy!r}; expected one of {', '.join(map(repr, STRATEGIES))}.")
+        check_choice("objective", objective, OBJECTIVES)
+        check_choice("strategy", strategy, STRATEGIES)
         for name, value in (("num_positions", num_positions), ("max_candidates", max_candidates)):
             check_count(name, value)
         super().__init__(candidates.tokenizer)
@@ -132,7 +130,7 @@ class GreedySearch(Augmenter):
             )
         batch = Batch.of(examples)
         walks = self._walks(batch, num_variants, row_keys(seeds))
-        scores = _Scores(lambda variants: self._rows(examples, batch, variants), score)
+        scores = _Scores(examples, batch, self._special, score)
         scores.add([(walk.example, ()) for walk in walks])
         for step in range(self.num_positions):
             tried = [walk.children(step, scores) for walk in walks]
@@ -194,42 +192,26 @@ class GreedySearch(Augmenter):
         choice = np.arange(candidates.count[word])
         if len(choice) > self.max_candidates:
             # A draw without replacement: the smallest of exponential variables with the probabilities as rates.
-            rate = np.maximum(candidates.probability(np.full(len(choice), word), choice), 1e-100)
+            rate = np.maximum(candidates.probability(word, choice), 1e-100)
             time = -np.log1p(-unit(mix(key ^ ~choice.astype(np.uint64)))) / rate
             choice = np.sort(time.argsort(kind="stable")[: self.max_candidates])
-        (old,) = candidates.words[np.array([word])].pieces(batch.ids)
-        start = int(candidates.words.start[word] - batch.starts[candidates.words.row[word]])
-        replacements = candidates.replacements(np.full(len(choice), word), choice)
+        words = candidates.words
+        first, start = words.start[word], int(words.start[word] - batch.starts[words.row[word]])
+        old = tuple(batch.ids[first : first + words.length[word]].tolist())
+        replacements = candidates.replacements(word, choice)
         bounds = zip(candidates.offsets[replacements], candidates.offsets[replacements + 1], strict=True)
         return [Edit(start, old, tuple(candidates.pieces[begin:end].tolist())) for begin, end in bounds]
-
-    def _rows(
-        self, examples: Sequence[Mapping[str, Any]], batch: Batch, variants: Sequence[tuple[int, Variant]]
-    ) -> list[dict[str, Any]]:
-        """Variants as rows to score: each given by the number of its example and its edits."""
-        of = [example for example, _ in variants]
-        originals = [{name: value for name, value in examples[i].items() if name != SPANS_KEY} for i in of]
-        return [row for (row,) in self._edited(originals, batch.take(of), Edits.of(edits for _, edits in variants))]
 
 
 @dataclass
 class _Walk:
-    """
-    A search over positions of one example.
-
-    Attributes:
-        example (`int`): Number of the example in its batch.
-        positions (`list[list[Edit]]`): The replacements to try at each position.
-        width (`int`): Number of variants that are kept, among which the original may be.
-        room (`int`): Number of tokens by which a variant may be longer than the example.
-        best (`list[Variant]`): The `width` best variants so far, without the original.
-    """
+    """A search over positions of one example, given by its number in the batch."""
 
     example: int
-    positions: list[list[Edit]]
-    width: int
-    room: int
-    best: list[Variant] = field(default_factory=list)
+    positions: list[list[Edit]]  # the replacements to try at each
+    width: int  # number of variants that are kept, among which the original may be
+    room: int  # number of tokens by which a variant may be longer than the example
+    best: list[Variant] = field(default_factory=list)  # the `width` best so far, without the original
 
     def children(self, step: int, scores: "_Scores") -> list[Variant]:
         """The best variants so far, each with one more replacement at a position."""
@@ -246,9 +228,14 @@ class _Walk:
 class _Scores(dict[tuple[int, Variant], float]):
     """Objective of each variant that was scored. Its key is the number of the example and the edits."""
 
-    def __init__(self, make_rows: Callable[[list[tuple[int, Variant]]], list[dict[str, Any]]], score: Score):
+    def __init__(self, examples: Sequence[Mapping[str, Any]], batch: Batch, special: Set[int], score: Score):
         super().__init__()
-        self._make_rows, self._score = make_rows, score
+        self._score = score
+        self._originals: list[dict[str, Any]] = [
+            {name: value for name, value in example.items() if name != SPANS_KEY} | {"input_ids": row}
+            for example, row in zip(examples, batch.rows, strict=True)
+        ]
+        self._columns = [TokenColumns(original, original["input_ids"], special) for original in self._originals]
 
     def add(self, variants: Iterable[tuple[int, Variant]]) -> None:
         """Scores the variants that were not scored before, all at once."""
@@ -256,7 +243,20 @@ class _Scores(dict[tuple[int, Variant], float]):
         if not new:
             return
         of = np.array([example for example, _ in new])
-        scores = np.asarray(self._score(self._make_rows(new), of), dtype=np.float64)
+        scores = np.asarray(self._score([self._row(*key) for key in new], of), dtype=np.float64)
         if scores.shape != of.shape:
             raise ValueError(f"score gave an array of shape {scores.shape} for {len(of)} rows; expected ({len(of)},).")
         self.update(zip(new, np.where(np.isnan(scores), -np.inf, scores).tolist(), strict=True))
+
+    def _row(self, example: int, variant: Variant) -> dict[str, Any]:
+        """A variant as a row to score."""
+        row = self._originals[example].copy()
+        if variant:
+            ids = row["input_ids"].copy()
+            source = list(range(len(ids)))
+            for start, old, new in reversed(variant):
+                ids[start : start + len(old)] = new
+                source[start : start + len(old)] = [start] * len(new)
+            row["input_ids"] = ids
+            self._columns[example].fit(row, source)
+        return row

@@ -5,7 +5,6 @@ import json
 import os
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -176,17 +175,6 @@ class MaskedLMSubstitution(Substitution):
         return self
 
     precomputes = True
-
-    def to_dict(self) -> dict[str, Any]:
-        config = super().to_dict()
-        if not isinstance(self.model, str):
-            config["model"] = getattr(self.model, "name_or_path", "")
-            if not config["model"]:
-                raise ValueError(
-                    f"The masked LM is a {type(self.model).__name__} without a name_or_path, which plain data cannot "
-                    "describe. Save it with model.save_pretrained(folder), and pass the folder instead."
-                )
-        return config
 
     def _check_vocabulary(self) -> None:
         size = len(self.tokenizer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .base import Augmenter
-from .configurable import is_config, parameters_of
+from .configurable import configurable_classes, is_config, parameters_of
 
 
 _CONFIGS: dict[str, dict[str, Any]] = {
@@ -25,15 +25,9 @@ _MAX_DEPTH = 50
 
 def augmenter_config(name: str, model: str | None = None, **options) -> dict[str, Any]:
     """
-    The configuration of an augmenter, as `Augmenter.to_dict` returns it.
-
-    Args:
-        name (`str`): One of `NAMES`, or a JSON file that contains the configuration.
-        model (`str`, *optional*): Name or folder of the model of "mlm" and "embedding".
-        options: Arguments of the augmenter; `None` means the augmenter's default.
-
-    Raises:
-        `ValueError`: if the name is unknown, the file is not readable, or the arguments are incompatible.
+    The configuration of an augmenter, as `Augmenter.to_dict` returns it, given one of `NAMES` or a JSON file that
+    contains it, and arguments of the augmenter; `None` means its default. Raises a `ValueError` if the name is
+    unknown, the file is not readable, or the arguments are incompatible.
     """
     options = {option: value for option, value in {"model": model, **options}.items() if value is not None}
     if name not in NAMES:
@@ -61,8 +55,9 @@ def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:
 
     new = {name: limit(value) for name, value in config.items()}
     own = new.get("max_length")
+    accepted = parameters_of(configurable_classes().get(config["class"], object))
     # A value of a wrong type stays, so that the augmenter refuses it.
-    if "max_length" in parameters_of(config["class"]) and (own is None or isinstance(own, int)):
+    if "max_length" in accepted and (own is None or isinstance(own, int)):
         new["max_length"] = min(own or max_length, max_length)
     return new
 
@@ -71,11 +66,6 @@ def load_augmenter(config: Mapping[str, Any], tokenizer: str | None = None) -> A
     """
     Builds the augmenter of a configuration with the tokenizer of this name or folder. It defaults to the tokenizer of
     the model, and to a tokenizer of bytes if there is no model.
-
-    Raises:
-        `ValueError`: if an argument is unknown or out of range.
-        `OSError`: if a tokenizer or a model cannot be loaded.
-        `LookupError`: if WordNet is needed and not installed.
     """
     loaded = _load_tokenizer(tokenizer or next(models_in(config), None))
     with _errors_on_one_line(f"The augmenter {config['class']}"):

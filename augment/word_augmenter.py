@@ -1,13 +1,13 @@
 """Augmenters of words, and the constraints on which words they may change."""
 
 import re
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
 
 import numpy as np
 
 from .base import Augmenter
-from .configurable import check_count
+from .configurable import check_choice, check_count
 from .core.batch import Batch
 from .core.words import WordFinder, Words
 
@@ -58,8 +58,7 @@ class WordAugmenter(Augmenter):
         for name, value in (("max_length", max_length), ("max_replaced", max_replaced)):
             if value is not None:
                 check_count(name, value)
-        if segments not in SEGMENTS:
-            raise ValueError(f"segments is {segments!r}; expected one of {', '.join(map(repr, SEGMENTS))}.")
+        check_choice("segments", segments, SEGMENTS)
         if isinstance(keep_words, str) or not isinstance(keep_words, Iterable):
             raise ValueError(f"keep_words is {keep_words!r:.100}; expected a list of words.")
         keep_words = tuple(sorted(keep_words) if isinstance(keep_words, set | frozenset) else keep_words)
@@ -102,16 +101,15 @@ class WordAugmenter(Augmenter):
         return np.maximum(longest - batch.lengths, 0)
 
     @cached_property
-    def _stays_by_pieces(self) -> dict[tuple[int, ...], bool]:
-        return {}
+    def _stays(self) -> Callable[[tuple[int, ...]], bool]:
+        """Whether a word with these pieces must stay because of `keep_words` or `keep_pattern`."""
 
-    def _stays(self, pieces: tuple[int, ...]) -> bool:
-        """Whether a word must stay because of `keep_words` or `keep_pattern`."""
-        if pieces not in self._stays_by_pieces:
+        @cache
+        def stays(pieces: tuple[int, ...]) -> bool:
             word = self.tokenizer.decode(list(pieces)).strip()
-            matches = self._pattern is not None and self._pattern.fullmatch(word) is not None
-            self._stays_by_pieces[pieces] = matches or word.casefold() in self._kept
-        return self._stays_by_pieces[pieces]
+            return word.casefold() in self._kept or bool(self._pattern and self._pattern.fullmatch(word))
+
+        return stays
 
 
 def checked_probability(name: str, value: float) -> float:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.marking import marked
+from ..core.words import WordFinder
 from ..registry import augmenter_config, load_augmenter
 from .output import SUFFIXES
 from .tables import Row, Table
@@ -81,20 +83,20 @@ def stats(args: Namespace) -> Iterator[str]:
     """Reports how much of a column an augmenter can change, and how much it changes."""
     from tqdm import tqdm
 
-    from .coverage import Coverage
+    from .coverage import count_changes, coverage
 
     table = Table(args.file, [args.column])
     augmenter = _augmenter(args)
     _precompute(augmenter, table)
-    coverage = Coverage(augmenter, args.num_variants)
+    finder, counts = WordFinder(augmenter.tokenizer), Counter[str]()
     with tqdm(unit=" rows", disable=None) as bar:
         for i, rows in enumerate(table.chunks(CHUNK)):
-            texts = [(row[args.column],) for row in rows]
-            groups = _variants(augmenter, texts, i * CHUNK, args)
-            num_copies = sum(len(_copies(*group)) for group in zip(texts, groups, strict=True))
-            coverage.add([text for (text,) in texts], _seeds(i * CHUNK, len(rows), 0, args), num_copies)
+            texts, seeds = [row[args.column] for row in rows], _seeds(i * CHUNK, len(rows), 0, args)
+            groups = augmenter.augment_text(texts, args.num_variants, seeds)
+            counts.update(count_changes(augmenter, finder, texts, args.num_variants, seeds))
+            counts["copies"] += sum(len(_copies(*group)) for group in zip(texts, groups, strict=True))
             bar.update(len(rows))
-    report = coverage.report()
+    report = coverage(counts, args.num_variants)
     if args.json:
         yield json.dumps({"file": args.file, "column": args.column, **report}, ensure_ascii=False)
         return
@@ -164,7 +166,7 @@ def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tupl
     return [(args.seed, number, column) for number in range(first, first + num_rows)]
 
 
-def _copies(original: Texts, variants: Sequence[Texts]) -> set[int]:
+def _copies(original: Texts | str, variants: Sequence[Texts | str]) -> set[int]:
     """Numbers, from 1, of the variants that equal the original or an earlier variant."""
     group = [original, *variants]
     return {k for k in range(1, len(group)) if group[k] in group[:k]}

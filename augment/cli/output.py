@@ -19,15 +19,10 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 class ResumableWriter:
     """
     Writes a file part by part into a folder beside it, then joins the parts. A part counts once the manifest lists
-    it, and the file appears only when it is complete.
+    it, and the file appears only when it is complete. A row may lack some columns.
 
-    Args:
-        path (`Path`): The file, ending in one of `SUFFIXES`.
-        columns (`Sequence[str]`): Its columns. A row may lack some.
-        schema (`pyarrow.Schema`, *optional*):
-            Types of columns in a parquet file; other columns contain integers. By default types come from the values.
-        settings (`Mapping[str, Any]`):
-            Everything that determines the content, as plain data. Parts with other settings raise a `ValueError`.
+    A `schema` gives types of columns in a parquet file; other columns contain integers. By default types come from the
+    values. `settings` are everything that determines the content; parts with other settings raise a `ValueError`.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], schema, settings: Mapping[str, Any]):

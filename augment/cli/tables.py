@@ -30,16 +30,10 @@ class Table:
     """
     The rows of a file, as dicts. Each iteration reads the file again and keeps only a few rows in memory, except that
     a .json file that is one list is loaded whole. Cells of csv and tsv files are text, exactly as written. In tsv
-    files, quotation marks are ordinary characters.
+    files, quotation marks are ordinary characters. The text columns must contain text in every row.
 
-    Args:
-        path (`str` or `PathLike`): A .csv, .tsv, .json (a list of objects, or one per line), .jsonl or .parquet file.
-        text_columns (`Sequence[str]`): Columns that must contain text in every row.
-
-    Raises:
-        `ValueError`: if the format is not supported, the file is empty or damaged, or a column is missing. Iterating
-            raises it at the faulty row.
-        `OSError`: if the file does not exist.
+    Raises a `ValueError` if the format is not supported, the file is empty or damaged, or a column is missing;
+    iterating raises it at the faulty row.
     """
 
     def __init__(self, path: str | PathLike, text_columns: Sequence[str]):

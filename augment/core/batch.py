@@ -74,7 +74,15 @@ class Batch:
             `TypeError`: if `examples` is not a sequence.
             `ValueError`: if an example has no `input_ids`, or its `keep_spans` are not pairs of positions in them.
         """
-        rows = _input_ids(examples)
+        if not isinstance(examples, Sequence):
+            raise TypeError(f"Received {examples!r:.100}; expected an example, which is a dict, or a list of them.")
+        try:
+            rows = [example["input_ids"] for example in examples]
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"Received the examples {list(examples)!r:.200}; expected dicts with input_ids, as tokenizer(text) "
+                "gives them. For plain text, use augment_text."
+            ) from error
         if not any(SPANS_KEY in example for example in examples):
             return cls(rows)
         return cls(rows, [spans_of(example, len(row)) for example, row in zip(examples, rows, strict=True)])
@@ -100,25 +108,8 @@ class Batch:
         )
 
 
-def _input_ids(examples: Sequence[Mapping[str, Any]]) -> list[Sequence[int]]:
-    if not isinstance(examples, Sequence):
-        raise TypeError(f"Received {examples!r:.100}; expected an example, which is a dict, or a list of them.")
-    try:
-        return [example["input_ids"] for example in examples]
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"Received the examples {list(examples)!r:.200}; expected dicts with input_ids, as tokenizer(text) gives "
-            "them. For plain text, use augment_text."
-        ) from error
-
-
 def spans_of(example: Mapping[str, Any], length: int) -> list[Span]:
-    """
-    The `keep_spans` of an example of this length.
-
-    Raises:
-        `ValueError`: if they are not pairs of positions in it.
-    """
+    """The `keep_spans` of an example of this length; raises a `ValueError` if they are no pairs of positions in it."""
     value = example.get(SPANS_KEY)
     try:
         spans = [(int(start), int(stop)) for start, stop in (() if value is None else value)]
@@ -137,17 +128,11 @@ def spans_of(example: Mapping[str, Any], length: int) -> list[Span]:
 
 class TokenColumns:
     """
-    The columns of an example that have a value for each token, and how they follow the tokens into a variant.
+    The columns of an example that have a value for each token, and how they follow the tokens into a variant. They
+    become lists in the example. Special tokens, whose ids are given, have no label.
 
-    Args:
-        example (`dict`): The example. These columns become lists in it.
-        row (`list[int]`): Its token ids.
-        special (`Set[int]`): Ids of the special tokens, which have no label.
-
-    Attributes:
-        first_piece (`dict[str, list]`):
-            Columns whose value for a word is that of its first piece: `alignment`, and `labels` if they are labels of
-            tokens. The other pieces of a replacement get -100.
+    `first_piece` are the columns whose value for a word is that of its first piece: `alignment`, and `labels` if they
+    are labels of tokens. The other pieces of a replacement get -100.
     """
 
     def __init__(self, example: dict[str, Any], row: list[int], special: Set[int]):
@@ -173,13 +158,13 @@ class TokenColumns:
             if name == ALIGNMENT_KEY or are_of_tokens(values, row, special):
                 example[name] = self.first_piece[name] = values
 
-    def fit(self, variant: dict[str, Any], source: np.ndarray) -> None:
+    def fit(self, variant: dict[str, Any], source: Sequence[int] | np.ndarray) -> None:
         """Fits the columns to a variant, whose tokens come from these positions of the example, `(L',)`."""
         if len(source) != self._length:
             for name, value in self._constant.items():
                 variant[name] = value * len(source)
         if self._varying or self.first_piece:
-            positions = source.tolist()
+            positions = np.asarray(source).tolist()
             for name, values in self._varying.items():
                 variant[name] = [values[position] for position in positions]
             for name, values in self.first_piece.items():

@@ -125,7 +125,7 @@ class Candidates:
             cumulative,
         )
 
-    def replacements(self, word: np.ndarray, choice: np.ndarray) -> np.ndarray:
+    def replacements(self, word: np.ndarray | int, choice: np.ndarray) -> np.ndarray:
         """The replacement that each choice in `[0, count)` means for its word."""
         return self.table[self.first[word] + choice]
 
@@ -134,7 +134,7 @@ class Candidates:
         replacement = self.replacements(word, choice)
         return self.offsets[replacement + 1] - self.offsets[replacement] - self.words.length[word]
 
-    def probability(self, word: np.ndarray, choice: np.ndarray) -> np.ndarray:
+    def probability(self, word: np.ndarray | int, choice: np.ndarray) -> np.ndarray:
         """Probability that each word, if replaced, takes each choice."""
         if self.cumulative is None:
             return 1 / self.count[word]

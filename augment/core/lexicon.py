@@ -89,10 +89,6 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     Every word is entered as it is tokenised after a space, at the start of a text and after a punctuation mark, each
     in lower case, capitalised and in capitals, as far as the tokenizer distinguishes these. Words and candidates with
     an unknown token are left out, and so are candidates with the pieces of their word or of another candidate.
-
-    Args:
-        tokenizer (`transformers.PreTrainedTokenizerFast`): The tokenizer.
-        words (`Mapping[str, Sequence[str]]`): Lower-case words and their replacements, each of one word or several.
     """
     texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})
     entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}

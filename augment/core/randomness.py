@@ -32,10 +32,8 @@ def mix(x: np.ndarray) -> np.ndarray:
 
 def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
     """
-    One 64-bit key per seed, `(B,)` `uint64`. An int and a tuple of this int alone are the same seed.
-
-    Raises:
-        `TypeError`: if a seed is neither an int nor a tuple of ints.
+    One 64-bit key per seed, `(B,)`. An int and a tuple of this int alone are the same seed. Raises a `TypeError` if a
+    seed is neither an int nor a tuple of ints.
     """
     numbers = [seed for seed in seeds if type(seed) is int and -_WORD <= seed < _WORD]
     if len(numbers) == len(seeds) > 0:

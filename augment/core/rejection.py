@@ -6,7 +6,7 @@ import numpy as np
 
 from .batch import Batch
 from .edits import Edits
-from .ragged import run_hashes
+from .ragged import is_first, run_hashes
 from .randomness import GOLDEN, mix
 
 
@@ -75,7 +75,6 @@ def different_variants(batch: Batch, num_variants: int, keys: np.ndarray, *stage
 def _is_new(row: np.ndarray, content: np.ndarray) -> np.ndarray:
     """Whether each item is the first of its row with this content, `(N,)`."""
     order = np.lexsort((content, row))
-    same = (row[order[1:]] == row[order[:-1]]) & (content[order[1:]] == content[order[:-1]])
-    new = np.ones(len(row), dtype=bool)
-    new[order[1:][same]] = False
+    new = np.empty(len(row), dtype=bool)
+    new[order] = is_first(row[order]) | is_first(content[order])
     return new

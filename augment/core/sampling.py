@@ -32,22 +32,12 @@ def draw(
     """
     Draws K variants of each of B rows.
 
-    A variant replaces each word with probability `replace_prob`, by one of its candidates according to their
-    probabilities, on condition that it replaces at least one word. The variants of a row differ from each other and
-    from the row. If the candidates allow fewer than K variants, the rest are copies of the row.
+    A variant replaces each of the W words with probability `replace_prob`, on condition that it replaces at least one.
+    The variants of a row differ from each other and from the row. If the candidates allow fewer than K, the rest are
+    copies. A row's draws depend on its key and its words only. `room`, `keys` and `limits` are of shape `(B,)`: tokens
+    by which a variant may be longer, random keys, and the largest number of words that a variant replaces.
 
-    Args:
-        candidates (`Candidates`): The W words that may be replaced.
-        room (`np.ndarray` of shape `(B,)`): Number of tokens by which a variant may be longer than its row.
-        keys (`np.ndarray` of shape `(B,)`, `uint64`): Random key of each row. Its draws depend on nothing else but
-            its words.
-        num_variants (`int`): K.
-        replace_prob (`float`): Probability in (0, 1] that a word is replaced.
-        limits (`np.ndarray` of shape `(B,)`, *optional*):
-            Largest number of words that a variant of each row replaces. If more are drawn, a random part is kept.
-
-    Returns:
-        `np.ndarray` of shape `(K, W)`: the candidate of each word in each variant, from 0 to its count - 1, or `KEEP`.
+    Returns the candidate of each word in each variant, `(K, W)`: from 0 to its count - 1, or `KEEP`.
     """
     choice = np.full((num_variants, len(candidates.words)), KEEP)
     if not len(candidates.words):

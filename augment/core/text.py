@@ -20,14 +20,8 @@ def rewrite(
     recase: Callable[[str, str], str],
 ) -> str:
     """
-    Makes edits in a text.
-
-    Args:
-        text (`str`): The text.
-        offsets (`Sequence[Span]`): Token i is `text[offsets[i][0] : offsets[i][1]]`.
-        edits (`Iterable[Edit]`): Edits of the tokens, from left to right.
-        spell (`Callable`): Gives the text of token ids.
-        recase (`Callable`): `recase(word, replacement)` gives the replacement in the case of the word.
+    Makes edits of tokens, from left to right, in their text. Token i is `text[offsets[i][0] : offsets[i][1]]`, `spell`
+    gives the text of token ids, and `recase(word, replacement)` the replacement in the case of the word.
     """
     parts, position = [], 0
     for start, old, new in edits:

@@ -23,12 +23,8 @@ Variant = tuple[Edit, ...]  # its edits, from left to right
 
 class VariantTable:
     """
-    The variants of N examples.
-
-    Args:
-        texts (`dict[int, str]`):
-            The variants of each example as a JSON list, the best one first, by the key of the example, see
-            `example_keys`. Texts take a fraction of the memory of edits.
+    The variants of N examples, as JSON lists by the keys of the examples, see `example_keys`, the best variant first.
+    Texts take a fraction of the memory of edits.
     """
 
     def __init__(self, texts: dict[int, str]):

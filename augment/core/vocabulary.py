@@ -29,18 +29,8 @@ class Vocabulary:
     The ids of a tokenizer that are whole words.
 
     A whole word has two or more characters, all letters, and is tokenised as this one piece when it stands by itself.
-    Stop words and offensive words are left out.
-
-    Args:
-        tokenizer (`transformers.PreTrainedTokenizerFast`): A fast tokenizer.
-
-    Attributes:
-        group (`np.ndarray` of shape `(N,)`, `int8`):
-            A whole word may replace words of its group: words of the same case that agree on whether the space before
-            the word belongs to the piece. 0 for ids that are not whole words.
-
-    Raises:
-        `ValueError`: if the tokenizer marks words in an unknown way.
+    Stop words and offensive words are left out. A word may replace words of its `group`, `(N,)`: words of the same
+    case that agree on whether the space before the word belongs to the piece. The group of other ids is 0.
     """
 
     def __init__(self, tokenizer):
@@ -58,8 +48,8 @@ class Vocabulary:
     @cached_property
     def tags(self) -> np.ndarray:
         """
-        The Penn tags that each whole word may have, one bit each in the order of `TAGS`, `(N,)` `uint16`. 0 for words
-        that the dictionary does not have. One more bit marks words spelt with the ending of such a tag.
+        The Penn tags of each whole word, `(N,)`, one bit each in the order of `TAGS`, and one more for words spelt
+        with the ending of such a tag. Words that the dictionary lacks have none.
         """
         tags = np.zeros(len(self), dtype=np.uint16)
         for piece in np.flatnonzero(self._group).tolist():
@@ -132,19 +122,13 @@ def keeps_inflection(old: np.ndarray | int, new: np.ndarray) -> np.ndarray:
 
     They must share a tag, have the same inflection, and end in -s, -ed or -ing if the old word does so as an inflected
     form. Words that the dictionary does not have, most of them names and fragments, have no tags and replace none.
-
-    Args:
-        old (`np.ndarray` of `uint16`, or `int`), new (`np.ndarray` of `uint16`): Tags, of shapes that broadcast.
     """
     same = _INFLECTION[old & _ALL_TAGS] == _INFLECTION[new & _ALL_TAGS]
     return same & (old & new & _ALL_TAGS != 0) & (old & ~new & _REGULAR == 0)
 
 
 def require_dictionary() -> None:
-    """
-    Raises:
-        `ImportError`: if the dictionary of inflected forms is not installed.
-    """
+    """Raises an `ImportError` if the dictionary of inflected forms is not installed."""
     try:
         import lemminflect  # noqa: F401
     except ImportError as error:

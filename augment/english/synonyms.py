@@ -43,13 +43,8 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
     excludes rare senses of the word (suck: breastfeed) and of the candidate (film: picture). A word that the corpus
     lacks counts with its first sense, if it has only one part of speech.
 
-    Args:
-        wordnet (`nltk.corpus.reader.WordNetCorpusReader`): The reader, from `load_wordnet`.
-        min_sense_share, multiword: As in `WordNetSynonyms`.
-
-    Returns:
-        `dict[str, list[str]]`: Lower-case words in sorted order -> at most eight candidates, the most frequent first,
-        with words separated by spaces.
+    Returns lower-case words in sorted order, each with at most eight candidates, the most frequent first, with words
+    separated by spaces.
 
     Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
     """

@@ -59,10 +59,7 @@ def find_wordnet() -> Path | None:
 
 
 def load_wordnet():
-    """
-    Opens WordNet: an `nltk.corpus.reader.WordNetCorpusReader` without the multilingual extension. Raises a
-    `LookupError` that names the command to run if WordNet is not installed.
-    """
+    """Opens WordNet, without the multilingual extension. Raises a `LookupError` if it is not installed."""
     pointer = _find_pointer()
     if pointer is None:
         raise LookupError(f"WordNet was not found in NLTK's search path. Download it once with: {DOWNLOAD_COMMAND}")
@@ -74,18 +71,11 @@ def load_wordnet():
 
 
 def ensure_wordnet(target: str | os.PathLike | None = None) -> str:
-    """Makes WordNet available: finds it, else downloads it from NLTK, else takes it from Debian.
-
-    Args:
-        target (`str` or `os.PathLike`, *optional*):
-            The `nltk_data` folder to put WordNet into. Defaults to `nltk_data` in the virtual environment, or in the
-            home folder outside one; NLTK searches both by default.
-
-    Returns:
-        `str`: One sentence that says where WordNet came from and where it is.
-
-    Raises:
-        `RuntimeError`: if no source worked; the message says what was tried, why it failed and what to run.
+    """
+    Makes WordNet available: finds it, else downloads it from NLTK, else takes it from Debian. `target` is the
+    `nltk_data` folder to put it into, by default in the virtual environment, or in the home folder outside one; NLTK
+    searches both. Returns a sentence that says where WordNet came from. Raises a `RuntimeError` if no source worked,
+    with what was tried, why it failed and what to run.
     """
     import nltk.data
 

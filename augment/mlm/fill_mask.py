@@ -37,17 +37,11 @@ class FillMask:
         self, inputs: MaskedInputs, old: np.ndarray, kinds: np.ndarray, choices: Mapping[int, np.ndarray], top_m: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """
-        The M best candidates of each of W words.
+        The M best candidates of each of W words, `(W, M)`: ids in ascending order, -1 where there are fewer, and the
+        logarithms of their probabilities relative to each other, `float16`.
 
-        Args:
-            inputs (`MaskedInputs`): The inputs that predict the words.
-            old (`np.ndarray` of shape `(W,)`): Ids that are not proposed, -1 for none.
-            kinds (`np.ndarray` of shape `(W,)`): A word of kind k may become one of the ids `choices[k]`, in order.
-            top_m (`int`): M.
-
-        Returns:
-            `np.ndarray` of shapes `(W, M)` and `(W, M)`: ids in ascending order, -1 where there are fewer, and the
-            logarithms of their probabilities relative to each other, `float16`.
+        A word of kind k may become one of the ids `choices[k]`, which are in order, except its id in `old`. Both
+        `old`, -1 for none, and `kinds` have the shape `(W,)`.
         """
         import torch
 

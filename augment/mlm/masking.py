@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.batch import Batch
+from ..core.ragged import is_first
 from ..core.words import Words
 
 
@@ -44,22 +45,17 @@ class MaskedInputs:
 
 def mask_words(batch: Batch, words: Words, masking: str, mask_id: int, max_length: int) -> MaskedInputs:
     """
-    Makes inputs that predict each of W words once.
+    Makes inputs that predict each of W words, in the order of the rows, once. A masked word is one mask. Rows longer
+    than `max_length` are cut into parts of equal length.
 
-    Args:
-        batch (`Batch`), words (`Words`): The rows, and the words in the order of the rows.
-        masking (`str`):
-            `"grouped"`: an input masks about 15 % of a row's tokens, in words that are far apart; `"single"`: one
-            word; `"none"`: one input per row, which masks only words of several pieces. A masked word is one mask.
-        mask_id (`int`), max_length (`int`):
-            Id of the mask token, and most tokens of an input. Longer rows are cut into parts of equal length.
+    `masking` is `"grouped"`: an input masks about 15 % of a row's tokens, in words that are far apart; `"single"`: one
+    word; or `"none"`: one input per row, which masks only words of several pieces.
     """
     num_parts = np.maximum(-(-batch.lengths // max_length), 1)
     size = np.maximum(-(-batch.lengths // num_parts), 1)[words.row]  # of the parts of a word's row
     start = words.start - batch.starts[words.row]
     part = start // size
-    new = np.ones(len(words), dtype=bool)
-    new[1:] = (words.row[1:] != words.row[:-1]) | (part[1:] != part[:-1])
+    new = is_first(words.row) | is_first(part)
     group, first = new.cumsum() - 1, np.flatnonzero(new)  # a group is the words of a part
     count = np.bincount(group)
     if masking == "grouped":
