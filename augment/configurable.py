@@ -123,6 +123,7 @@ def _plain(value: Any) -> Any:
 def configurable_classes(cls: type = Configurable) -> dict[str, Any]:
     """The concrete classes derived from a class, by name."""
     found: dict[str, Any] = {}
+    child: Any
     for child in cls.__subclasses__():
         found |= ({} if isabstract(child) else {child.__name__: child}) | configurable_classes(child)
     return found

@@ -56,12 +56,10 @@ class GroupStep:
         self.forward, self.nonfinite, self.accelerator = forward, nonfinite, accelerator
         self.adversary, self.is_sharded = adversary, is_sharded
         scorer = Scorer(forward, scores, is_sharded)
-        self.full, self.chunked, self.selected = (
-            Full(forward.args),
-            *(C(scorer, nonfinite) for C in (Chunked, Selected)),
-        )
+        self.full = Full(forward.args)
+        self.chunked, self.selected = Chunked(scorer, nonfinite), Selected(scorer, nonfinite)
 
-    def is_for(self, model: nn.Module, args: MMELTrainingArguments, state: TrainerState) -> bool:
+    def is_for(self, model: Any, args: MMELTrainingArguments, state: TrainerState) -> bool:
         """Whether the step was made for these very objects, which a training run or a user may replace."""
         return self.forward.model is model and self.forward.args is args and self.nonfinite.state is state
 
