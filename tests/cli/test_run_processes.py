@@ -197,7 +197,7 @@ def test_two_processes_push_once(folder, hub):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("token", "failures", "reason"),
-    [("hf_token_of_nobody", [], "does not take the token"), ("hf_token_of_me", ["403"] * 20, "could not be pushed")],
+    [("hf_token_of_nobody", [], "rejects the token"), ("hf_token_of_me", ["403"] * 20, "could not be pushed")],
     ids=["token", "upload"],
 )
 def test_a_push_that_fails_ends_all_processes_with_one_line(folder, hub, token, failures, reason):
