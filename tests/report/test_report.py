@@ -25,6 +25,9 @@ from hf_mmel.report import write_report
 from hf_mmel.report.predictions import score_variants
 
 
+pytestmark = pytest.mark.integration  # the command trains, and a report reads what it left
+
+
 def read(path) -> Page:
     return Page((path / "report.html" if path.is_dir() else path).read_text(encoding="utf-8"))
 

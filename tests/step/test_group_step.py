@@ -149,6 +149,7 @@ def test_the_worst_variant_alone_is_the_whole_at_lambda_p_0(step, head, mmel_los
     assert loss == pytest.approx(top_loss, rel=ROUNDING)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("mmel_loss", METHODS)
 def test_the_mean_over_draws_is_the_gradient_of_the_whole(step, mmel_loss):
     head, fields = TASK_HEADS["single_label"], {"mmel_loss": mmel_loss, "lambda_p": 1.0, "size": 3, "strength": 6.0}

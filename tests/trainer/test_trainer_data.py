@@ -49,6 +49,7 @@ def test_a_stream_has_the_variants_and_weights_of_rows_read_in_order(
     assert torch.equal(weights_of(rows), weights_of(stream))
 
 
+@pytest.mark.integration
 @LOSSES
 @pytest.mark.parametrize(
     "options",

@@ -170,6 +170,7 @@ def test_bfloat16_keeps_losses_and_weights_in_float32_near_those_of_float32(
 # Compiled
 
 
+@pytest.mark.integration
 @LOSSES
 def test_a_compiled_model_trains_alike_and_is_compiled_anew_only_once(
     arguments, tokenizer, texts, augmenter, mmel_loss
