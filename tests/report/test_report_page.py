@@ -13,6 +13,9 @@ from hf_mmel.report.pictures import LIGHT, draw_confusion, draw_lines
 from hf_mmel.report.predictions import Predictions, ScoredVariants
 
 
+pytestmark = pytest.mark.integration  # every page has its pictures drawn
+
+
 @pytest.fixture
 def page(tmp_path):
     """Writes and reads a page."""
