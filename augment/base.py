@@ -129,7 +129,7 @@ class Augmenter(Lazy, Configurable, ABC):
                 if changed[number]:
                     begin, end = begins[number], ends[number]
                     variant["input_ids"] = ids[begin:end]
-                    columns.fit(variant, source[begin:end])
+                    columns.fit(variant, source, begin, end)
                 if spans is not None:
                     variant[SPANS_KEY] = moved_spans(spans, edits.of_variant(number, batch))
                 group.append(variant)

@@ -117,7 +117,7 @@ class RandomSwap(WordAugmenter):
         hashes = run_hashes(batch.ids, words.start, words.length)
         moved = np.flatnonzero(hashes != hashes[partner])  # to exchange equal words changes nothing
         new = words[partner[moved]]
-        return Edits.of_words(batch, words[moved], new.length, batch.ids[ranges(new.start, new.length)])
+        return Edits.of_words(batch, words, moved, new.length, batch.ids[ranges(new.start, new.length)])
 
 
 class RandomInsert(Augmenter):

@@ -101,12 +101,12 @@ class FromLexicon(Substitution):
         lexicon = self._lexicon
         entries = lexicon.lookup(batch.ids, words.start, words.length)
         known = np.flatnonzero(entries >= 0)
-        words, entries = words[known], entries[known]
-        count = np.where(words.after_article, lexicon.count_after_article[entries], lexicon.count[entries])
-        usable = np.flatnonzero((count > 0) & (words.first | ~lexicon.capitalised[entries]))
-        words, entries = words[usable], entries[usable]
+        entries = entries[known]
+        count = np.where(words.after_article[known], lexicon.count_after_article[entries], lexicon.count[entries])
+        usable = np.flatnonzero((count > 0) & (words.first[known] | ~lexicon.capitalised[entries]))
+        entries = entries[usable]
         return Candidates(
-            words,
+            words[known[usable]],
             lexicon.first[entries].astype(np.int64),
             count[usable].astype(np.int64),
             lexicon.candidates,

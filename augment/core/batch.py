@@ -158,13 +158,13 @@ class TokenColumns:
             if name == ALIGNMENT_KEY or are_of_tokens(values, row, special):
                 example[name] = self.first_piece[name] = values
 
-    def fit(self, variant: dict[str, Any], source: Sequence[int] | np.ndarray) -> None:
-        """Fits the columns to a variant, whose tokens come from these positions of the example, `(L',)`."""
-        if len(source) != self._length:
+    def fit(self, variant: dict[str, Any], source: np.ndarray, begin: int, end: int) -> None:
+        """Fits the columns to a variant, whose tokens come from the positions `source[begin:end]` of the example."""
+        if end - begin != self._length:
             for name, value in self._constant.items():
-                variant[name] = value * len(source)
+                variant[name] = value * (end - begin)
         if self._varying or self.first_piece:
-            positions = np.asarray(source).tolist()
+            positions = source[begin:end].tolist()
             for name, values in self._varying.items():
                 variant[name] = [values[position] for position in positions]
             for name, values in self.first_piece.items():

@@ -60,16 +60,21 @@ class Edits:
         cls,
         batch: Batch,
         words: Words,
+        word: np.ndarray,
         length: np.ndarray,
         pieces: np.ndarray,
         variant: np.ndarray | int = 0,
         num_variants: int = 1,
     ) -> "Edits":
-        """Edits that replace words by the next `length` of `pieces`, each in the variant of this number, in order."""
-        start = words.start - batch.starts[words.row]
+        """
+        Edits that replace the words with these numbers by the next `length` of `pieces`, each in the variant of this
+        number, in order.
+        """
+        row = words.row[word]
+        start = words.start[word] - batch.starts[row]
         first = np.zeros(num_variants * len(batch) + 1, dtype=np.int64)
-        np.bincount(variant * len(batch) + words.row, minlength=len(first) - 1).cumsum(out=first[1:])
-        return cls(first, start, start + words.length, length, pieces)
+        np.bincount(variant * len(batch) + row, minlength=len(first) - 1).cumsum(out=first[1:])
+        return cls(first, start, start + words.length[word], length, pieces)
 
     @classmethod
     def of_choice(cls, batch: Batch, candidates: Candidates, choice: np.ndarray) -> "Edits":
@@ -79,7 +84,7 @@ class Edits:
         offset = candidates.offsets[replacement].astype(np.int64)
         length = candidates.offsets[replacement + 1] - offset
         pieces = candidates.pieces[ranges(offset, length)]
-        return cls.of_words(batch, candidates.words[word], length, pieces, variant, len(choice))
+        return cls.of_words(batch, candidates.words, word, length, pieces, variant, len(choice))
 
     @classmethod
     def select(cls, parts: Sequence["Edits"], numbers: np.ndarray) -> "Edits":

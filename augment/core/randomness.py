@@ -17,16 +17,17 @@ Seed = int | tuple[int, ...]
 _MASK = (1 << 64) - 1
 _WORD = 1 << 63
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # from one number of a stream to the next
+_FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def mix(x: np.ndarray) -> np.ndarray:
     """Hashes 64-bit integers to 64 well-spread bits, element by element: `uint64` of any shape to the same shape."""
     x = x + GOLDEN
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
+    for shift, factor in zip(_SHIFTS, _FACTORS, strict=False):
+        x ^= x >> shift
+        x *= factor
+    x ^= x >> _SHIFTS[-1]
     return x
 
 

@@ -54,7 +54,14 @@ class Words:
     after_article: np.ndarray
 
     def __getitem__(self, keep: np.ndarray) -> "Words":
-        return Words(*(getattr(self, field.name)[keep] for field in fields(self)))
+        return Words(
+            self.row[keep],
+            self.start[keep],
+            self.length[keep],
+            self.first[keep],
+            self.last[keep],
+            self.after_article[keep],
+        )
 
     def __len__(self) -> int:
         return len(self.row)
