@@ -202,8 +202,9 @@ def per_variant_loss(logits: Tensor, labels: Tensor, problem_type: str, label_sm
     Args:
         logits (`torch.Tensor` of shape `(N, C)`): Model outputs, one row per variant.
         labels (`torch.Tensor`): Integers of shape `(N,)` or `(N, 1)` for single-label classification (not checked
-            against C, and -100 gives loss 0); targets of shape `(N, C)` for regression and multi-label
-            classification, or `(N,)` for regression with C = 1.
+            against C, and -100 gives loss 0), or floats of shape `(N, C)`, the probabilities of the classes (not
+            checked to sum to one); targets of shape `(N, C)` for regression and multi-label classification, or
+            `(N,)` for regression with C = 1.
         problem_type (`str`): As in the model's configuration: `"single_label_classification"` (cross entropy),
             `"regression"` (squared error, mean over C) or `"multi_label_classification"` (binary cross entropy, mean
             over C).
@@ -235,18 +236,20 @@ def per_variant_loss(logits: Tensor, labels: Tensor, problem_type: str, label_sm
             f"{label_smoothing} for {problem_type!r}. Set it to 0."
         )
     num_rows, num_outputs = logits.shape
-    width = 1 if problem_type == _SINGLE_LABEL else num_outputs
+    has_ids = problem_type == _SINGLE_LABEL and not labels.is_floating_point()
+    width = 1 if has_ids else num_outputs
     expected_shapes = [(num_rows,), (num_rows, 1)] if width == 1 else [(num_rows, width)]
     if tuple(labels.shape) not in expected_shapes:
+        ids = "" if has_ids or problem_type != _SINGLE_LABEL else f"make them integers of shape ({num_rows},), or "
         raise ValueError(
-            f"labels of shape {tuple(labels.shape)} do not fit logits of shape {tuple(logits.shape)} for "
-            f"{problem_type!r}: give them the shape {' or '.join(map(str, expected_shapes))}, one row per variant."
+            f"labels of shape {tuple(labels.shape)} and {labels.dtype} do not fit logits of shape "
+            f"{tuple(logits.shape)} for {problem_type!r}: {ids}give them the shape "
+            f"{' or '.join(map(str, expected_shapes))}, one row per variant."
         )
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if problem_type == _SINGLE_LABEL:
-        if labels.is_floating_point():
-            raise ValueError(f"labels for {problem_type!r} must be integer class ids, got {labels.dtype}. Cast them.")
-        return F.cross_entropy(logits, labels.reshape(-1).long(), reduction="none", label_smoothing=label_smoothing)
+        targets = labels.reshape(-1).long() if has_ids else labels.to(logits.dtype)
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
     loss = F.mse_loss if problem_type == _REGRESSION else F.binary_cross_entropy_with_logits
     return loss(logits, labels.reshape(logits.shape).to(logits.dtype), reduction="none").mean(dim=1)
 

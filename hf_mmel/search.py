@@ -127,8 +127,8 @@ class _Scorer:
             raise ValueError(f"An example has the columns {sorted(examples[0])}; expected a label among them.")
         labels = labels.to(self.device)
         reference = self._logits(examples)
-        config = getattr(self.model, "config", None)
-        problem_type = problem_type_of(config, reference.shape[1], labels)
+        problem_type = getattr(getattr(self.model, "config", None), "problem_type", None)
+        problem_type = problem_type_of(problem_type, reference.shape[1], labels)
         smoothing = self.label_smoothing if problem_type == "single_label_classification" else 0.0
 
         def score(rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:

@@ -1,25 +1,28 @@
 """`MMELTrainer`: transformers' `Trainer`, learning from groups of variants."""
 
-from collections.abc import Callable, Sized
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 from transformers import DataCollator, EvalPrediction, PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
 from augment import GreedySearch
 
+from . import validation
 from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, replace_progress_bar
 from .data.group_collator import GroupCollator
-from .data.groups import VARIANT_MASK, as_groups, num_items, originals
+from .data.groups import LABELS, VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
 from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
-from .objective.class_weights import class_weights_of
+from .objective.class_weights import class_weights_of, is_stream
+from .objective.heads import are_probabilities, loss_of_probabilities
+from .objective.probability_labels import has_probability_labels
 from .search import check_searchable
 from .step.adversarial import AdversarialVariants
 from .step.forward import VariantForward
@@ -27,18 +30,9 @@ from .step.group_step import GroupStep
 from .step.nonfinite import NONFINITE_SHARD, NonfiniteVariants
 from .step.scoring import ScoreCache
 from .training_args import MMELTrainingArguments
-from .validation import (
-    check_interval,
-    check_objective,
-    check_sharded,
-    check_source,
-    check_train_dataset,
-    check_vocabulary,
-)
 
 
 Inputs = dict[str, torch.Tensor | Any]
-Callback = TypeVar("Callback", bound=TrainerCallback)
 
 
 class MMELTrainer(ModelCardTrainer):
@@ -55,11 +49,7 @@ class MMELTrainer(ModelCardTrainer):
     and the loss of an update is the mean of L_i over all its examples, however they are cut into micro-batches
     and processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
 
-    With each training loss these metrics are logged, averaged over the same steps and over all processes:
-    `mmel/loss_original`, `mmel/loss_variants` (of the augmented variants), `mmel/max_weight` (largest weight in a
-    group), `mmel/effective_num_variants` (exponential of the entropy of a group's weights), `mmel/variants_per_second`
-    (augmented variants per second of training, without evaluation and saving), and `mmel/left_out` (number of variants
-    left out, see `nonfinite_variants` and `min_label_probability`). `VariantHistory` keeps more.
+    With each training loss the metrics of `GroupMetrics` are logged; `VariantHistory` keeps more.
 
     Args:
         args (`MMELTrainingArguments`, *optional*):
@@ -71,9 +61,8 @@ class MMELTrainer(ModelCardTrainer):
         adversary (`AdversarialVariants`, *optional*):
             Adds adversarial variants to each group, with or without an augmenter. Not used with `mmel_loss="none"`.
         data_collator (*optional*):
-            As in `transformers.Trainer`, or a `GroupCollator` instead of an augmenter: it collates training
-            batches, and the collator inside it evaluation batches. All other arguments are those of
-            `transformers.Trainer`.
+            As in `Trainer`, or a `GroupCollator` instead of an augmenter: it collates training batches, and the
+            collator inside it evaluation batches. All other arguments are those of `Trainer`.
 
     Raises:
         `TypeError` and `ValueError`: if arguments, model or data do not fit together, before training starts.
@@ -84,6 +73,7 @@ class MMELTrainer(ModelCardTrainer):
     current_gradient_accumulation_steps = 1  # `Trainer` sets it in training
     adversary: AdversarialVariants | None
     _class_weights: torch.Tensor | None = None
+    _has_probability_labels = False
     _step: GroupStep | None = None
     _backpropagates_micro_batches = False
 
@@ -106,9 +96,8 @@ class MMELTrainer(ModelCardTrainer):
         augmenter: Any = None,
         adversary: AdversarialVariants | None = None,
     ):
-        given_collator = None
-        if isinstance(data_collator, GroupCollator):
-            given_collator, data_collator = data_collator, data_collator.data_collator
+        given_collator = data_collator if isinstance(data_collator, GroupCollator) else None
+        data_collator = data_collator if given_collator is None else given_collator.data_collator
         super().__init__(
             model,
             MMELTrainingArguments(output_dir="tmp_trainer") if args is None else args,
@@ -134,8 +123,8 @@ class MMELTrainer(ModelCardTrainer):
         self._check_arguments()
         if augmenter is None and given_collator is None:
             return
-        check_source(augmenter, given_collator)
-        check_vocabulary(self.model, self._reader)
+        validation.check_source(augmenter, given_collator)
+        validation.check_vocabulary(self.model, self._reader)
         self.add_callback(EpochCallback(self._scores))
         self.build_group_collator()  # raises what does not fit before any work is done
         source = augmenter if given_collator is None else given_collator.augmenter
@@ -143,8 +132,9 @@ class MMELTrainer(ModelCardTrainer):
             self.add_callback(GreedySearchCallback())
 
     def _check_arguments(self, config: Any = None) -> None:
-        if self.augmenter is not None or self._given_collator is not None or self.adversary is not None:
-            check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
+        sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)
+        if any(source is not None for source in sources):
+            validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
 
     # Data
 
@@ -153,7 +143,7 @@ class MMELTrainer(ModelCardTrainer):
         if (self.augmenter is None and self._given_collator is None) or self.args.mmel_loss == "none":
             return None
         if self._given_collator is not None:
-            check_interval(self.args, self._given_collator.epochs_per_draw)
+            validation.check_interval(self.args, self._given_collator.epochs_per_draw)
             return self._given_collator
         return collator_for(
             self.augmenter,
@@ -170,18 +160,16 @@ class MMELTrainer(ModelCardTrainer):
         config = getattr(self.model, "config", None)
         self._check_arguments(config)  # once more, since they may have changed
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
+        self._has_probability_labels = has_probability_labels(self.train_dataset, config)
         collator = self.build_group_collator()
         for callback in self._callbacks_of(CollatorCallback):
             callback.newest_collator = collator
         if collator is None:
-            check_interval(self.args, None)
+            validation.check_interval(self.args, None)
             return super().get_train_dataloader()
-        check_train_dataset(self.train_dataset, collator.main_input_name, config, self.args)
-        is_stream = isinstance(self.train_dataset, IterableDataset) or not isinstance(self.train_dataset, Sized)
-        if hasattr(collator.augmenter, "precompute") and not is_stream:
+        validation.check_train_dataset(self.train_dataset, collator.main_input_name, config, self.args)
+        if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
             collator.augmenter.precompute(self.train_dataset)
-        if self._is_sharded:
-            check_sharded(self.args)
         for search in self._callbacks_of(GreedySearchCallback):
             search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
             check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
@@ -198,11 +186,12 @@ class MMELTrainer(ModelCardTrainer):
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
-        if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_examples_as_groups):
+        if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
             return super()._get_num_items_in_batch(batch_samples, device)
-        count = sum(num_items(batch if VARIANT_MASK in batch else as_groups(batch)) for batch in batch_samples)
+        count: Any = sum(num_items(batch if VARIANT_MASK in batch else as_groups(batch)) for batch in batch_samples)
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
+        count = torch.as_tensor(count).clamp(min=1)  # without any label the loss is 0
         return count if self._is_scaled(count) else count / len(batch_samples)
 
     # Loss
@@ -210,10 +199,14 @@ class MMELTrainer(ModelCardTrainer):
     def training_step(self, model: nn.Module, inputs: Inputs, num_items_in_batch: Any = None) -> torch.Tensor:
         """The stock step, the only caller of `compute_loss` for which it may backpropagate micro-batches itself."""
         # A subclass that changes the loss needs its whole gradient.
-        own_loss = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
-        self._backpropagates_micro_batches = own_loss
+        is_own = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
+        self._backpropagates_micro_batches, self._was_asked = is_own, False
         try:
             return super().training_step(model, inputs, num_items_in_batch)
+        except Exception as error:
+            if is_own or self._was_asked or VARIANT_MASK not in inputs:
+                raise
+            raise validation.no_groups_in(type(self), error) from error
         finally:
             self._backpropagates_micro_batches = False
 
@@ -240,20 +233,23 @@ class MMELTrainer(ModelCardTrainer):
         The returned loss has the whole gradient, except with `variant_chunk_size`: then the gradients of all
         micro-batches but the last have been added to those of the parameters.
         """
+        self._was_asked = True
         kind = self._kind_of(model, inputs)
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
             inputs = originals(inputs)
         if kind == "stock":
+            if self._are_probabilities(inputs):  # a loss that few models have
+                loss, outputs = loss_of_probabilities(model, inputs)
+                return (loss, outputs) if return_outputs else loss
             options: Any = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
             return super().compute_loss(model, inputs, **options)
         inputs = inputs if VARIANT_MASK in inputs else as_groups(inputs)
         inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
+        self._group_step.check_loss(model, inputs)
         num_here = num_items(inputs)
-        # The mean over this batch, times its share of the examples of the whole update, is exact for any cut into
-        # micro-batches and processes. The stock rule is not: a `**kwargs` in the model's forward makes Trainer believe
-        # that the model has divided by the item count, yet the classification heads of BERT and others return a plain
-        # mean, so that loss and gradient grow with the number of accumulation steps (transformers issue 47688).
-        # Data-parallel training averages the gradients of the processes; their sum is needed.
+        # The mean over this batch, times its share of all examples of the update, is exact for any cut into parts and
+        # processes, whose gradients are averaged. The stock rule is not: BERT's heads return a plain mean, although
+        # their forward takes `num_items_in_batch` (transformers issue 47688).
         share = 1 if num_items_in_batch is None else num_here * self.accelerator.num_processes / num_items_in_batch
         if kind == "originals":
             before = self._group_step.forward.saved_buffers()
@@ -276,27 +272,25 @@ class MMELTrainer(ModelCardTrainer):
         self._metrics.add(
             result.losses, result.variant_mask, result.weights, self.args.weighs_original, result.left_out
         )
-        for history in self._callbacks_of(VariantHistory):  # adversarial variants, at the end, cannot be read
-            size = inputs[VARIANT_MASK].shape[1]
-            losses, weights, mask = (x[:, :size] for x in (result.losses, result.weights, result.variant_mask))
-            groups = {**inputs, VARIANT_MASK: mask}
-            history.add(groups, losses, weights, self.state.global_step + 1, self._reader)
+        variants, step = (result.losses, result.weights, result.variant_mask), self.state.global_step + 1
+        for history in self._callbacks_of(VariantHistory):
+            history.add(inputs, *variants, step, self._reader)
         return (result.loss, result.outputs) if return_outputs else result.loss
 
     def _kind_of(self, model: nn.Module, inputs: Inputs) -> Literal["stock", "originals", "groups"]:
         """Whether a batch has the stock loss, as groups of originals alone that of the model, or the MMEL loss."""
-        has_mask = VARIANT_MASK in inputs
-        if not model.training or not (has_mask or self._takes_examples_as_groups):
+        has_mask, takes_as_groups = VARIANT_MASK in inputs, self._takes_as_groups(inputs)
+        if not model.training or not (has_mask or takes_as_groups):
             return "stock"
         if has_mask:
-            check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded)
-            if self.args.mmel_loss == "none" and not self._takes_examples_as_groups:
+            validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded)
+            if self.args.mmel_loss == "none" and not takes_as_groups:
                 return "stock"
-        # The model's own loss of originals alone is bit for bit that of `Trainer`. Except under `DataParallel`, where
-        # it is one mean per device over unequal numbers of examples, and where other processes score, whose forward
-        # passes all processes have to make.
+        # The model's own loss of originals alone is bit for bit that of `Trainer`. But under `DataParallel` it is one
+        # mean per device over unequal numbers of rows, and while others score all processes make forward passes.
         others_score = self._is_sharded and self.args.variant_backward != "full"
-        if self._takes_examples_as_groups or self.args.n_gpu > 1 or others_score or not num_items(inputs):
+        has_own_loss = self.args.loss_check and self.compute_loss_func is None
+        if takes_as_groups or self.args.n_gpu > 1 or others_score or not has_own_loss or not num_items(inputs):
             return "groups"
         return "groups" if inputs[VARIANT_MASK][:, 1:].any() else "originals"
 
@@ -305,31 +299,37 @@ class MMELTrainer(ModelCardTrainer):
         """The step of this training run."""
         if self._step is None or not self._step.is_for(self.model, self.args, self.state):
             smoothing = 0.0 if self.label_smoother is None else self.label_smoother.epsilon
-            config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
-            forward = VariantForward(self.model, self.args, config, smoothing, self._class_weights)
+            losses = self._problem_type, smoothing, self._class_weights, self.compute_loss_func
+            forward = VariantForward(self.model, self.args, *losses)
             nonfinite = NonfiniteVariants(forward, self.state, self._reader)
-            options = self._scores, self.adversary, self._is_sharded
-            self._step = GroupStep(forward, nonfinite, self.accelerator, *options)
+            self._step = GroupStep(
+                forward, nonfinite, self.accelerator, self._scores, self.adversary, self._is_sharded
+            )
         return self._step
 
-    @property
-    def _takes_examples_as_groups(self) -> bool:
+    def _takes_as_groups(self, inputs: Inputs) -> bool:
         """Whether training takes plain examples as groups of one variant."""
         makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
-        return self._class_weights is not None or makes_adversaries
+        return self._class_weights is not None or makes_adversaries or self._are_probabilities(inputs)
+
+    def _are_probabilities(self, inputs: Inputs) -> bool:
+        return self.compute_loss_func is None and are_probabilities(inputs.get(LABELS), self._problem_type)
+
+    @property
+    def _problem_type(self) -> str | None:
+        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
+        return "single_label_classification" if self._has_probability_labels else getattr(config, "problem_type", None)
 
     def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
         """Whether `Trainer` takes a loss as scaled; if not it divides by the number of micro-batches."""
-        if self.loss_is_scaled_for_ga is not None:
-            return self.loss_is_scaled_for_ga
-        return self.model_accepts_loss_kwargs and num_items_in_batch is not None
+        by_model = self.model_accepts_loss_kwargs and num_items_in_batch is not None
+        stock = by_model or self.compute_loss_func is not None
+        return stock if self.loss_is_scaled_for_ga is None else self.loss_is_scaled_for_ga
 
     @property
     def _is_sharded(self) -> bool:
         """Whether no process has the whole model, so that all have to make each forward pass together."""
         return self.is_fsdp_enabled or self.is_deepspeed_enabled
-
-    # Logs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the metrics of the variants to a training loss that is logged."""
@@ -340,7 +340,7 @@ class MMELTrainer(ModelCardTrainer):
                 history.add_weights(histogram, self.state)
         super().log(logs, start_time)
 
-    def _callbacks_of(self, kind: type[Callback]) -> list[Callback]:
+    def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
         """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""
         return [callback for callback in self.callback_handler.callbacks if isinstance(callback, kind)]
 

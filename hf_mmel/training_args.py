@@ -76,6 +76,10 @@ class MMELTrainingArguments(TrainingArguments):
             Factor of the loss of each class, for classification of texts or words: one number per class, or
             `"balanced"` for the inverse frequency of each class in the training set. They weigh examples, not the
             variants of one, and also apply to `"none"`. The evaluation loss does not use them.
+        loss_check (`bool`, *optional*, defaults to `True`):
+            Whether training begins by comparing, on the originals of the first batch, the model's own loss with the
+            one that variants are weighed by, and stops if they differ. Without the check the model's own loss is never
+            used in training on groups.
         show_variants (`int`, *optional*, defaults to 0):
             Number of the hardest variants to print at the end of each epoch.
         hub_tags (`list[str]`, *optional*):
@@ -145,6 +149,11 @@ class MMELTrainingArguments(TrainingArguments):
         None,
         "Factor of the loss of each class: numbers separated by commas, one per class, or 'balanced' for the inverse "
         "frequency of each class in the training set.",
+    )
+    loss_check: bool = option(
+        True,
+        "Compare the model's own loss with the one that variants are weighed by, before the first update, and stop if "
+        "they differ.",
     )
     show_variants: int = option(
         0, "Number of the hardest variants to print at the end of each epoch, with labels, weights and losses."

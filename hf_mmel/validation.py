@@ -41,10 +41,10 @@ def check_objective(
             "hf_mmel.MMELTrainingArguments (the same fields and mmel_loss, lambda_p, lambda_t, num_variants)."
         )
     args.check_objective()
-    if compute_loss_func is not None:
+    if compute_loss_func is not None and args.class_weights is not None:
         raise ValueError(
-            "compute_loss_func replaces the loss that MMEL weighs, so the two cannot be combined; leave out "
-            "compute_loss_func, or the variants."
+            "Both compute_loss_func and class_weights are given; weigh the classes in compute_loss_func, or leave it "
+            "out."
         )
     problem_type, num_labels = (getattr(config, name, None) for name in ("problem_type", "num_labels"))
     is_regression = problem_type == "regression" or (problem_type is None and num_labels == 1)
@@ -53,6 +53,13 @@ def check_objective(
             f"min_label_probability is {args.min_label_probability}, but the labels are numbers, which have no "
             "probability; leave it out."
         )
+    for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
+        if is_sharded and args.mmel_loss != "none" and getattr(args, name) != stock:
+            raise ValueError(
+                f"{name} is {getattr(args, name)}, but under FSDP and DeepSpeed all processes have to make the same "
+                "number of forward passes; leave it out. To save memory take smaller batches with gradient "
+                "accumulation."
+            )
     if adversary is None:
         return
     if not isinstance(adversary, AdversarialVariants):
@@ -74,6 +81,16 @@ def check_objective(
         )
 
 
+def no_groups_in(trainer: type, error: Exception) -> TypeError:
+    """The error for a subclass whose `compute_loss` failed on a batch of groups by itself."""
+    return TypeError(
+        f"{trainer.__name__}.compute_loss failed on a batch of groups, whose inputs have a variant axis: "
+        f"{error!s:.200} Leave the batch to super().compute_loss(model, inputs, return_outputs, num_items_in_batch), "
+        "and change what it returns. To weigh classes, set class_weights; for another loss, pass "
+        "compute_loss_func(outputs, labels, num_items_in_batch) to the trainer."
+    )
+
+
 def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None:
     """
     Raises a `ValueError` if scores were to be kept longer or shorter than variants, which are drawn anew every
@@ -90,19 +107,6 @@ def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None
             f"score_interval is {interval}, but the epochs_per_draw of the VariantCollator is {epochs_per_draw}; "
             "expected the same: scores hold as long as variants are kept."
         )
-
-
-def check_sharded(args: MMELTrainingArguments) -> None:
-    """
-    Raises a `ValueError` if processes that shard a model were to make different numbers of forward passes.
-    """
-    for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
-        if getattr(args, name) != stock:
-            raise ValueError(
-                f"{name} is {getattr(args, name)}, but under FSDP and DeepSpeed all processes have to make the same "
-                "number of forward passes; leave it out. To save memory take smaller batches with gradient "
-                "accumulation."
-            )
 
 
 def check_vocabulary(model: Any, tokenizer: Any) -> None:

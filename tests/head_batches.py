@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from task_heads import TASK_HEADS
-from transformers import BertConfig
 
 from hf_mmel.data.groups import IGNORE_INDEX, POSITIONS, Groups
 from hf_mmel.objective.heads import Head, Losses
@@ -69,8 +68,7 @@ def batch_of(name: str, seed: int = 0, dtype=torch.float64, scale: float = 1.0) 
 def judge(name: str, logits, batch, smoothing=0.0, class_weights=None) -> tuple[Losses, torch.Tensor]:
     """Losses and divergences `(B, V)` of a batch."""
     groups = Groups.of(batch)
-    config = BertConfig(num_labels=CLASSES[name]) if name != "multi_label" else None
-    head = Head.of(groups, config, smoothing, class_weights)
+    head = Head.of(groups, None, smoothing, class_weights)
     return head.losses(logits, groups), head.divergences(logits, logits[:, :1], groups)
 
 

@@ -80,6 +80,15 @@ class Groups(NamedTuple):
             num_choices=ids.shape[2] if ids is not None and ids.dim() == 4 else None,
         )
 
+    def row_targets(self) -> dict[str, torch.Tensor]:
+        """The targets of the present variants, `(N, ...)`."""
+        size = self.variant_mask.shape[1]
+        per_variant = {
+            name: x.repeat_interleave(size, dim=0) if name == LABELS and x.dim() < 3 else x.flatten(0, 1)
+            for name, x in self.targets.items()
+        }
+        return {name: x[self.present] for name, x in per_variant.items()}
+
     def grouped(self, values: torch.Tensor) -> torch.Tensor:
         """Values `(N, ...)` of the present variants as `(B, V, ...)`, with zeros for the absent ones."""
         whole = values.new_zeros(self.variant_mask.numel(), *values.shape[1:]).index_copy(0, self.present, values)

@@ -64,17 +64,26 @@ class VariantHistory(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": lists}
 
     def add(
-        self, inputs: dict[str, Tensor], losses: Tensor, weights: Tensor, step: int, processing_class: Any
+        self,
+        inputs: dict[str, Tensor],
+        losses: Tensor,
+        weights: Tensor,
+        variant_mask: Tensor,
+        step: int,
+        processing_class: Any,
     ) -> None:
         """
         Adds a batch of groups. Its variants are kept only if they can be decoded: if `processing_class` is a
-        tokenizer, or has one, whose main input is in the batch.
+        tokenizer, or has one, whose main input is in the batch. Adversarial variants, which are the last ones of the
+        losses, weights and mask and not in the inputs, cannot.
         """
         tokenizer = tokenizer_of(processing_class, inputs)
         if tokenizer is None:
             return
         self._tokenizer = tokenizer
-        labels, mask = inputs.get(LABELS), inputs[VARIANT_MASK]
+        size = inputs[VARIANT_MASK].shape[1]
+        losses, weights, mask = (x[:, :size] for x in (losses, weights, variant_mask))
+        labels = inputs.get(LABELS)
         if labels is not None and labels.dim() > 2:  # of tokens
             labels = None
         if labels is not None and not labels.is_floating_point():  # an example without a label has no loss

@@ -13,8 +13,16 @@ NUM_BINS = 20  # of a histogram of weights, over [0, 1]
 
 class GroupMetrics(TrainerCallback):
     """
-    Averages over the batches of a logging window, a histogram of the weights, and variants per second. Sums stay on
-    the device, so that no step waits for a synchronisation. Evaluation and saving do not count as training time.
+    The metrics of the variants that are logged with each training loss, averaged over the same steps and over all
+    processes:
+
+    - `mmel/loss_original` and `mmel/loss_variants`: losses of the originals and of the augmented variants;
+    - `mmel/max_weight`: largest weight in a group;
+    - `mmel/effective_num_variants`: exponential of the entropy of a group's weights;
+    - `mmel/variants_per_second`: augmented variants per second of training, without evaluation and saving;
+    - `mmel/left_out`: number of variants left out, see `nonfinite_variants` and `min_label_probability`.
+
+    A histogram of the weights is kept as well. Sums stay on the device, so that no step waits for a synchronisation.
 
     A run with fewer steps than `logging_steps` is logged at the end of each epoch, since it would log nothing else.
     """

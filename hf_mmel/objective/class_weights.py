@@ -41,7 +41,7 @@ def class_weights_of(args: TrainingArguments, dataset: Any, config: PretrainedCo
         if num_labels is not None and len(asked) != num_labels:
             raise ValueError(f"class_weights are {len(asked)} numbers; expected {num_labels}, one for each class.")
         return torch.tensor(asked)
-    if _is_stream(dataset):
+    if is_stream(dataset):
         raise ValueError(
             "class_weights='balanced' counts the labels of the training set, but that is a stream; give the weights "
             "as a list of numbers, one for each class."
@@ -78,12 +78,13 @@ def _check_classes(dataset: Any, config: PretrainedConfig | None) -> None:
     raise ValueError(f"class_weights are given, but {found}; they are for classes of texts or words. Leave them out.")
 
 
-def _is_stream(dataset: Any) -> bool:
+def is_stream(dataset: Any) -> bool:
+    """Whether the rows of a data set come one after the other, without numbers or without a known end."""
     return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__")
 
 
 def _first_row(dataset: Any) -> dict[str, Any]:
-    row = {} if _is_stream(dataset) or not len(dataset) else dataset[0]
+    row = {} if is_stream(dataset) or not len(dataset) else dataset[0]
     return {name: plain(value) for name, value in row.items()}
 
 

@@ -6,13 +6,13 @@ the originals. Weights and objective are the same for all heads.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-from transformers import PretrainedConfig
+from torch import Tensor, nn
 
 from ..data.groups import IGNORE_INDEX, LABELS, POSITIONS, Groups
 from ..functional import divergence, per_variant_loss
@@ -45,7 +45,8 @@ class Head(ABC):
     Computes losses and divergences of groups.
 
     Args:
-        config (`PretrainedConfig`, *optional*): The model's configuration.
+        problem_type (`str`, *optional*): As in the model's configuration. By default the labels tell, as in the models
+            of transformers.
         label_smoothing (`float`, *optional*, defaults to 0.0): As in `per_variant_loss`.
         class_weights (`torch.Tensor` of shape `(C,)`, *optional*): Factor of the loss of items of each class.
 
@@ -53,7 +54,7 @@ class Head(ABC):
         `ValueError`: if the head has no use for label smoothing or class weights that are given.
     """
 
-    config: PretrainedConfig | None = None
+    problem_type: str | None = None
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
 
@@ -97,21 +98,24 @@ class Head(ABC):
 
 
 class SequenceClassificationHead(Head):
-    """One prediction per example: a class, a number or several labels, as `config.problem_type` says."""
+    """One prediction per example: a class, a number or several labels, as the problem type says."""
 
     def _problem_type(self, logits: Tensor, labels: Tensor) -> str:
-        return problem_type_of(self.config, logits.shape[-1], labels)
+        return problem_type_of(self.problem_type, logits.shape[-1], labels)
 
     def losses(self, logits: Tensor, groups: Groups) -> Losses:
         labels, shape = groups.targets[LABELS], logits.shape[:2]
         problem_type = self._problem_type(logits, labels)
-        if problem_type != _SINGLE_LABEL and self.class_weights is not None:
-            raise ValueError(f"class_weights are given, but the problem type is {problem_type!r}; leave them out.")
+        if self.class_weights is not None and (problem_type != _SINGLE_LABEL or labels.is_floating_point()):
+            raise ValueError(
+                f"class_weights are given, but the problem type is {problem_type!r} with labels of {labels.dtype}; "
+                "they are for labels that are classes. Leave them out."
+            )
         # Smoothing is off for several labels, as in `Trainer`, which warns of it.
         smoothing = 0.0 if problem_type == "multi_label_classification" else self.label_smoothing
         repeated = labels.repeat_interleave(shape[1], dim=0)
         losses = per_variant_loss(logits.flatten(0, 1), repeated, problem_type, smoothing).view(shape)
-        if problem_type != _SINGLE_LABEL:
+        if problem_type != _SINGLE_LABEL or labels.is_floating_point():
             return Losses(losses, torch.ones_like(losses))
         sizes = self._item_weights(labels.reshape(-1, 1).long()).to(losses.dtype).expand(shape)
         return Losses(losses * sizes, sizes)
@@ -140,7 +144,8 @@ class TokenClassificationHead(Head):
     """
 
     def logits(self, outputs: Any, num_rows: int, model_name: str) -> Tensor:
-        return _checked(_first(outputs), num_rows, 3, "(N, L, num_labels), a token classification model's", model_name)
+        expected = "(N, L, num_labels), a token classification model's"
+        return _checked(_only_logits(outputs, model_name), num_rows, 3, expected, model_name)
 
     def losses(self, logits: Tensor, groups: Groups) -> Losses:
         labels = groups.targets[LABELS]
@@ -175,9 +180,9 @@ class QuestionAnsweringHead(Head):
                 f"{model_name} gave {', '.join(outputs)} for a batch with {' and '.join(POSITIONS)}; expected "
                 "start_logits and end_logits, from an extractive question answering model."
             )
-        both = (outputs["start_logits"], outputs["end_logits"]) if isinstance(outputs, dict) else outputs[:2]
+        both = [outputs["start_logits"], outputs["end_logits"]] if isinstance(outputs, dict) else _predictions(outputs)
         expected = "(N, L), a question answering model's start_logits and end_logits"
-        return torch.stack([_checked(logits, num_rows, 2, expected, model_name) for logits in both], dim=-1)
+        return torch.stack([_checked(logits, num_rows, 2, expected, model_name) for logits in both[:2]], dim=-1)
 
     def losses(self, logits: Tensor, groups: Groups) -> Losses:
         flat = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(0, 1)
@@ -205,22 +210,53 @@ def logits_of(outputs: Any, num_rows: int, model_name: str) -> Tensor:
     Raises:
         `ValueError`: if they are of another shape.
     """
-    return _checked(_first(outputs), num_rows, 2, "(N, num_labels), a classification model's", model_name)
+    logits = _only_logits(outputs, model_name)
+    return _checked(logits, num_rows, 2, "(N, num_labels), a classification model's", model_name)
 
 
-def problem_type_of(config: PretrainedConfig | None, num_labels: int, labels: Tensor) -> str:
-    """The model's `problem_type`, derived and stored as the models of transformers do when they see labels."""
-    problem_type: Any = getattr(config, "problem_type", None)
-    if problem_type is None:
-        several = "multi_label_classification" if labels.is_floating_point() else _SINGLE_LABEL
-        problem_type = "regression" if num_labels == 1 else several
-        if config is not None:
-            config.problem_type = problem_type
-    return problem_type
+def problem_type_of(problem_type: str | None, num_labels: int, labels: Tensor) -> str:
+    """The problem type; where there is none, derived as the models of transformers do when they see labels."""
+    if problem_type is not None:
+        return problem_type
+    if num_labels == 1:
+        return "regression"
+    return "multi_label_classification" if labels.is_floating_point() else _SINGLE_LABEL
 
 
-def _first(outputs: Any) -> Tensor:
-    return outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+def are_probabilities(labels: Tensor | None, problem_type: str | None) -> bool:
+    """Whether labels are probabilities of the classes, `(N, C)`, which few models take."""
+    return labels is not None and problem_type == _SINGLE_LABEL and labels.is_floating_point() and labels.dim() == 2
+
+
+def loss_of_probabilities(model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, Any]:
+    """The cross entropy with labels that are probabilities `(N, C)`, the mean over N rows, and the model's outputs."""
+    labels = inputs[LABELS]
+    outputs = model(**{name: x for name, x in inputs.items() if name != LABELS})
+    loss = per_variant_loss(logits_of(outputs, len(labels), type(model).__name__), labels, _SINGLE_LABEL).mean()
+    return loss, outputs if isinstance(outputs, dict) else (loss, *outputs)
+
+
+def own_loss(outputs: Any) -> Tensor | None:
+    """The loss among a model's outputs, if there is one."""
+    loss = outputs.get("loss") if isinstance(outputs, dict) else next(iter(outputs), None)
+    return loss if isinstance(loss, Tensor) and loss.numel() == 1 else None
+
+
+def _predictions(outputs: Any) -> list[Tensor]:
+    """The tensors of predictions among a model's outputs: whatever is no loss."""
+    values = [outputs] if isinstance(outputs, Tensor) else outputs.values() if isinstance(outputs, dict) else outputs
+    return [value for value in values if isinstance(value, Tensor) and value.dim() > 1]
+
+
+def _only_logits(outputs: Any, model_name: str) -> Tensor:
+    """The logits: what is named so, the first of a tuple's predictions, or the only tensor of predictions."""
+    if isinstance(outputs, dict) and "logits" in outputs:
+        return outputs["logits"]
+    found = _predictions(outputs)
+    if not found or (isinstance(outputs, dict) and len(found) > 1):
+        names = ", ".join(outputs) if isinstance(outputs, dict) else type(outputs).__name__
+        raise ValueError(f"{model_name} gave {names}; expected a dict with logits, or a tuple of the loss and logits.")
+    return found[0]
 
 
 def _checked(logits: Tensor, num_rows: int, dim: int, expected: str, model_name: str) -> Tensor:

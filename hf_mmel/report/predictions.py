@@ -140,8 +140,10 @@ def outputs_of(logits: torch.Tensor, problem_type: str) -> np.ndarray:
 
 def _labelled(trainer: MMELTrainer, num_outputs: int, labels: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
     """The problem type, the labels, for regression as `(N,)`, and which examples have a label."""
-    problem_type = problem_type_of(getattr(trainer.model, "config", None), num_outputs, torch.from_numpy(labels))
+    problem_type = getattr(getattr(trainer.model, "config", None), "problem_type", None)
+    problem_type = problem_type_of(problem_type, num_outputs, torch.from_numpy(labels))
     if problem_type == "single_label_classification":
+        labels = labels if labels.ndim == 1 else labels.argmax(axis=1)  # of probabilities, the likeliest class
         return problem_type, labels, labels >= 0
     if problem_type == "regression":
         if num_outputs > 1:

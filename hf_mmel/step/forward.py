@@ -1,15 +1,16 @@
 """Forward passes over some of the variants of a batch: from groups to per-variant losses and divergences."""
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig
 
 from ..data.groups import LABELS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
-from ..objective.heads import Head
+from ..objective.custom_loss import LossFunction, custom_losses
+from ..objective.heads import Head, Losses
 from ..objective.weighting import VariantLosses
 from ..training_args import MMELTrainingArguments
 
@@ -26,20 +27,24 @@ class ForwardResult(NamedTuple):
 class VariantForward:
     """
     Computes the losses and divergences of variants. Made once for a training run, for the model without the wrapper of
-    data-parallel training; the options of the `Head` are its configuration, label smoothing and class weights.
+    data-parallel training. A `loss_func` takes the place of the loss of the `Head`, which has the other options.
     """
 
     def __init__(
         self,
         model: Any,
         args: MMELTrainingArguments,
-        config: PretrainedConfig | None = None,
+        problem_type: str | None = None,
         label_smoothing: float = 0.0,
         class_weights: Tensor | None = None,
+        loss_func: LossFunction | None = None,
     ):
         self.model, self.args = model, args
         self.main_input = getattr(model, "main_input_name", "input_ids")
-        self._head_options = (config, label_smoothing, class_weights)
+        self.problem_type, self.loss_func = problem_type, loss_func
+        self.label_smoothing, self._class_weights = label_smoothing, class_weights
+        parameters = inspect.signature(model.forward).parameters
+        self.needs_labels = LABELS in parameters and parameters[LABELS].default is inspect.Parameter.empty
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def __call__(
@@ -60,17 +65,14 @@ class VariantForward:
         """
         examples = variants.any(dim=1).nonzero().squeeze(1)
         groups = Groups.of(trimmed({**take(inputs, examples), VARIANT_MASK: variants[examples]}))
-        head = Head.of(groups, *self._head_options)
-        rows = dict(groups.rows)
+        rows = {**groups.rows, **(groups.row_targets() if self.needs_labels else {})}
         perturbation = rows.pop(PERTURBATION, None)
         if perturbation is not None and rows[self.main_input].is_floating_point():
             rows[self.main_input] = rows[self.main_input] + perturbation.to(rows[self.main_input].dtype)
             perturbation = None
         with perturbed_embeddings(self.model, perturbation):
             outputs = model(**rows)
-        logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.model).__name__))
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        losses = head.losses(logits, groups)
+        head, losses, logits = self.losses(outputs, groups)
         divergences = None
         if self.args.mmel_loss == "soft":
             if soft_labels is None or variants[examples, 0].all():
@@ -79,6 +81,19 @@ class VariantForward:
                 reference = soft_labels[examples]
             divergences = head.divergences(logits, reference, groups)
         return ForwardResult(examples, VariantLosses(losses.mean(), losses.sizes[:, 0], divergences), logits, outputs)
+
+    def losses(self, outputs: Any, groups: Groups, plain: bool = False) -> tuple[Head, Losses, Tensor]:
+        """
+        The head, the losses and the logits `(B, V, ..., C)` of outputs on the present variants; `plain` is without
+        label smoothing and class weights.
+        """
+        options = () if plain else (self.label_smoothing, self._class_weights)
+        head = Head.of(groups, self.problem_type, *options)
+        logits = groups.grouped(head.logits(outputs, len(groups.present), type(self.model).__name__))
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if self.loss_func is not None:
+            return head, custom_losses(self.loss_func, outputs, groups), logits
+        return head, head.losses(logits, groups), logits
 
     def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Any]:
         """

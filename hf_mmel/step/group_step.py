@@ -13,6 +13,7 @@ from ..data.groups import VARIANT_MASK, take
 from ..training_args import MMELTrainingArguments
 from .adversarial import AdversarialVariants
 from .forward import ForwardResult, VariantForward
+from .loss_check import check_loss
 from .nonfinite import NONFINITE_SHARD, NonfiniteVariants
 from .scoring import ScoreCache, Scorer
 from .strategies import Chunked, Full, Plan, Selected, Strategy
@@ -56,8 +57,16 @@ class GroupStep:
         self.forward, self.nonfinite, self.accelerator = forward, nonfinite, accelerator
         self.adversary, self.is_sharded = adversary, is_sharded
         scorer = Scorer(forward, scores, is_sharded)
+        # Under label smoothing `Trainer` does not use the model's own loss either.
+        self._is_checked = not forward.args.loss_check or bool(forward.label_smoothing)
         self.full = Full(forward.args)
         self.chunked, self.selected = Chunked(scorer, nonfinite), Selected(scorer, nonfinite)
+
+    def check_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+        """Checks the loss on the first batch that has labels, see `check_loss`; of sharded models on the first one."""
+        if not self._is_checked:
+            inner = model if self.is_sharded else self.forward.model
+            self._is_checked = check_loss(inner, inputs, self.forward) or self.is_sharded
 
     def is_for(self, model: Any, args: MMELTrainingArguments, state: TrainerState) -> bool:
         """Whether the step was made for these very objects, which a training run or a user may replace."""

@@ -125,7 +125,7 @@ def test_an_example_that_comes_again_in_an_epoch_is_kept_once_as_it_was_hardest(
     for step, (loss, (original, variant)) in enumerate(zip((0.5, 2.0, 1.0), texts, strict=True), start=1):
         losses = torch.tensor([[0.1, loss]])
         batch = {"input_ids": torch.tensor([[original, variant]]), "labels": torch.tensor([1]), "variant_mask": mask}
-        history.add(batch, losses, losses, step, tokenizer)
+        history.add(batch, losses, losses, batch["variant_mask"], step, tokenizer)
     history.on_epoch_end(arguments(), TrainerState(epoch=1.0), None, model=make_model(tokenizer, **NAMES))
     found = [(entry["original"], entry["variant"], entry["step"]) for entry in history.hardest_variants]
     assert found == [(*REPEATED[1], 2), (*REPEATED[2], 3)]

@@ -49,7 +49,7 @@ def test_the_loss_of_a_batch_is_that_of_the_model_of_transformers(name, tokenize
     groups = {k: x if k in per_example else torch.stack([x] * 3, dim=1) for k, x in batch.items()}
     mask = torch.ones(len(batch["input_ids"]), 3, dtype=torch.bool)
     groups = Groups.of({**groups, "variant_mask": mask})
-    judge = Head.of(groups, model.config)
+    judge = Head.of(groups, model.config.problem_type)
     logits = judge.logits(outputs, len(mask), "a model")
     losses = judge.losses(torch.stack([logits] * 3, dim=1), groups)
     assert losses.totals.shape == mask.shape

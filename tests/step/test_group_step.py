@@ -38,7 +38,7 @@ def step(arguments, tokenizer):
         rows = head.rows(tokenizer)[:size]
         trainer = MMELTrainer(
             head.model(tokenizer, dropout),
-            arguments(num_variants=4, lambda_p=fields.pop("lambda_p", 0.05), **fields),
+            arguments(num_variants=4, lambda_p=fields.pop("lambda_p", 0.05), loss_check=False, **fields),
             data_collator=head.collator(tokenizer),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,

@@ -15,6 +15,7 @@ from hf_mmel.step.scoring import ScoreCache
 
 
 REUSED = {"variant_backward": "top", "score_interval": 2, "scoring_bf16": False, "num_variants": 4, "lambda_p": 0.05}
+REUSED |= {"loss_check": False}  # a pass more
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ def test_what_does_not_go_together_is_refused_before_training(arguments, tokeniz
     for error, message, change in [
         (TypeError, "MMELTrainingArguments", {"args": arguments(TrainingArguments)}),
         (ValueError, "processing_class=tokenizer", {"processing_class": None}),
-        (ValueError, "compute_loss_func", {"compute_loss_func": lambda *args, **kwargs: None}),
+        (
+            ValueError,
+            "compute_loss_func and class_weights",
+            {"compute_loss_func": print, "args": arguments(class_weights=[1.0, 2.0])},
+        ),
         (ValueError, "has an augmenter already", {"data_collator": VariantCollator(tokenizer, augmenter)}),
         (ValueError, "another vocabulary", {"processing_class": make_tokenizer("bpe")}),
         (TypeError, "expected an object with variants", {"augmenter": "wordnet"}),

@@ -1,0 +1,60 @@
+"""A loss function of the user's own, taken for each variant."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.groups import IGNORE_INDEX, LABELS, Groups
+from .heads import Losses
+
+
+LossFunction = Callable[..., Tensor]  # (outputs, labels, num_items_in_batch), as `Trainer` takes it
+
+
+def custom_losses(loss_func: LossFunction, outputs: Any, groups: Groups) -> Losses:
+    """
+    The loss of each present variant, from a `compute_loss_func` that is called with one row at a time.
+
+    `num_items_in_batch` is the number of items of the row: 1, or its number of labelled words. Rows without a label
+    have the loss 0.
+
+    Args:
+        loss_func (`Callable`): As `Trainer` takes it. The loss of a batch has to be the mean over its items.
+        outputs: The model's outputs on the N variants that are present.
+        groups (`Groups`): The batch, with labels.
+
+    Raises:
+        `ValueError`: if the loss of a row is not one number.
+    """
+    labels = groups.row_targets()[LABELS]
+    sizes = torch.ones(len(labels), device=labels.device)
+    if not labels.is_floating_point():  # a number, or one per word
+        sizes = labels.ne(IGNORE_INDEX).view(len(labels), -1).sum(dim=1).float()
+    losses = []
+    for row, size in enumerate(sizes.tolist()):
+        part = _row(outputs, row, len(labels))
+        if size:
+            loss = loss_func(part, labels[row : row + 1], num_items_in_batch=sizes[row])
+            if not isinstance(loss, Tensor) or loss.numel() != 1:
+                raise ValueError(
+                    f"compute_loss_func gave {loss!r:.100} for one row; expected a tensor with one number, its loss."
+                )
+            losses.append(loss.reshape(()).float())
+        else:
+            losses.append(sizes.new_zeros(()))
+    sizes = groups.grouped(sizes)
+    return Losses(groups.grouped(torch.stack(losses)) * sizes, sizes)
+
+
+def _row(outputs: Any, row: int, num_rows: int) -> Any:
+    """One row of the model's outputs, which keep their kind."""
+    if isinstance(outputs, Tensor):
+        return outputs[row : row + 1] if outputs.dim() and len(outputs) == num_rows else outputs
+    if isinstance(outputs, dict):
+        parts = {name: _row(value, row, num_rows) for name, value in outputs.items()}
+        return type(outputs)(**parts) if type(outputs) is not dict else parts
+    if isinstance(outputs, tuple | list):
+        return tuple(_row(value, row, num_rows) for value in outputs)
+    return outputs

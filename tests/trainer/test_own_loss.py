@@ -1,0 +1,259 @@
+"""Training minimises the loss that the model or the user computes, or says that it does not."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import SENTENCES, WORDS, make_model
+from datasets import Dataset
+from torch import nn
+from trainer_runs import run
+from transformers import BertForSequenceClassification, Trainer, TrainingArguments
+
+from augment import LexiconSubstitution
+from hf_mmel import AdversarialVariants, MMELTrainer
+
+
+ONE_STEP = {"max_steps": 1, "per_device_train_batch_size": 8, "logging_steps": 1, "optim": "sgd", "learning_rate": 0.1}
+METHODS = pytest.mark.parametrize("mmel_loss", ["hard", "soft", "uniform"])
+
+
+class ScaledLoss(BertForSequenceClassification):
+    """With a loss of its own."""
+
+    def forward(self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None):
+        outputs = super().forward(input_ids, attention_mask, token_type_ids, labels=labels)
+        if labels is not None:
+            outputs.loss = 10 * outputs.loss
+        return outputs
+
+
+class LossInTraining(BertForSequenceClassification):
+    """With a term of the loss that evaluation lacks."""
+
+    def forward(self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None):
+        outputs = super().forward(input_ids, attention_mask, token_type_ids, labels=labels)
+        if labels is not None and self.training:
+            outputs.loss = outputs.loss + 0.1 * self.classifier.weight.abs().sum()
+        return outputs
+
+
+class TwoHeads(nn.Module):
+    """With two label columns."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.second = model, nn.Linear(32, 3)
+
+    def forward(self, input_ids, attention_mask=None, labels=None, labels_b=None):
+        outputs = self.model(input_ids, attention_mask, labels=labels, output_hidden_states=True)
+        second = self.second(outputs.hidden_states[-1][:, 0])
+        loss = None if labels is None or labels_b is None else outputs.loss + F.cross_entropy(second, labels_b)
+        return {"loss": loss, "logits": outputs.logits}
+
+
+def trainer_of(model, args, tokenizer, dataset, words=WORDS, **options):
+    augmenter = LexiconSubstitution(tokenizer, words)
+    return MMELTrainer(model, args, train_dataset=dataset, processing_class=tokenizer, augmenter=augmenter, **options)
+
+
+def first_loss(trainer):
+    trainer.train()
+    return next(entry for entry in trainer.state.log_history if "loss" in entry)
+
+
+# A loss of the model's own
+
+
+@METHODS
+@pytest.mark.parametrize("words", [WORDS, {"unheard": ["unseen"]}], ids=["variants", "originals alone"])
+@pytest.mark.parametrize("kind", [ScaledLoss, LossInTraining])
+def test_another_loss_of_the_model_stops_training_before_the_first_update(
+    arguments, tokenizer, dataset, mmel_loss, words, kind
+):
+    model = kind(make_model(tokenizer).config)
+    before = [parameter.clone() for parameter in model.parameters()]
+    trainer = trainer_of(model, arguments(mmel_loss=mmel_loss, **ONE_STEP), tokenizer, dataset, words)
+    with pytest.raises(ValueError, match=rf"{kind.__name__} computes the loss .* is 0\..*compute_loss_func"):
+        trainer.train()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_second_label_column_is_not_left_out_in_silence(arguments, tokenizer, dataset):
+    rows = dataset.map(lambda row, i: {"labels_b": i % 3}, with_indices=True)
+    trainer = trainer_of(TwoHeads(make_model(tokenizer)), arguments(**ONE_STEP), tokenizer, rows)
+    with pytest.raises(ValueError, match="TwoHeads computes the loss"):
+        trainer.train()
+
+
+def test_without_the_check_no_batch_has_the_models_own_loss(arguments, tokenizer, dataset):
+    """Also not one of originals alone, so that all batches have one scale."""
+    args = arguments(mmel_loss="hard", loss_check=False, **ONE_STEP)
+    losses = []
+    for kind in (BertForSequenceClassification, ScaledLoss):
+        torch.manual_seed(0)
+        trainer = trainer_of(kind(make_model(tokenizer).config), args, tokenizer, dataset, {"unheard": ["unseen"]})
+        losses.append(first_loss(trainer)["loss"])
+    assert losses[0] == losses[1]
+
+
+@METHODS
+def test_the_check_leaves_no_trace(arguments, tokenizer, dataset, mmel_loss):
+    """The random numbers of dropout are those of a run without it."""
+    args = [arguments(mmel_loss=mmel_loss, loss_check=check, num_variants=2, **ONE_STEP) for check in (True, False)]
+    augmenter = LexiconSubstitution(tokenizer, WORDS)
+    (_, checked), (_, unchecked) = (run(MMELTrainer, a, tokenizer, dataset, augmenter=augmenter) for a in args)
+    assert torch.equal(checked, unchecked)
+
+
+def test_the_configuration_of_the_model_is_never_written(arguments, tokenizer, dataset):
+    model = TwoHeads(make_model(tokenizer)).model  # whose forward is given no labels by the step
+    trainer = trainer_of(model, arguments(loss_check=False, **ONE_STEP), tokenizer, dataset)
+    trainer.train()
+    assert model.config.problem_type is None
+
+
+# A loss function of the user's own
+
+
+def focal(outputs, labels, num_items_in_batch=None):
+    """Focal loss, the mean over the labelled rows."""
+    logits = outputs["logits"].flatten(0, -2)
+    losses = F.cross_entropy(logits, labels.flatten(), reduction="none")
+    losses = (1 - (-losses).exp()) ** 2 * losses
+    return losses.sum() / (labels.ne(-100).sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+def smooth_targets(outputs, labels, num_items_in_batch=None):
+    return F.cross_entropy(outputs.logits, labels, label_smoothing=0.3)  # ignores the number of items
+
+
+@pytest.mark.parametrize("loss_func", [focal, smooth_targets])
+@pytest.mark.parametrize("mmel_loss", ["hard", "uniform"])
+def test_a_loss_function_is_taken_for_each_row(arguments, tokenizer, dataset, mmel_loss, loss_func):
+    args = arguments(mmel_loss=mmel_loss, lambda_p=0.05, num_variants=3)
+    trainer = trainer_of(make_model(tokenizer), args, tokenizer, dataset, compute_loss_func=loss_func)
+    batch = next(iter(trainer.get_train_dataloader()))
+    trainer.model.train()
+    loss, outputs = trainer.compute_loss(trainer.model, batch, return_outputs=True)
+    mask, logits = batch["variant_mask"], iter(outputs.logits)
+    groups = []
+    for row, label in zip(mask, batch["labels"], strict=True):
+        with torch.no_grad():
+            losses = torch.stack(
+                [
+                    loss_func(type(outputs)(logits=next(logits)[None]), label[None], torch.tensor(1))
+                    for _ in range(int(row.sum()))
+                ]
+            )
+        weights = (losses / 0.05).softmax(0) if mmel_loss == "hard" else torch.full_like(losses, 1 / len(losses))
+        groups.append((weights * losses).sum())
+    torch.testing.assert_close(loss.detach(), torch.stack(groups).mean())
+
+
+@pytest.mark.parametrize(("batch_size", "accumulation"), [(4, 2), (2, 4), (3, 3)])
+def test_a_loss_function_has_the_same_gradient_for_any_cut_into_micro_batches(
+    arguments, tokenizer, dataset, batch_size, accumulation
+):
+    rows = dataset.select(range(8 if batch_size < 3 or batch_size == 4 else 9))
+    gradients = []
+    for size, steps in ((len(rows), 1), (batch_size, accumulation)):
+        args = arguments(
+            max_steps=1, per_device_train_batch_size=size, gradient_accumulation_steps=steps, mmel_loss="hard"
+        )
+        _, gradient = run(
+            MMELTrainer,
+            args,
+            tokenizer,
+            rows,
+            dropout=0.0,
+            augmenter=LexiconSubstitution(tokenizer, WORDS),
+            compute_loss_func=focal,
+        )
+        gradients.append(gradient)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-3)
+
+
+def test_without_variants_a_loss_function_trains_as_under_the_stock_trainer(arguments, tokenizer, dataset):
+    options = {"compute_loss_func": focal, "dropout": 0.0}
+    _, stock = run(Trainer, arguments(TrainingArguments, **ONE_STEP), tokenizer, dataset, **options)
+    options["augmenter"] = LexiconSubstitution(tokenizer, {"unheard": ["unseen"]})
+    _, ours = run(MMELTrainer, arguments(mmel_loss="hard", **ONE_STEP), tokenizer, dataset, **options)
+    torch.testing.assert_close(ours, stock, atol=1e-6, rtol=1e-4)
+
+
+def test_a_loss_that_is_no_mean_over_rows_is_refused(arguments, tokenizer, dataset):
+    def weighted(outputs, labels, num_items_in_batch=None):
+        return F.cross_entropy(outputs.logits, labels, weight=torch.tensor([1.0, 9.0]))  # divides by the weights
+
+    trainer = trainer_of(make_model(tokenizer), arguments(**ONE_STEP), tokenizer, dataset, compute_loss_func=weighted)
+    with pytest.raises(ValueError, match=r"compute_loss_func gives .* mean of what it gives for each of them alone"):
+        trainer.train()
+
+
+def test_a_loss_function_goes_together_with_an_adversary(arguments, tokenizer, dataset):
+    args = arguments(mmel_loss="hard", **ONE_STEP)
+    options = {"compute_loss_func": focal, "adversary": AdversarialVariants()}
+    trainer = trainer_of(make_model(tokenizer), args, tokenizer, dataset, **options)
+    assert first_loss(trainer)["mmel/effective_num_variants"] > 1
+
+
+# A compute_loss of the user's own
+
+
+class Overridden(MMELTrainer):
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = F.cross_entropy(outputs.logits.view(-1, 2), labels.view(-1))
+        return (loss, outputs) if return_outputs else loss
+
+
+class WithPenalty(MMELTrainer):
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        loss = loss + 1e-3 * sum((parameter**2).sum() for parameter in model.parameters())
+        return (loss, outputs) if return_outputs else loss
+
+
+class Broken(MMELTrainer):
+    def compute_loss(self, *args, **kwargs):
+        super().compute_loss(*args, **kwargs)
+        raise RuntimeError("after the groups")
+
+
+def test_an_override_that_does_not_know_groups_is_told_what_to_do(arguments, tokenizer, dataset, augmenter):
+    options = {"train_dataset": dataset, "processing_class": tokenizer}
+    trainer = Overridden(make_model(tokenizer), arguments(**ONE_STEP), augmenter=augmenter, **options)
+    with pytest.raises(TypeError, match=r"Overridden.compute_loss failed .* super\(\).*class_weights.*_func"):
+        trainer.train()
+    Overridden(make_model(tokenizer), arguments(**ONE_STEP), **options).train()  # without groups it is fine
+
+
+def test_an_override_that_adds_to_the_loss_trains(arguments, tokenizer, dataset, augmenter):
+    options = {"train_dataset": dataset, "processing_class": tokenizer, "augmenter": augmenter}
+    losses = [
+        first_loss(cls(make_model(tokenizer), arguments(**ONE_STEP), **options))["loss"]
+        for cls in (MMELTrainer, WithPenalty)
+    ]
+    assert losses[1] > losses[0] + 0.1
+
+
+def test_other_errors_of_an_override_are_its_own(arguments, tokenizer, dataset, augmenter):
+    options = {"train_dataset": dataset, "processing_class": tokenizer, "augmenter": augmenter}
+    with pytest.raises(RuntimeError, match="after the groups"):
+        Broken(make_model(tokenizer), arguments(**ONE_STEP), **options).train()
+
+
+# Without any label
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_an_update_without_any_label_changes_nothing(arguments, tokenizer, accumulation):
+    rows = Dataset.from_list([{**tokenizer(text), "labels": -100} for text in SENTENCES[:4]])
+    args = arguments(max_steps=1, per_device_train_batch_size=4 // accumulation, logging_steps=1)
+    args.gradient_accumulation_steps = accumulation
+    trainer, gradients = run(
+        MMELTrainer, args, tokenizer, rows, augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5)
+    )
+    assert not gradients.any()
+    assert trainer.state.log_history[0]["loss"] == 0
