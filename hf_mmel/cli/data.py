@@ -8,10 +8,11 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, load_dataset_builder, load_from_disk
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from augment.core.running import shown
@@ -86,7 +87,12 @@ def _load_dataset(
                     f"it is {path.absolute()}, whose name has * ? or [, which datasets reads as a pattern; rename it"
                 )
             config = data_args.dataset_config_name or data_args.task_name
-            available = load_dataset(data_args.dataset, config, cache_dir=cache_dir, token=token)
+            load = partial(load_dataset_builder, data_args.dataset, config, cache_dir=cache_dir, token=token)
+            builder = load()
+            if builder.name == "csv" and builder.info.features is None:  # pandas would guess: 007 would become 7
+                builder = load(keep_default_na=False, converters={data_args.label_column_name: str})
+            builder.download_and_prepare()
+            available = builder.as_dataset()
     removed = listed(data_args.remove_splits)
     for name in removed:
         if name not in available:

@@ -12,7 +12,8 @@ from augment.core.running import shown
 
 
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string", dict: "an object"}
-_DECIMAL = re.compile(r"\s*[+-]?\d*[.,]\d+(e[+-]?\d+)?\s*%?\s*(/\s*\d+)?\s*", re.IGNORECASE)  # 0.5, 1,5, 2.5%, 3.5/5
+# Numbers as people write them: 2, 0.5, 1,5, 2.5%, 3.5/5.
+_NUMBER = re.compile(r"\s*[+-]?(\d+|\d*[.,]\d+)(e[+-]?\d+)?\s*%?\s*(/\s*\d+)?\s*", re.IGNORECASE)
 
 
 def check_column(dataset: Dataset, column: str, where: str, option: str) -> None:
@@ -80,7 +81,7 @@ def check_class_names(labels: list[str | None], known: Collection[str], column: 
     """
     counts = Counter(label for label in labels if label and label not in known)
     fractions = [label for label in counts if _is_fraction(label)]
-    numbers = {label for label in counts if finite_float(label) is not None} | set(fractions)
+    numbers = {label for label in counts if finite_float(label) is not None or _NUMBER.fullmatch(label)}
     others = counts.keys() - numbers
     if not counts or 2 * sum(counts[label] for label in numbers) <= counts.total():
         return
@@ -104,8 +105,8 @@ def check_class_names(labels: list[str | None], known: Collection[str], column: 
 
 
 def _is_fraction(label: str) -> bool:
-    number = finite_float(label)
-    return bool(_DECIMAL.fullmatch(label)) or (number is not None and not number.is_integer())
+    number, written = finite_float(label), _NUMBER.fullmatch(label)
+    return bool(written and set(".,") & set(written[1])) or (number is not None and not number.is_integer())
 
 
 def finite_float(value: Any) -> float | None:

@@ -250,3 +250,27 @@ def test_a_folder_without_a_tokenizer_is_refused(refused, model_dir, tmp_path):
     (tmp_path / "model" / "config.json").write_bytes((model_dir / "config.json").read_bytes())
     message = refused("a.csv", HEADER + "a,0\nb,1\n", "--model_name_or_path", tmp_path / "model")
     assert "model has no tokenizer; name one that goes with the model with --tokenizer_name" in message
+
+
+MANY = {f"column {i}": i for i in range(20_000)}
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (json.dumps({"text": MANY, "label": MANY}), []),
+        (json.dumps({"body": "a", **MANY}), []),
+        (lines({"text": MANY, "label": "x"}, {"text": MANY, "label": "y"}), []),
+        (lines({"text": "a", "label": MANY}, {"text": "a", "label": MANY}), []),
+        (lines({"text": "a", "label": "x" * 10**6}, {"text": "a", "label": ["y" * 10**6]}), []),
+        (
+            lines(*({"text": "a", "label": f"x{i}"} for i in range(2000)), {"text": "a", "label": "1"}),
+            ["--do_regression"],
+        ),
+        (lines({"text": "a" * 10**6, "label": "x"}, {"text": 3, "label": "y"}), []),
+        ('{"text": "a", "' + "b" * 10**6 + '": 1, "' + "b" * 10**6 + '": 1}\n', []),
+        ("[" + "3, " * 10**5 + "3]", []),
+    ],
+)
+def test_every_refusal_fits_a_screen(refused, content, options):
+    assert len(refused("a.json", content, *options)) < 1300
