@@ -82,8 +82,9 @@ def check_class_names(labels: list[str | None], known: Collection[str], column: 
     counts = Counter(label for label in labels if label and label not in known)
     fractions = [label for label in counts if _is_fraction(label)]
     numbers = {label for label in counts if finite_float(label) is not None or _NUMBER.fullmatch(label)}
+    spelled = numbers | {label for label in counts if fractions and _as_float(label) is not None}  # with inf and nan
     others = counts.keys() - numbers
-    if not counts or 2 * sum(counts[label] for label in numbers) <= counts.total():
+    if not counts or 2 * sum(counts[label] for label in spelled) <= counts.total():
         return
     if fractions:
         kind, faulty = f"numbers with a fraction, such as {fractions[0]!r:.60}", others

@@ -129,7 +129,7 @@ def _labels_as_text(dataset: Dataset, column: str) -> list[Any]:
     def as_text(value: Any) -> Any:
         if isinstance(value, list):
             return [as_text(part) for part in value]
-        if value is None or value != value or (isinstance(element, ClassLabel) and value == -1):
+        if value is None or value != value:
             return None
         if isinstance(element, ClassLabel) and 0 <= value < len(element.names):
             return element.names[value]

@@ -57,8 +57,3 @@ def test_other_errors_of_workers_and_those_of_the_parent_are_said(said):
     _, quiet = said
     assert quiet.startswith("ValueError: of its own\nTraceback")
     assert quiet.endswith("ConnectionResetError: of the parent\n")
-
-
-def test_messages_fit_a_screen():
-    message = str(UsageError(f"{'many words ' * 10_000}\nPass --train_file."))
-    assert len(message) < 1300 and "\n" not in message and message.endswith("Pass --train_file.")

@@ -252,7 +252,7 @@ def test_a_folder_without_a_tokenizer_is_refused(refused, model_dir, tmp_path):
     assert "model has no tokenizer; name one that goes with the model with --tokenizer_name" in message
 
 
-MANY = {f"column {i}": i for i in range(20_000)}
+MANY = {f"column {i}": i for i in range(2000)}
 
 
 @pytest.mark.parametrize(
@@ -263,10 +263,7 @@ MANY = {f"column {i}": i for i in range(20_000)}
         (lines({"text": MANY, "label": "x"}, {"text": MANY, "label": "y"}), []),
         (lines({"text": "a", "label": MANY}, {"text": "a", "label": MANY}), []),
         (lines({"text": "a", "label": "x" * 10**6}, {"text": "a", "label": ["y" * 10**6]}), []),
-        (
-            lines(*({"text": "a", "label": f"x{i}"} for i in range(2000)), {"text": "a", "label": "1"}),
-            ["--do_regression"],
-        ),
+        (lines({"text": "a", "label": "x" * 10**6}), ["--do_regression"]),
         (lines({"text": "a" * 10**6, "label": "x"}, {"text": 3, "label": "y"}), []),
         ('{"text": "a", "' + "b" * 10**6 + '": 1, "' + "b" * 10**6 + '": 1}\n', []),
         ("[" + "3, " * 10**5 + "3]", []),
@@ -274,3 +271,8 @@ MANY = {f"column {i}": i for i in range(20_000)}
 )
 def test_every_refusal_fits_a_screen(refused, content, options):
     assert len(refused("a.json", content, *options)) < 1300
+
+
+def test_a_long_message_keeps_its_end():
+    message = str(UsageError(f"{'many words ' * 10_000}\nPass --train_file."))
+    assert len(message) < 1300 and "\n" not in message and message.endswith("Pass --train_file.")
