@@ -124,9 +124,7 @@ def test_training_data_that_cannot_work_is_refused(run, name, content, message):
 
 def test_a_label_that_training_does_not_know_is_refused_in_validation(run):
     options = "--do_train --do_eval --train_file @good.csv --validation_file @bad.csv"
-    with pytest.raises(
-        UsageError, match=r"bad.csv: column 'label' has the label '2' in row 1 .* one of 0, 1"
-    ):
+    with pytest.raises(UsageError, match=r"bad.csv: column 'label' has the label '2' in row 1 .* one of 0, 1"):
         run(options, {"bad.csv": "text,label\na,0\nb,2\n"})
 
 
@@ -267,9 +265,7 @@ def test_options_that_do_not_fit_are_refused_before_training(run, options, messa
 def test_a_metric_of_classes_is_refused_for_numbers(run):
     files = {"floats.jsonl": "".join(f'{{"text": "film", "label": {i / 2}}}\n' for i in range(8))}
     with pytest.raises(UsageError, match="metric_name is 'f1', but the labels are numbers; expected one such as mse"):
-        run(
-            "--train_file @floats.jsonl --validation_file @floats.jsonl --do_train --do_eval --metric_name f1", files
-        )
+        run("--train_file @floats.jsonl --validation_file @floats.jsonl --do_train --do_eval --metric_name f1", files)
 
 
 def test_an_output_folder_that_is_a_file_is_refused(run, tmp_path):
