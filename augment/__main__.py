@@ -7,8 +7,8 @@ from functools import partial
 
 from .cli import commands
 from .cli.output import SUFFIXES
-from .cli.tables import READERS
 from .core.running import run_command, tolerate_encodings
+from .core.tables import READERS
 from .registry import NAMES
 
 

@@ -51,7 +51,7 @@ def arguments(folder: Path, out: str, *options: str) -> list[str]:
     argv = ["--model_name_or_path", "model", "--augmenter", "augmenter.json", "--cache_dir", f"{out}-cache"]
     for name in ("train", "validation", "test"):
         argv += [f"--{name}_file", f"{name}.csv"]
-    argv += ["--do_train", "--do_eval", "--do_predict", "--max_steps", "3", "--num_variants", "2"]
+    argv += ["--do_regression", "--do_train", "--do_eval", "--do_predict", "--max_steps", "3", "--num_variants", "2"]
     argv += [
         "--optim",
         "sgd",

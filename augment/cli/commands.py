@@ -1,6 +1,5 @@
 """The sub-commands of `python -m augment`. Each yields the lines that it prints."""
 
-import hashlib
 import json
 from argparse import Namespace
 from collections import Counter
@@ -14,10 +13,10 @@ import numpy as np
 from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.marking import marked
+from ..core.tables import Row, Table
 from ..core.words import WordFinder
 from ..registry import augmenter_config, load_augmenter
 from .output import SUFFIXES
-from .tables import Row, Table
 
 
 CHUNK = 1000  # rows that are read, augmented and written at once
@@ -53,28 +52,26 @@ def write(args: Namespace) -> Iterator[str]:
     columns = [args.column] if args.column2 is None else [args.column, args.column2]
     table = Table(args.input, columns)
     out = _checked_output(args.output, table.path)
-    summary = table.summary()
+    num_rows, table_columns = table.scan()
     for name in ("example", "variant"):
-        if name in summary.columns:
+        if name in table_columns:
             raise ValueError(
                 f"{table.path} has a column {name!r}, which {out} needs for its own values. Rename the column."
             )
     augmenter = _augmenter(args)
-    all_columns = [*summary.columns, "example", "variant"]
+    all_columns = [*table_columns, "example", "variant"]
     writer = ResumableWriter(out, all_columns, table.schema, _settings(args, table, augmenter))
     _precompute(augmenter, table)
-    number_types = {} if out.suffix == ".csv" else summary.number_types
-    with tqdm(total=summary.num_rows, unit=" rows", disable=None) as bar:
+    with tqdm(total=num_rows, unit=" rows", disable=None) as bar:
         for i, rows in enumerate(table.chunks(CHUNK)):
             if i >= writer.num_parts:
-                rows = [row | {name: number(row[name]) for name, number in number_types.items()} for row in rows]
                 new_rows, num_copies = _with_variants(rows, columns, augmenter, i * CHUNK, args)
                 writer.add(new_rows, {"rows": len(new_rows), "copies": num_copies})
             bar.update(len(rows))
     writer.finish()
     yield (
-        f"{out}: {writer.counts['rows']} rows of {summary.num_rows} examples. Of "
-        f"{summary.num_rows * args.num_variants} variants, {writer.counts['copies']} were copies and "
+        f"{out}: {writer.counts['rows']} rows of {num_rows} examples. Of "
+        f"{num_rows * args.num_variants} variants, {writer.counts['copies']} were copies and "
         f"{'kept' if args.keep_copies else 'left out'}."
     )
 
@@ -188,13 +185,9 @@ def _checked_output(name: str, source: Path) -> Path:
 
 def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:
     """Everything that determines the written rows."""
-    digest = hashlib.sha256()
-    with table.path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
     options = ("column", "column2", "num_variants", "seed", "keep_original", "keep_copies")
     return {
-        "input": f"{table.path.suffix} {digest.hexdigest()}",
+        "input": f"{table.suffix} {table.digest()}",
         "augmenter": augmenter.to_dict(),
         "tokenizer": tokenizer_fingerprint(augmenter.tokenizer),
         **{name: getattr(args, name) for name in options},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic_file import write_json
-from .tables import Row
+from ..core.tables import Row
 
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -21,8 +21,9 @@ class ResumableWriter:
     Writes a file part by part into a folder beside it, then joins the parts. A part counts once the manifest lists
     it, and the file appears only when it is complete. A row may lack some columns.
 
-    A `schema` gives types of columns in a parquet file; other columns contain integers. By default types come from the
-    values. `settings` are everything that determines the content; parts with other settings raise a `ValueError`.
+    The `schema` of a parquet file that the rows are from gives types of columns; other columns contain integers. By
+    default types come from the values. Text formats have no feature types, so a class is written by its name rather
+    than its id. `settings` are everything that determines the content; parts with other settings raise a `ValueError`.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], schema, settings: Mapping[str, Any]):
@@ -30,6 +31,7 @@ class ResumableWriter:
         self.folder = path.with_name(f"{path.name}.parts")
         self.columns = columns
         self.schema = schema
+        self._features = _features(schema) if path.suffix != ".parquet" else {}
         self.settings = json.loads(json.dumps(settings))
         self.num_parts = 0  # written so far
         self.counts: dict[str, int] = {}  # sums of the counts of the parts
@@ -64,6 +66,7 @@ class ResumableWriter:
         if path.suffix == ".parquet":
             self._write_parquet(path, rows)
             return
+        rows = [{name: _with_class_names(value, self._features.get(name)) for name, value in r.items()} for r in rows]
         with path.open("w", encoding="utf-8", newline="") as file:
             if path.suffix == ".jsonl":
                 file.writelines(f"{_json(row)}\n" for row in rows)
@@ -81,7 +84,7 @@ class ResumableWriter:
         schema = self.schema
         if schema is not None:
             added = [pyarrow.field(name, pyarrow.int64()) for name in self.columns if name not in schema.names]
-            schema = pyarrow.schema([*schema, *added])
+            schema = pyarrow.schema([*schema, *added], metadata=schema.metadata)
         with _parquet_errors():
             values = {name: [row.get(name) for row in rows] for name in self.columns}
             parquet.write_table(pyarrow.table(values, schema=schema), path)
@@ -125,6 +128,27 @@ class ResumableWriter:
             )
         if complete:
             self.num_parts, self.counts = num_parts, counts
+
+
+def _features(schema) -> dict[str, Any]:
+    """The feature types that `datasets` notes in the schema of a parquet file, by column."""
+    try:
+        return dict(json.loads(schema.metadata[b"huggingface"])["info"]["features"])
+    except (AttributeError, LookupError, TypeError, ValueError):  # no schema, or none that datasets wrote
+        return {}
+
+
+def _with_class_names(value: Any, feature: Any) -> Any:
+    """A value of a feature with the names of classes for their ids, and `None` for an id of no class."""
+    if isinstance(feature, list) and len(feature) == 1:  # a list, in files of earlier versions
+        feature = {"feature": feature[0]}
+    if value is None or not isinstance(feature, dict):
+        return value
+    if isinstance(value, list) and "feature" in feature:
+        return [_with_class_names(part, feature["feature"]) for part in value]
+    if isinstance(value, int) and feature.get("_type") == "ClassLabel" and "names" in feature:
+        return feature["names"][value] if 0 <= value < len(feature["names"]) else None
+    return value
 
 
 def _json(value: Any) -> str:

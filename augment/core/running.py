@@ -3,6 +3,27 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterable
+from itertools import islice
+
+
+_MAX_MESSAGE, _MAX_NAMES, _MAX_NAME = 1200, 20, 50
+
+
+def one_line(text: str) -> str:
+    """A message on one line that fits a screen. The middle of a longer one is left out, as the end says what to do."""
+    text = " ".join(text.split())
+    if len(text) <= _MAX_MESSAGE:
+        return text
+    return f"{text[: _MAX_MESSAGE // 2]} [...] {text[-_MAX_MESSAGE // 2 :]}"
+
+
+def shown(names: Iterable[str]) -> str:
+    """The first names of a list, for a message. Long names are cut."""
+    rest = iter(names)
+    first = [name[:_MAX_NAME] for name in islice(rest, _MAX_NAMES)]
+    num_others = sum(1 for _ in rest)
+    return ", ".join(first) + (f" and {num_others} others" if num_others else "")
 
 
 def tolerate_encodings() -> None:
@@ -26,6 +47,6 @@ def run_command(args: argparse.Namespace, errors: tuple[type[Exception], ...]) -
         print(f"interrupted{args.after_interruption}", file=sys.stderr)
         return 130
     except errors as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 1
     return 0

@@ -8,21 +8,24 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, load_dataset_builder, load_from_disk
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from augment.core.running import shown
+
 from ..hub.redaction import without_tokens
-from .data_arguments import READERS, DataArguments, listed
+from .data_arguments import DataArguments, listed
 from .errors import hub_error_reason, reason_of
-from .file_checks import check_column, check_encoding, check_header, check_nesting, check_texts, find_fault
+from .file_checks import check_column, check_texts, finite_float
+from .files import load_file
 from .labels import Labels, encode_labels
 
 
 logger = logging.getLogger(__name__)
-
-_INDEX = "__index_level_0__"  # the first column of a csv, if its rows have one cell more than the header
 
 
 def load_splits(
@@ -59,20 +62,8 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
             return dataset
     if Path(file).stat().st_size == 0:
         raise ValueError(_no_rows(file))
-    reader, options = READERS[Path(file).suffix.lower()], {}
-    if reader != "parquet":
-        check_encoding(file)
-    if reader == "csv":
-        check_header(file)
-        options = {"keep_default_na": False}  # otherwise pandas takes the texts "NA", "null" and "" for missing values
-    if reader == "json":
-        check_nesting(file)
-    pattern = glob.escape(str(Path(file).absolute()))  # `datasets` reads a name, and its folder's, as a pattern
-    with _reader_errors(file, lambda _: find_fault(file, data_args.label_column_name)):
-        dataset = load_dataset(reader, data_files=pattern, split="train", cache_dir=cache_dir, **options)
-    if _INDEX in dataset.column_names and (fault := find_fault(file, data_args.label_column_name)) is not None:
-        raise ValueError(fault)
-    return dataset
+    with _reader_errors(file):
+        return load_file(file, cache_dir)
 
 
 def _load_dataset(
@@ -96,11 +87,16 @@ def _load_dataset(
                     f"it is {path.absolute()}, whose name has * ? or [, which datasets reads as a pattern; rename it"
                 )
             config = data_args.dataset_config_name or data_args.task_name
-            available = load_dataset(data_args.dataset, config, cache_dir=cache_dir, token=token)
+            load = partial(load_dataset_builder, data_args.dataset, config, cache_dir=cache_dir, token=token)
+            builder = load()
+            if builder.name == "csv" and builder.info.features is None:  # pandas would guess: 007 would become 7
+                builder = load(keep_default_na=False, converters={data_args.label_column_name: str})
+            builder.download_and_prepare()
+            available = builder.as_dataset()
     removed = listed(data_args.remove_splits)
     for name in removed:
         if name not in available:
-            raise ValueError(f"remove_splits has {name!r}; the splits of {where} are {', '.join(available)}.")
+            raise ValueError(f"remove_splits has {name!r}; the splits of {where} are {shown(available)}.")
     available = {name: dataset for name, dataset in available.items() if name not in removed}
     splits = {}
     for split in names:
@@ -110,7 +106,7 @@ def _load_dataset(
             name = "test"
         if name not in available:
             raise ValueError(
-                f"{where} has no split {name!r}; its splits are {', '.join(available)}. "
+                f"{where} has no split {name!r}; its splits are {shown(available)}. "
                 f"Name the right one with --{split.partition('_')[0]}_split_name."
             )
         splits[split] = available[name]
@@ -136,7 +132,9 @@ def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lamb
         yield
     except Exception as error:
         cause = error.__cause__ or error
-        if any(text in f"{error} {cause}" for text in ("corresponds to no data", "No columns to parse")):
+        if isinstance(error, ValueError) and str(error).startswith((where, str(Path(where)))):  # of `Table`
+            raise
+        if "corresponds to no data" in f"{error} {cause}":
             raise ValueError(_no_rows(where)) from error
         raise ValueError(explain(error) or f"{where} cannot be read: {without_tokens(reason_of(cause))}") from error
     finally:
@@ -152,7 +150,7 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
         if not columns:
             raise ValueError(
                 f"{data_args.where(split)} has no column of strings; its columns are "
-                f"{', '.join(map(repr, dataset.column_names))}. Name the text with --text_column_names."
+                f"{shown(map(repr, dataset.column_names))}. Name the text with --text_column_names."
             )
         named = " and ".join(map(repr, columns))
         logger.warning("Taking the text from %s; name other columns with --text_column_names.", named)
@@ -173,7 +171,13 @@ def _guess_text_columns(dataset: Dataset, label_column: str) -> tuple[str, ...]:
         if set(columns) <= set(dataset.column_names):
             return columns
     features = {name: feature for name, feature in dataset.features.items() if name != label_column}
-    return tuple(n for n, feature in features.items() if getattr(feature, "dtype", "").endswith("string"))[:2]
+    strings = (name for name, feature in features.items() if getattr(feature, "dtype", "").endswith("string"))
+    return tuple(islice((name for name in strings if not _holds_numbers(dataset, name)), 2))
+
+
+def _holds_numbers(dataset: Dataset, column: str) -> bool:
+    """Whether a column of strings, such as the ids in a csv, holds nothing but numbers."""
+    return all(not text or finite_float(text) is not None for text in dataset[column][:])
 
 
 def encode_splits(

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from augment.core.tables import READERS
+
 
 class Task(NamedTuple):
     """A GLUE task. Its dataset configuration and its metric have the name of the task."""
@@ -30,8 +32,7 @@ TASKS = {
     "wnli": Task(("sentence1", "sentence2")),
 }
 GLUE = "nyu-mll/glue"
-READERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-FORMATS = "csv, json (lines) or parquet, or a folder written by save_to_disk"
+FORMATS = "csv, tsv, json (lines) or parquet, or a folder written by save_to_disk"
 SPLITS = ("train", "validation", "test")
 _LIMITS = ("max_seq_length", "max_train_samples", "max_eval_samples", "max_predict_samples")
 
@@ -77,7 +78,11 @@ class DataArguments:
     )
     label_column_name: str = argument("label", "Column of the labels: a class, a number, or a list of classes.")
     do_regression: bool | None = argument(
-        None, "Whether the labels are numbers rather than classes. Default: if they are floats.", nargs="?", const=True
+        None,
+        "Whether the labels are numbers rather than classes. Default: if the data has them as floats, which csv and "
+        "strings are not.",
+        nargs="?",
+        const=True,
     )
     metric_name: str | None = argument(
         None,

@@ -12,14 +12,17 @@ from contextlib import contextmanager
 from huggingface_hub import constants, get_token
 from huggingface_hub import errors as hub_errors
 
-from augment.core.running import tolerate_encodings
+from augment.core.running import one_line, tolerate_encodings
 
 
 logger = logging.getLogger(__name__)
 
 
 class UsageError(ValueError):
-    """An error that the user can fix. It ends the command with one line instead of a traceback."""
+    """An error that the user can fix. It ends the command with one line, which fits a screen, and no traceback."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def usage_errors(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise UsageError(_one_line(str(error)) or type(error).__name__) from error
+        raise UsageError(str(error).strip() or type(error).__name__) from error
 
 
 @contextmanager
@@ -99,7 +102,7 @@ def reason_of(error: BaseException) -> str:
     """The message of an error and of its cause, except that of an HTTP error, which may hold what was sent."""
     parts = [error] if error.__cause__ is None or isinstance(error, hub_errors.HTTPError) else [error, error.__cause__]
     texts = [str(part) if str(part) and not isinstance(part, LookupError) else repr(part) for part in parts]
-    return ". ".join(_one_line(text).rstrip(".") for text in texts) + "."
+    return ". ".join(one_line(text).rstrip(".") for text in texts) + "."
 
 
 def run_program(main: Callable[[], object], name: str) -> None:
@@ -124,7 +127,3 @@ def quiet_workers() -> None:
             shown(kind, error, traceback)
 
     sys.excepthook = show_unless_cut_off
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

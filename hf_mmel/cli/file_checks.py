@@ -1,142 +1,26 @@
-"""Checks of the user's files and their columns. Each fault is a `ValueError` that names the row or line."""
+"""Checks of the columns of the data. Each fault is a `ValueError` that names the row."""
 
-import csv
-import json
-import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from datasets import Dataset
 
+from augment.core.running import shown
 
-logger = logging.getLogger(__name__)
 
-_MAX_DEPTH = 100
-_JSON_STRING, _BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"'), re.compile(rb"[\[\]{}]")
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string", dict: "an object"}
-
-
-def check_encoding(file: str) -> None:
-    """Checks that a file is in UTF-8. The reader of json would accept others, the reader of csv drop zero bytes."""
-    path = Path(file)
-
-    def conversion(encoding: str) -> str:
-        return f"iconv -f {encoding} -t UTF-8 {path} > {path.with_stem(path.stem + '_utf8')}"
-
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise ValueError(f"{file} is in UTF-16; convert it to UTF-8: {conversion('UTF-16')}")
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{file} is not text in UTF-8: line {number} has the byte 0x{line[error.start]:02x}. If it is "
-                    f"text from a Western Windows, convert it: {conversion('WINDOWS-1252')}"
-                ) from error
-            if b"\0" in line:
-                raise ValueError(f"{file} is not text: line {number} has a zero byte. Write the file again, in UTF-8.")
-
-
-def check_header(file: str) -> None:
-    """Checks that the columns of a csv are separated by commas; warns if two have the same name."""
-    path = Path(file)
-    header: list[str] = []
-    with path.open(encoding="utf-8-sig", newline="") as lines, suppress(csv.Error):
-        header = next(filter(None, csv.reader(lines)), [])
-    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
-        if len(header) == 1 and separator in header[0]:
-            other = path.with_stem(path.stem + "_commas")
-            script = f"pandas.read_csv('{path}', sep={separator!r}, dtype=str, keep_default_na=False)"
-            raise ValueError(
-                f"{file} has columns that are separated by {name}; expected commas. Convert it: "
-                f"python -c \"import pandas; {script}.to_csv('{other}', index=False)\""
-            )
-    for column, count in Counter(header).items():
-        if count > 1:
-            logger.warning("%s has %d columns named %r; using the first.", file, count, column)
-
-
-def check_nesting(file: str) -> None:
-    """Checks that a json file is not nested so deeply that it crashes the reader and, with it, the process."""
-    depth, one_per_line = 0, file.lower().endswith(".jsonl")
-    with Path(file).open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            depth = 0 if one_per_line else depth
-            for bracket in _BRACKET.findall(_JSON_STRING.sub(b"", line)):
-                depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
-                if depth > _MAX_DEPTH:
-                    raise ValueError(
-                        f"{file}: line {number} nests lists or objects more than {_MAX_DEPTH} deep; expected texts "
-                        "and labels."
-                    )
-
-
-def find_fault(file: str, label_column: str) -> str | None:
-    """
-    Why a csv or json file cannot be read, and in which row or line; `None` if nothing is found. Readers infer the type
-    of a column from its first rows, and then fail on a label of another type.
-    """
-    kind, is_number = Path(file).suffix.lower(), False
-    if kind == ".parquet":
-        return None
-    try:
-        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
-            for row, values in enumerate(_csv_rows(lines) if kind == ".csv" else _json_rows(lines)):
-                label, was_number = values.get(label_column), is_number
-                is_number = finite_float(label) is not None
-                if was_number and not is_number:
-                    advice = ", but numbers before it. Correct or remove the row. To use classes, write all labels as "
-                    advice += "strings in a json file."
-                    return str(row_error(file, label_column, f"the label {label!r}", row, advice))
-    except (ValueError, csv.Error, RecursionError) as error:
-        advice = "Write one object on each line, or a list of objects."
-        if kind == ".csv":
-            advice = "Put cells that hold a comma, a quotation mark or a line break in double quotes."
-        return f"{file} cannot be read: {str(error).splitlines()[0]}. {advice}"
-    return None
-
-
-def _csv_rows(lines: TextIO) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(1 << 30)
-    reader = csv.reader(lines, strict=True)
-    header, row = next(reader, []), -1
-    try:
-        for row, cells in enumerate(filter(None, reader)):
-            if len(cells) != len(header):
-                raise ValueError(f"row {row} (from 0) has {len(cells)} cells, the header {len(header)}")
-            yield dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise ValueError(f"row {row + 1} (from 0): {error}") from error
-
-
-def _json_rows(lines: TextIO) -> Iterator[dict[str, Any]]:
-    """The rows of a list of objects, or of one object on each line."""
-    is_list = lines.read(4096).lstrip().startswith("[")
-    lines.seek(0)
-    number = 0
-    try:
-        for number, part in enumerate(json.load(lines) if is_list else lines, 1):
-            if is_list or part.strip():
-                values = part if is_list else json.loads(part)
-                if not isinstance(values, dict):
-                    place = f"row {number - 1} (from 0)" if is_list else f"line {number}"
-                    raise ValueError(f"{place} is {values!r:.60}; expected an object with the columns as keys")
-                yield values
-    except json.JSONDecodeError as error:
-        raise ValueError(str(error) if is_list else f"line {number}, character {error.pos}: {error.msg}") from error
+# Numbers as people write them: 2, 0.5, 1,5, 2.5%, 3.5/5.
+_NUMBER = re.compile(r"\s*[+-]?(\d+|\d*[.,]\d+)(e[+-]?\d+)?\s*%?\s*(/\s*\d+)?\s*", re.IGNORECASE)
 
 
 def check_column(dataset: Dataset, column: str, where: str, option: str) -> None:
     """Checks that a dataset has a column; `option` names another one."""
     if column not in dataset.column_names:
         raise ValueError(
-            f"{where} has no column {column!r}; its columns are {', '.join(map(repr, dataset.column_names))}. "
+            f"{where} has no column {column!r}; its columns are {shown(map(repr, dataset.column_names))}. "
             f"Name the right one with {option}."
         )
 
@@ -151,7 +35,7 @@ def check_texts(dataset: Dataset, column: str, where: str) -> None:
     if getattr(feature, "dtype", None) not in ("string", "large_string", "null"):  # "null": no row has a value
         check_one_type(dataset[column], column, where)
         raise ValueError(
-            f"{where}: column {column!r} holds {feature}; expected text. "
+            f"{where}: column {column!r} holds {feature!s:.80}; expected text. "
             "Name the text with --text_column_names, or write it as strings in a json file."
         )
     texts = dataset.select_columns(column).with_format("arrow")[:].column(0)  # makes no string of each text
@@ -189,25 +73,41 @@ def _kind(value: Any) -> str | None:
     return f"a list with {' and '.join(sorted(kinds))}" if kinds else None
 
 
-def check_class_names(labels: list[str | None], column: str, where: str) -> None:
+def check_class_names(labels: list[str | None], known: Collection[str], column: str, where: str) -> None:
     """
-    Refuses labels that are strings because of a few typing errors in a column of numbers, which would make each number
-    a class. Whole numbers are often classes, so that only a NaN among them is refused.
+    Refuses texts that would make each number a class: a column of decimals, which text alone does not make a
+    regression, and a few typing errors in a column of numbers. Whole numbers are often classes, so that only a NaN
+    among them is refused. Labels that are `known` as classes are not looked at.
     """
-    counts = Counter(filter(None, labels))
-    numbers = {label for label in counts if finite_float(label) is not None}
+    counts = Counter(label for label in labels if label and label not in known)
+    fractions = [label for label in counts if _is_fraction(label)]
+    numbers = {label for label in counts if finite_float(label) is not None or _NUMBER.fullmatch(label)}
+    spelled = numbers | {label for label in counts if fractions and _as_float(label) is not None}  # with inf and nan
     others = counts.keys() - numbers
-    if not others or 2 * sum(counts[label] for label in numbers) <= counts.total():
+    if not counts or 2 * sum(counts[label] for label in spelled) <= counts.total():
         return
-    fractions = [label for label in counts if label in numbers and not label.strip().lstrip("+-").isdigit()]
     if fractions:
-        kind, faulty = f"numbers with a fraction, such as {fractions[0]!r}", others
+        kind, faulty = f"numbers with a fraction, such as {fractions[0]!r:.60}", others
     else:
         kind, faulty = "numbers", {label for label in others if _as_float(label) is not None}
     row = next((row for row, label in enumerate(labels) if label in faulty), None)
     if row is not None:
         advice = "Correct or remove the row; if these are the names of classes, pass --no_do_regression."
-        raise row_error(where, column, f"the label {labels[row]!r}", row, f", but most labels are {kind}. {advice}")
+        raise row_error(
+            where, column, f"the label {labels[row]!r:.60}", row, f", but most labels are {kind}. {advice}"
+        )
+    if fractions:
+        unreadable = next((label for label in fractions if finite_float(label) is None), None)
+        write = "" if unreadable is None else f", and write {unreadable!r:.60} and its like as plain numbers"
+        raise ValueError(
+            f"{where}: column {column!r} holds {kind}, but as text, which could be numbers or classes. Pass "
+            f"--do_regression to train on numbers{write}; pass --no_do_regression if each is a class."
+        )
+
+
+def _is_fraction(label: str) -> bool:
+    number, written = finite_float(label), _NUMBER.fullmatch(label)
+    return bool(written and set(".,") & set(written[1])) or (number is not None and not number.is_integer())
 
 
 def finite_float(value: Any) -> float | None:
@@ -217,6 +117,8 @@ def finite_float(value: Any) -> float | None:
 
 
 def _as_float(value: Any) -> float | None:
+    if isinstance(value, str) and "_" in value:  # Python reads 1_0 as 10
+        return None
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

@@ -7,8 +7,12 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
 from datasets import ClassLabel, Dataset, LargeList, List, Value
+from pyarrow import types
 from transformers import PretrainedConfig
+
+from augment.core.running import shown
 
 from .data_arguments import DataArguments
 from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float, row_error
@@ -36,10 +40,12 @@ REGRESSION = Labels("regression")
 
 def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: PretrainedConfig) -> Labels:
     """
-    The labels of the data. The order of the classes is that of `ClassLabel`, else that of the sorted labels of the
-    training data. A checkpoint that was trained on classes of the same names keeps its own order, so that its head
-    keeps its meaning. Without training data the classes are those of the checkpoint. Multi-label classes may come from
-    the validation data as well, since many are rare.
+    The labels of the data. They are classes unless the data has them as floats or decimals, or the task or
+    `--do_regression` says otherwise; text is never taken for numbers. The order of the classes is that of
+    `ClassLabel`, else that of the sorted labels of the training data; numbers are sorted by their value. A checkpoint
+    that was trained on classes of the same names keeps its own order, so that its head keeps its meaning. Without
+    training data the classes are those of the checkpoint. Multi-label classes may come from the validation data as
+    well, since many are rare.
     """
     model_names = [name for _, name in sorted((config.id2label or {}).items())]
     labelled = [split for split in splits if not split.startswith("test")]
@@ -55,34 +61,35 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     feature = dataset.features[column]
     multi_label = isinstance(feature, List | LargeList)
     element = feature.feature if multi_label else feature
-    numbers = data_args.do_regression or getattr(element, "dtype", "").startswith("float")
+    has_fractions = _has_fractions(element)
+    numbers = data_args.do_regression or has_fractions
     if not isinstance(element, Value | ClassLabel) or (multi_label and numbers):
         check_one_type(dataset[column], column, where)
         raise ValueError(
-            f"{where}: column {column!r} holds {feature}; expected a class, a number, or a list of the names or ids "
-            "of classes in each row."
+            f"{where}: column {column!r} holds {feature!s:.80}; expected a class, a number, or a list of the names or "
+            "ids of classes in each row."
         )
     is_regression = data_args.task.regression
     if is_regression is None:
         trained = config.num_labels == 1 and config.problem_type == "regression" and "train" not in splits
-        is_regression = element.dtype.startswith("float") or trained
+        is_regression = has_fractions or trained
     if is_regression and not multi_label:
         return REGRESSION
     if isinstance(element, ClassLabel):
         names = element.names
     else:
-        names = _class_names(dataset, split, data_args)
+        names = _class_names(dataset, split, data_args, known=model_names)
         for other in labelled[1:] if multi_label else ():
             check_column(splits[other], column, data_args.where(other), "--label_column_name")
-            unseen = [name for name in _class_names(splits[other], other, data_args) if name not in names]
+            unseen = [name for name in _class_names(splits[other], other, data_args, names) if name not in names]
             if unseen:
-                logger.warning("%s has labels that training lacks: %s.", data_args.where(other), ", ".join(unseen))
+                logger.warning("%s has labels that training lacks: %s.", data_args.where(other), shown(unseen))
             names = names + unseen
     if "train" not in splits and set(names) <= set(model_names):
         names = model_names
     _warn_of_odd_classes(names, None if multi_label else len(dataset), column, where)
     if len(names) < 2:
-        raise ValueError(f"{where}: column {column!r} has too few classes, {names}; expected two or more.")
+        raise ValueError(f"{where}: column {column!r} has too few classes, {names!r:.80}; expected two or more.")
     in_data = {name.lower(): name for name in names}
     if len(model_names) == len(names) == len(in_data) and in_data.keys() == {name.lower() for name in model_names}:
         return Labels(_problem_type(multi_label), [in_data[name.lower()] for name in model_names], names)
@@ -93,16 +100,44 @@ def _problem_type(multi_label: bool) -> ProblemType:
     return "multi_label_classification" if multi_label else "single_label_classification"
 
 
-def _class_names(dataset: Dataset, split: str, data_args: DataArguments) -> list[str]:
-    """The sorted classes of all rows; numbers are sorted as numbers. Rows that are not read may lack a label."""
+def _has_fractions(feature: Any) -> bool:
+    """Whether a feature is a type of numbers with a fraction: a float, or a decimal with digits after the point."""
+    kind = getattr(feature, "pa_type", None)
+    return kind is not None and (types.is_floating(kind) or (types.is_decimal(kind) and kind.scale > 0))
+
+
+def _class_names(dataset: Dataset, split: str, data_args: DataArguments, known: list[str]) -> list[str]:
+    """The sorted classes of all rows. Rows that are not read may lack a label. `known` names are not checked."""
     column, where = data_args.label_column_name, data_args.where(split)
-    values = dataset[column][:]
-    check_present(values[: data_args.num_read(split)], column, where)
-    if isinstance(dataset.features[column], List | LargeList):
-        values = [label for row in values for label in row or ()]
-    elif data_args.task.regression is None and any(isinstance(label, str) for label in values):
-        check_class_names(values, column, where)
-    return [str(label) for label in sorted(set(values) - {None, ""})]
+    feature, labels = dataset.features[column], _labels_as_text(dataset, column)
+    check_present(labels[: data_args.num_read(split)], column, where)
+    if isinstance(feature, List | LargeList):
+        labels = [label for row in labels for label in row or ()]
+    elif data_args.task.regression is None and feature.dtype.endswith("string"):
+        check_class_names(labels, known, column, where)
+    names = set(labels) - {None, ""}
+    if all(finite_float(name) is not None for name in names):
+        return sorted(names, key=lambda name: (float(name), name))
+    return sorted(names)
+
+
+def _labels_as_text(dataset: Dataset, column: str) -> list[Any]:
+    """The label of each row as text, or a list of texts; `None` if it is missing. A class has its name, not its id."""
+    feature, values = dataset.features[column], dataset[column][:]
+    element = getattr(feature, "feature", feature)
+
+    def as_text(value: Any) -> Any:
+        if isinstance(value, list):
+            return [as_text(part) for part in value]
+        if value is None or value != value:
+            return None
+        if isinstance(element, ClassLabel) and 0 <= value < len(element.names):
+            return element.names[value]
+        if element.dtype in ("float16", "float32"):  # 0.1 rather than 0.10000000149011612
+            return str(np.dtype(element.dtype).type(value))
+        return str(value)
+
+    return [as_text(value) for value in values]
 
 
 def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, where: str) -> None:
@@ -113,7 +148,7 @@ def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, wh
     for alike in groups.values():
         if len(alike) > 1:
             message = "%s: column %r has the classes %s, which differ only in spaces or case."
-            logger.warning(message, where, column, ", ".join(map(repr, alike)))
+            logger.warning(message, where, column, shown(map(repr, alike)))
     if num_rows is not None and num_rows > 20 and len(names) > num_rows / 2:
         logger.warning(
             "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not the "
@@ -128,33 +163,40 @@ def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> 
     for multi-label a list of one 0.0 or 1.0 for each class.
     """
     check_column(dataset, column, where, "--label_column_name")
-    feature, values = dataset.features[column], dataset[column][:]
+    feature, names = dataset.features[column], labels.names
+    values = dataset[column][:] if names is None else _labels_as_text(dataset, column)
     check_present(values, column, where)
     multi_label = labels.problem_type == "multi_label_classification"
     if multi_label != isinstance(feature, List | LargeList):
         expected = "a list of classes in each row" if multi_label else "one label in each row"
-        raise ValueError(f"{where}: column {column!r} holds {feature}; expected {expected}, as in the training data.")
+        raise ValueError(
+            f"{where}: column {column!r} holds {feature!s:.80}; expected {expected}, as in the training data."
+        )
     encode: Callable[[Any], float | None] = finite_float
-    expected = "a finite number"
-    if labels.names is not None:
-        encode = _class_encoder(feature.feature if multi_label else feature, labels.names)
-        expected = f"one of {', '.join(name[:50] for name in labels.names[:20])}"
-        expected += f" and {len(labels.names) - 20} others" if len(labels.names) > 20 else ""
+    expected = "a finite number, with a decimal point"
+    if names is not None:
+        encode, expected = _class_encoder(getattr(feature, "feature", feature), names), f"one of {shown(names)}"
     encoded = []
     for row, value in enumerate(values):
         ids = [encode(part) for part in (value if multi_label else [value])]
         if None in ids:
             unknown = value[ids.index(None)] if multi_label else value
             advice = f"; expected {expected}. Correct or remove the row."
-            raise row_error(where, column, f"the label {unknown!r}", row, advice)
+            raise row_error(where, column, f"the label {unknown!r:.60}", row, advice)
         encoded.append([float(i in ids) for i in range(labels.num_outputs)] if multi_label else ids[0])
     return encoded
 
 
-def _class_encoder(feature: Value | ClassLabel, names: list[str]) -> Callable[[Any], int | None]:
-    """The function from a label of the data to its index in `names`, `None` if it is not there."""
+def _class_encoder(feature: Value | ClassLabel, names: list[str]) -> Callable[[str], int | None]:
+    """The function from a label as text to its index in `names`, `None` if it is not there."""
     ids = {name: i for i, name in enumerate(names)}
-    if not isinstance(feature, ClassLabel):
-        return lambda value: ids.get(str(value))
-    classes = feature.names
-    return lambda value: ids.get(classes[value]) if value is not None and 0 <= value < len(classes) else None
+    if isinstance(feature, ClassLabel) or feature.dtype.endswith("string"):
+        return ids.get
+
+    def encode(label: str) -> int | None:
+        number = finite_float(label)
+        if label in ids or number is None or not number.is_integer() or abs(number) >= 2**53:
+            return ids.get(label)
+        return ids.get(str(int(number)), ids.get(str(number)))  # 1 and 1.0 are one class to a file of numbers
+
+    return encode

@@ -58,7 +58,7 @@ def run(model_dir, tmp_path):
         ("--train_file @good.csv", "nothing to do; pass --do_train"),
         ("--do_train --task_name snli", "'snli'; expected one of cola, mnli, .* wnli"),
         ("--do_train --task_name rte --train_file @good.csv", "'rte' and files of your own are given"),
-        ("--do_train --train_file @good.txt", r"good.txt'; expected a name that ends in \.csv, \.json"),
+        ("--do_train --train_file @good.txt", r"good.txt'; expected a name that ends in \.csv, \.tsv, \.json"),
         ("--do_train --train_file @none.csv", "none.csv', and there is no such file"),
         ("--do_train --do_eval --train_file @good.csv", "no file for the validation data; pass --validation_file"),
         ("--do_predict --train_file @good.csv", "no file for the test data; pass --test_file"),
@@ -77,7 +77,7 @@ def run(model_dir, tmp_path):
         ),
         (
             "--do_train --train_file @good.csv --text_column_names label",
-            "column 'label' holds .*int64.*; expected text",
+            "text_column_names has 'label', which is the column of the labels",
         ),
         ("--do_train --train_file @good.csv --label_column_name gold", "no column 'gold'.*--label_column_name"),
         (
@@ -108,9 +108,13 @@ def test_arguments_that_cannot_work_are_refused(run, options, message):
         ("bad.csv", "text,label\na,0\nb,1\nc,\n", "'label' has no label in row 2"),
         ("bad.csv", "text,label\na,x\nb,x\n", r"'label' has too few classes, \['x'\]"),
         ("bad.json", '[{"text": "a", "label": [0]}]', r"column 'label' has too few classes, \['0'\]"),
-        ("bad.csv", "text,label\n1,0\n2,1\n", "column 'text' holds .*int64.*; expected text"),
+        (
+            "bad.json",
+            '{"text": 1, "label": 0}\n{"text": 2, "label": 1}',
+            "column 'text' holds .*int64.*; expected text",
+        ),
         ("bad.json", '[{"text": "a", "label": 0.5}, {"text": "b", "label": null}]', "no label in row 1"),
-        ("bad.csv", "text,label\na,0.5\nb,inf\n", "the label inf in row 1 .* expected a finite number"),
+        ("bad.csv", "text,label\na,0.5\nb,inf\n", "the label 'inf' in row 1 .* most labels are numbers"),
     ],
 )
 def test_training_data_that_cannot_work_is_refused(run, name, content, message):
@@ -120,7 +124,7 @@ def test_training_data_that_cannot_work_is_refused(run, name, content, message):
 
 def test_a_label_that_training_does_not_know_is_refused_in_validation(run):
     options = "--do_train --do_eval --train_file @good.csv --validation_file @bad.csv"
-    with pytest.raises(UsageError, match=r"bad.csv: column 'label' has the label 2 in row 1 .* expected one of 0, 1"):
+    with pytest.raises(UsageError, match=r"bad.csv: column 'label' has the label '2' in row 1 .* one of 0, 1"):
         run(options, {"bad.csv": "text,label\na,0\nb,2\n"})
 
 
@@ -133,7 +137,7 @@ def test_a_class_id_out_of_range_is_refused(run, tmp_path):
         "data/README.md": f"---\n{yaml.safe_dump({'configs': configs, 'dataset_info': info})}---\n",
         "data/train.jsonl": '{"text": "a", "label": 1}\n{"text": "b", "label": -1}\n',
     }
-    with pytest.raises(UsageError, match=r"the label -1 in row 1 .* expected one of no, yes"):
+    with pytest.raises(UsageError, match=r"the label '-1' in row 1 .* expected one of no, yes"):
         run("--do_train --dataset_name @data", files)
 
 
@@ -259,9 +263,9 @@ def test_options_that_do_not_fit_are_refused_before_training(run, options, messa
 
 
 def test_a_metric_of_classes_is_refused_for_numbers(run):
-    files = {"numbers.csv": "text,label\n" + "".join(f"film {i},{i / 2}\n" for i in range(8))}
+    files = {"floats.jsonl": "".join(f'{{"text": "film", "label": {i / 2}}}\n' for i in range(8))}
     with pytest.raises(UsageError, match="metric_name is 'f1', but the labels are numbers; expected one such as mse"):
-        run("--train_file @numbers.csv --validation_file @numbers.csv --do_train --do_eval --metric_name f1", files)
+        run("--train_file @floats.jsonl --validation_file @floats.jsonl --do_train --do_eval --metric_name f1", files)
 
 
 def test_an_output_folder_that_is_a_file_is_refused(run, tmp_path):

@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+import pandas
 import pyarrow
 import pytest
 from conftest import SENTENCES, WORDS
+from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 from files import write_rows
 from pyarrow import parquet
 
@@ -15,7 +17,7 @@ from augment import LexiconSubstitution
 from augment.__main__ import main
 from augment.cli import commands
 from augment.cli.output import ResumableWriter
-from augment.cli.tables import Table
+from augment.core.tables import Table
 
 
 ROWS = [{"text": text, "label": str(i % 2), "note": "NA"} for i, text in enumerate(SENTENCES)]
@@ -47,11 +49,10 @@ def test_every_format_becomes_every_other(source, out):
     written = list(Table(out, ["text"]))
     assert list(written[0]) == ["text", "label", "note", "example", "variant"]
     number = str if out == "b.csv" else int
-    label = int if source == "a.csv" and out != "b.csv" else str
     for row in written:
         source_row = ROWS[int(row["example"])]
         assert isinstance(row["example"], number)
-        assert (row["label"], row["note"]) == (label(source_row["label"]), "NA")
+        assert (row["label"], row["note"]) == (source_row["label"], "NA")
         assert (row["text"] == source_row["text"]) == (int(row["variant"]) == 0)
     assert [int(row["example"]) for row in written if int(row["variant"]) == 0] == list(range(len(ROWS)))
 
@@ -210,6 +211,55 @@ def test_parquet_keeps_types():
     assert parquet.read_schema("b.parquet") == pyarrow.unify_schemas([schema, added])
     assert write("a.parquet", "b.jsonl") == 0
     assert next(iter(Table("b.jsonl", ["text"])))["when"] == "2020-02-03"
+
+
+CLASSES = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+TAGS = Features(
+    {"text": Value("string"), "label": List(ClassLabel(names=["a", "b"])), "group": ClassLabel(num_classes=2)}
+)
+
+
+@pytest.mark.parametrize(
+    ("features", "labels"), [(CLASSES, {"label": 1}), (CLASSES, {"label": 0}), (TAGS, {"label": [1, 0], "group": 1})]
+)
+def test_parquet_keeps_the_feature_types_of_datasets(features, labels):
+    Dataset.from_list([{"text": text, **labels} for text in SENTENCES], features=features).to_parquet("a.parquet")
+    assert write("a.parquet", "b.parquet") == 0
+    written = load_dataset("parquet", data_files="b.parquet", split="train", cache_dir="cache")
+    assert written.features == {**features, "example": Value("int64"), "variant": Value("int64")}
+    assert all(row[name] == label for row in written for name, label in labels.items())
+
+
+@pytest.mark.parametrize("out", ["b.jsonl", "b.csv"])
+def test_text_formats_have_the_names_of_classes(out):
+    rows = [{"text": "odd", "label": label} for label in (0, 1, -1, None)]
+    Dataset.from_list(rows, features=CLASSES).to_parquet("a.parquet")
+    assert write("a.parquet", out, "--num_variants", "1") == 0
+    none = None if out == "b.jsonl" else ""
+    assert [row["label"] for row in Table(out)] == ["neg", "pos", none, none]
+
+
+def test_lists_of_classes_have_their_names_in_json():
+    rows = [{"text": "odd", "label": [1, 0], "group": 1}, {"text": "odd", "label": [], "group": None}]
+    Dataset.from_list(rows, features=TAGS).to_parquet("a.parquet")
+    assert write("a.parquet", "b.jsonl", "--num_variants", "1") == 0
+    assert [(row["label"], row["group"]) for row in Table("b.jsonl")] == [(["b", "a"], "1"), ([], None)]
+
+
+def test_parquet_of_pandas_is_read_by_pandas_with_its_new_rows():
+    table = pandas.DataFrame({"text": SENTENCES, "label": pandas.Categorical(["y", *"x" * (len(SENTENCES) - 1)])})
+    table.to_parquet("a.parquet")
+    assert write("a.parquet", "b.parquet", "--keep_original") == 0
+    written = pandas.read_parquet("b.parquet")
+    assert len(written) > len(table) and set(written["label"].cat.categories) == {"x", "y"}
+
+
+@pytest.mark.parametrize("out", ["b.csv", "b.jsonl", "b.parquet"])
+def test_cells_of_a_csv_stay_as_they_are_written(out):
+    cells = ["007", "1E2", "1.50", "2020-01-01", "", " 1"]
+    write_rows(Path("a.csv"), [{"text": "odd", "label": cell} for cell in cells])
+    assert write("a.csv", out, "--num_variants", "1") == 0
+    assert [row["label"] for row in Table(out)] == cells
 
 
 def test_parquet_takes_the_widest_type_of_its_parts_or_refuses_a_mixture(capsys):
