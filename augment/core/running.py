@@ -3,6 +3,18 @@
 import argparse
 import os
 import sys
+from typing import Any
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that refuses the value `--` of an option: argparse drops it, and the option would have a list."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        for option in sys.argv[1:] if args is None else args:
+            name, _, value = option.partition("=")
+            if value == "--" and name.startswith("--"):
+                self.error(f"argument {name}: '--' is not a value")
+        return super().parse_known_args(args, namespace)
 
 
 def tolerate_encodings() -> None:

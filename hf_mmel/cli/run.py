@@ -106,6 +106,10 @@ def prepare(args: Arguments) -> Prepared:
     """Loads and tokenises the data and builds the augmenter. Checks all of it before a model is loaded."""
     model_args, data_args, augmenter_args, run_args, training_args = args
     submission = run_args.submission_path(training_args.output_dir)
+    if ignored := data_args.ignored_files():
+        named = data_args.task_name or data_args.dataset_name
+        options = ", ".join(f"{split}_file" for split in ignored)
+        logger.warning("The data is that of %s; ignoring %s, as run_glue.py does.", named, options)
     names = ["train"] if training_args.do_train else []
     names += data_args.task.validation_splits if training_args.do_eval else ()
     names += data_args.task.test_splits if training_args.do_predict else ()
