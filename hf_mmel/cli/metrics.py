@@ -9,7 +9,7 @@ import evaluate
 import numpy as np
 from datasets import Dataset
 from sklearn import metrics
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction
 
 from .data_arguments import DataArguments
 from .labels import Labels
@@ -118,18 +118,6 @@ def _load(name: str, config: str | None, cache_dir: str | None, combine: bool = 
         return scores
 
     return score
-
-
-def predict_in_order(trainer: Trainer, dataset: Dataset) -> Any:
-    """
-    The model's predictions in the order of the data. With "group_by_length" `Trainer` would return the predictions in
-    the order of the lengths, in evaluation and prediction as well.
-    """
-    strategy, trainer.args.train_sampling_strategy = trainer.args.train_sampling_strategy, "sequential"
-    try:
-        return trainer.predict(dataset, metric_key_prefix="predict").predictions
-    finally:
-        trainer.args.train_sampling_strategy = strategy
 
 
 def score_names(compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: int) -> list[str]:

@@ -27,13 +27,14 @@ from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits
 from .dry_run import dry_run
 from .errors import UsageError, file_errors, run_program, usage_errors
+from .evaluation import CommandTrainer, predict_in_order
 from .fingerprint import arguments_of, contents_of
 from .hub import HubError, check_tokens, open_repository, push
 from .labels import Labels, find_labels
-from .metrics import ComputeMetrics, build_metrics, outputs_of, predict_in_order
+from .metrics import ComputeMetrics, build_metrics, outputs_of
 from .model import load_config, load_model, load_tokenizer, longest_input, model_without_weights, name_classes
 from .parser import parse_arguments, read_options
-from .preflight import check_best_metric, first_step_errors
+from .preflight import check_best_metric, check_full_batch, first_step_errors
 from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
 from .saving import finished_model_kept, save_metrics, write_predictions
 from .seeds import SeedResults
@@ -132,7 +133,9 @@ def prepare(args: Arguments) -> Prepared:
             compute_metrics = build_metrics(data_args, labels, model_args.cache_dir)
             scored = encoded[data_args.task.validation_splits[0]]
             check_best_metric(training_args, compute_metrics, scored, labels.num_outputs)
-        if training_args.do_train:  # checks the weights
+        if training_args.do_train:
+            check_full_batch(training_args, len(encoded["train"]))
+            # Checks the weights.
             class_weights_of(training_args, encoded["train"], config)
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
@@ -164,7 +167,7 @@ def build_augmenter(
 def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
     """The trainer of a run."""
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
-        trainer = MMELTrainer(
+        trainer = CommandTrainer(
             model,
             args.training,
             data_collator=prepared.collator,
