@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 
@@ -90,6 +91,14 @@ def check_full_batch(args: TrainingArguments, num_examples: int) -> None:
         raise ValueError(
             f"There are {num_examples} training examples, and a batch of all processes has {size}, so that "
             "dataloader_drop_last leaves none; leave it out, or pass a smaller --per_device_train_batch_size."
+        )
+
+
+def check_weights(args: TrainingArguments, dtype: torch.dtype) -> None:
+    """Raises a `ValueError` if `fp16`, which scales gradients, is to train float16 weights; it needs float32 ones."""
+    if args.fp16 and dtype == torch.float16:
+        raise ValueError(
+            "fp16 computes in float16 and needs float32 weights, but --dtype keeps them in float16; leave out --dtype."
         )
 
 

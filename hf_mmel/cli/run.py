@@ -34,7 +34,7 @@ from .labels import Labels, find_labels
 from .metrics import ComputeMetrics, build_metrics, outputs_of
 from .model import load_config, load_model, load_tokenizer, longest_input, model_without_weights, name_classes
 from .parser import parse_arguments, read_options
-from .preflight import check_best_metric, check_full_batch, first_step_errors
+from .preflight import check_best_metric, check_full_batch, check_weights, first_step_errors
 from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
 from .saving import finished_model_kept, save_metrics, write_predictions
 from .seeds import SeedResults
@@ -200,7 +200,11 @@ def run(args: Arguments, prepared: Prepared, resume_point: ResumePoint, options:
             write_json(Path(training_args.output_dir) / "augmenter.json", augmenter.to_dict())
 
     set_seed(training_args.seed)  # before the weights of a new head are drawn
-    model = load_model(args.model, prepared.config, resume_point.folder if is_trained else None)
+    default_dtype = "float32" if training_args.do_train else "auto"
+    model = load_model(args.model, prepared.config, resume_point.folder if is_trained else None, default_dtype)
+    if training_args.do_train:
+        with usage_errors(ValueError):
+            check_weights(training_args, model.dtype)
     trainer = build_trainer(args, prepared, model)
     metrics: dict[str, float] = {}
     if training_args.do_train:
