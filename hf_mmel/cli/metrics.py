@@ -1,9 +1,10 @@
 """Scores of the predictions, and the names of scores."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import evaluate
 import numpy as np
@@ -128,6 +129,37 @@ def score_names(compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: 
         warnings.simplefilter("ignore")  # some scores are undefined for so few examples
         scores = compute_metrics(EvalPrediction(predictions=logits, label_ids=labels))
     return ["eval_loss", *(f"eval_{name}" for name in scores)]
+
+
+class Guess(NamedTuple):
+    """A prediction that is the same for all examples, and its scores by the names of an evaluation."""
+
+    name: str
+    scores: dict[str, float]
+
+
+def majority_guess(compute_metrics: ComputeMetrics, dataset: Dataset, labels: Labels) -> Guess:
+    """
+    The prediction that a model makes if it has learned nothing: the most frequent class of the dataset, for several
+    labels the more frequent answer to each, for regression the mean. It has no scores that are not numbers, and none
+    if the metrics cannot be computed for it.
+    """
+    references = np.array(dataset["label"])
+    if labels.problem_type == "regression":
+        name, logits = "the mean of the labels", np.full((len(references), 1), references.mean())
+    elif labels.problem_type == "multi_label_classification":
+        name, logits = "the more frequent answer for each label", np.where(references.mean(axis=0) > 0.5, 1.0, -1.0)
+    else:
+        counts = np.bincount(references, minlength=labels.num_outputs)
+        name, logits = "the majority class", np.eye(labels.num_outputs)[counts.argmax()]
+    predictions = np.broadcast_to(logits, (len(references), labels.num_outputs))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some scores are undefined for constant predictions
+            scores = compute_metrics(EvalPrediction(predictions=predictions, label_ids=references))
+    except Exception:  # of a metric's own code
+        scores = {}
+    return Guess(name, {f"eval_{name}": value for name, value in scores.items() if math.isfinite(value)})
 
 
 def is_time(name: str) -> bool:
