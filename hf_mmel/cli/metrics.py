@@ -150,7 +150,8 @@ def majority_guess(compute_metrics: ComputeMetrics, dataset: Dataset, labels: La
     elif labels.problem_type == "multi_label_classification":
         name, logits = "the more frequent answer for each label", np.where(references.mean(axis=0) > 0.5, 1.0, -1.0)
     else:
-        counts = np.bincount(references, minlength=labels.num_outputs)
+        classes = references if references.ndim == 1 else references.argmax(axis=1)  # of probabilities, the likeliest
+        counts = np.bincount(classes, minlength=labels.num_outputs)
         name, logits = "the majority class", np.eye(labels.num_outputs)[counts.argmax()]
     predictions = np.broadcast_to(logits, (len(references), labels.num_outputs))
     try:

@@ -43,3 +43,10 @@ def test_scores_that_a_guess_does_not_have_are_left_out():
     data = Dataset.from_dict({"label": [0, 1, 1]})
     assert majority_guess(lambda _: {"x": np.nan, "y": 1.0}, data, kind).scores == {"eval_y": 1.0}
     assert majority_guess(lambda _: 1 / 0, data, kind).scores == {}
+
+
+def test_the_guess_of_probabilities_is_the_class_that_is_most_often_the_likeliest():
+    kind = Labels("single_label_classification", ["a", "b"], ["a", "b"])
+    data = Dataset.from_dict({"label": [[0.4, 0.6], [0.3, 0.7], [1.0, 0.0]]})
+    guess = majority_guess(lambda prediction: {"class": prediction.predictions[0].argmax()}, data, kind)
+    assert guess == ("the majority class", {"eval_class": 1})
