@@ -7,7 +7,7 @@ from functools import partial
 
 from .cli import commands
 from .cli.output import SUFFIXES
-from .core.running import run_command, tolerate_encodings
+from .core.running import CommandParser, run_command, tolerate_encodings
 from .core.tables import READERS
 from .registry import NAMES
 
@@ -21,12 +21,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m augment", description="Makes variants of text for training.")
+    parser = CommandParser(prog="python -m augment", description="Makes variants of text for training.")
     parser.set_defaults(after_interruption="")
     add = partial(parser.add_subparsers(required=True, metavar="COMMAND").add_parser, allow_abbrev=False)
     readable, writable = ", ".join(READERS), ", ".join(SUFFIXES)
 
-    shared = argparse.ArgumentParser(add_help=False)  # options of every command that augments text
+    shared = CommandParser(add_help=False)  # options of every command that augments text
     option = shared.add_argument
     option(
         "--augmenter",

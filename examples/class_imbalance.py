@@ -75,7 +75,7 @@ def run(method: str, seed: int, train: Dataset, test: Dataset, tokenizer, option
         disable_tqdm=True,
     )
     trainer = MMELTrainer(
-        AutoModelForSequenceClassification.from_pretrained(options.model, num_labels=2),
+        AutoModelForSequenceClassification.from_pretrained(options.model, num_labels=2, dtype="float32"),
         args,
         data_collator=DataCollatorWithPadding(tokenizer),
         train_dataset=imbalanced_slice(train, options.num_majority, seed),

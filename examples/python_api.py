@@ -16,7 +16,10 @@ names = sorted(set(data["train"]["verdict"]))
 data = data.map(lambda row: {"label": names.index(row["verdict"])})
 tokenizer = AutoTokenizer.from_pretrained(checkpoint)
 data = data.map(lambda rows: tokenizer(rows["review"], truncation=True), batched=True)
-model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=dict(enumerate(names)))
+# float32, even if the checkpoint is stored in half precision, in which small updates are lost.
+model = AutoModelForSequenceClassification.from_pretrained(
+    checkpoint, id2label=dict(enumerate(names)), dtype="float32"
+)
 
 trainer = MMELTrainer(
     model,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from augment.core.running import run_command, tolerate_encodings
+from augment.core.running import CommandParser, run_command, tolerate_encodings
 
 from .cli.errors import UsageError, file_errors, usage_errors
 
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The arguments of a sub-command. In `options` are those of run_glue_mmel.py, if the sub-command takes them."""
-    parser = argparse.ArgumentParser(prog="python -m hf_mmel", description="What augmentation does on your data.")
+    parser = CommandParser(prog="python -m hf_mmel", description="What augmentation does on your data.")
     parser.set_defaults(after_interruption="", takes_options=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     compare = commands.add_parser(

@@ -159,6 +159,7 @@ class MMELTrainer(ModelCardTrainer):
         self._step = None
         config = getattr(self.model, "config", None)
         self._check_arguments(config)  # once more, since they may have changed
+        validation.check_label_names(self.args, self.model, self.eval_dataset, self.data_collator)
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         self._has_probability_labels = has_probability_labels(self.train_dataset, config)
         collator = self.build_group_collator()
@@ -173,8 +174,7 @@ class MMELTrainer(ModelCardTrainer):
         for search in self._callbacks_of(GreedySearchCallback):
             search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
             check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
-        # `Trainer` has one collator for training and evaluation; only training may see variants, and the columns that
-        # the augmenter reads, which the model's forward does not name.
+        # Training alone may see variants, and the columns that the augmenter reads, which no model's forward names.
         self._set_signature_columns_if_needed()
         eval_collator, eval_columns = self.data_collator, self._signature_columns
         columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]

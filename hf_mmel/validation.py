@@ -1,5 +1,6 @@
 """Checks of arguments, model and data that refuse, before training starts, what would fail in the middle of it."""
 
+import inspect
 from typing import Any
 
 import datasets
@@ -89,6 +90,28 @@ def no_groups_in(trainer: type, error: Exception) -> TypeError:
         "and change what it returns. To weigh classes, set class_weights; for another loss, pass "
         "compute_loss_func(outputs, labels, num_items_in_batch) to the trainer."
     )
+
+
+def check_label_names(args: TrainingArguments, model: Any, eval_dataset: Any, data_collator: Any) -> None:
+    """
+    Raises a `ValueError` if `label_names` has a name that is neither a column of an evaluation dataset nor an input of
+    the model: `Trainer` would leave out loss and metrics of the evaluation without a word. Datasets whose columns are
+    not stored, and collators of your own, are not looked into.
+    """
+    if not args.label_names or not getattr(data_collator, "__module__", "").startswith("transformers."):
+        return
+    # PEFT wraps a model in a forward that names no inputs.
+    forward = getattr(model, "get_base_model", lambda: model)().forward
+    inputs = inspect.signature(forward).parameters
+    for dataset in eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]:
+        columns = set(dataset.column_names) - {"label", "label_ids"} if _is_stored(dataset) else set(args.label_names)
+        missing = [name for name in args.label_names if name not in columns and name not in inputs]
+        if missing:
+            raise ValueError(
+                f"label_names is {args.label_names}, but neither eval_dataset nor the model has {missing[0]!r}, so "
+                "that an evaluation would have no loss and no metrics. label_names are the inputs that hold labels, "
+                "'labels' for most models, not the names of classes; leave it out to take those of the model."
+            )
 
 
 def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None:

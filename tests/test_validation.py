@@ -1,12 +1,13 @@
-"""Labels and answers of a data set that are refused before training, with their row."""
+"""Labels, answers and names of labels that are refused before training."""
 
 import pytest
-from conftest import SENTENCES
+from conftest import SENTENCES, make_model
 from datasets import Dataset, concatenate_datasets
+from peft import LoraConfig, get_peft_model
 from task_heads import TASK_HEADS
-from transformers import BertConfig
+from transformers import BertConfig, DataCollatorWithPadding
 
-from hf_mmel.validation import check_labels
+from hf_mmel.validation import check_label_names, check_labels
 
 
 CONFIG = BertConfig(num_labels=2)
@@ -98,3 +99,22 @@ def test_label_smoothing_of_answers_is_refused(tokenizer):
         check_labels(dataset, CONFIG, 0.1)
     with pytest.raises(ValueError, match="expected one named labels or label or label_ids"):
         check_labels(dataset.remove_columns("end_positions"), CONFIG)
+
+
+def test_label_names_are_inputs_of_the_model_or_columns_of_the_data(arguments, tokenizer, dataset):
+    model, padding = make_model(tokenizer), DataCollatorWithPadding(tokenizer)
+    data = dataset.add_column("weight", [0.5] * len(dataset))
+
+    def check(names, model=model, dataset=data, data_collator=padding):
+        check_label_names(arguments(label_names=names), model, dataset, data_collator)
+
+    for names in (None, [], ["labels"], ["labels", "token_type_ids"], ["labels", "weight"]):
+        check(names)
+    check(["labels"], get_peft_model(make_model(tokenizer), LoraConfig(target_modules=["query"])))
+    for names in (["bad"], ["labels", "bad"], ["label"]):
+        with pytest.raises(ValueError, match=f"has '{names[-1]}', so that an evaluation would have no loss"):
+            check(names)
+    # What these make of the rows is not known.
+    check(["bad"], data_collator=lambda rows: rows)
+    check(["bad"], dataset=data.with_transform(lambda rows: rows))
+    check(["bad"], dataset=None)

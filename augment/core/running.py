@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 
 _MAX_MESSAGE, _MAX_NAMES, _MAX_NAME = 1200, 20, 50
@@ -24,6 +25,17 @@ def shown(names: Iterable[str]) -> str:
     first = [name[:_MAX_NAME] for name in islice(rest, _MAX_NAMES)]
     num_others = sum(1 for _ in rest)
     return ", ".join(first) + (f" and {num_others} others" if num_others else "")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that refuses the value `--` of an option: argparse drops it, and the option would have a list."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        for option in sys.argv[1:] if args is None else args:
+            name, _, value = option.partition("=")
+            if value == "--" and name.startswith("--"):
+                self.error(f"argument {name}: '--' is not a value")
+        return super().parse_known_args(args, namespace)
 
 
 def tolerate_encodings() -> None:

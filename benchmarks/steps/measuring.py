@@ -118,7 +118,7 @@ def resident(name: str) -> int:
 def load_model(name: str | None) -> PreTrainedModel:
     if name is None:
         return BertForSequenceClassification(BertConfig())
-    return AutoModelForSequenceClassification.from_pretrained(name, num_labels=2)
+    return AutoModelForSequenceClassification.from_pretrained(name, num_labels=2, dtype="float32")
 
 
 def make_trainer(

@@ -18,7 +18,8 @@ from transformers import EvalPrediction, PrinterCallback, Trainer, set_seed
 from augment.registry import augmenter_config
 from hf_mmel import __version__
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.metrics import build_metrics, leading_metric, predict_in_order
+from hf_mmel.cli.evaluation import predict_in_order
+from hf_mmel.cli.metrics import build_metrics, leading_metric
 from hf_mmel.cli.model import load_model
 from hf_mmel.distributed import release
 from hf_mmel.hub.redaction import without_folders

@@ -29,6 +29,13 @@ class ModelArguments:
     token: str | None = argument(None, "Access token for the Hub. Default: the one stored by `hf auth login`.")
     trust_remote_code: bool = argument(False, "Run model code that comes with the checkpoint, if you trust it.")
     ignore_mismatched_sizes: bool = argument(False, "Start from a new head if the checkpoint's has another size.")
+    dtype: str | None = argument(
+        None,
+        "Type of the weights. Default: float32 in training, whatever type they are stored in, since small updates are "
+        "lost in half precision (--bf16 and --fp16 compute in it and keep float32 weights); else that of the file, "
+        "which 'auto' is in training, too.",
+        choices=["auto", "float32", "bfloat16", "float16"],
+    )
     overwrite_output_dir: bool = argument(False, "Train from the start, even if output_dir holds a model.")
 
     def __post_init__(self):

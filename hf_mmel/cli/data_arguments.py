@@ -112,8 +112,6 @@ class DataArguments:
         files, named = self.files(), self.task_name or self.dataset_name
         if not files and not named:
             raise ValueError("There is no data to work on; pass --task_name, --dataset_name or --train_file.")
-        if files and named:
-            raise ValueError(f"Both {named!r} and files of your own are given; pass the one or the other.")
         dataset_options = ["remove_splits", "dataset_config_name", *(f"{split}_split_name" for split in SPLITS)]
         if files and (unused := [name for name in dataset_options if getattr(self, name) is not None]):
             raise ValueError(f"{unused[0]} is for datasets that hold all splits; leave it out with files of your own.")
@@ -151,7 +149,14 @@ class DataArguments:
         return self.dataset_name or GLUE
 
     def files(self) -> dict[str, str]:
-        """The user's own files by split."""
+        """The user's own files by split. None if a task or a dataset is named, which wins as in `run_glue.py`."""
+        return {} if self.task_name or self.dataset_name else self._named_files()
+
+    def ignored_files(self) -> dict[str, str]:
+        """The user's own files that a task or a dataset takes the place of, by split."""
+        return self._named_files() if self.task_name or self.dataset_name else {}
+
+    def _named_files(self) -> dict[str, str]:
         return {split: file for split in SPLITS if (file := getattr(self, f"{split}_file")) is not None}
 
     def split_name(self, split: str) -> str:

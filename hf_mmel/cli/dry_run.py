@@ -19,6 +19,7 @@ from ..monitoring.decoding import make_decoder
 from ..training_args import MMELTrainingArguments
 from ..validation import check_labels, check_vocabulary
 from .labels import Labels
+from .preflight import examples_per_batch
 
 
 NUM_SHOWN = 10
@@ -88,8 +89,7 @@ def _sizes(
     sampled = "" if len(numbers) == len(train) else f", of a sample of {len(numbers):,} examples"
     mean = present.double().mean().item()
     sequences, in_batch = mean + num_adversarial, min(size, len(train))
-    split_batches = getattr(args.accelerator_config, "split_batches", False)
-    in_all_processes = size if split_batches else size * args.world_size
+    in_all_processes = examples_per_batch(args)
     in_step = min(in_all_processes * args.gradient_accumulation_steps, len(train))
     num_batches = (math.floor if args.dataloader_drop_last else math.ceil)(len(train) / in_all_processes)
     num_steps = math.ceil(args.num_train_epochs * max(1, math.ceil(num_batches / args.gradient_accumulation_steps)))

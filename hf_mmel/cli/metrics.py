@@ -1,15 +1,16 @@
 """Scores of the predictions, and the names of scores."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import evaluate
 import numpy as np
 from datasets import Dataset
 from sklearn import metrics
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction
 
 from .data_arguments import DataArguments
 from .labels import Labels
@@ -120,18 +121,6 @@ def _load(name: str, config: str | None, cache_dir: str | None, combine: bool = 
     return score
 
 
-def predict_in_order(trainer: Trainer, dataset: Dataset) -> Any:
-    """
-    The model's predictions in the order of the data. With "group_by_length" `Trainer` would return the predictions in
-    the order of the lengths, in evaluation and prediction as well.
-    """
-    strategy, trainer.args.train_sampling_strategy = trainer.args.train_sampling_strategy, "sequential"
-    try:
-        return trainer.predict(dataset, metric_key_prefix="predict").predictions
-    finally:
-        trainer.args.train_sampling_strategy = strategy
-
-
 def score_names(compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: int) -> list[str]:
     """The names of the metrics of an evaluation, found by scoring random predictions."""
     labels = np.array(dataset[:_NUM_EXAMPLES]["label"])
@@ -140,6 +129,38 @@ def score_names(compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: 
         warnings.simplefilter("ignore")  # some scores are undefined for so few examples
         scores = compute_metrics(EvalPrediction(predictions=logits, label_ids=labels))
     return ["eval_loss", *(f"eval_{name}" for name in scores)]
+
+
+class Guess(NamedTuple):
+    """A prediction that is the same for all examples, and its scores by the names of an evaluation."""
+
+    name: str
+    scores: dict[str, float]
+
+
+def majority_guess(compute_metrics: ComputeMetrics, dataset: Dataset, labels: Labels) -> Guess:
+    """
+    The prediction that a model makes if it has learned nothing: the most frequent class of the dataset, for several
+    labels the more frequent answer to each, for regression the mean. It has no scores that are not numbers, and none
+    if the metrics cannot be computed for it.
+    """
+    references = np.array(dataset["label"])
+    if labels.problem_type == "regression":
+        name, logits = "the mean of the labels", np.full((len(references), 1), references.mean())
+    elif labels.problem_type == "multi_label_classification":
+        name, logits = "the more frequent answer for each label", np.where(references.mean(axis=0) > 0.5, 1.0, -1.0)
+    else:
+        classes = references if references.ndim == 1 else references.argmax(axis=1)  # of probabilities, the likeliest
+        counts = np.bincount(classes, minlength=labels.num_outputs)
+        name, logits = "the majority class", np.eye(labels.num_outputs)[counts.argmax()]
+    predictions = np.broadcast_to(logits, (len(references), labels.num_outputs))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some scores are undefined for constant predictions
+            scores = compute_metrics(EvalPrediction(predictions=predictions, label_ids=references))
+    except Exception:  # of a metric's own code
+        scores = {}
+    return Guess(name, {f"eval_{name}": value for name, value in scores.items() if math.isfinite(value)})
 
 
 def is_time(name: str) -> bool:

@@ -103,13 +103,21 @@ def name_classes(config: PretrainedConfig, labels: Labels, model_args: ModelArgu
         config.label2id = {name: i for i, name in enumerate(labels.names)}
 
 
-def load_model(model_args: ModelArguments, config: PretrainedConfig, trained: str | None = None) -> PreTrainedModel:
-    """The classifier, with the weights of the folder `trained` if it is given."""
+def load_model(
+    model_args: ModelArguments, config: PretrainedConfig, trained: str | None = None, default_dtype: str = "float32"
+) -> PreTrainedModel:
+    """
+    The classifier, with the weights of the folder `trained` if it is given. They have the type that the arguments ask
+    for, else `default_dtype`; "auto" is the type that they are stored in.
+    """
     name = trained or model_args.model_name_or_path
     options = {} if trained else model_args.hub_options
+    dtype, stored = model_args.dtype or default_dtype, str(config.dtype).removeprefix("torch.")
+    if trained is None and model_args.dtype is None and dtype == "float32" and stored in ("float16", "bfloat16"):
+        logger.warning("%s is stored in %s; training float32 weights. Pass --dtype for another type.", name, stored)
     with _loading_errors("model", name, model_args):
         model = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, ignore_mismatched_sizes=model_args.ignore_mismatched_sizes, **options
+            name, config=config, ignore_mismatched_sizes=model_args.ignore_mismatched_sizes, dtype=dtype, **options
         )
     model.config.name_or_path = model_args.model_name_or_path  # the base model of the model card
     return model

@@ -4,12 +4,15 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 import yaml
 from transformers import HfArgumentParser
+
+from augment.core.running import CommandParser
 
 from ..hub.redaction import without_tokens
 from ..training_args import MMELTrainingArguments
@@ -19,25 +22,36 @@ from .errors import UsageError, usage_errors
 from .preflight import check_combinations, check_ranges
 
 
+_MAX_FITTING = 6
 _DESCRIPTION = "Fine-tune a sequence classifier with MMEL on a GLUE task, a dataset of the Hub, or your own files."
 
 
-class OptionParser(HfArgumentParser):
+class OptionParser(CommandParser, HfArgumentParser):
     """A parser whose errors are one line, without the long list of all options."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; --help lists all options.")
 
+    def completed(self, options: Sequence[str]) -> list[str]:
+        """The options with abbreviated names written out. A `UsageError` names all that an abbreviation fits."""
+        return [self._completed(option) for option in options]
+
+    def _completed(self, option: str) -> str:
+        name, equals, value = option.partition("=")
+        known = self._option_string_actions
+        if not name.startswith("--") or name in ("--", *known):
+            return option
+        # The spellings of an option, with underscores and with hyphens, share an action.
+        fitting = {known[full].option_strings[0] for full in known if full.startswith(name)}
+        if len(fitting) > 1:
+            shown = ", ".join(sorted(fitting)[:_MAX_FITTING]) + (", ..." if len(fitting) > _MAX_FITTING else "")
+            self.error(f"{name} may be any of {shown}; write out the one that you mean")
+        return fitting.pop() + equals + value if fitting else option
+
 
 def parse_arguments(options: Sequence[str]) -> Arguments:
     """Parses the options. Raises a `UsageError` if one is unknown, out of range or does not fit the others."""
-    groups: Any = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
-    epilog = "Every boolean option also has the form --no_NAME."
-    parser = OptionParser(groups, description=_DESCRIPTION, epilog=epilog, allow_abbrev=False)
-    for option in (option for group in groups for option in fields(group)):  # `HfArgumentParser` negates few booleans
-        if option.init and option.type in (bool, bool | None) and option.default is not True:
-            names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
-            parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
+    parser = _parser_of_all()
     if parser.parse_known_args(options)[0].dry_run and not torch.cuda.is_available():
         options = [*options, "--use_cpu", "--tf32", "false"]  # a dry run does not need the device of the training run
     with usage_errors(Exception):  # `TrainingArguments` raise many kinds of errors on unexpected values
@@ -55,13 +69,29 @@ def parse_arguments(options: Sequence[str]) -> Arguments:
     return arguments
 
 
+@cache
+def _parser_of_all() -> OptionParser:
+    groups: Any = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
+    epilog = "Every boolean option also has the form --no_NAME."
+    parser = OptionParser(groups, description=_DESCRIPTION, epilog=epilog, allow_abbrev=False)
+    for option in (option for group in groups for option in fields(group)):  # `HfArgumentParser` negates few booleans
+        if option.init and option.type in (bool, bool | None) and option.default is not True:
+            names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
+            parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
+    return parser
+
+
 def read_options(argv: Sequence[str]) -> list[str]:
-    """The options, with those of a .json or .yaml file first if the first argument is such a file."""
+    """
+    The options by their full names, with those of a .json or .yaml file first if the first argument is such a file.
+    Abbreviations are written out here, once, so that whoever looks for an option finds it by its name.
+    """
+    complete = _parser_of_all().completed
     if not argv or argv[0].startswith("-") or not argv[0].endswith((".json", ".yaml", ".yml")):
-        return list(argv)
+        return complete(argv)
     path = Path(argv[0])
     with usage_errors(ValueError, OSError):
-        return [*_options_of(path, _read_config_file(path)), *argv[1:]]
+        return [*_options_of(path, _read_config_file(path)), *complete(argv[1:])]
 
 
 def _read_config_file(path: Path) -> Any:

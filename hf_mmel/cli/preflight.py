@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 
@@ -55,6 +56,11 @@ def check_combinations(args: Arguments) -> None:
                 f"{name} is for a single training run, and there are {len(run.seeds or ())} seeds; leave it out. Each "
                 "seed resumes from its own last checkpoint, and its folder is a model that can be pushed."
             )
+    if training.label_names not in (None, ["labels"]):
+        raise ValueError(
+            f"label_names is {training.label_names}; expected labels alone, the input of the model that holds the "
+            "labels. Leave it out: classes have their names from the data, in the column of --label_column_name."
+        )
     if not training.eval_do_concat_batches:
         raise ValueError("Scores and predictions need all batches together; leave out eval_do_concat_batches.")
     if training.do_predict and training.prediction_loss_only:
@@ -70,6 +76,30 @@ def check_combinations(args: Arguments) -> None:
         raise ValueError("glue_submission takes the predictions for a GLUE task; pass --task_name and --do_predict.")
     if data.max_predict_samples is not None:
         raise ValueError("The leaderboard takes predictions for all examples; leave out --max_predict_samples.")
+
+
+def examples_per_batch(args: TrainingArguments) -> int:
+    """The training examples in a batch of all processes together."""
+    split_batches = getattr(args.accelerator_config, "split_batches", False)
+    return args.train_batch_size * (1 if split_batches else args.world_size)
+
+
+def check_full_batch(args: TrainingArguments, num_examples: int) -> None:
+    """Raises a `ValueError` if `dataloader_drop_last` drops all training examples, as they do not fill a batch."""
+    size = examples_per_batch(args)
+    if args.dataloader_drop_last and num_examples < size:
+        raise ValueError(
+            f"There are {num_examples} training examples, and a batch of all processes has {size}, so that "
+            "dataloader_drop_last leaves none; leave it out, or pass a smaller --per_device_train_batch_size."
+        )
+
+
+def check_weights(args: TrainingArguments, dtype: torch.dtype) -> None:
+    """Raises a `ValueError` if `fp16`, which scales gradients, is to train float16 weights; it needs float32 ones."""
+    if args.fp16 and dtype == torch.float16:
+        raise ValueError(
+            "fp16 computes in float16 and needs float32 weights, but --dtype keeps them in float16; leave out --dtype."
+        )
 
 
 def check_best_metric(

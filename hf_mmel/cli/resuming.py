@@ -43,6 +43,7 @@ _AFTER_TRAINING = {
 # Arguments that may change when training resumes.
 _LENGTH = {"num_train_epochs", "max_steps"}
 _EVALUATION = {"eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "eval_accumulation_steps"}
+_OPTIMIZERS = ("optimizer*", "global_step*")  # the files of `Trainer` and FSDP, and the folder of DeepSpeed
 # Arguments that may be paths of what a run reads.
 _SOURCES = (
     *("model_name_or_path", "config_name", "tokenizer_name", "dataset_name", "train_file", "validation_file"),
@@ -92,6 +93,23 @@ def is_complete(checkpoint: Path) -> bool:
     return all(zipfile.is_zipfile(file) for file in checkpoint.glob("*.pt*"))
 
 
+def check_optimizer(point: ResumePoint, advice: str) -> None:
+    """
+    Raises a `UsageError` that ends in `advice` if a checkpoint holds the model alone: training would resume with
+    another optimizer state and another learning rate than those of the run that was interrupted.
+    """
+    if point.folder is not None and point.metrics is None and not _has_optimizer(point.folder):
+        raise UsageError(f"{_without_optimizer(point.folder)}, so no run can resume there; {advice}")
+
+
+def _has_optimizer(checkpoint: str) -> bool:
+    return any(True for pattern in _OPTIMIZERS for _ in Path(checkpoint).glob(pattern))
+
+
+def _without_optimizer(checkpoint: str) -> str:
+    return f"{checkpoint} holds a model without its optimizer, as --save_only_model writes it"
+
+
 def load_state(folder: Path) -> TrainerState:
     """The trainer state in a folder. Raises a `UsageError` if it is missing or damaged."""
     try:
@@ -121,6 +139,8 @@ def find_resume_point(args: Arguments) -> ResumePoint:
         raise UsageError(f"output_dir is {str(folder)!r}, which is a file; expected a folder.")
     if training.do_train and checkpoint is not None and not is_complete(Path(checkpoint)):
         raise UsageError(f"resume_from_checkpoint is {checkpoint!r}; expected the folder of a complete checkpoint.")
+    if training.do_train and checkpoint is not None and not _has_optimizer(checkpoint):
+        logger.warning("%s; the optimizer and the learning rate start over.", _without_optimizer(checkpoint))
     if not training.do_train or overwrite:
         return ResumePoint(checkpoint)
     if (folder / SEEDS_FILE).exists():
@@ -144,6 +164,11 @@ def find_resume_point(args: Arguments) -> ResumePoint:
                 "pass --overwrite_output_dir to train from the start. To resume it all the same pass "
                 f"--resume_from_checkpoint {found.folder}."
             )
+        check_optimizer(
+            found,
+            "to train from the start pass --overwrite_output_dir. To continue from its weights, with an optimizer and "
+            f"a learning rate that start over, pass --resume_from_checkpoint {found.folder}.",
+        )
         logger.warning("Resuming from %s; to train from the start pass --overwrite_output_dir.", found.folder)
     elif (folder / "config.json").exists():
         if of_model != "":

@@ -27,13 +27,14 @@ from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits
 from .dry_run import dry_run
 from .errors import UsageError, file_errors, run_program, usage_errors
+from .evaluation import CommandTrainer, predict_in_order
 from .fingerprint import arguments_of, contents_of
 from .hub import HubError, check_tokens, open_repository, push
 from .labels import Labels, find_labels
-from .metrics import ComputeMetrics, build_metrics, outputs_of, predict_in_order
+from .metrics import ComputeMetrics, build_metrics, outputs_of
 from .model import load_config, load_model, load_tokenizer, longest_input, model_without_weights, name_classes
 from .parser import parse_arguments, read_options
-from .preflight import check_best_metric, first_step_errors
+from .preflight import check_best_metric, check_full_batch, check_weights, first_step_errors
 from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
 from .saving import finished_model_kept, save_metrics, write_predictions
 from .seeds import SeedResults
@@ -106,6 +107,10 @@ def prepare(args: Arguments) -> Prepared:
     """Loads and tokenises the data and builds the augmenter. Checks all of it before a model is loaded."""
     model_args, data_args, augmenter_args, run_args, training_args = args
     submission = run_args.submission_path(training_args.output_dir)
+    if ignored := data_args.ignored_files():
+        named = data_args.task_name or data_args.dataset_name
+        options = ", ".join(f"{split}_file" for split in ignored)
+        logger.warning("The data is that of %s; ignoring %s, as run_glue.py does.", named, options)
     names = ["train"] if training_args.do_train else []
     names += data_args.task.validation_splits if training_args.do_eval else ()
     names += data_args.task.test_splits if training_args.do_predict else ()
@@ -128,7 +133,9 @@ def prepare(args: Arguments) -> Prepared:
             compute_metrics = build_metrics(data_args, labels, model_args.cache_dir)
             scored = encoded[data_args.task.validation_splits[0]]
             check_best_metric(training_args, compute_metrics, scored, labels.num_outputs)
-        if training_args.do_train:  # checks the weights
+        if training_args.do_train:
+            check_full_batch(training_args, len(encoded["train"]))
+            # Checks the weights.
             class_weights_of(training_args, encoded["train"], config)
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
@@ -160,7 +167,7 @@ def build_augmenter(
 def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
     """The trainer of a run."""
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
-        trainer = MMELTrainer(
+        trainer = CommandTrainer(
             model,
             args.training,
             data_collator=prepared.collator,
@@ -193,7 +200,11 @@ def run(args: Arguments, prepared: Prepared, resume_point: ResumePoint, options:
             write_json(Path(training_args.output_dir) / "augmenter.json", augmenter.to_dict())
 
     set_seed(training_args.seed)  # before the weights of a new head are drawn
-    model = load_model(args.model, prepared.config, resume_point.folder if is_trained else None)
+    default_dtype = "float32" if training_args.do_train else "auto"
+    model = load_model(args.model, prepared.config, resume_point.folder if is_trained else None, default_dtype)
+    if training_args.do_train:
+        with usage_errors(ValueError):
+            check_weights(training_args, model.dtype)
     trainer = build_trainer(args, prepared, model)
     metrics: dict[str, float] = {}
     if training_args.do_train:

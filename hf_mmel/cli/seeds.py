@@ -20,6 +20,7 @@ from .resuming import (
     SEEDS_FILE,
     TRAIN_RESULTS,
     ResumePoint,
+    check_optimizer,
     checkpoints_in,
     numbered_in,
     remove_checkpoints,
@@ -66,8 +67,12 @@ class SeedResults:
         return self.output_dir / f"seed-{seed}"
 
     def resume_point(self, seed: int) -> ResumePoint:
-        """Where the run of a seed resumes."""
-        return ResumePoint() if self.overwrite else resume_point_in(self.folder(seed))
+        """Where the run of a seed resumes. Raises a `UsageError` if its last checkpoint has no optimizer."""
+        if self.overwrite:
+            return ResumePoint()
+        point = resume_point_in(self.folder(seed))
+        check_optimizer(point, f"to train this seed from the start remove {self.folder(seed)}.")
+        return point
 
     def run(self, train: Callable[[int], dict[str, float]]) -> None:
         """Calls `train`, which returns the metrics of a seed, for each unfinished one, and writes them each time."""

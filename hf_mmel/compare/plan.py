@@ -19,7 +19,7 @@ from ..cli.arguments import MAX_SEED, is_seed
 from ..cli.data_arguments import listed
 from ..cli.errors import UsageError
 from ..cli.fingerprint import CONTENT, arguments_of, contents_of
-from ..cli.metrics import listed_scores, score_names
+from ..cli.metrics import Guess, listed_scores, majority_guess, score_names
 from ..cli.parser import read_options, value_of, without_options
 from ..cli.seeds import leading_metric, less_is_better
 from ..training_args import MMEL_LOSSES
@@ -72,10 +72,12 @@ class Run(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """The metric that runs are compared by, and whether a lower value is better."""
+    """The metric that runs are compared by, whether a lower value is better, and what a guess scores, if known."""
 
     metric: str
     lower_is_better: bool
+    guess: str = "the majority class"  # the best prediction that is the same for all examples
+    guess_score: float | None = None
 
 
 @dataclass
@@ -182,7 +184,10 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
     lower_is_better = less_is_better(metric, args[-1].greater_is_better if decides_best else None)
     arguments = arguments_of(args) | contents_of(args)
     arguments = {name: value for name, value in arguments.items() if name not in _VARIED_ARGUMENTS}
-    return Criterion(metric, lower_is_better), arguments | {"launcher": " ".join(plan.launcher)}
+    guess = _guess(prepared, is_mismatched=metric.endswith("_mm"))
+    guess_score = guess.scores.get(metric.removesuffix("_mm"))
+    criterion = Criterion(metric, lower_is_better, guess.name, guess_score)
+    return criterion, arguments | {"launcher": " ".join(plan.launcher)}
 
 
 def _metric_names(prepared: cli.Prepared) -> list[str]:
@@ -191,6 +196,12 @@ def _metric_names(prepared: cli.Prepared) -> list[str]:
     assert prepared.compute_metrics is not None  # with --do_eval
     names = score_names(prepared.compute_metrics, splits[0], prepared.labels.num_outputs)
     return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]
+
+
+def _guess(prepared: cli.Prepared, is_mismatched: bool) -> Guess:
+    splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
+    assert prepared.compute_metrics is not None  # with --do_eval
+    return majority_guess(prepared.compute_metrics, splits[is_mismatched], prepared.labels)
 
 
 def _augmenters(text: str) -> dict[str, str]:

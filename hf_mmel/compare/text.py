@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from scipy import stats
 
 from ..hub.redaction import without_folders, without_tokens
-from .plan import BASELINE, Criterion, Run
+from .plan import BASELINE, Criterion, Run, Setting
 from .results import Row
 from .statistics import CONFIDENCE, LEAST_SEEDS, Interval, accuracy_error
 
@@ -65,7 +65,13 @@ def document(
 
 
 def conclusions(rows: Sequence[Row], criterion: Criterion, num_examples: int) -> Iterator[str]:
-    """Sentences about each setting against `none`, the choice of validation examples, and multiple comparisons."""
+    """
+    Sentences about settings that learned nothing, each setting against `none`, the choice of validation examples, and
+    multiple comparisons.
+    """
+    unlearned = [row.setting for row in rows if not _beats_guess(row, criterion, num_examples)]
+    if unlearned:
+        yield _about_guess(unlearned, len(rows), criterion, num_examples)
     baseline = next((row for row in rows if row.setting == BASELINE), None)
     compared = [row for row in rows if row.differences]
     if baseline is None or not compared:
@@ -74,7 +80,10 @@ def conclusions(rows: Sequence[Row], criterion: Criterion, num_examples: int) ->
     better = "lower" if criterion.lower_is_better else "higher"
     yield f"Measured by {metric_name(criterion.metric)}; {better} is better."
     for row in compared:
-        yield _conclusion(row, baseline, criterion, num_examples)
+        if row.setting in unlearned and baseline.setting in unlearned:
+            yield f"{_named(row.setting)}: nothing can be concluded, as neither it nor `none` beats {criterion.guess}."
+        else:
+            yield _conclusion(row, baseline, criterion, num_examples)
     yield _about_examples(baseline, criterion.metric, num_examples)
     if sum(row.interval is not None for row in compared) > 1:
         yield (
@@ -83,9 +92,35 @@ def conclusions(rows: Sequence[Row], criterion: Criterion, num_examples: int) ->
         )
 
 
+def _beats_guess(row: Row, criterion: Criterion, num_examples: int) -> bool:
+    """
+    Whether the mean score is better than that of a guess; for accuracy, by more than the choice of the validation
+    examples explains. Unknown and undefined scores pass.
+    """
+    if criterion.guess_score is None or math.isnan(row.mean):
+        return True
+    gain = (row.mean - criterion.guess_score) * (-1 if criterion.lower_is_better else 1)
+    is_accuracy = _is_accuracy(criterion.metric)
+    return gain > (_NORMAL_QUANTILE * accuracy_error(row.mean, num_examples=num_examples) if is_accuracy else 0)
+
+
+def _about_guess(unlearned: Sequence[Setting], num_settings: int, criterion: Criterion, num_examples: int) -> str:
+    all_of_them = len(unlearned) == num_settings
+    settings = "all settings" if all_of_them else ", ".join(map(_named, unlearned))
+    advice = " Train longer, or with another learning rate, before you compare methods." if all_of_them else ""
+    return (
+        f"Not shown to beat {criterion.guess}: {settings}. Predicting {criterion.guess} for all {num_examples:,} "
+        f"validation examples has {metric_name(criterion.metric)} {number(criterion.guess_score or 0.0)}.{advice}"
+    )
+
+
+def _named(setting: Setting) -> str:
+    return f"`{setting.method}`" + (f" with {setting.augmenter}" if setting.augmenter else "")
+
+
 def _conclusion(row: Row, baseline: Row, criterion: Criterion, num_examples: int) -> str:
     interval, difference = row.interval, row.difference or 0.0
-    n, name = len(row.differences), f"`{row.setting.method}` with {row.setting.augmenter}"
+    n, name = len(row.differences), _named(row.setting)
     seeds = "1 seed" if n == 1 else f"{n} seeds"
     if math.isnan(difference):
         return f"{name}: nothing can be concluded, because the score of a run is not a number."

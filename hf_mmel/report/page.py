@@ -140,7 +140,7 @@ def write_page(
     from markupsafe import Markup
 
     from .pictures import DARK, LIGHT, pictures, png
-    from .statistics import calibration, label_flips, label_scores, prediction_shifts
+    from .statistics import calibration, compare_with_majority, label_flips, label_scores, prediction_shifts
 
     (folder / REPORT_FOLDER).mkdir(parents=True, exist_ok=True)
     images = defaultdict[str, dict[str, Markup]](dict)
@@ -150,11 +150,15 @@ def write_page(
             with atomic_write(folder / REPORT_FOLDER / f"{name}{suffix}.png") as file:
                 file.write(picture)
             images[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
-    reliability, scores, flips, shifts = None, [], [], []
+    reliability, majority, errors, scores, flips, shifts = None, None, None, [], [], []
     if predictions is not None and predictions.problem_type != "regression":
+        majority = compare_with_majority(predictions.outputs, predictions.labels)
         reliability = calibration(predictions.outputs, predictions.labels)
         if predictions.problem_type == "multi_label_classification":
             scores = label_scores(predictions.labels, predictions.outputs)
+    elif predictions is not None:
+        outputs, labels = predictions.outputs, predictions.labels
+        errors = {"model": float(((outputs - labels) ** 2).mean()), "mean": float(labels.var())}
     if variants is not None and variants.problem_type == "regression":
         shifts = prediction_shifts(variants.labels, variants.before, variants.after)
     elif variants is not None:
@@ -169,6 +173,8 @@ def write_page(
         run=run,
         predictions=predictions,
         calibration=reliability,
+        majority=majority,
+        errors=errors,
         label_scores=scores,
         variants=variants,
         num_flips=len(flips),

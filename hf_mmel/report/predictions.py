@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
 
+from ..cli.evaluation import temporarily
 from ..data.group_collator import GroupCollator
 from ..data.groups import LABELS, Groups
 from ..data.variant_collator import VariantCollator
@@ -54,7 +55,8 @@ def predict(trainer: MMELTrainer) -> Predictions:
         dataset = next(iter(dataset.values()), None)
     if dataset is None:
         raise ValueError("There is no validation data.")
-    output = trainer.predict(dataset, metric_key_prefix="eval")
+    with temporarily(trainer.args, dataloader_drop_last=False):  # which is for training
+        output = trainer.predict(dataset, metric_key_prefix="eval")
     logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
     labels = output.label_ids[0] if isinstance(output.label_ids, tuple) else output.label_ids
     if labels is None or logits.ndim != 2 or not len(logits) or len(labels) != len(logits):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 
 NUM_BINS = 15  # as in Guo et al.
+SMALL_ERROR = 0.03  # a calibration error below it does not matter
+LARGEST_CHANCE = 0.05  # the error that chance may bring where predictions are said to be calibrated
+LEAST_BINS = 3  # that have predictions, likewise
+SIGNIFICANCE = 0.025
 
 
 class Reliability(NamedTuple):
@@ -17,6 +23,32 @@ class Reliability(NamedTuple):
     counts: np.ndarray  # of the predictions in each bin, (M,)
     confidence: np.ndarray  # the mean of each bin, NaN if it is empty, (M,)
     accuracy: np.ndarray  # likewise
+
+    @property
+    def num_used(self) -> int:
+        """The number of bins that have predictions."""
+        return int((self.counts > 0).sum())
+
+    @property
+    def chance(self) -> float:
+        """
+        The calibration error that calibrated predictions with these confidences rarely exceed by chance: its mean and
+        two standard deviations. The gap of a bin is half-normal, with the binomial deviation of the bin's accuracy.
+        """
+        used = self.counts > 0
+        counts, confidence = self.counts[used], self.confidence[used]
+        deviations = np.sqrt(confidence * (1 - confidence) / counts) * counts / counts.sum()
+        mean = math.sqrt(2 / math.pi) * deviations.sum()
+        return float(mean + 2 * math.sqrt((1 - 2 / math.pi) * (deviations**2).sum()))
+
+    @property
+    def verdict(self) -> Literal["off", "calibrated", "few bins", "few predictions"]:
+        """What the error says: an error or its absence, or that too few bins or predictions show neither."""
+        if self.ece >= SMALL_ERROR and self.ece > self.chance:
+            return "off"
+        if self.num_used < LEAST_BINS:
+            return "few bins"
+        return "calibrated" if self.ece < SMALL_ERROR and self.chance <= LARGEST_CHANCE else "few predictions"
 
     @property
     def ece(self) -> float:
@@ -50,6 +82,31 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> Reliability:
     if labels.ndim == 2:
         return reliability(probabilities.ravel(), labels.ravel() > 0.5)
     return reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
+class MajorityComparison(NamedTuple):
+    """A classifier against the most frequent class; for multi-label, the more frequent answer for each label."""
+
+    majority: int | None  # the class; `None` for multi-label classification
+    share: float  # of the predictions that are right if all are the majority
+    share_of_model: float
+    is_beaten: bool  # whether the model is right more often by more than chance explains
+
+
+def compare_with_majority(probabilities: np.ndarray, labels: np.ndarray) -> MajorityComparison:
+    """
+    Tests, by the sign test over the predictions of which either is right, whether a classifier with `probabilities`
+    `(N, C)` beats the majority class of `labels`: class ids `(N,)`, or for multi-label classification `(N, C)`.
+    """
+    if labels.ndim == 2:
+        majority, true = None, labels > 0.5
+        right, majority_right = (probabilities > 0.5) == true, (true.mean(axis=0) > 0.5) == true
+    else:
+        majority = int(np.bincount(labels).argmax())
+        right, majority_right = probabilities.argmax(axis=1) == labels, labels == majority
+    better, worse = int((right & ~majority_right).sum()), int((majority_right & ~right).sum())
+    is_beaten = better > 0 and stats.binomtest(better, better + worse, alternative="greater").pvalue <= SIGNIFICANCE
+    return MajorityComparison(majority, float(majority_right.mean()), float(right.mean()), bool(is_beaten))
 
 
 class LabelScores(NamedTuple):

@@ -81,6 +81,49 @@ def test_a_trained_model_is_not_overwritten_unasked(run, files):
     run(*files, "--do_train", "--overwrite_output_dir")
 
 
+@pytest.fixture
+def interrupted(run, files, monkeypatch):
+    """Runs a command with checkpoints of the model alone, which is interrupted after the second step."""
+
+    def interrupted(*options):
+        options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1, "--save_only_model", *options]
+        save = cli.CommandTrainer._save_checkpoint
+
+        def fail(self, *args):
+            save(self, *args)
+            if self.state.global_step == 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(cli.CommandTrainer, "_save_checkpoint", fail)
+            run(*options)
+        return options
+
+    return interrupted
+
+
+def test_a_run_does_not_resume_from_a_model_without_its_optimizer(run, interrupted, tmp_path, caplog):
+    options, checkpoint = interrupted(), tmp_path / "out" / "checkpoint-2"
+    message = rf"{checkpoint} holds a model without its optimizer.*--overwrite_output_dir.*_checkpoint {checkpoint}"
+    with pytest.raises(UsageError, match=message) as caught:
+        run(*options)
+    assert "\n" not in str(caught.value)
+    run(*options, "--resume_from_checkpoint", checkpoint, out="resumed")
+    assert "the optimizer and the learning rate start over" in caplog.text
+    run(*options, "--overwrite_output_dir")
+    run(*options)  # which is finished
+    with pytest.raises(UsageError, match="checkpoint-3 holds a model without its optimizer"):
+        run(*options, "--max_steps", 4)
+
+
+def test_a_seed_does_not_resume_from_a_model_without_its_optimizer(run, interrupted, tmp_path):
+    options, folder = interrupted("--seeds", "1,2"), tmp_path / "out" / "seed-1"
+    with pytest.raises(UsageError, match=rf"holds a model without its optimizer.* remove {folder}\."):
+        run(*options)
+    shutil.rmtree(folder)
+    assert run(*options)["train_loss"] > 0
+
+
 @pytest.mark.parametrize("save_strategy", ["no", "steps"])
 def test_the_same_command_does_not_train_a_finished_model_again(run, files, tmp_path, monkeypatch, save_strategy):
     options = [*files, "--do_train", "--do_eval", "--learning_rate", 0.1, "--save_strategy", save_strategy]
@@ -315,6 +358,7 @@ def test_processes_gather_equally_often_whatever_each_of_them_sees(tmp_path, mon
     if has_checkpoint:
         (tmp_path / "checkpoint-2").mkdir()
         (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
+        (tmp_path / "checkpoint-2" / "optimizer.bin").touch()
     options = ["--model_name_or_path", "model", "--task_name", "rte", "--do_train", "--use_cpu"]
     found = find_resume_point(cli.parse_arguments([*options, "--output_dir", str(tmp_path)]))
     assert (found.folder is not None) == has_checkpoint and len(asked) == 2

@@ -170,6 +170,28 @@ def test_predictions_are_in_the_order_of_the_file(run, write, tokenizer, tmp_pat
     assert written[0] == written[1]
 
 
+def test_dropping_the_last_batch_is_for_training_alone(run, write, tmp_path):
+    train, validation = write("train.csv", reviews(num_examples=10)), write("val.csv", reviews(num_examples=7))
+    files = ["--train_file", train, "--validation_file", validation, "--per_device_eval_batch_size", 4]
+    run(*files, "--do_train", "--do_eval", "--max_steps", -1, "--num_train_epochs", 1, "--eval_strategy", "epoch",
+        "--dataloader_drop_last", out="dropped")  # fmt: skip
+    state = json.loads((tmp_path / "dropped" / "trainer_state.json").read_text())
+    assert state["global_step"] == 2  # not 3
+    options = ["--model_name_or_path", tmp_path / "dropped", *files, "--do_eval"]
+    expected = run(*options, out="kept")
+    (during,) = (log for log in state["log_history"] if "eval_loss" in log)
+    after = results(tmp_path, "eval", "dropped")
+    for name in ("eval_loss", "eval_accuracy"):
+        assert during[name] == after[name] == pytest.approx(expected[name])
+
+
+def test_rows_that_fill_no_batch_are_evaluated_and_predicted(run, files, write, tmp_path):
+    three = write("three.csv", reviews(num_examples=3))
+    options = ["--validation_file", three, "--test_file", three, "--do_eval", "--do_predict"]
+    assert run(*options, "--dataloader_drop_last")["eval_accuracy"] in (0, 1 / 3, 2 / 3, 1)
+    assert len((tmp_path / "out" / "predict_results_custom.txt").read_text().splitlines()) == 1 + 3
+
+
 def test_evaluation_alone_uses_the_trained_models_labels(run, files, write, tmp_path):
     run(*files, "--do_train", "--max_steps", 30, "--learning_rate", 1e-2)
     only_good = write("good.csv", reviews()[1::2])

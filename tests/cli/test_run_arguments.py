@@ -7,8 +7,11 @@ import pytest
 from conftest import reviews
 from datasets import Dataset, DatasetDict
 
+from hf_mmel.__main__ import parse
 from hf_mmel.cli.errors import UsageError
+from hf_mmel.cli.parser import read_options
 from hf_mmel.cli.run import main, parse_arguments
+from hf_mmel.compare.plan import read_plan
 
 
 # All that both scripts take, but for the arguments of `TrainingArguments`.
@@ -61,6 +64,48 @@ def test_every_boolean_can_be_negated(name):
 def test_an_adversary_out_of_range_is_refused_by_the_name_of_its_option(option, value, message):
     with pytest.raises(UsageError, match=message):
         parse_arguments([*LEAST, "--adversarial_num_steps", "1", f"--adversarial_{option}", value])
+
+
+@pytest.mark.parametrize(
+    ("given", "full"),
+    [
+        ("--max_seq_len", "--max_seq_length"),
+        ("--max-seq-len", "--max_seq_length"),
+        ("--max_seq_len=7", "--max_seq_length=7"),
+        ("--output", "--output_dir"),
+        ("--no_pad", "--no_pad_to_max_length"),
+        ("--seed", "--seed"),  # although --seeds begins with it
+        ("--no-such", "--no-such"),
+        ("x=--max_seq_len", "x=--max_seq_len"),
+    ],
+)
+def test_an_abbreviation_that_fits_one_option_is_that_option(given, full):
+    assert read_options([given]) == [full]
+
+
+def test_an_abbreviation_that_fits_several_options_is_refused_with_their_names():
+    with pytest.raises(UsageError, match="--max_s may be any of --max_seq_length, --max_steps; write out"):
+        read_options(["--max_s", "3"])
+    with pytest.raises(UsageError, match=r"--hub may be any of .*, \.\.\.; write out") as caught:
+        read_options(["--hub"])
+    assert len(str(caught.value)) < 200
+
+
+def test_a_comparison_knows_options_by_their_abbreviations():
+    args = parse(["compare", "--output", "out", "--mmel_l", "hard"])
+    with pytest.raises(UsageError, match="mmel_loss is not for a comparison"):
+        read_plan(args)
+    assert str(read_plan(parse(["compare", "--output", "out"])).output_dir) == "out"
+
+
+@pytest.mark.parametrize("option", ["--augmenter", "--seeds", "--max_steps"])
+def test_two_hyphens_are_no_value(option, capsys):
+    with pytest.raises(UsageError, match=f"argument {option}: '--' is not a value"):
+        parse_arguments([*LEAST, f"{option}=--"])
+    for command in (["compare"], ["report", "out"]):
+        with pytest.raises(SystemExit):
+            parse([*command, f"{option}=--"])
+        assert f"argument {option}: '--' is not a value" in capsys.readouterr().err
 
 
 def test_negations_change_no_default():
@@ -135,6 +180,10 @@ COMMAND_LINES = {
         --use_fast_tokenizer False --overwrite_cache --eval_strategy epoch --save_strategy epoch --logging_steps 1
         --load_best_model_at_end --metric_for_best_model accuracy --overwrite_output_dir --seed 3 --output_dir {out}
         """,
+    "a task beside files": """
+        --model_name_or_path bert-base-cased --task_name mrpc --train_file no_such.csv --validation_file val.json
+        --do_train --do_eval --do_predict --max_seq_len 128 --num_train_ep 1 --output_dir {out}
+        """,
     "the test set of a task": """
         --model-name-or-path bert-base-cased --task-name mnli --do-train --do-eval --do-predict --no_pad_to_max_length
         --max-train-samples 3 --max-eval-samples 4 --max-predict-samples 5 --output-dir {out} --fp16 False
@@ -146,6 +195,7 @@ WRITTEN = {
     "several columns": {"train_loss", "eval_accuracy"},
     "several labels": {"train_loss", "eval_f1"},
     "files": {"train_loss", "eval_accuracy", "predict_results_custom.txt"},
+    "a task beside files": {"train_loss", "eval_f1", "predict_results_mrpc.txt"},
     "the test set of a task": {"eval_accuracy_mm", "predict_results_mnli.txt", "predict_results_mnli-mm.txt"},
 }
 
@@ -156,3 +206,12 @@ def test_command_lines_of_both_scripts_run_unchanged(case, at_hub, tmp_path):
     metrics = json.loads((tmp_path / "out" / "all_results.json").read_text())
     assert WRITTEN[case] <= {*metrics, *os.listdir("out")}
     assert "LABEL_" not in (tmp_path / "out" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("named", ["--task_name mrpc", "--dataset_name imdb --text_column_name text"])
+def test_a_warning_says_that_a_task_or_a_dataset_wins_over_files(named, at_hub, caplog):
+    files = "--train_file train.json --test_file val.json"
+    options = f"--model_name_or_path bert-base-cased {named} {files} --do_train --dry_run --output_dir out"
+    main(options.split())
+    ignored = [record.getMessage() for record in caplog.records if "ignoring" in record.getMessage()]
+    assert ignored == [f"The data is that of {named.split()[1]}; ignoring train_file, test_file, as run_glue.py does."]

@@ -57,7 +57,6 @@ def run(model_dir, tmp_path):
         ("--do_train", "no data to work on; pass --task_name"),
         ("--train_file @good.csv", "nothing to do; pass --do_train"),
         ("--do_train --task_name snli", "'snli'; expected one of cola, mnli, .* wnli"),
-        ("--do_train --task_name rte --train_file @good.csv", "'rte' and files of your own are given"),
         ("--do_train --train_file @good.txt", r"good.txt'; expected a name that ends in \.csv, \.tsv, \.json"),
         ("--do_train --train_file @none.csv", "none.csv', and there is no such file"),
         ("--do_train --do_eval --train_file @good.csv", "no file for the validation data; pass --validation_file"),

@@ -49,6 +49,9 @@ BEST += ("--eval_steps", "1", "--save_steps", "1")
         ([*BEST, "--metric_for_best_model", "f1"], "metric_for_best_model is 'f1'; expected one of accuracy, loss"),
         ([*BEST, "--metric_for_best_model", "accuracy", "--prediction_loss_only"], "expected one of loss"),
         (["--batch_eval_metrics"], "batch_eval_metrics"),
+        (["--label_names", "bad", "good"], "label_names is ['bad', 'good']; expected labels alone"),
+        ([*BEST, "--label_names", "label"], "label_names is ['label']; expected labels alone"),
+        (["--dataloader_drop_last", "--max_train_samples", 3], "There are 3 training examples, and a batch"),
     ],
 )
 def test_what_no_training_can_be_made_with_is_refused_on_one_line_before_the_first_step(
@@ -77,6 +80,8 @@ def test_what_no_training_can_be_made_with_is_refused_on_one_line_before_the_fir
         [*BEST, "--metric_for_best_model", "eval_loss"],
         [*BEST, "--metric_for_best_model", "samples_per_second"],
         ["--prediction_loss_only"],
+        ["--label_names", "labels"],
+        ["--dataloader_drop_last", "--max_train_samples", 4],
         ["--dataloader_num_workers", 1],
     ],
 )

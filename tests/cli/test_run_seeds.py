@@ -83,9 +83,9 @@ def test_the_same_command_continues_with_the_seed_that_failed(run, files, tmp_pa
     options = [*files, "--do_train", "--do_eval", "--seeds", "1,2", "--max_steps", 4, "--learning_rate", 1e-2]
     options += ["--save_strategy", "steps", "--save_steps", 2]
     run(*options, out="whole")
-    trainer = cli.MMELTrainer
+    trainer = cli.CommandTrainer
     monkeypatch.setattr(
-        "hf_mmel.cli.run.MMELTrainer", lambda *args, **kwargs: trainer(*args, **kwargs, callbacks=[Failing()])
+        "hf_mmel.cli.run.CommandTrainer", lambda *args, **kwargs: trainer(*args, **kwargs, callbacks=[Failing()])
     )
     with pytest.raises(RuntimeError, match="The power is gone"):
         run(*options)

@@ -73,6 +73,7 @@ def test_overwritten_seeds_do_not_resume_from_earlier_checkpoints(open_seeds):
     for seed in (1, 2):
         (results.folder(seed) / "checkpoint-9").mkdir(parents=True)
         (results.folder(seed) / "checkpoint-9" / "trainer_state.json").write_text("{}")
+        (results.folder(seed) / "checkpoint-9" / "optimizer.bin").touch()
         assert results.resume_point(seed).folder is not None
     (results.folder(2) / "train_results.json").write_text("{}")
     assert results.resume_point(2).metrics is not None

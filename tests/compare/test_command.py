@@ -102,6 +102,16 @@ def test_the_grid_is_run_seed_by_seed_and_everything_is_written(compare, calls, 
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_that_are_no_better_than_the_majority_class_are_not_compared(compare, out, write):
+    good, bad = {"text": "the film was good .", "label": "good"}, {"text": "the film was awful .", "label": "bad"}
+    rows = [good, bad, good, good]
+    data = ["--train_file", write("train.csv", rows), "--validation_file", write("val.csv", rows)]
+    said = compare("--seeds", 3, data=data)
+    first = read(out)["conclusions"][0]
+    assert first.startswith("Not shown to beat the majority class: all settings.") and "accuracy 0.7500" in first
+    assert "`hard` with wordnet: nothing can be concluded" in said
+
+
 def test_a_run_has_the_shared_options_with_its_own_added(compare, calls):
     compare("--seeds", "7", "--methods", "hard", "--lambda_p", 0.5, "--save_strategy", "epoch", "--seeds", "7,9")
     options = calls.options()[0]
@@ -297,7 +307,7 @@ def test_what_the_best_checkpoint_is_chosen_by_does_not_turn_another_score(model
     argv = ["compare", *files, "--model_name_or_path", model_dir, "--output_dir", "nowhere", "--methods", "none"]
     argv += ["--use_cpu", "--eval_strategy", "epoch", "--save_strategy", "epoch", *options]
     criterion, _ = check(read_plan(parse([str(option) for option in argv])))
-    assert criterion == (chosen, lower)
+    assert criterion[:2] == (chosen, lower)
 
 
 def test_the_score_of_several_labels_is_known_too(model_dir, write):

@@ -32,6 +32,12 @@ def said(none, hard, metric="eval_accuracy", lower=False, examples=277):
     return list(conclusions(rows_of(none, hard, metric), Criterion(metric, lower), examples))
 
 
+def said_of(guess_score, *scores, metric="eval_accuracy", lower=False, examples=277):
+    """What is said of `none` and `hard`, which have the same score with each seed."""
+    rows = rows_of(*(seeds(*[score] * 3) for score in scores), metric)
+    return list(conclusions(rows, Criterion(metric, lower, "the majority class", guess_score), examples))
+
+
 FIVE = seeds(0.80, 0.81, 0.79, 0.80, 0.82)
 BETTER = seeds(0.84, 0.86, 0.83, 0.85, 0.85)
 MIXED = seeds(0.84, 0.79, 0.79, 0.83, 0.81)
@@ -79,6 +85,43 @@ def test_a_score_that_is_not_a_number_concludes_nothing(tmp_path):
     hard = seeds(0.8, float("nan"), 0.9)
     assert said(FIVE, hard, "eval_pearson")[1].startswith("`hard` with wordnet: nothing")
     draw(tmp_path / "a.png", rows_of(FIVE, hard), Criterion("eval_accuracy", False))
+
+
+@pytest.mark.parametrize("score", [0.3, 0.52, 0.55])  # 0.55 of 277 is within chance of 0.52
+def test_settings_that_learned_nothing_are_named_first_and_not_compared(score):
+    first, _, conclusion, *_ = said_of(0.52, score, score)
+    assert first.startswith(
+        "Not shown to beat the majority class: all settings. Predicting the majority class for all"
+    )
+    assert "all 277 validation examples has accuracy 0.5200. Train longer" in first
+    assert conclusion.endswith("nothing can be concluded, as neither it nor `none` beats the majority class.")
+    assert "the same as" not in " ".join(said_of(0.52, score, score))
+
+
+def test_a_setting_that_learned_something_is_compared_with_none_that_did_not():
+    first, _, conclusion, *_ = said_of(0.52, 0.52, 0.8)
+    assert first.startswith("Not shown to beat the majority class: `none`. ") and "Train longer" not in first
+    assert "+0.2800 against `none`" in conclusion
+    assert said_of(0.52, 0.8, 0.52)[0].startswith("Not shown to beat the majority class: `hard` with wordnet. ")
+
+
+@pytest.mark.parametrize(
+    ("guess_score", "score", "more"),
+    [
+        (0.52, 0.6, {}),
+        (0.52, 0.55, {"examples": 100_000}),
+        (0.52, 0.53, {"metric": "eval_f1"}),
+        (2.0, 1.9, {"metric": "eval_mse", "lower": True}),
+        (None, 0.1, {}),
+        (0.52, float("nan"), {}),
+    ],
+)
+def test_of_settings_that_beat_the_guess_it_is_not_said(guess_score, score, more):
+    assert said_of(guess_score, score, score, **more)[0].startswith("Measured by")
+
+
+def test_an_error_is_beaten_from_below():
+    assert said_of(2.0, 2.0, 2.1, metric="eval_mse", lower=True)[0].startswith("Not shown to beat")
 
 
 def test_without_none_nothing_is_compared():

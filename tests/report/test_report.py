@@ -22,7 +22,7 @@ from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.__main__ import main
 from hf_mmel.report import write_report
-from hf_mmel.report.predictions import score_variants
+from hf_mmel.report.predictions import predict, score_variants
 
 
 pytestmark = pytest.mark.integration  # the command trains, and a report reads what it left
@@ -65,6 +65,11 @@ def test_without_variants_nothing_is_told_of_them(trained, tmp_path):
     found = read(write_report(trained))
     assert found.ids == ["loss", "confusion", "calibration", "configuration"]
     assert "learning_rate 0.01" in found.text and str(tmp_path) not in found.html
+
+
+def test_a_report_is_about_all_validation_examples(trained):
+    trained.args.dataloader_drop_last, trained.args.per_device_eval_batch_size = True, 3
+    assert len(predict(trained).labels) == 8 and trained.args.dataloader_drop_last
 
 
 def test_scored_examples_are_drawn_and_the_variants_those_of_the_first_epoch(dataset, tokenizer, augmenter, arguments):

@@ -93,6 +93,33 @@ def test_a_regression_has_a_scatter_and_prediction_shifts(page):
     assert "label 2 2.1 on the original 4 on the variant" in found.text
 
 
+def test_a_model_that_learned_nothing_is_told_of_first(page):
+    labels, names = np.arange(60) % 4, ["a", "b", "c", "d"]
+    outputs = np.full((60, 4), 0.24) + 0.04 * np.eye(4)[np.where(np.arange(60) < 15, labels, (labels + 1) % 4)]
+    found = page(undrawn(), Predictions("single_label_classification", names, outputs, labels, {})).text
+    first = "The model does not beat the majority class : it is right on 25.0 % of the validation examples, and always"
+    assert f"{first} predicting “a” on 25.0 %." in found
+    assert "fill 1 of 15 bins, which says little about their calibration" in found and "well calibrated" not in found
+    assert found.index(first) < found.index("fill 1 of 15 bins")
+    better = np.where(np.arange(60) < 16, labels, (labels + 1) % 4)
+    found = page(undrawn(), Predictions("single_label_classification", names, np.eye(4)[better], labels, {})).text
+    assert "The model is not shown to beat the majority class : it is right on 26.7 %" in found
+    assert "Chance explains the difference." in found
+
+
+def test_of_a_model_that_learned_something_no_guess_is_told(page):
+    labels = np.arange(60) % 4
+    found = page(undrawn(), Predictions("single_label_classification", list("abcd"), np.eye(4)[labels], labels, {}))
+    assert "majority" not in found.text
+
+
+def test_a_regression_that_is_no_better_than_the_mean_is_told_of_first(page):
+    labels = np.array([1.0, 2, 3])
+    for outputs, is_told in (([2, 2, 2], True), ([3, 2, 1], True), ([1, 2, 2.5], False)):
+        kept = Predictions("regression", ["LABEL_0"], np.array(outputs, dtype=float), labels, {})
+        assert ("The model does not beat the mean of the labels" in page(undrawn(), kept).text) == is_told
+
+
 def test_several_labels_have_a_table_and_flips_by_label(page):
     kind, names = "multi_label_classification", ["sad", "funny"]
     outputs, labels = np.array([[0.9, 0.2], [0.8, 0.4]]), np.array([[1.0, 0], [0, 1]])

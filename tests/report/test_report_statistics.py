@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_mmel.report.statistics import calibration, label_flips, label_scores, prediction_shifts, reliability
+from hf_mmel.report.statistics import (
+    calibration,
+    compare_with_majority,
+    label_flips,
+    label_scores,
+    prediction_shifts,
+    reliability,
+)
 
 
 def test_calibrated_predictions_have_no_calibration_error():
@@ -56,6 +63,61 @@ def test_the_confidence_of_one_class_is_that_of_the_predicted_one():
 def test_each_of_several_labels_is_a_prediction():
     found = calibration(np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([[1.0, 0], [0, 1]]))
     assert found.counts.sum() == 4 and found.ece == pytest.approx((0.1 + 0.1 + 0.3 + 0.3) / 4)
+
+
+def draws(num_predictions, lowest=0.25, highest=1.0, seed=0):
+    """Calibrated predictions: their confidences, and which are right."""
+    random = np.random.default_rng(seed)
+    confidences = random.uniform(lowest, highest, num_predictions)
+    return confidences, random.random(num_predictions) < confidences
+
+
+def test_calibrated_predictions_have_at_most_the_error_of_chance():
+    found = [reliability(*draws(300, seed=seed)) for seed in range(400)]
+    within = np.mean([predictions.ece <= predictions.chance for predictions in found])
+    assert 0.95 <= within < 1
+
+
+def test_calibration_is_only_shown_by_many_predictions_in_several_bins():
+    assert reliability(*draws(20_000)).verdict == "calibrated"
+    assert reliability(*draws(60)).verdict == "few predictions"
+    assert reliability(*draws(20_000, 0.27, 0.33)).verdict == "few bins"
+    assert reliability(np.full(60, 0.283), np.arange(60) < 17).verdict == "few bins"  # without any error
+
+
+def test_a_large_error_needs_neither_many_predictions_nor_several_bins():
+    assert reliability(np.full(40, 0.99), np.arange(40) % 2).verdict == "off"
+    confidences, right = draws(20_000)
+    assert reliability(confidences, right & (np.arange(20_000) % 5 > 0)).verdict == "off"
+
+
+def one_hot(classes, num_classes=4):
+    return np.eye(num_classes)[np.asarray(classes)]
+
+
+def test_a_model_that_is_no_better_than_the_majority_class_does_not_beat_it():
+    labels = np.repeat([0, 1, 2, 3], [18, 14, 14, 14])
+    found = compare_with_majority(one_hot(np.zeros(60, dtype=int)), labels)
+    assert found == (0, 18 / 60, 18 / 60, False)
+    chance = np.where(np.arange(60) % 4 == 0, labels, (labels + 1) % 4)  # right on 15
+    assert not compare_with_majority(one_hot(chance), labels).is_beaten
+    slightly = one_hot(np.where(np.arange(60) < 20, labels, (labels + 1) % 4))  # right on 20
+    assert compare_with_majority(slightly, labels).share_of_model > 18 / 60
+    assert not compare_with_majority(slightly, labels).is_beaten
+    assert compare_with_majority(one_hot(labels), labels) == (0, 18 / 60, 1.0, True)
+
+
+def test_a_few_right_answers_beat_nothing():
+    labels = np.array([0, 1])
+    assert not compare_with_majority(one_hot(labels, 2), labels).is_beaten
+    assert compare_with_majority(one_hot([0, 1] * 8, 2), np.array([0, 1] * 8)).is_beaten
+
+
+def test_the_majority_of_several_labels_is_that_of_each():
+    labels = np.array([[1.0, 0.0, 0.0]] * 20 + [[0.0, 0.0, 1.0]] * 10)
+    constant = np.tile([0.9, 0.1, 0.1], (30, 1))
+    assert compare_with_majority(constant, labels) == (None, 70 / 90, 70 / 90, False)
+    assert compare_with_majority(labels, labels).is_beaten
 
 
 def test_precision_and_recall_of_each_label():

@@ -78,6 +78,14 @@ def test_batches_that_are_no_groups_are_named(arguments, tokenizer, dataset):
         trainer.compute_loss(trainer.model, {**inputs, "labels": torch.zeros(2), "variant_mask": mask})
 
 
+@pytest.mark.parametrize("names", [["bad", "good"], ["label"]])
+def test_label_names_that_no_batch_has_are_refused_before_training(arguments, tokenizer, dataset, augmenter, names):
+    data = {"train_dataset": dataset, "eval_dataset": {"one": dataset}, "processing_class": tokenizer}
+    trainer = MMELTrainer(make_model(tokenizer), arguments(label_names=names), **data, augmenter=augmenter)
+    with pytest.raises(ValueError, match=rf"label_names is .* has '{names[0]}', so that an evaluation would have no"):
+        trainer.train()
+
+
 @pytest.mark.parametrize("sharded", ["is_fsdp_enabled", "is_deepspeed_enabled"])
 @pytest.mark.parametrize(
     ("fields", "received"),

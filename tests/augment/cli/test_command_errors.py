@@ -109,3 +109,10 @@ def test_invalid_arguments_exit_with_code_two(argv, capsys):
         main(argv.split())
     assert error.value.code == 2
     assert "usage: python -m augment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--augmenter", "--text", "--num_variants"])
+def test_two_hyphens_are_no_value(capsys, option):
+    with pytest.raises(SystemExit):
+        main(["preview", f"{option}=--"])
+    assert f"argument {option}: '--' is not a value" in capsys.readouterr().err
