@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import default_data_collator
 
-from .groups import GROUP_KEY, LABELS, VARIANT_MASK
+from .groups import GROUP_KEY, LABELS, VARIANT_MASK, folded
 
 
 Example = dict[str, Any]
@@ -43,7 +43,9 @@ class GroupCollator:
 
     Returns a dict: each model input of shape `(B, V, ...)`, `labels` of shape `(B, ...)`, and `variant_mask` of shape
     `(B, V)`, `False` for a variant that repeats its original or another variant. With `epochs_per_draw` above 1 there
-    is also `group_key` of shape `(B,)`, which identifies the group.
+    is also `group_key` of shape `(B,)`, which identifies the group. `data_collator` may pass on other values than
+    tensors with an entry for each row, such as texts, numbers, `None`, arrays and nested dicts. They reach the model,
+    too; of those with an entry for each row it gets the entries of the rows that it computes.
 
     Raises:
         `TypeError`: if the augmenter has no method `variants`.
@@ -129,14 +131,10 @@ class GroupCollator:
         rows = [
             {name: value for name, value in row.items() if name not in left_out} for group in groups for row in group
         ]
-        batch = self._folded(self.data_collator(rows), len(groups))
+        batch = folded(self.data_collator(rows), len(groups), len(rows))
         if LABELS in batch:
             batch[LABELS] = batch[LABELS][:, 0].contiguous()
         return self._marked_batch(batch, groups)
-
-    def _folded(self, rows: dict[str, torch.Tensor], num_groups: int) -> dict[str, torch.Tensor]:
-        """Tensors `(B * V, ...)` as `(B, V, ...)`."""
-        return {name: tensor.view(num_groups, -1, *tensor.shape[1:]) for name, tensor in rows.items()}
 
     def _marked_batch(self, batch: dict[str, torch.Tensor], groups: list[list[Example]]) -> dict[str, torch.Tensor]:
         """The batch with its `variant_mask`, and the `group_key` where it needs one."""

@@ -11,7 +11,7 @@ from augment.core.batch import SPANS_KEY, are_of_tokens
 from augment.core.words import special_ids
 
 from .group_collator import Example, GroupCollator, hashed, plain
-from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS
+from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS, folded
 
 
 class VariantCollator(GroupCollator):
@@ -166,7 +166,7 @@ class VariantCollator(GroupCollator):
         collated = dict(self.data_collator(rows))
         if POSITIONS[0] in collated and self.tokenizer.padding_side == "left":
             collated.update(_moved_by_padding(rows, collated))
-        batch = self._folded(collated, len(groups))
+        batch = folded(collated, len(groups), len(rows))
         if ALIGNMENT in groups[0][0]:
             batch[ALIGNMENT] = self._alignment(groups, batch["input_ids"].shape[-1])
         if LABELS in batch and (ALIGNMENT not in batch or POSITIONS[0] in batch):
