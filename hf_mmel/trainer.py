@@ -173,11 +173,11 @@ class MMELTrainer(ModelCardTrainer):
         for search in self._callbacks_of(GreedySearchCallback):
             search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
             check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
-        # `Trainer` has one collator for training and evaluation; only training may see variants, and the columns that
-        # the augmenter reads, which the model's forward does not name.
+        # Only training may see variants, and the columns that the augmenter reads but the model's forward does not.
         self._set_signature_columns_if_needed()
         eval_collator, eval_columns = self.data_collator, self._signature_columns
         columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
+        collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
         self.data_collator, self._signature_columns = collator, columns
         try:
             return super().get_train_dataloader()

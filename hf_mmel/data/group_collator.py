@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Any
 
@@ -96,6 +96,19 @@ class GroupCollator:
     def set_epoch(self, epoch: int) -> None:
         """Has all later batches, those of running worker processes included, made of the variants of this epoch."""
         self._draw.fill_(epoch // self.epochs_per_draw)
+
+    def read_columns(self, dataset: Any, used: Collection[str] | None = None) -> None:
+        """
+        Reads, before training, what a single example does not say: which columns have an entry for each token.
+
+        Args:
+            dataset: The training set. One that is no `datasets.Dataset` is not read.
+            used (`Collection[str]`, *optional*): The columns that the collator gets; all by default.
+
+        Raises:
+            `TypeError`: if the augmenter does not have the entries of tokens follow them.
+            `ValueError`: if a column has tokens on an axis other than its first.
+        """
 
     def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
         self._check_input(examples)

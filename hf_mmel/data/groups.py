@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from augment.core.batch import ALIGNMENT_KEY as ALIGNMENT
-from augment.core.batch import IGNORE_INDEX
+from augment.core.batch import IGNORE_INDEX, TOKEN_LEVEL_KEYS
 from augment.core.batch import LABELS_KEY as LABELS
 
 
@@ -28,6 +28,7 @@ POSITIONS = ("start_positions", "end_positions")  # the first and last token of 
 LABEL_COLUMNS = ("labels", "label", "label_ids")  # names of the label column of a dataset
 
 _TARGETS = (LABELS, *POSITIONS)
+_OF_TOKENS = ("input_ids", *TOKEN_LEVEL_KEYS, LABELS, ALIGNMENT)
 
 
 class Groups(NamedTuple):
@@ -163,9 +164,9 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """
     The batch without trailing tokens that are padding in all present variants. Padding on the left stays, since
     positions count from there. All padding stays in question answering, where models see it, and where tokens are
-    compared with those of an absent original. It also stays with extras, which may have an entry for each token.
+    compared with those of an absent original. It also stays with other inputs that may have an entry for each token.
     """
-    if EXTRAS in inputs:
+    if EXTRAS in inputs or _has_unknown_tokens(inputs):
         return dict(inputs)
     lengths = variant_lengths(inputs, inputs[VARIANT_MASK])
     if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
@@ -175,6 +176,14 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if PERTURBATION in inputs:  # (B, V, ..., L, E)
         short[PERTURBATION] = inputs[PERTURBATION][..., :length, :]
     return short
+
+
+def _has_unknown_tokens(inputs: Mapping[str, Any]) -> bool:
+    """Whether other inputs than those of tokenizers are as long as the tokens, by their meaning or by chance."""
+    if "attention_mask" not in inputs:
+        return False
+    known, shape = {*_OF_TOKENS, PERTURBATION}, inputs["attention_mask"].shape
+    return any(x.shape[: len(shape)] == shape for name, x in inputs.items() if name not in known)
 
 
 def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
