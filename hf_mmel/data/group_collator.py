@@ -74,6 +74,7 @@ class GroupCollator:
             raise ValueError(f"num_variants is {num_variants}; expected at least 1 augmented variant per example.")
         if epochs_per_draw < 1:
             raise ValueError(f"epochs_per_draw is {epochs_per_draw}; expected at least 1 epoch.")
+        check_is_object("augmenter", augmenter)
         if not callable(getattr(augmenter, "variants", None)):
             raise TypeError(
                 f"augmenter is a {type(augmenter).__name__}; expected an object with "
@@ -167,6 +168,12 @@ class GroupCollator:
         prints = [fingerprint(row[self.main_input_name]) for row in group]
         rest = {name: plain(value) for name, value in group[0].items() if name != self.main_input_name}
         return hashed(repr((prints, rest)).encode(), signed=True)
+
+
+def check_is_object(name: str, value: Any) -> None:
+    """Raises a `TypeError` if a class is given where an object of it is meant."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} is the class {value.__name__}; expected an object of it, {value.__name__}(...).")
 
 
 def how_to_read(main_input_name: str) -> str:

@@ -11,7 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, defau
 from augment.core.batch import SPANS_KEY, TOKEN_COLUMNS_KEY, TOKEN_LEVEL_KEYS, are_of_tokens
 from augment.core.words import special_ids
 
-from .group_collator import Example, GroupCollator, hashed, plain
+from .group_collator import Example, GroupCollator, check_is_object, hashed, plain
 from .groups import ALIGNMENT, IGNORE_INDEX, LABEL_COLUMNS, LABELS, POSITIONS, folded
 from .token_columns import filler, padded, token_columns_of
 
@@ -89,6 +89,7 @@ class VariantCollator(GroupCollator):
     ):
         if tokenizer is None:
             raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
+        check_is_object("augmenter", augmenter)
         other = getattr(augmenter, "tokenizer", tokenizer)
         if other is not tokenizer and other.get_vocab() != tokenizer.get_vocab():
             raise ValueError(
