@@ -132,6 +132,10 @@ class VariantCollator(GroupCollator):
     def _marked(self, example: Example) -> Example:
         """The example with what an augmenter is to keep, and to tell, of its tokens."""
         length = len(example["input_ids"])
+        for name in LABEL_COLUMNS:  # under whose other names data collators take labels of tokens, too
+            if name != LABELS and are_of_tokens(example.get(name), example["input_ids"], self._special):
+                example = {**example, LABELS: example[name]}
+                del example[name]
         has_answer = POSITIONS[0] in example
         if not has_answer and not are_of_tokens(example.get(LABELS), example["input_ids"], self._special):
             return example

@@ -203,3 +203,17 @@ def test_labels_of_several_classes_are_left_alone_however_long(tokenizer, longer
         batch = VariantCollator(tokenizer, longer, 2)([{**row, "labels": given}])
         assert batch["labels"].tolist() == [given] and batch["variant_mask"].sum() > 1
     assert np.shape(TASK_HEADS["multi_label"].rows(tokenizer)[0]["label"]) == (3,)
+
+
+@pytest.mark.parametrize("name", ["label", "label_ids"])
+def test_labels_of_tokens_follow_them_whatever_the_name_of_their_column(tokenizer, longer, name):
+    fillers = {"labels": -100, "input_ids": tokenizer.pad_token_id}
+    rows = [
+        {key: values + [fillers.get(key, 0)] * (30 - len(values)) for key, values in row.items()}
+        for row in TASK_HEADS["tokens"].rows(tokenizer)
+    ]
+    renamed = [{name if key == "labels" else key: values for key, values in row.items()} for row in rows]
+    collate = VariantCollator(tokenizer, longer, 2, data_collator=default_data_collator)
+    expected, batch = collate(rows), collate(renamed)
+    assert batch.keys() == expected.keys() and all(batch[key].equal(expected[key]) for key in expected)
+    assert not expected["labels"][:, 1].equal(expected["labels"][:, 0])
