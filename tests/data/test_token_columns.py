@@ -70,6 +70,14 @@ def test_columns_that_the_tokenizer_does_not_pad_are_padded_with_zeros(tokenizer
     check(VariantCollator(tokenizer, longer, 3)([rows_of(tokenizer)[0]]), longer)
 
 
+def test_a_column_that_holds_ignored_tokens_is_padded_with_them(tokenizer, longer):
+    tags = [-100, *range(len(tokenizer(SENTENCES[0])["input_ids"]) - 2), -100]
+    row = {**tokenizer(SENTENCES[0]), "tags": tags, "label": 0}
+    batch = VariantCollator(tokenizer, longer, 2, pad_to_multiple_of=16)([row])
+    padding = ~batch["attention_mask"].bool()
+    assert padding.any() and (batch["tags"][padding] == -100).all()
+
+
 def test_rows_that_come_padded_keep_their_length_in_every_column(tokenizer, longer):
     rows = rows_of(tokenizer, padding="max_length", max_length=30)
     for row in rows:
@@ -202,6 +210,9 @@ def test_labels_of_several_classes_are_left_alone_however_long(tokenizer, longer
     for given in (labels, [int(label) for label in labels]):
         batch = VariantCollator(tokenizer, longer, 2)([{**row, "labels": given}])
         assert batch["labels"].tolist() == [given] and batch["variant_mask"].sum() > 1
+        for name in ("labels", "label", "label_ids"):
+            variants = longer.variants({**row, name: given}, 1, 0)
+            assert all(variant[name] is given and variant["input_ids"] != row["input_ids"] for variant in variants)
     assert np.shape(TASK_HEADS["multi_label"].rows(tokenizer)[0]["label"]) == (3,)
 
 

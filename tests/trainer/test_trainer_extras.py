@@ -9,6 +9,7 @@ from transformers import BertForSequenceClassification, DataCollatorWithPadding,
 
 from hf_mmel import AdversarialVariants, MMELTrainer, VariantCollator
 from hf_mmel.data.groups import Groups, as_groups, originals, take, trimmed
+from hf_mmel.step.forward import VariantForward
 
 
 class Passing(DataCollatorWithPadding):
@@ -80,6 +81,14 @@ class Reading(BertForSequenceClassification):
         assert len(extras["texts"]) == len(input_ids)
         self.num_read = getattr(self, "num_read", 0) + 1
         return super().forward(input_ids, attention_mask, token_type_ids, labels=labels)
+
+
+def test_a_batch_of_which_nothing_is_left_keeps_its_extras(arguments, tokenizer, augmenter, rows):
+    model = Reading(make_model(tokenizer).config)
+    batch = VariantCollator(tokenizer, augmenter, 2, data_collator=Passing(tokenizer))(rows)
+    model.forward = lambda *args, texts, prior, **inputs: make_model(tokenizer)(inputs["input_ids"])
+    loss, _ = VariantForward(model, arguments()).zero_loss(model, batch)
+    assert loss.item() == 0.0
 
 
 @pytest.mark.parametrize(
