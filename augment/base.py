@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from .configurable import Configurable
-from .core.batch import ALIGNMENT_KEY, SPANS_KEY, Batch, Span, TokenColumns, spans_of
+from .core.batch import ALIGNMENT_KEY, SPANS_KEY, TOKEN_COLUMNS_KEY, Batch, Span, TokenColumns, spans_of
 from .core.edits import Edits, moved_spans
 from .core.lazy import Lazy
 from .core.lexicon import has_case
@@ -33,6 +33,9 @@ class Augmenter(Lazy, Configurable, ABC):
     of its replacement, and the other pieces get -100. A column `alignment`, the numbers 0 to L - 1 of the tokens, is
     treated the same way: in a variant it says which token each token stands for.
 
+    Other columns with as many entries as `input_ids` follow the tokens, too. Where another column may happen to be as
+    long, a column `token_columns` names those that are of tokens.
+
     A subclass gives `draw_edits`. See `augment.custom` for its building blocks.
 
     Args:
@@ -43,7 +46,7 @@ class Augmenter(Lazy, Configurable, ABC):
         moves_words, inserts_words, deletes_words (`bool`): Whether the augmenter moves, inserts or deletes words.
     """
 
-    columns = (SPANS_KEY, ALIGNMENT_KEY)
+    columns = (SPANS_KEY, ALIGNMENT_KEY, TOKEN_COLUMNS_KEY)
     moves_words = inserts_words = deletes_words = False
 
     def __init__(self, tokenizer):
@@ -83,10 +86,10 @@ class Augmenter(Lazy, Configurable, ABC):
 
         Args:
             example (`Mapping` or a sequence of them):
-                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other columns. Columns with a
-                value per token (`attention_mask`, `token_type_ids`, `special_tokens_mask`) follow the tokens; a
-                replacement takes the value of the word's first piece. For labels of tokens see above. All other
-                columns are passed on unchanged.
+                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other columns. Columns with L
+                entries (`attention_mask`, `token_type_ids`, `global_attention_mask`, `bbox`) follow the tokens; a
+                replacement takes the entry of the word's first piece. `position_ids` that count up are counted anew.
+                For labels of tokens and `token_columns` see above. All other columns are passed on unchanged.
             num_variants (`int`): K, at least 1.
             seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
 
@@ -99,7 +102,7 @@ class Augmenter(Lazy, Configurable, ABC):
             `TypeError`: if K, a seed or an example has the wrong type.
             `ValueError`: if K is below 1, `input_ids` are missing or not in the tokenizer's vocabulary, `keep_spans`
                 are not within them, the number of seeds differs from the number of examples, or the augmenter moves
-                words away from their labels.
+                words away from their labels or from what other columns say of them.
         """
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
@@ -117,11 +120,12 @@ class Augmenter(Lazy, Configurable, ABC):
             original = {**examples[i], "input_ids": row}
             columns = TokenColumns(original, row, self._special)
             spans = spans_of(original, len(row)) if SPANS_KEY in original else None
-            if columns.first_piece and does(self, "moves_words"):
+            if columns.names and does(self, "moves_words"):
+                left = ["labels" if name == ALIGNMENT_KEY else name for name in columns.names]
                 raise ValueError(
-                    f"A {type(self).__name__} moves words, whose labels would stay behind, and so would the positions "
-                    f"of an answer's tokens. For both, use augmenters that replace words, such as WordNetSynonyms. It "
-                    f"is {self!r:.200}."
+                    f"A {type(self).__name__} moves words, whose {', '.join(dict.fromkeys(left))} would stay behind, "
+                    "and so would the positions of an answer's tokens. Use augmenters that replace words, such as "
+                    f"WordNetSynonyms. It is {self!r:.200}."
                 )
             group: list[dict[str, Any]] = []
             for number in range(i, len(edits), len(batch)):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import DataCollatorWithPadding
@@ -147,8 +148,9 @@ class _Scorer:
         parts = []
         for start in range(0, len(rows), self.batch_size):
             chosen = [rows[i] for i in order[start : start + self.batch_size]]
-            batch = {name: tensor.to(self.device) for name, tensor in self.collate(chosen).items() if name != "labels"}
-            parts.append(logits_of(self.model(**batch), len(chosen), type(self.model).__name__))
+            batch = {name: value for name, value in self.collate(chosen).items() if name != "labels"}
+            outputs = self.model(**send_to_device(batch, self.device))
+            parts.append(logits_of(outputs, len(chosen), type(self.model).__name__))
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self.device)]
 
 

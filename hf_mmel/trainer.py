@@ -95,8 +95,10 @@ class MMELTrainer(ModelCardTrainer):
         *,
         augmenter: Any = None,
         adversary: AdversarialVariants | None = None,
+        tokenizer: None = None,
     ):
         given_collator = data_collator if isinstance(data_collator, GroupCollator) else None
+        validation.check_given(augmenter, given_collator, train_dataset, tokenizer)
         data_collator = data_collator if given_collator is None else given_collator.data_collator
         super().__init__(
             model,
@@ -123,7 +125,6 @@ class MMELTrainer(ModelCardTrainer):
         self._check_arguments()
         if augmenter is None and given_collator is None:
             return
-        validation.check_source(augmenter, given_collator)
         validation.check_vocabulary(self.model, self._reader)
         self.add_callback(EpochCallback(self._scores))
         self.build_group_collator()  # raises what does not fit before any work is done
@@ -156,8 +157,7 @@ class MMELTrainer(ModelCardTrainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, which collates groups of variants if there is an augmenter."""
-        self._step = None
-        config = getattr(self.model, "config", None)
+        self._step, config = None, getattr(self.model, "config", None)
         self._check_arguments(config)  # once more, since they may have changed
         validation.check_label_names(self.args, self.model, self.eval_dataset, self.data_collator)
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
@@ -168,16 +168,17 @@ class MMELTrainer(ModelCardTrainer):
         if collator is None:
             validation.check_interval(self.args, None)
             return super().get_train_dataloader()
-        validation.check_train_dataset(self.train_dataset, collator.main_input_name, config, self.args)
+        validation.check_datasets(self.train_dataset, self.eval_dataset, collator.main_input_name, config, self.args)
+        # Only training may see variants, and the columns that the augmenter reads but the model's forward does not.
+        self._set_signature_columns_if_needed()
+        eval_collator, eval_columns = self.data_collator, self._signature_columns
+        columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
+        collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
         if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
             collator.augmenter.precompute(self.train_dataset)
         for search in self._callbacks_of(GreedySearchCallback):
             search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
             check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
-        # Training alone may see variants, and the columns that the augmenter reads, which no model's forward names.
-        self._set_signature_columns_if_needed()
-        eval_collator, eval_columns = self.data_collator, self._signature_columns
-        columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
         self.data_collator, self._signature_columns = collator, columns
         try:
             return super().get_train_dataloader()

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
@@ -12,6 +13,8 @@ from transformers import TrainingArguments
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
 VARIANT_BACKWARD = ("full", "top", "sample")
 NONFINITE_VARIANTS = ("skip", "raise")
+_NUMBERS = ("lambda_p", "lambda_t", "min_label_probability")
+_COUNTS = ("num_variants", "variant_backward_count", "variant_chunk_size", "score_interval", "show_variants")
 
 
 def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
@@ -161,6 +164,8 @@ class MMELTrainingArguments(TrainingArguments):
     hub_tags: list[str] | None = option(None, "Tags of the model on the Hub, besides mmel and data-augmentation.")
 
     def __post_init__(self):
+        for name in (*_NUMBERS, *_COUNTS):
+            setattr(self, name, _from_text(getattr(self, name)))
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
         self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
@@ -199,19 +204,18 @@ class MMELTrainingArguments(TrainingArguments):
             if getattr(self, name) not in allowed:
                 expected = ", ".join(map(repr, allowed))
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {expected}.")
-        if not self.lambda_p >= 0:  # NaN fails this comparison, too
-            raise ValueError(f"lambda_p is {self.lambda_p}; expected a number in [0, inf].")
-        if not 0 <= self.lambda_t < math.inf:
-            raise ValueError(f"lambda_t is {self.lambda_t}; expected a finite number >= 0.")
+        if not (isinstance(self.lambda_p, Real) and self.lambda_p >= 0):  # NaN fails this comparison, too
+            raise ValueError(f"lambda_p is {self.lambda_p!r}; expected a number in [0, inf].")
+        if not (isinstance(self.lambda_t, Real) and 0 <= self.lambda_t < math.inf):
+            raise ValueError(f"lambda_t is {self.lambda_t!r}; expected a finite number >= 0.")
         if not _is_count(self.num_variants):
             raise ValueError(
-                f"num_variants is {self.num_variants}; expected a whole number >= 1. "
+                f"num_variants is {self.num_variants!r}; expected a whole number >= 1. "
                 "To train without variants set mmel_loss='none'."
             )
-        if self.min_label_probability is not None and not 0 < self.min_label_probability <= 0.5:
-            raise ValueError(
-                f"min_label_probability is {self.min_label_probability}; expected a number in (0, 0.5], or None."
-            )
+        least = self.min_label_probability
+        if least is not None and not (isinstance(least, Real) and 0 < float(least) <= 0.5):
+            raise ValueError(f"min_label_probability is {least!r}; expected a number in (0, 0.5], or None.")
         if self.variant_backward == "top" and self.mmel_loss == "uniform":
             raise ValueError(
                 "variant_backward is 'top', but mmel_loss='uniform' has no largest weights; expected 'full' or "
@@ -220,9 +224,9 @@ class MMELTrainingArguments(TrainingArguments):
         for name in ("variant_backward_count", "variant_chunk_size", "score_interval"):
             value = getattr(self, name)
             if not (_is_count(value) or (value is None and name == "variant_chunk_size")):
-                raise ValueError(f"{name} is {value}; expected a whole number >= 1.")
+                raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
         if self.show_variants != 0 and not _is_count(self.show_variants):
-            raise ValueError(f"show_variants is {self.show_variants}; expected a whole number >= 0.")
+            raise ValueError(f"show_variants is {self.show_variants!r}; expected a whole number >= 0.")
         if self.score_interval > 1 and self.variant_backward == "full":
             raise ValueError(
                 f"score_interval is {self.score_interval}, but variant_backward='full' computes all variants in every "
@@ -230,8 +234,20 @@ class MMELTrainingArguments(TrainingArguments):
             )
 
 
-def _is_count(value: float | None) -> bool:
-    return value is not None and not isinstance(value, bool) and value == int(value) and value >= 1
+def _is_count(value: Any) -> bool:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and float(value).is_integer() and float(value) >= 1
+
+
+def _from_text(value: Any) -> Any:
+    """The number that a text holds; any other value as it is."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return value
+    if math.isnan(number):
+        return value
+    return int(number) if number.is_integer() else number
 
 
 def _numbers(name: str, value: list[float] | str) -> list[float]:

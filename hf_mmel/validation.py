@@ -1,6 +1,7 @@
 """Checks of arguments, model and data that refuse, before training starts, what would fail in the middle of it."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import datasets
@@ -8,20 +9,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
-from .data.group_collator import how_to_read
+from .data.group_collator import check_is_object, how_to_read
 from .data.groups import IGNORE_INDEX, LABEL_COLUMNS, POSITIONS
 from .step.adversarial import AdversarialVariants
 from .training_args import MMELTrainingArguments
 
 
-def check_source(augmenter: Any, variant_collator: Any) -> None:
+def check_given(augmenter: Any, variant_collator: Any, train_dataset: Any, tokenizer: Any) -> None:
     """
-    Raises a `ValueError` if there are two sources of variants.
+    Raises a `ValueError` if there are two sources of variants, and a `TypeError` if `train_dataset` is a dictionary of
+    splits, or if a `tokenizer` is given, as in earlier versions of transformers.
     """
     if augmenter is not None and variant_collator is not None:
         raise ValueError(
             f"Both an augmenter and a {type(variant_collator).__name__} are given; the collator has an augmenter "
             "already."
+        )
+    if tokenizer is not None:
+        raise TypeError(
+            "The argument tokenizer is given, which transformers 5 removed; pass processing_class=tokenizer instead."
+        )
+    if isinstance(train_dataset, Mapping):
+        raise TypeError(
+            f"train_dataset is a {type(train_dataset).__name__} with the keys {', '.join(map(str, train_dataset))}; "
+            "expected one data set, such as train_dataset=dataset['train']."
         )
 
 
@@ -63,6 +74,7 @@ def check_objective(
             )
     if adversary is None:
         return
+    check_is_object("adversary", adversary)
     if not isinstance(adversary, AdversarialVariants):
         raise TypeError(f"adversary is a {type(adversary).__name__}; expected hf_mmel.AdversarialVariants.")
     if args.score_interval > 1:
@@ -151,32 +163,52 @@ def _is_stored(dataset: Any) -> bool:
     return isinstance(dataset, datasets.Dataset) and dataset.format["type"] != "custom"
 
 
-def check_train_dataset(
-    dataset: Any, main_input_name: str, config: PretrainedConfig | None, args: MMELTrainingArguments
+def check_datasets(
+    train_dataset: Any, eval_dataset: Any, main_input_name: str, config: Any, args: MMELTrainingArguments
 ) -> None:
     """
-    Raises a `ValueError` if a `datasets.Dataset` lacks the column to be varied, unless a transform makes it, or if
-    its labels do not fit the model, see `check_labels`.
+    Raises a `ValueError` if the training data, or those of an evaluation during training, lack the column to be
+    varied, or if their labels do not fit the model, see `check_labels`. `eval_dataset` may be a dictionary.
     """
-    if _is_stored(dataset) and main_input_name not in dataset.column_names:
-        raise ValueError(
-            f"train_dataset has the columns {dataset.column_names}; expected {main_input_name} among them. "
-            f"{how_to_read(main_input_name)}"
-        )
-    check_labels(dataset, config, args.label_smoothing_factor)
+    named = {"train_dataset": train_dataset}
+    if eval_dataset is not None and (args.eval_strategy != "no" or args.eval_on_start):
+        if isinstance(eval_dataset, Mapping):
+            named |= {f"eval_dataset[{key!r}]": dataset for key, dataset in eval_dataset.items()}
+        else:
+            named["eval_dataset"] = eval_dataset
+    for name, dataset in named.items():
+        columns = _columns_of(dataset)
+        if columns is not None and main_input_name not in columns:
+            raise ValueError(
+                f"{name} has the columns {columns}; expected {main_input_name} among them. "
+                f"{how_to_read(main_input_name)}"
+            )
+        # An evaluation without labels has no loss, but may have metrics of its own, as in question answering.
+        has_labels = columns is None or not {*LABEL_COLUMNS, *POSITIONS}.isdisjoint(columns)
+        if has_labels or dataset is train_dataset:
+            check_labels(dataset, config, args.label_smoothing_factor, name)
 
 
-def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing: float = 0.0) -> None:
+def _columns_of(dataset: Any) -> list[str] | None:
+    """The columns of a data set as far as they are known without reading it, or those of a list's first row."""
+    if _is_stored(dataset):
+        return dataset.column_names
+    return list(dataset[0]) if isinstance(dataset, list) and dataset and isinstance(dataset[0], Mapping) else None
+
+
+def check_labels(
+    dataset: Any, config: PretrainedConfig | None, label_smoothing: float = 0.0, dataset_name: str = "train_dataset"
+) -> None:
     """
-    Raises a `ValueError` that names the first row of a `datasets.Dataset` whose label is missing, not finite, or not
-    one of the classes: below `config.num_labels`, or below the number of choices in multiple choice. Answers of
+    Raises a `ValueError` that names the first row of a `datasets.Dataset` whose label is missing, text, not finite, or
+    not one of the classes: below `config.num_labels`, or below the number of choices in multiple choice. Answers of
     question answering are to lie in the row. Other kinds of data sets, and rows that a transform makes, are not read
     ahead.
     """
     if not _is_stored(dataset):
         return
     if all(name in dataset.column_names for name in POSITIONS):
-        _check_answers(dataset)
+        _check_answers(dataset, dataset_name)
         if label_smoothing:
             raise ValueError(
                 f"label_smoothing_factor is {label_smoothing}, which the places of answers have no use for; set it "
@@ -186,25 +218,33 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
     name = next((name for name in LABEL_COLUMNS if name in dataset.column_names), None)
     if name is None:
         raise ValueError(
-            f"train_dataset has the columns {dataset.column_names}; expected one named {' or '.join(LABEL_COLUMNS)}."
+            f"{dataset_name} has the columns {dataset.column_names}; expected one named {' or '.join(LABEL_COLUMNS)}."
         )
     has_ids = "input_ids" in dataset.column_names
     arrow = dataset.select_columns([name, "input_ids"] if has_ids else [name]).with_format("arrow")[:]
     labels, ids = arrow[name], arrow["input_ids"] if has_ids else None
     if labels.null_count:
         row = pc.index(pc.is_null(labels), True).as_py()
-        raise ValueError(f"Row {row} of train_dataset has no {name}; remove the row or give it one.")
+        raise ValueError(f"Row {row} of {dataset_name} has no {name}; remove the row or give it one.")
+    kind = labels.type.value_type if _is_list(labels.type) else labels.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        numbers = f"the number of a class: encode all splits at once, dataset = dataset.class_encode_column({name!r})."
+        if kind != labels.type:
+            numbers = "numbers: 0 or 1 for each class of a text, or a class for each token."
+        raise ValueError(
+            f"Row 0 of {dataset_name} has the {name} {labels[0].as_py()!r:.80}, which is text; expected {numbers}"
+        )
     if pa.types.is_floating(labels.type):
         not_finite = pc.invert(pc.is_finite(labels))
         if pc.any(not_finite).as_py():
             row = pc.index(not_finite, True).as_py()
-            raise ValueError(f"Row {row} of train_dataset has the {name} {labels[row]}; expected a finite number.")
+            raise ValueError(f"Row {row} of {dataset_name} has the {name} {labels[row]}; expected a finite number.")
     num_labels, classes = getattr(config, "num_labels", 1), "num_labels"
     rows = None
     if _is_list(labels.type) and pa.types.is_integer(labels.type.value_type):
         if ids is None or getattr(config, "problem_type", None) == "multi_label_classification":
             return
-        _check_lengths(labels, ids, name)
+        _check_lengths(labels, ids, name, dataset_name)
         rows, labels = pc.list_parent_indices(labels), pc.list_flatten(labels)
     elif ids is not None and _is_list(ids.type) and _is_list(ids.type.value_type) and len(ids):
         num_labels, classes = len(ids[0]), "choices"
@@ -215,12 +255,12 @@ def check_labels(dataset: Any, config: PretrainedConfig | None, label_smoothing:
             place = pc.index(allowed, False).as_py()
             row = place if rows is None else rows[place]
             raise ValueError(
-                f"Row {row} of train_dataset has the {name} {labels[place]}; there are {num_labels} {classes}, "
+                f"Row {row} of {dataset_name} has the {name} {labels[place]}; there are {num_labels} {classes}, "
                 f"so expected 0 to {num_labels - 1}. Correct the label, or load the model with more labels."
             )
 
 
-def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str) -> None:
+def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str, dataset_name: str) -> None:
     """Refuses labels of tokens that are not as many as the tokens, or that lack one."""
     num_labels, num_tokens = pc.list_value_length(labels), pc.list_value_length(ids)
     if pc.all(pc.equal(num_labels, 1)).as_py():  # one for each text, though in a list
@@ -229,16 +269,16 @@ def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str) -> 
     if not pc.all(fits).as_py():
         row = pc.index(fits, False).as_py()
         raise ValueError(
-            f"Row {row} of train_dataset has {num_labels[row]} {name} for {num_tokens[row]} tokens; expected one for "
+            f"Row {row} of {dataset_name} has {num_labels[row]} {name} for {num_tokens[row]} tokens; expected one for "
             "each of its input_ids, with -100 for special tokens and for the pieces of a word after its first."
         )
     missing = pc.is_null(pc.list_flatten(labels))
     if pc.any(missing).as_py():
         row = pc.list_parent_indices(labels)[pc.index(missing, True).as_py()]
-        raise ValueError(f"Row {row} of train_dataset has {name} without a value; give each token one, or -100.")
+        raise ValueError(f"Row {row} of {dataset_name} has {name} without a value; give each token one, or -100.")
 
 
-def _check_answers(dataset: datasets.Dataset) -> None:
+def _check_answers(dataset: datasets.Dataset, dataset_name: str) -> None:
     arrow = dataset.select_columns([*POSITIONS, "input_ids"]).with_format("arrow")[:]
     start, end = (arrow[name] for name in POSITIONS)
     in_row = pc.and_(pc.less_equal(0, start), pc.and_(pc.less_equal(start, end), pc.less(end, _lengths(arrow))))
@@ -246,7 +286,7 @@ def _check_answers(dataset: datasets.Dataset) -> None:
     if not pc.all(fits).as_py():
         row = pc.index(fits, False).as_py()
         raise ValueError(
-            f"Row {row} of train_dataset has {_lengths(arrow)[row]} tokens and an answer from {start[row]} to "
+            f"Row {row} of {dataset_name} has {_lengths(arrow)[row]} tokens and an answer from {start[row]} to "
             f"{end[row]}; expected start_positions <= end_positions, both places in its input_ids. Where the text "
             "does not hold the answer, have both point to the first token."
         )

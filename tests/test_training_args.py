@@ -35,6 +35,15 @@ from hf_mmel import MMELTrainingArguments
         ("score_interval", 0),
         ("show_variants", -1),
         ("show_variants", 1.5),
+        ("lambda_p", "much"),
+        ("lambda_p", None),
+        ("lambda_t", "inf"),
+        ("lambda_t", "1,5"),
+        ("num_variants", "four"),
+        ("num_variants", math.inf),
+        ("score_interval", "2.5"),
+        ("min_label_probability", "0.7"),
+        ("min_label_probability", "p"),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
@@ -50,6 +59,19 @@ def test_even_weights_have_no_largest(tmp_path):
 @pytest.mark.parametrize("lambda_p", [0, 1e-6, 3, math.inf])
 def test_lambda_p_ranges_from_zero_to_infinity(tmp_path, lambda_p):
     assert MMELTrainingArguments(str(tmp_path), lambda_p=lambda_p).lambda_p == lambda_p
+
+
+def test_numbers_may_come_as_text(tmp_path):
+    args = MMELTrainingArguments(str(tmp_path), lambda_p="inf", lambda_t="0.5", num_variants="8")
+    assert (args.lambda_p, args.lambda_t, args.num_variants) == (math.inf, 0.5, 8)
+    args = MMELTrainingArguments(
+        str(tmp_path), min_label_probability="1e-1", variant_chunk_size="2", show_variants="3"
+    )
+    numbers = (args.min_label_probability, args.variant_chunk_size, args.show_variants)
+    assert numbers == (0.1, 2, 3) and [type(number) for number in numbers] == [float, int, int]
+    args.lambda_p = "inf"
+    with pytest.raises(ValueError, match="lambda_p is 'inf'; expected a number"):
+        args.check_objective()
 
 
 def test_defaults_are_soft_with_four_variants(tmp_path):

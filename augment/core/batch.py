@@ -15,6 +15,8 @@ TOKEN_LEVEL_KEYS = ("attention_mask", "token_type_ids", "special_tokens_mask")
 SPANS_KEY = "keep_spans"
 LABELS_KEY = "labels"
 ALIGNMENT_KEY = "alignment"
+TOKEN_COLUMNS_KEY = "token_columns"
+_NOT_OF_TOKENS = ("input_ids", "label", "label_ids", SPANS_KEY, TOKEN_COLUMNS_KEY)
 IGNORE_INDEX = -100  # the label of a token that has none, as torch's cross entropy leaves it out
 
 Span = tuple[int, int]
@@ -128,41 +130,58 @@ def spans_of(example: Mapping[str, Any], length: int) -> list[Span]:
 
 class TokenColumns:
     """
-    The columns of an example that have a value for each token, and how they follow the tokens into a variant. They
+    The columns of an example that have an entry for each token, and how they follow the tokens into a variant. They
     become lists in the example. Special tokens, whose ids are given, have no label.
 
-    `first_piece` are the columns whose value for a word is that of its first piece: `alignment`, and `labels` if they
-    are labels of tokens. The other pieces of a replacement get -100.
+    A column is one of these if it has as many entries as `input_ids` and, where the example has a column
+    `token_columns`, is named in it. The tokenizer's columns always are, `labels` if they are labels of tokens, and
+    `label` and `label_ids` never. A replacement has the entry of the word's first piece. `position_ids` that count up
+    are counted anew.
+
+    Attributes:
+        first_piece (`dict[str, list]`):
+            The columns whose value for a word is that of its first piece, while the other pieces of a replacement get
+            -100: `alignment`, labels of tokens, and other columns that hold -100.
+        names (`list[str]`): The columns that belong to words, and so do not fit where words move.
     """
 
     def __init__(self, example: dict[str, Any], row: list[int], special: Set[int]):
         self._length = len(row)
         self._constant: dict[str, list] = {}  # one value of each column whose values are all equal
         self._varying: dict[str, list] = {}
+        self._numbers: tuple[list[int], int, int] | None = None  # `position_ids`, which tokens they count, how many
         self.first_piece: dict[str, list] = {}
-        for name in TOKEN_LEVEL_KEYS:
-            values: Any = example.get(name)
-            if values is None or not len(values) == self._length > 0:
+        self.names: list[str] = []
+        chosen = example.get(TOKEN_COLUMNS_KEY)
+        for name, value in [*example.items()]:
+            is_other = name not in TOKEN_LEVEL_KEYS and name not in (LABELS_KEY, ALIGNMENT_KEY)
+            if name in _NOT_OF_TOKENS or (is_other and chosen is not None and name not in chosen):
                 continue
-            if type(values) is not list:
-                example[name] = values = np.asarray(values).tolist()
-            if values.count(values[0]) == self._length:
+            values = _entries(value, self._length)
+            if values is None or (name == LABELS_KEY and not are_of_tokens(values, row, special)):
+                continue
+            example[name] = values
+            if name == "position_ids" and (counted := _counted(values, example.get("attention_mask"))):
+                self._numbers = values, *counted
+                continue
+            if name not in TOKEN_LEVEL_KEYS:
+                self.names.append(name)
+            if name in (LABELS_KEY, ALIGNMENT_KEY) or (is_other and IGNORE_INDEX in values):
+                self.first_piece[name] = values
+            elif values.count(values[0]) == self._length:
                 self._constant[name] = values[:1]
             else:
                 self._varying[name] = values
-        for name in (LABELS_KEY, ALIGNMENT_KEY):
-            values = example.get(name)
-            if not hasattr(values, "__len__") or isinstance(values, str) or len(values) != self._length:
-                continue
-            values = values if type(values) is list else np.asarray(values).tolist()
-            if name == ALIGNMENT_KEY or are_of_tokens(values, row, special):
-                example[name] = self.first_piece[name] = values
 
     def fit(self, variant: dict[str, Any], source: np.ndarray, begin: int, end: int) -> None:
         """Fits the columns to a variant, whose tokens come from the positions `source[begin:end]` of the example."""
         if end - begin != self._length:
             for name, value in self._constant.items():
                 variant[name] = value * (end - begin)
+            if self._numbers is not None:
+                values, first, count = self._numbers
+                stop = values[first] + count + end - begin - self._length
+                variant["position_ids"] = [*values[:first], *range(values[first], stop), *values[first + count :]]
         if self._varying or self.first_piece:
             positions = source[begin:end].tolist()
             for name, values in self._varying.items():
@@ -172,6 +191,27 @@ class TokenColumns:
                     values[position] if position != before else IGNORE_INDEX
                     for before, position in zip([None, *positions], positions, strict=False)
                 ]
+
+
+def _entries(value: Any, length: int) -> list | None:
+    """The entries of a column as a list, if there are as many as tokens."""
+    is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
+    if not (is_array or isinstance(value, list | tuple)) or not len(value) == length > 0:
+        return None
+    if type(value) is list and not getattr(value[0], "ndim", 0):
+        return value
+    if is_array:
+        return value.tolist()
+    return [entry.tolist() if hasattr(entry, "tolist") else entry for entry in value]
+
+
+def _counted(position_ids: list, attention_mask: Sequence[int] | None) -> tuple[int, int] | None:
+    """The first of the tokens that are no padding, and their number, if their `position_ids` count up."""
+    attended = [i for i, seen in enumerate(attention_mask) if seen] if attention_mask is not None else []
+    first, count = (attended[0], len(attended)) if attended else (0, len(position_ids))
+    start, counted = position_ids[first], position_ids[first : first + count]
+    counts_up = isinstance(start, int | np.integer) and counted == [*range(start, start + count)]
+    return (first, count) if counts_up else None
 
 
 def are_of_tokens(labels: Any, row: list[int], special: Set[int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import default_data_collator
 
-from .groups import GROUP_KEY, LABELS, VARIANT_MASK
+from .groups import GROUP_KEY, LABELS, VARIANT_MASK, folded
 
 
 Example = dict[str, Any]
@@ -43,7 +43,9 @@ class GroupCollator:
 
     Returns a dict: each model input of shape `(B, V, ...)`, `labels` of shape `(B, ...)`, and `variant_mask` of shape
     `(B, V)`, `False` for a variant that repeats its original or another variant. With `epochs_per_draw` above 1 there
-    is also `group_key` of shape `(B,)`, which identifies the group.
+    is also `group_key` of shape `(B,)`, which identifies the group. `data_collator` may pass on other values than
+    tensors with an entry for each row, such as texts, numbers, `None`, arrays and nested dicts. They reach the model,
+    too; of those with an entry for each row it gets the entries of the rows that it computes.
 
     Raises:
         `TypeError`: if the augmenter has no method `variants`.
@@ -72,6 +74,7 @@ class GroupCollator:
             raise ValueError(f"num_variants is {num_variants}; expected at least 1 augmented variant per example.")
         if epochs_per_draw < 1:
             raise ValueError(f"epochs_per_draw is {epochs_per_draw}; expected at least 1 epoch.")
+        check_is_object("augmenter", augmenter)
         if not callable(getattr(augmenter, "variants", None)):
             raise TypeError(
                 f"augmenter is a {type(augmenter).__name__}; expected an object with "
@@ -94,6 +97,19 @@ class GroupCollator:
     def set_epoch(self, epoch: int) -> None:
         """Has all later batches, those of running worker processes included, made of the variants of this epoch."""
         self._draw.fill_(epoch // self.epochs_per_draw)
+
+    def read_columns(self, dataset: Any, used: Collection[str] | None = None) -> None:
+        """
+        Reads, before training, what a single example does not say: which columns have an entry for each token.
+
+        Args:
+            dataset: The training set. One that is no `datasets.Dataset` is not read.
+            used (`Collection[str]`, *optional*): The columns that the collator gets; all by default.
+
+        Raises:
+            `TypeError`: if the augmenter does not have the entries of tokens follow them.
+            `ValueError`: if a column has tokens on an axis other than its first.
+        """
 
     def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
         self._check_input(examples)
@@ -129,14 +145,10 @@ class GroupCollator:
         rows = [
             {name: value for name, value in row.items() if name not in left_out} for group in groups for row in group
         ]
-        batch = self._folded(self.data_collator(rows), len(groups))
+        batch = folded(self.data_collator(rows), len(groups), len(rows))
         if LABELS in batch:
             batch[LABELS] = batch[LABELS][:, 0].contiguous()
         return self._marked_batch(batch, groups)
-
-    def _folded(self, rows: dict[str, torch.Tensor], num_groups: int) -> dict[str, torch.Tensor]:
-        """Tensors `(B * V, ...)` as `(B, V, ...)`."""
-        return {name: tensor.view(num_groups, -1, *tensor.shape[1:]) for name, tensor in rows.items()}
 
     def _marked_batch(self, batch: dict[str, torch.Tensor], groups: list[list[Example]]) -> dict[str, torch.Tensor]:
         """The batch with its `variant_mask`, and the `group_key` where it needs one."""
@@ -156,6 +168,12 @@ class GroupCollator:
         prints = [fingerprint(row[self.main_input_name]) for row in group]
         rest = {name: plain(value) for name, value in group[0].items() if name != self.main_input_name}
         return hashed(repr((prints, rest)).encode(), signed=True)
+
+
+def check_is_object(name: str, value: Any) -> None:
+    """Raises a `TypeError` if a class is given where an object of it is meant."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} is the class {value.__name__}; expected an object of it, {value.__name__}(...).")
 
 
 def how_to_read(main_input_name: str) -> str:

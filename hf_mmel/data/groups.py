@@ -2,28 +2,33 @@
 Batches of groups, which the collators make and the trainer splits.
 
 `variant_mask` `(B, V)` marks such a batch. Its other tensors carry the variant axis after the batch axis, except
-labels of whole examples, `(B, ...)`.
+labels of whole examples, `(B, ...)`. All else that a collator passes on, such as texts, numbers and nested
+dictionaries, is in `extras` as the collator made it, and the model gets the entries of the rows that are present.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from augment.core.batch import ALIGNMENT_KEY as ALIGNMENT
-from augment.core.batch import IGNORE_INDEX
+from augment.core.batch import IGNORE_INDEX, TOKEN_LEVEL_KEYS
 from augment.core.batch import LABELS_KEY as LABELS
 
 
 # Keys of a batch. `ALIGNMENT`, (B, V, L), has for each token of the original its position in the variant, or -1.
 VARIANT_MASK = "variant_mask"
 GROUP_KEY = "group_key"  # identifies a group by its content, (B,)
+EXTRAS = "extras"  # what is no tensor with an entry for each row, and the number of rows that it is for
+EXTRA_ROWS = "extra_rows"  # which of these rows each variant is, (B, V)
 PERTURBATION = "perturbation"  # is added to the inputs of the model, or to its word embeddings
 POSITIONS = ("start_positions", "end_positions")  # the first and last token of an answer
 
 LABEL_COLUMNS = ("labels", "label", "label_ids")  # names of the label column of a dataset
 
 _TARGETS = (LABELS, *POSITIONS)
+_OF_TOKENS = ("input_ids", *TOKEN_LEVEL_KEYS, LABELS, ALIGNMENT)
 
 
 class Groups(NamedTuple):
@@ -31,7 +36,7 @@ class Groups(NamedTuple):
     A batch of groups, split into rows and targets.
 
     Attributes:
-        rows (`dict`): The model's inputs for the N variants that are present, `(N, ...)`.
+        rows (`dict`): The model's inputs for the N variants that are present, `(N, ...)`, and other extras.
         present (`torch.Tensor` of shape `(N,)`): Their indices among all B * V.
         targets (`dict`): `labels`, or `start_positions` and `end_positions`.
         variant_mask (`torch.Tensor` of shape `(B, V)`): Which variants are present.
@@ -39,7 +44,7 @@ class Groups(NamedTuple):
         num_choices (`int`, *optional*): Rows of ids that an example of multiple choice has.
     """
 
-    rows: dict[str, torch.Tensor]
+    rows: dict[str, Any]
     present: torch.Tensor
     targets: dict[str, torch.Tensor]
     variant_mask: torch.Tensor
@@ -47,12 +52,13 @@ class Groups(NamedTuple):
     num_choices: int | None
 
     @classmethod
-    def of(cls, inputs: Mapping[str, torch.Tensor]) -> "Groups":
+    def of(cls, inputs: Mapping[str, Any]) -> "Groups":
         """Splits a batch. Raises a `ValueError` if it has no targets, or a tensor lacks the variant axis."""
         inputs = dict(inputs)
         variant_mask = inputs.pop(VARIANT_MASK).bool()
         alignment = inputs.pop(ALIGNMENT, None)
         inputs.pop(GROUP_KEY, None)
+        extras, extra_rows = inputs.pop(EXTRAS, None), inputs.pop(EXTRA_ROWS, None)
         targets = {name: inputs.pop(name) for name in _TARGETS if name in inputs}
         if not targets or any(len(target) != len(variant_mask) for target in targets.values()):
             shapes = ", ".join(f"{name} of shape {tuple(target.shape)}" for name, target in targets.items())
@@ -71,8 +77,9 @@ class Groups(NamedTuple):
                 )
         ids = inputs.get("input_ids")
         present = variant_mask.flatten().nonzero().squeeze(1)
+        rows = {name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()}
         return cls(
-            rows={name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()},
+            rows=rows if extras is None else {**rows, **_entries(extras, extra_rows.flatten()[present])},
             present=present,
             targets=targets,
             variant_mask=variant_mask,
@@ -95,35 +102,72 @@ class Groups(NamedTuple):
         return whole.view(*self.variant_mask.shape, *values.shape[1:])
 
 
-def originals(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def originals(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The batch of the original examples of a batch of groups."""
-    return {
+    batch = {
         name: tensor if name == LABELS and tensor.dim() < 3 else tensor[:, 0].contiguous()
         for name, tensor in inputs.items()
-        if name not in (VARIANT_MASK, ALIGNMENT, GROUP_KEY)
+        if name not in (VARIANT_MASK, ALIGNMENT, GROUP_KEY, EXTRAS, EXTRA_ROWS)
     }
+    return {**batch, **_entries(inputs[EXTRAS], inputs[EXTRA_ROWS][:, 0])} if EXTRAS in inputs else batch
 
 
-def as_groups(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def folded(batch: Mapping[str, Any], num_groups: int, num_rows: int) -> dict[str, Any]:
+    """A collated batch of N rows as groups: tensors with N entries `(N, ...)` as `(B, V, ...)`, all else as extras."""
+    of_rows = {name: x for name, x in batch.items() if isinstance(x, torch.Tensor) and x.dim() and len(x) == num_rows}
+    groups: dict[str, Any] = {name: x.reshape(num_groups, -1, *x.shape[1:]) for name, x in of_rows.items()}
+    extras = {name: x for name, x in batch.items() if name not in of_rows}
+    if extras:
+        device = next((x.device for x in of_rows.values()), None)
+        groups[EXTRA_ROWS] = torch.arange(num_rows, device=device).view(num_groups, -1)
+        groups[EXTRAS] = {"num_rows": num_rows, "values": extras}
+    return groups
+
+
+def as_groups(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """A batch of examples as groups of the original alone."""
     labels, ids = inputs.get(LABELS), inputs.get("input_ids")
     of_tokens = labels is not None and ids is not None and labels.shape == ids.shape
-    groups = {name: x if name == LABELS and not of_tokens else x[:, None] for name, x in inputs.items()}
-    first = next(iter(inputs.values()))
+    first = next(inputs[name] for name in (*_TARGETS, *inputs) if isinstance(inputs.get(name), torch.Tensor))
+    groups = folded(inputs, len(first), len(first))
+    if labels is not None and not of_tokens:
+        groups[LABELS] = labels
     return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
 
 
-def take(inputs: Mapping[str, torch.Tensor], examples: torch.Tensor) -> dict[str, torch.Tensor]:
+def take(inputs: Mapping[str, Any], examples: torch.Tensor) -> dict[str, Any]:
     """The batch of some of the examples of a batch of groups."""
-    return {name: tensor[examples] for name, tensor in inputs.items()}
+    return {name: x if name == EXTRAS else x[examples] for name, x in inputs.items()}
+
+
+def _entries(extras: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
+    """
+    The extras of the rows with these numbers `(n,)`. Tensors, arrays, lists and tuples that have an entry for each row
+    of the batch have one for each of these rows; what they hold otherwise is looked through, and all else stays.
+    """
+    numbers = rows.tolist()
+
+    def chosen(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: chosen(part) for name, part in value.items()}
+        if isinstance(value, torch.Tensor | np.ndarray):
+            return value[numbers] if value.ndim and len(value) == extras["num_rows"] else value
+        if isinstance(value, list | tuple):
+            has_rows = len(value) == extras["num_rows"]
+            return type(value)([value[i] for i in numbers] if has_rows else [chosen(part) for part in value])
+        return value
+
+    return chosen(extras["values"])
 
 
 def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """
     The batch without trailing tokens that are padding in all present variants. Padding on the left stays, since
     positions count from there. All padding stays in question answering, where models see it, and where tokens are
-    compared with those of an absent original.
+    compared with those of an absent original. It also stays with other inputs that may have an entry for each token.
     """
+    if EXTRAS in inputs or _has_unknown_tokens(inputs):
+        return dict(inputs)
     lengths = variant_lengths(inputs, inputs[VARIANT_MASK])
     if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
         return dict(inputs)
@@ -132,6 +176,14 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if PERTURBATION in inputs:  # (B, V, ..., L, E)
         short[PERTURBATION] = inputs[PERTURBATION][..., :length, :]
     return short
+
+
+def _has_unknown_tokens(inputs: Mapping[str, Any]) -> bool:
+    """Whether other inputs than those of tokenizers are as long as the tokens, by their meaning or by chance."""
+    if "attention_mask" not in inputs:
+        return False
+    known, shape = {*_OF_TOKENS, PERTURBATION}, inputs["attention_mask"].shape
+    return any(x.shape[: len(shape)] == shape for name, x in inputs.items() if name not in known)
 
 
 def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:

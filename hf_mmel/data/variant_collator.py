@@ -1,17 +1,19 @@
 """Groups of variants of text: from tokenised examples to tensors of shape `(B, V, L)`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
-from augment.core.batch import SPANS_KEY, are_of_tokens
+from augment.core.batch import SPANS_KEY, TOKEN_COLUMNS_KEY, TOKEN_LEVEL_KEYS, are_of_tokens
 from augment.core.words import special_ids
 
-from .group_collator import Example, GroupCollator, hashed, plain
-from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS
+from .group_collator import Example, GroupCollator, check_is_object, hashed, plain
+from .groups import ALIGNMENT, IGNORE_INDEX, LABEL_COLUMNS, LABELS, POSITIONS, folded
+from .token_columns import filler, padded, token_columns_of
 
 
 class VariantCollator(GroupCollator):
@@ -51,8 +53,13 @@ class VariantCollator(GroupCollator):
     - multiple choice, `input_ids` with one row of ids per choice: each choice has variants of its own, and variant v
       of the example has variant v of each choice, `(B, V, C, L)`.
 
-    The first two need an augmenter whose `columns` name `alignment` and `keep_spans`, as all of `augment` do, and the
-    data collator that transformers has for the task.
+    Other columns with an entry for each token (`global_attention_mask`, `bbox`, `position_ids`) follow the tokens, see
+    `augment.Augmenter`. They are padded with zeros, or with -100 where they hold it, to the length of `input_ids`. A
+    column is one of these if it has as many entries as `input_ids`: in every row of a dataset that `read_columns` has
+    seen, which `MMELTrainer` calls before training, else in the example.
+
+    Token classification and question answering need an augmenter whose `columns` name `alignment` and `keep_spans`, as
+    all of `augment` do, and the data collator that transformers has for the task.
 
     Raises:
         `TypeError`: if the augmenter is none, or cannot tell where tokens went.
@@ -82,6 +89,7 @@ class VariantCollator(GroupCollator):
     ):
         if tokenizer is None:
             raise ValueError("An augmenter is given, but no tokenizer; pass it as processing_class=tokenizer.")
+        check_is_object("augmenter", augmenter)
         other = getattr(augmenter, "tokenizer", tokenizer)
         if other is not tokenizer and other.get_vocab() != tokenizer.get_vocab():
             raise ValueError(
@@ -95,12 +103,15 @@ class VariantCollator(GroupCollator):
         super().__init__(augmenter, num_variants, seed, data_collator, epochs_per_draw)
         self.tokenizer = tokenizer
         self._special = special_ids(tokenizer)
+        self.token_columns: tuple[str, ...] | None = None  # where a dataset was read
 
     def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
         examples = [{name: plain(value) for name, value in example.items()} for example in examples]
         self._check_input(examples)
         nested = bool(examples[0]["input_ids"]) and isinstance(examples[0]["input_ids"][0], list)
         rows = [row for example in examples for row in (_choices(example) if nested else [self._marked(example)])]
+        if self.token_columns is not None and TOKEN_COLUMNS_KEY in getattr(self.augmenter, "columns", ()):
+            rows = [{TOKEN_COLUMNS_KEY: self.token_columns, **row} for row in rows]
         _check_labels(rows)
         groups = self._with_variants(rows)
         if self.data_collator is default_data_collator:  # which pads nothing: rows come padded to one length
@@ -109,9 +120,22 @@ class VariantCollator(GroupCollator):
             groups = _regrouped(examples, groups)
         return self._collate(groups)
 
+    def read_columns(self, dataset: Any, used: Collection[str] | None = None) -> None:
+        self.token_columns = token_columns_of(dataset, used) if isinstance(dataset, Dataset) else None
+        if self.token_columns and TOKEN_COLUMNS_KEY not in getattr(self.augmenter, "columns", ()):
+            raise TypeError(
+                f"The examples have an entry for each token in {', '.join(self.token_columns)}, but the columns of "
+                f"the augmenter, a {type(self.augmenter).__name__}, do not name {TOKEN_COLUMNS_KEY}; expected one "
+                "that has these entries follow the tokens into its variants, such as those of augment."
+            )
+
     def _marked(self, example: Example) -> Example:
         """The example with what an augmenter is to keep, and to tell, of its tokens."""
         length = len(example["input_ids"])
+        for name in LABEL_COLUMNS:  # under whose other names data collators take labels of tokens, too
+            if name != LABELS and are_of_tokens(example.get(name), example["input_ids"], self._special):
+                example = {**example, LABELS: example[name]}
+                del example[name]
         has_answer = POSITIONS[0] in example
         if not has_answer and not are_of_tokens(example.get(LABELS), example["input_ids"], self._special):
             return example
@@ -142,7 +166,7 @@ class VariantCollator(GroupCollator):
         attended = variant.get("attention_mask", [token != self.tokenizer.pad_token_id for token in ids])
         if any(attended[length:]):
             return row
-        padding = {
+        padding: dict[str, Any] = {
             "input_ids": self.tokenizer.pad_token_id,
             "attention_mask": 0,
             "token_type_ids": self.tokenizer.pad_token_type_id,
@@ -152,6 +176,12 @@ class VariantCollator(GroupCollator):
         if ALIGNMENT in row and POSITIONS[0] not in row:
             padding[LABELS] = IGNORE_INDEX
         missing = length - len(ids)
+        for name, values in variant.items():
+            old = row.get(name)
+            if name in padding or not (isinstance(values, list) and isinstance(old, list)):
+                continue
+            if (len(old), len(values)) == (length, len(ids)):  # as long as the tokens before and after
+                padding[name] = filler(old) if row.get("attention_mask", [1])[-1] else old[-1]
         fitted = {name: (variant[name] + [x] * missing)[:length] for name, x in padding.items() if name in variant}
         return {**variant, **fitted}
 
@@ -163,15 +193,32 @@ class VariantCollator(GroupCollator):
             for group in groups
             for row in group
         ]
-        collated = dict(self.data_collator(rows))
+        collated = self._collated(rows, len({len(group[0]["input_ids"]) for group in groups}) == 1)
         if POSITIONS[0] in collated and self.tokenizer.padding_side == "left":
             collated.update(_moved_by_padding(rows, collated))
-        batch = self._folded(collated, len(groups))
+        batch = folded(collated, len(groups), len(rows))
         if ALIGNMENT in groups[0][0]:
             batch[ALIGNMENT] = self._alignment(groups, batch["input_ids"].shape[-1])
         if LABELS in batch and (ALIGNMENT not in batch or POSITIONS[0] in batch):
             batch[LABELS] = batch[LABELS][:, 0].contiguous()
         return self._marked_batch(batch, groups)
+
+    def _collated(self, rows: list[Example], have_one_length: bool) -> dict[str, Any]:
+        """
+        The collated rows. Collators of transformers do not pad columns that the tokenizer does not make, and need not
+        where the originals have one length; variants have others.
+        """
+        if not have_one_length or not _pads_like_its_tokenizer(self.data_collator):
+            return dict(self.data_collator(rows))
+        known = {*self.tokenizer.model_input_names, *TOKEN_LEVEL_KEYS, "input_ids", *LABEL_COLUMNS}
+        chosen = rows[0] if self.token_columns is None else self.token_columns
+        own = [name for name in chosen if name not in known and all(_fits(row.get(name), row) for row in rows)]
+        collated = dict(self.data_collator([{name: x for name, x in row.items() if name not in own} for row in rows]))
+        length = collated["input_ids"].shape[-1]
+        for name in own:
+            entries = [padded(row[name], row["input_ids"], length, self.tokenizer) for row in rows]
+            collated[name] = torch.tensor(entries)
+        return collated
 
     def _are_first(self, variants: list[list]) -> list[bool]:
         seen, first = set(), []
@@ -218,6 +265,21 @@ def _check_labels(rows: list[Example]) -> None:
                 "of its batch have one for each token, or an answer; expected so of all of them, with -100 for "
                 "special tokens."
             )
+
+
+def _pads_like_its_tokenizer(data_collator: Callable) -> bool:
+    is_of_transformers = type(data_collator).__module__.startswith("transformers.")
+    return is_of_transformers and hasattr(data_collator, "tokenizer")
+
+
+def _fits(entries: Any, row: Example) -> bool:
+    """Whether there is an entry for each token of a row, or for each of each of its choices."""
+    ids = row["input_ids"]
+    if not isinstance(entries, list) or len(entries) != len(ids):
+        return False
+    if not ids or not isinstance(ids[0], list):
+        return True
+    return all(isinstance(x, list) and len(x) == len(choice) for x, choice in zip(entries, ids, strict=True))
 
 
 def _with_positions(row: Example) -> Example:

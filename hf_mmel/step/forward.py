@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import LABELS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
+from ..data.groups import EXTRAS, LABELS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses
 from ..objective.weighting import VariantLosses
@@ -102,7 +102,7 @@ class VariantForward:
         """
         empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
         for name, x in empty.items():
-            if name == self.main_input or (x.is_floating_point() and name != LABELS):
+            if name == self.main_input or (name not in (EXTRAS, LABELS) and x.is_floating_point()):
                 empty[name] = torch.zeros_like(x)
         originals = torch.zeros_like(inputs[VARIANT_MASK])
         originals[:, 0] = True
