@@ -120,13 +120,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+def word_embeddings(model: Any) -> Any:
+    """The module that embeds the words of the input; of an encoder-decoder model that of the encoder."""
+    is_encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    return (model.get_encoder() if is_encoder_decoder else model).get_input_embeddings()
+
+
 @contextmanager
 def perturbed_embeddings(model: Any, perturbation: Tensor | None) -> Iterator[None]:
     """Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`."""
     if perturbation is None:
         yield
         return
-    hook = model.get_input_embeddings().register_forward_hook(
+    hook = word_embeddings(model).register_forward_hook(
         lambda module, args, embedded: embedded + perturbation.to(embedded.dtype).view_as(embedded)
     )
     try:

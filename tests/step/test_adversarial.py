@@ -1,8 +1,10 @@
 """Adversarial variants: how they are found, and that they are weighed like any others."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from conftest import WORDS, make_model, perturb_weights
+from conftest import ENCODER_DECODERS, WORDS, make_encoder_decoder, make_model, perturb_weights
 from pairwise import pairwise
 from task_heads import TASK_HEADS
 from transformers import ViTConfig, ViTForImageClassification
@@ -11,7 +13,7 @@ from augment import LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
 from hf_mmel.data.groups import PERTURBATION, as_groups
 from hf_mmel.functional import divergence, mmel_hard_loss, mmel_soft_loss, per_variant_loss
-from hf_mmel.step.adversarial import with_copies
+from hf_mmel.step.adversarial import movable, with_copies
 from hf_mmel.step.forward import VariantForward, perturbed_embeddings
 
 
@@ -111,6 +113,51 @@ def test_floats_are_moved_themselves(arguments):
     (gradient,) = torch.autograd.grad(losses.sum(), pixels)
     assert same_signs(found[PERTURBATION][:, 1] * 255 / 8, gradient)
     assert torch.equal(found["pixel_values"][:, 1], images["pixel_values"])
+
+
+@pytest.mark.parametrize("loss", ["hard", "soft"])
+@pytest.mark.parametrize("name", TASK_HEADS)
+def test_a_perturbation_is_of_the_text_whatever_padding_the_batch_needs(name, loss, tokenizer, arguments, monkeypatch):
+    head = TASK_HEADS[name]
+    model, rows, found = perturb_weights(head.model(tokenizer)).train(), head.rows(tokenizer)[:4], []
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)  # predictions that are far from uniform
+    adversary = AdversarialVariants(2, 0.3, random_start=loss == "soft", radius=5.0)
+    monkeypatch.setattr(adversary, "start", lambda free: 0.1 * free * torch.arange(free.shape[-1]).sin())
+    for multiple in (1, 64):
+        batch = head.collator(tokenizer, pad_to_multiple_of=multiple)(rows)
+        groups = searched(model, adversary, arguments(mmel_loss=loss), as_groups(batch))
+        found.append(groups[PERTURBATION])
+        assert not found[-1][groups["attention_mask"] == 0].any()
+    short, long = found
+    assert short.shape[-2] < long.shape[-2] and short[:, 1].any()
+    assert torch.allclose(short, long[..., : short.shape[-2], :], atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["hard", "soft"])
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+def test_of_an_encoder_decoder_model_the_input_of_the_encoder_is_moved(kind, loss, tokenizer, batch, arguments):
+    model = make_encoder_decoder(tokenizer, kind)
+    found = searched(model, AdversarialVariants(2, 0.5), arguments(mmel_loss=loss), as_groups(batch))[PERTURBATION]
+    outputs = []
+    for delta in (None, found[:, 1]):
+        with torch.no_grad(), perturbed_embeddings(model.eval(), delta):
+            outputs.append(model(batch["input_ids"], batch["attention_mask"]).logits)
+    assert not torch.allclose(*outputs)
+
+
+def test_padding_of_numeric_inputs_is_not_moved():
+    """Waveforms are padded with zeros, and have a mask; the mask of spectrograms may be of another shape."""
+    forward = SimpleNamespace(main_input="input_values")
+    waves, mask = torch.rand(2, 1, 6), torch.tensor([[[1] * 6], [[1] * 4 + [0] * 2]])
+    groups = {"input_values": waves, "attention_mask": mask}
+    assert torch.equal(movable(groups, forward), mask.float())
+    assert torch.equal(
+        movable({**groups, "input_values": waves[..., None].expand(2, 1, 6, 3)}, forward)[..., 1], mask.float()
+    )
+    assert movable({**groups, "input_values": torch.rand(2, 1, 3, 6)}, forward).all()
+    assert movable({"input_values": waves}, forward).all()
 
 
 # --- the training -------------------------------------------------------
