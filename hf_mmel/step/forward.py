@@ -83,12 +83,16 @@ class VariantForward:
     def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Any]:
         """
         A loss of 0 with a gradient of 0, and the model's outputs, of a forward pass over originals without content:
-        other processes wait for a forward and a backward pass of this one.
+        other processes wait for a forward and a backward pass of this one. Special tokens stay, as some heads look
+        for them.
         """
         empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
         for name, x in empty.items():
-            if name == self.main_input or (x.is_floating_point() and name != LABELS):
+            if x.is_floating_point() and name != LABELS:
                 empty[name] = torch.zeros_like(x)
+            elif name == self.main_input:
+                is_special = torch.isin(x, torch.tensor(special_ids_of(self.model), dtype=x.dtype, device=x.device))
+                empty[name] = torch.where(is_special, x, 0)
         originals = torch.zeros_like(inputs[VARIANT_MASK])
         originals[:, 0] = True
         before = self.saved_buffers()
@@ -105,6 +109,16 @@ class VariantForward:
         with torch.no_grad():
             for buffer, value in zip(self._buffers, before, strict=True):
                 buffer.copy_(value)
+
+
+def special_ids_of(model: Any) -> list[int]:
+    """The ids that the configuration of a model names, such as `eos_token_id`, where it names any."""
+    config = getattr(model, "config", None)
+    options = config.to_dict() if hasattr(config, "to_dict") else {}
+    parts = [options, *(part for part in options.values() if isinstance(part, dict))]
+    found = [value for part in parts for name, value in part.items() if str(name).endswith("_token_id")]
+    ids = [i for value in found for i in (value if isinstance(value, list) else [value])]
+    return [i for i in ids if isinstance(i, int)]
 
 
 @contextmanager
