@@ -200,7 +200,7 @@ class MMELTrainer(ModelCardTrainer):
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
         if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_examples_as_groups):
             return super()._get_num_items_in_batch(batch_samples, device)
-        count = sum(num_items(batch if VARIANT_MASK in batch else as_groups(batch)) for batch in batch_samples)
+        count = sum(num_items(as_groups(batch, self.model)) for batch in batch_samples)
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
         return count if self._is_scaled(count) else count / len(batch_samples)
@@ -246,7 +246,7 @@ class MMELTrainer(ModelCardTrainer):
         if kind == "stock":
             options: Any = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
             return super().compute_loss(model, inputs, **options)
-        inputs = inputs if VARIANT_MASK in inputs else as_groups(inputs)
+        inputs = as_groups(inputs, self.model)
         inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
         num_here = num_items(inputs)
         # The mean over this batch, times its share of the examples of the whole update, is exact for any cut into

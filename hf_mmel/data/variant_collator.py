@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
-from augment.core.batch import SPANS_KEY, are_of_tokens
+from augment.core.batch import SPANS_KEY
 from augment.core.words import special_ids
 
 from .group_collator import Example, GroupCollator, hashed, plain
-from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS
+from .groups import ALIGNMENT, IGNORE_INDEX, LABELS, POSITIONS, are_of_tokens
 
 
 class VariantCollator(GroupCollator):

@@ -113,7 +113,7 @@ class VariantForward:
 
 def special_ids_of(model: Any) -> list[int]:
     """The ids that the configuration of a model names, such as `eos_token_id`, where it names any."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     options = config.to_dict() if hasattr(config, "to_dict") else {}
     parts = [options, *(part for part in options.values() if isinstance(part, dict))]
     found = [value for part in parts for name, value in part.items() if str(name).endswith("_token_id")]

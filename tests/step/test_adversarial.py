@@ -7,7 +7,7 @@ import torch
 from conftest import ENCODER_DECODERS, WORDS, make_encoder_decoder, make_model, perturb_weights
 from pairwise import pairwise
 from task_heads import TASK_HEADS
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import DataCollatorWithPadding, ViTConfig, ViTForImageClassification
 
 from augment import LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
@@ -232,6 +232,26 @@ def test_every_head_trains_on_them(name, loss, beside, tokenizer, arguments):
     assert all(line["loss"] > 0 for line in lines)
     assert all(line["mmel/effective_num_variants"] >= 1 for line in lines)
     assert any(line["mmel/loss_variants"] != line["mmel/loss_original"] for line in lines)
+
+
+@pytest.mark.parametrize("dtype", [float, int])
+def test_texts_with_as_many_labels_as_tokens_are_trained_on(dtype, tokenizer, dataset, arguments):
+    def trained(num_padding):
+        size = max(map(len, dataset["input_ids"])) + num_padding
+        labels = [[dtype((i + k) % 3 == 0) for k in range(size - num_padding)] for i in range(len(dataset))]
+        rows = dataset.remove_columns("label").add_column("labels", labels)
+        options = {"num_labels": size - num_padding, "problem_type": "multi_label_classification"}
+        trainer = MMELTrainer(
+            make_model(tokenizer, **options),
+            arguments(mmel_loss="hard", max_steps=2, per_device_train_batch_size=9, learning_rate=1e-3),
+            data_collator=DataCollatorWithPadding(tokenizer, padding="max_length", max_length=size),
+            train_dataset=rows,
+            adversary=AdversarialVariants(random_start=False),
+        )
+        trainer.train()
+        return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+    assert torch.allclose(trained(0), trained(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("backward", ["top", "sample"])

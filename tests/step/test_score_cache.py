@@ -5,7 +5,7 @@ import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from task_heads import TASK_HEADS
-from trainer_runs import ROUNDING, same_gradient
+from trainer_runs import ROUNDING, same_gradient, weights_of
 from transformers import TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
@@ -245,3 +245,18 @@ def test_known_groups_keep_their_original_with_them(groups):
         part = {name: tensor[:1] for name, tensor in batch.items()}  # as the last batch of an epoch may be
         gradients += [loss_and_gradient(trainer, part)[1] for _ in range(2)]
     assert all(same_gradient(other, gradients[0]) for other in gradients[1:])
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"variant_backward": "sample"}, {"variant_backward": "top", "score_interval": 2}]
+)
+def test_originals_alone_are_not_scored(fields, tokenizer, dataset, arguments, augmenter, scored):
+    """With class weights they are groups of one, of which there is nothing to choose."""
+    args = arguments(mmel_loss="none", class_weights=[1.0, 3.0], max_steps=3, learning_rate=1e-3, **fields)
+    trainer = MMELTrainer(make_model(tokenizer), args, None, dataset, processing_class=tokenizer, augmenter=augmenter)
+    rows = scored(trainer)
+    trainer.train()
+    plain = arguments(mmel_loss="none", class_weights=[1.0, 3.0], max_steps=3, learning_rate=1e-3)
+    reference = MMELTrainer(make_model(tokenizer), plain, None, dataset, processing_class=tokenizer)
+    reference.train()
+    assert not rows and torch.equal(weights_of(trainer), weights_of(reference))
