@@ -134,8 +134,8 @@ class AdversarialVariants:
                 moved = {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
                 for part in fastest_micro_batches(inputs, used):  # of whole groups
                     result = forward(model, moved, part)
-                    losses, _, divergences = result.values
-                    values = losses if divergences is None else divergences
+                    divergences = result.values.divergences
+                    values = result.values.losses if divergences is None else divergences
                     # Large, so that no gradient underflows in float16; only its direction counts.
                     aim = 1024 * values[copies[result.examples]].sum()
                     gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]

@@ -78,7 +78,11 @@ class VariantForward:
             else:
                 reference = soft_labels[examples]
             divergences = head.divergences(logits, reference, groups)
-        return ForwardResult(examples, VariantLosses(losses.mean(), losses.sizes[:, 0], divergences), logits, outputs)
+        fit: tuple[Tensor, ...] = ()
+        if self.args.min_label_probability is not None:
+            fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
+        values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
+        return ForwardResult(examples, values, logits, outputs)
 
     def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Any]:
         """
