@@ -12,7 +12,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from augment import GreedySearch
 
-from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, replace_progress_bar
+from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, ResumableTrainer, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
@@ -41,7 +41,7 @@ Inputs = dict[str, torch.Tensor | Any]
 Callback = TypeVar("Callback", bound=TrainerCallback)
 
 
-class MMELTrainer(ModelCardTrainer):
+class MMELTrainer(ResumableTrainer, ModelCardTrainer):
     """
     A `transformers.Trainer` that trains on groups of variants by minimising the maximal expected loss.
 
