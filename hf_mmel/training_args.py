@@ -57,8 +57,8 @@ class MMELTrainingArguments(TrainingArguments):
         score_interval (`int`, *optional*, defaults to 1):
             Epochs for which an example keeps its variants, for `"top"` and `"sample"`. Variants are scored in the
             first of these epochs. Until new ones are drawn, the score of a variant is what was last computed of it, so
-            that a step costs only the variants that are trained on. Logged metrics are those of the scores. A resumed
-            run scores again.
+            that a step costs only the variants that are trained on. Logged metrics are those of the scores.
+            Checkpoints hold the scores.
         scoring_dropout (`bool`, *optional*, defaults to `False`):
             Whether variants are scored with dropout, from the random state with which training continues.
         scoring_bf16 (`bool`, *optional*):
