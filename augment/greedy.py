@@ -152,8 +152,13 @@ class GreedySearch(Augmenter):
         """
         self._shared.write(table)
 
+    @property
+    def table(self) -> VariantTable | None:
+        """The variants of the last search; `None` before the first one."""
+        return self._shared.read()
+
     def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
-        table = self._shared.read()
+        table = self.table
         if table is None:
             return self.candidates.draw_edits(batch, num_variants, keys)
         groups = [variants[:num_variants] for variants in table.lookup(batch)]

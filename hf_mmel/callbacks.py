@@ -1,19 +1,28 @@
 """Callbacks of training on variants: new variants and searches at the beginning of epochs, and the progress bar."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ProgressCallback, Trainer, TrainerCallback
+from transformers import ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import HubStrategy
+
+from augment.core.atomic_file import atomic_write
+from augment.core.variant_table import VariantTable
 
 from .data.group_collator import GroupCollator
+from .distributed import gathered
 from .search import search_variants
 from .step.scoring import ScoreCache
 
 
 logger = logging.getLogger(__name__)
+
+SEARCHED_VARIANTS = "searched_variants.json"  # in a checkpoint
 
 _SHOWN_IN_BAR = {
     "original": "mmel/loss_original",
@@ -24,15 +33,56 @@ _SHOWN_IN_BAR = {
 
 
 class CollatorCallback(TrainerCallback):
-    """A callback that needs the collator of the training examples, which `MMELTrainer` sets."""
+    """
+    A callback that needs the collator of the training examples, which `MMELTrainer` sets, and may add files to
+    checkpoints.
+    """
 
     newest_collator: GroupCollator | None = None  # of the newest data loader, which a callback may ask for as well
+    checkpoint: Path | None = None  # that training resumes from
+
+    def save(self, folder: Path, args: TrainingArguments) -> None:
+        """Adds to a checkpoint what a run needs to resume exactly. Called in all processes."""
+
+    def found(self, file_name: str, needed: bool) -> Path | None:
+        """
+        The file of this name in the checkpoint that training resumes from, if every process has its own there. Warns
+        if it is `needed` and missing. All processes have to call this.
+        """
+        if self.checkpoint is None:
+            return None
+        file = self.checkpoint / file_name
+        if all(gathered(file.is_file())):
+            return file
+        if needed:
+            logger.warning(
+                "%s has no %s, so training resumes close to the uninterrupted run, but not exactly.",
+                self.checkpoint,
+                file_name,
+            )
+        return None
+
+
+class ResumableTrainer(Trainer):
+    """A `Trainer` whose checkpoints hold the files of its `CollatorCallback`s."""
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, CollatorCallback):
+                callback.save(Path(output_dir), self.args)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, CollatorCallback):
+                callback.checkpoint = None if checkpoint is None else Path(checkpoint)
 
 
 class EpochCallback(CollatorCallback):
     """
     Tells the collator which epoch begins, since `Trainer` tells only samplers and datasets, and clears the scores when
-    new variants are drawn.
+    new variants are drawn. Each process adds its scores to checkpoints.
     """
 
     def __init__(self, scores: ScoreCache):
@@ -41,7 +91,23 @@ class EpochCallback(CollatorCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.collator = self.newest_collator
         self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
+        self.num_begun = 0  # epochs that began before the checkpoint
         self.scores.clear()
+        if self.collator is not None and self.collator.epochs_per_draw > 1:
+            is_within = bool((state.epoch or 0) % self.collator.epochs_per_draw)
+            if file := self.found(self._file_name(args), needed=is_within):
+                stored = torch.load(file, map_location="cpu", weights_only=True)
+                if stored["objective"] == _objective(args):
+                    self.num_begun = stored["num_begun"]
+                    self.scores.load_state_dict(stored["scores"])
+        self.checkpoint = None
+
+    def save(self, folder: Path, args: TrainingArguments) -> None:
+        if self.collator is None or self.collator.epochs_per_draw == 1:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {"num_begun": self.next_epoch, "objective": _objective(args), "scores": self.scores.state_dict()}
+        torch.save(state, folder / self._file_name(args))
 
     def on_train_end(self, args, state, control, **kwargs):
         self.scores.clear()
@@ -51,10 +117,21 @@ class EpochCallback(CollatorCallback):
         if self.collator is None:
             return
         self.collator.set_epoch(epoch)
+        if epoch < self.num_begun:
+            return
         if epoch % self.collator.epochs_per_draw == 0:
             self.scores.clear()
         else:
             self.scores.share()
+
+    @staticmethod
+    def _file_name(args: TrainingArguments) -> str:
+        return "scores.pth" if args.world_size <= 1 else f"scores_{args.process_index}.pth"
+
+
+def _objective(args: Any) -> list[Any]:
+    """What scores are scores of."""
+    return [args.mmel_loss, args.label_smoothing_factor, args.class_weights, args.min_label_probability is None]
 
 
 class GreedySearchCallback(CollatorCallback):
@@ -63,7 +140,9 @@ class GreedySearchCallback(CollatorCallback):
 
     `MMELTrainer` adds this callback if its augmenter is an `augment.GreedySearch`; pass your own in `callbacks` to
     change the options. A search finds K = `num_variants` variants of each example by the objective of the augmenter,
-    which costs about K * positions * candidates forward passes per example. A resumed run searches when it resumes.
+    which costs about K * positions * candidates forward passes per example. Checkpoints hold the variants, and a
+    resumed run continues with them. Where `hub_strategy` pushes checkpoints they are left out, since they show parts
+    of the training texts, and a resumed run searches when it resumes.
 
     Args:
         refresh_epochs (`int`, *optional*):
@@ -89,13 +168,37 @@ class GreedySearchCallback(CollatorCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.first_epoch = self.next_epoch = int(state.epoch or 0)  # a resumed run begins in the middle of this epoch
+        self.num_begun = 0  # epochs that began before the checkpoint
+        collator = self.newest_collator
+        if collator is not None:
+            is_within = bool((state.epoch or 0) % self._interval(collator))
+            if file := self.found(SEARCHED_VARIANTS, needed=is_within):
+                stored = json.loads(file.read_text(encoding="utf-8"))
+                self.num_begun = stored["num_begun"]
+                texts = {int(key): text for key, text in stored["variants"].items()}
+                collator.augmenter.keep(VariantTable(texts))
+        self.checkpoint = None
+
+    def save(self, folder: Path, args: TrainingArguments) -> None:
+        collator = self.newest_collator
+        goes_to_hub = args.push_to_hub and args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
+        table = None if collator is None else collator.augmenter.table
+        if table is None or goes_to_hub or not args.should_save:
+            return
+        content = json.dumps({"num_begun": self.next_epoch, "variants": table.texts})
+        with atomic_write(folder / SEARCHED_VARIANTS) as file:
+            file.write(content.encode())
+
+    def _interval(self, collator: GroupCollator) -> int:
+        return self.refresh_epochs or collator.epochs_per_draw
 
     def on_epoch_begin(self, args, state, control, model=None, train_dataloader=None, **kwargs):
         epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
         collator = self.newest_collator
         if collator is None:
             return
-        if epoch % (self.refresh_epochs or collator.epochs_per_draw) and epoch != self.first_epoch:
+        is_due = epoch % self._interval(collator) == 0 or (epoch == self.first_epoch and not self.num_begun)
+        if epoch < self.num_begun or not is_due:
             return
         began = time.monotonic()
         number = search_variants(

@@ -13,7 +13,7 @@ from transformers.modeling_outputs import ModelOutput
 from augment import GreedySearch
 
 from . import validation
-from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, replace_progress_bar
+from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, ResumableTrainer, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import LABELS, VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
@@ -35,7 +35,7 @@ from .training_args import MMELTrainingArguments
 Inputs = dict[str, torch.Tensor | Any]
 
 
-class MMELTrainer(ModelCardTrainer):
+class MMELTrainer(ResumableTrainer, ModelCardTrainer):
     """
     A `transformers.Trainer` that trains on groups of variants by minimising the maximal expected loss.
 
@@ -189,7 +189,7 @@ class MMELTrainer(ModelCardTrainer):
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
         if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
             return super()._get_num_items_in_batch(batch_samples, device)
-        count: Any = sum(num_items(batch if VARIANT_MASK in batch else as_groups(batch)) for batch in batch_samples)
+        count: Any = sum(num_items(as_groups(batch, self.model)) for batch in batch_samples)
         if self.accelerator.num_processes > 1:
             count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
         count = torch.as_tensor(count).clamp(min=1)  # without any label the loss is 0
@@ -244,7 +244,7 @@ class MMELTrainer(ModelCardTrainer):
                 return (loss, outputs) if return_outputs else loss
             options: Any = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
             return super().compute_loss(model, inputs, **options)
-        inputs = inputs if VARIANT_MASK in inputs else as_groups(inputs)
+        inputs = as_groups(inputs, self.model)
         inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
         self._group_step.check_loss(model, inputs)
         num_here = num_items(inputs)
@@ -291,9 +291,8 @@ class MMELTrainer(ModelCardTrainer):
         # mean per device over unequal numbers of rows, and while others score all processes make forward passes.
         others_score = self._is_sharded and self.args.variant_backward != "full"
         has_own_loss = self.args.loss_check and self.compute_loss_func is None
-        if takes_as_groups or self.args.n_gpu > 1 or others_score or not has_own_loss or not num_items(inputs):
-            return "groups"
-        return "groups" if inputs[VARIANT_MASK][:, 1:].any() else "originals"
+        needs_groups = takes_as_groups or self.args.n_gpu > 1 or others_score or not has_own_loss
+        return "groups" if needs_groups or not num_items(inputs) or inputs[VARIANT_MASK][:, 1:].any() else "originals"
 
     @property
     def _group_step(self) -> GroupStep:

@@ -60,17 +60,17 @@ class MMELTrainingArguments(TrainingArguments):
         score_interval (`int`, *optional*, defaults to 1):
             Epochs for which an example keeps its variants, for `"top"` and `"sample"`. Variants are scored in the
             first of these epochs. Until new ones are drawn, the score of a variant is what was last computed of it, so
-            that a step costs only the variants that are trained on. Logged metrics are those of the scores. A resumed
-            run scores again.
+            that a step costs only the variants that are trained on. Logged metrics are those of the scores.
+            Checkpoints hold the scores.
         scoring_dropout (`bool`, *optional*, defaults to `False`):
             Whether variants are scored with dropout, from the random state with which training continues.
         scoring_bf16 (`bool`, *optional*):
             Whether variants are scored in bfloat16. By default if the device supports it.
         min_label_probability (`float`, *optional*):
             Leaves out variants that seem to have lost their label: the model gives the label less than this
-            probability, `exp(-loss)`, and more than one half on the original. In (0, 0.5]; by default all variants
-            stay. For cross-entropy losses; with several words or labels it is the geometric mean of their
-            probabilities.
+            probability, although it is right on the original, where the label is its most probable prediction. In
+            (0, 0.5]; by default all variants stay. Probabilities are not smoothed. With several words or labels the
+            probability is their geometric mean, and more than half of them have to be right.
         nonfinite_variants (`str`, *optional*, defaults to `"skip"`):
             How variants with an infinite or NaN loss or divergence are handled, which would make the whole update NaN.
             `"skip"` leaves them out with a warning that shows the text; with an original all of its variants are left

@@ -17,11 +17,16 @@ from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoTokenizer,
+    BartConfig,
+    BartForSequenceClassification,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
+    T5Config,
+    T5ForSequenceClassification,
 )
 
 from augment import LexiconSubstitution, WordNetSynonyms
@@ -172,6 +177,25 @@ def make_model(tokenizer: PreTrainedTokenizerFast, dropout: float = 0.0, **confi
         **config,
     )
     return perturb_weights(BertForSequenceClassification(config))
+
+
+def make_encoder_decoder(tokenizer: PreTrainedTokenizerFast, kind: str) -> PreTrainedModel:
+    """A classifier with an encoder and a decoder of one layer, BART or T5, which reads the row's only end token."""
+    torch.manual_seed(0)
+    special = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.sep_token_id}
+    sizes = {"vocab_size": len(tokenizer), "d_model": 32, "num_labels": 2, **special}
+    if kind == "t5":
+        config = T5Config(
+            **sizes, d_kv=16, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0, decoder_start_token_id=0
+        )
+        return perturb_weights(T5ForSequenceClassification(config))
+    layers = {f"{part}_{name}": n for part in ("encoder", "decoder") for name, n in _BART_SIZES.items()}
+    start = {"decoder_start_token_id": tokenizer.sep_token_id, "bos_token_id": tokenizer.cls_token_id}
+    return perturb_weights(BartForSequenceClassification(BartConfig(**sizes, **layers, **start, dropout=0.0)))
+
+
+_BART_SIZES = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
+ENCODER_DECODERS = ["bart", "t5"]
 
 
 @pytest.fixture(scope="session")

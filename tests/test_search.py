@@ -15,6 +15,7 @@ from transformers import DataCollatorWithPadding, TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
 from hf_mmel import GreedySearchCallback, MMELTrainer, VariantCollator, search_variants
+from hf_mmel.callbacks import SEARCHED_VARIANTS
 from hf_mmel.functional import divergence, per_variant_loss
 
 
@@ -257,7 +258,7 @@ def searched_epochs(monkeypatch, *args, **kwargs) -> list[int]:
     return epochs
 
 
-def test_searches_come_every_refresh_epochs_and_where_a_run_resumes(
+def test_searches_come_every_refresh_epochs_and_where_a_checkpoint_has_none(
     arguments, tokenizer, small_dataset, source, monkeypatch
 ):
     setting = (monkeypatch, arguments, tokenizer, small_dataset)
@@ -265,8 +266,11 @@ def test_searches_come_every_refresh_epochs_and_where_a_run_resumes(
     assert searched_epochs(*setting, GreedySearch(source), num_train_epochs=4) == [0, 1, 2, 3]
     fields = {"num_train_epochs": 5, "save_strategy": "steps", "save_steps": 3}
     assert searched_epochs(*setting, GreedySearch(source), [every_second], **fields) == [0, 2, 4]
-    checkpoint = str(Path(arguments().output_dir) / "checkpoint-3")  # in the middle of epoch 1
-    assert searched_epochs(*setting, GreedySearch(source), [every_second], resume=checkpoint, **fields) == [1, 2, 4]
+    checkpoint = Path(arguments().output_dir) / "checkpoint-3"  # in the middle of epoch 1
+    resumed = {"callbacks": [every_second], "resume": str(checkpoint), **fields}
+    assert searched_epochs(*setting, GreedySearch(source), **resumed) == [2, 4]
+    (checkpoint / SEARCHED_VARIANTS).unlink()
+    assert searched_epochs(*setting, GreedySearch(source), **resumed) == [1, 2, 4]
     assert searched_epochs(*setting, GreedySearch(source), mmel_loss="none") == []
     assert searched_epochs(*setting, source) == []
 

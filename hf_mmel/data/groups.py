@@ -6,12 +6,13 @@ labels of whole examples, `(B, ...)`. All else that a collator passes on, such a
 dictionaries, is in `extras` as the collator made it, and the model gets the entries of the rows that are present.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from augment.core import batch
 from augment.core.batch import ALIGNMENT_KEY as ALIGNMENT
 from augment.core.batch import IGNORE_INDEX, TOKEN_LEVEL_KEYS
 from augment.core.batch import LABELS_KEY as LABELS
@@ -124,15 +125,39 @@ def folded(batch: Mapping[str, Any], num_groups: int, num_rows: int) -> dict[str
     return groups
 
 
-def as_groups(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch of examples as groups of the original alone."""
-    labels, ids = inputs.get(LABELS), inputs.get("input_ids")
-    of_tokens = labels is not None and ids is not None and labels.shape == ids.shape
+def as_groups(inputs: Mapping[str, Any], model: Any = None) -> dict[str, Any]:
+    """
+    A batch of examples as groups of the original alone; a batch of groups as it is. The configuration of the `model`
+    says whether labels that are as many as the tokens of a row are those of tokens, see `are_of_tokens`.
+    """
+    if VARIANT_MASK in inputs:
+        return dict(inputs)
+    problem_type = getattr(getattr(model, "config", None), "problem_type", None)
+    labels = inputs.get(LABELS)
     first = next(inputs[name] for name in (*_TARGETS, *inputs) if isinstance(inputs.get(name), torch.Tensor))
     groups = folded(inputs, len(first), len(first))
-    if labels is not None and not of_tokens:
+    if labels is not None and not are_of_tokens(labels, inputs.get("input_ids"), problem_type=problem_type):
         groups[LABELS] = labels
     return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
+
+
+def are_of_tokens(
+    labels: Any, input_ids: Any, special_ids: Set[int] = frozenset(), problem_type: str | None = None
+) -> bool:
+    """
+    Whether labels are those of tokens: whole numbers, one for each token, of a model that is not a multi-label one.
+    Texts may have as many labels as tokens: a float for each class or target.
+
+    Args:
+        labels, input_ids: Tensors of a batch, or lists of one example.
+        special_ids (`set[int]`): Special tokens, which have no label. An example with some of them needs a -100.
+        problem_type (`str`, *optional*): The model's.
+    """
+    if problem_type == "multi_label_classification":
+        return False
+    if isinstance(labels, torch.Tensor) and isinstance(input_ids, torch.Tensor):
+        return labels.shape == input_ids.shape and not labels.is_floating_point()
+    return batch.are_of_tokens(labels, input_ids, special_ids)
 
 
 def take(inputs: Mapping[str, Any], examples: torch.Tensor) -> dict[str, Any]:
@@ -196,9 +221,9 @@ def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> t
     return last.where(used, 1).amax(dim=1)
 
 
-def num_items(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+def num_items(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
     """The number of items that a loss is averaged over: labelled examples, or labelled words of the originals."""
-    labels = batch.get(LABELS)
+    labels = inputs.get(LABELS)
     if labels is None or labels.is_floating_point() or labels.dim() == 2:
-        return len(batch[VARIANT_MASK])
+        return len(inputs[VARIANT_MASK])
     return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).sum()

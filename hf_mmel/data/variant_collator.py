@@ -8,11 +8,11 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
-from augment.core.batch import SPANS_KEY, TOKEN_COLUMNS_KEY, TOKEN_LEVEL_KEYS, are_of_tokens
+from augment.core.batch import SPANS_KEY, TOKEN_COLUMNS_KEY, TOKEN_LEVEL_KEYS
 from augment.core.words import special_ids
 
 from .group_collator import Example, GroupCollator, check_is_object, hashed, plain
-from .groups import ALIGNMENT, IGNORE_INDEX, LABEL_COLUMNS, LABELS, POSITIONS, folded
+from .groups import ALIGNMENT, IGNORE_INDEX, LABEL_COLUMNS, LABELS, POSITIONS, are_of_tokens, folded
 from .token_columns import filler, padded, token_columns_of
 
 

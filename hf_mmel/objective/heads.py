@@ -7,7 +7,7 @@ the originals. Weights and objective are the same for all heads.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -89,6 +89,20 @@ class Head(ABC):
         `(B, V, ..., C)` and `(B, 1, ..., C)`.
         """
 
+    def label_probabilities(self, logits: Tensor, groups: Groups) -> Tensor:
+        """
+        The probability of the label on each variant, `(B, V)`, without label smoothing and class weights. Of several
+        words or labels it is the geometric mean, and it is 1 where nothing is labelled.
+        """
+        return (-replace(self, label_smoothing=0.0, class_weights=None).losses(logits, groups).mean()).exp()
+
+    @abstractmethod
+    def are_right(self, logits: Tensor, groups: Groups) -> Tensor:
+        """
+        Whether the most probable prediction on each variant is the label, `(B, V)`. Of several words or labels more
+        than half of the predictions have to be right.
+        """
+
     def _item_weights(self, labels: Tensor) -> Tensor:
         """The class weight of each label, 1 where there are none, and 0 for -100."""
         known = labels.ne(IGNORE_INDEX)
@@ -123,6 +137,13 @@ class SequenceClassificationHead(Head):
     def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
         return divergence(logits, soft_labels, self._problem_type(logits, groups.targets[LABELS]))
 
+    def are_right(self, logits: Tensor, groups: Groups) -> Tensor:
+        labels = groups.targets[LABELS]
+        if self._problem_type(logits, labels) != _SINGLE_LABEL:  # several labels
+            return _mostly((logits > 0) == (labels[:, None] > 0.5))
+        classes = labels.argmax(dim=-1) if labels.is_floating_point() else labels.flatten()
+        return logits.argmax(dim=-1) == classes[:, None]
+
 
 @dataclass  # else its __post_init__ is not called
 class MultipleChoiceHead(SequenceClassificationHead):
@@ -152,6 +173,10 @@ class TokenClassificationHead(Head):
         losses = per_variant_loss(logits.flatten(0, 2), labels.flatten(), _SINGLE_LABEL, self.label_smoothing)
         weights = self._item_weights(labels).to(losses.dtype)
         return Losses((losses.view(labels.shape) * weights).sum(dim=-1), weights.sum(dim=-1))
+
+    def are_right(self, logits: Tensor, groups: Groups) -> Tensor:
+        labels = groups.targets[LABELS]
+        return _mostly(logits.argmax(dim=-1) == labels, labels != IGNORE_INDEX)
 
     def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
         aligned, found = _aligned(logits, groups)
@@ -193,6 +218,9 @@ class QuestionAnsweringHead(Head):
         losses = ((start + end) / 2).view(logits.shape[:2])
         return Losses(losses, torch.ones_like(losses))
 
+    def are_right(self, logits: Tensor, groups: Groups) -> Tensor:
+        return _mostly(logits.argmax(dim=2) == torch.stack([groups.targets[name] for name in POSITIONS], dim=-1))
+
     def divergences(self, logits: Tensor, soft_labels: Tensor, groups: Groups) -> Tensor:
         aligned, found = _aligned(logits, groups)
         out = ~found[..., None]  # probabilities are those among the tokens that both have
@@ -201,6 +229,12 @@ class QuestionAnsweringHead(Head):
             torch.where(out, _FAR_BELOW, x.to(dtype)).transpose(-1, -2) for x in (aligned, soft_labels)
         )
         return divergence(variant, original, _SINGLE_LABEL).mean(dim=-1)
+
+
+def _mostly(right: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Whether more than half of the predictions `(B, V, n)`, or of those that count, are right, `(B, V)`."""
+    counted = torch.ones_like(right) if counted is None else counted
+    return 2 * (right & counted).sum(dim=-1) > counted.sum(dim=-1)
 
 
 def logits_of(outputs: Any, num_rows: int, model_name: str) -> Tensor:

@@ -25,23 +25,28 @@ class VariantLosses(NamedTuple):
         item_weights (`torch.Tensor` of shape `(B,)`): Sum of the class weights of the original's items: their number
             without class weights, and 0 for an example without a label.
         divergences (`torch.Tensor` of shape `(B, V)`, *optional*): From the prediction on the original, for MMEL-S.
+        label_probabilities, are_right (`torch.Tensor` of shape `(B, V)`, *optional*): As of `Head`, both for
+            `min_label_probability`.
     """
 
     losses: Tensor
     item_weights: Tensor
     divergences: Tensor | None = None
+    label_probabilities: Tensor | None = None
+    are_right: Tensor | None = None
 
     @classmethod
     def unpacked(cls, packed: Tensor) -> "VariantLosses":
         """The inverse of `packed`."""
-        losses, item_weights, *divergences = packed.unbind(dim=1)
-        return cls(losses, item_weights[:, 0], divergences[0] if divergences else None)
+        losses, item_weights, *others = packed.unbind(dim=1)
+        divergences = others.pop(0) if len(others) % 2 else None
+        return cls(losses, item_weights[:, 0], divergences, *others)
 
     def packed(self) -> Tensor:
-        """All values as one detached tensor, `(B, 2, V)`, or `(B, 3, V)` with divergences."""
+        """All values as one detached tensor, `(B, n, V)`, with 2 to 5 columns: those that are there."""
         columns = [self.losses, self.item_weights[:, None].expand_as(self.losses)]
-        columns += [] if self.divergences is None else [self.divergences]
-        return torch.stack(columns, dim=1).detach().float()
+        columns += [x for x in (self.divergences, self.label_probabilities, self.are_right) if x is not None]
+        return torch.stack([column.float() for column in columns], dim=1).detach()
 
     def nonfinite(self, variant_mask: Tensor) -> Tensor:
         """The present variants with an infinite or NaN loss or divergence, or with such an original, `(B, V)`."""
@@ -53,9 +58,9 @@ class VariantLosses(NamedTuple):
         """The present variants that seem to have kept their label, see `min_label_probability`, `(B, V)`."""
         if args.min_label_probability is None:
             return variant_mask
-        losses = self.losses.detach()
-        original_is_right = losses[:, :1] < math.log(2)
-        return variant_mask & ~(original_is_right & (losses > -math.log(args.min_label_probability)))
+        assert self.label_probabilities is not None and self.are_right is not None
+        original_is_right = self.are_right[:, :1] > 0
+        return variant_mask & ~(original_is_right & (self.label_probabilities < args.min_label_probability))
 
     def weights(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
         """The weights of the present variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, else uniform."""

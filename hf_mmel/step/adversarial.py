@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..data.groups import ALIGNMENT, EXTRAS, LABELS, PERTURBATION, POSITIONS, VARIANT_MASK
-from .forward import VariantForward, evaluating
+from .forward import VariantForward, evaluating, word_embeddings
 from .micro_batches import fastest_micro_batches
 
 
@@ -122,33 +123,56 @@ class AdversarialVariants:
         copies[:, : -self.num_variants] = False
         used = copies.clone()
         used[:, 0] |= is_soft  # a divergence needs the original
-        movable = _movable(inputs, forward)
-        delta, whole = self.start(movable[copies]), torch.zeros_like(movable)
+        may_move = movable(inputs, forward)
+        free, whole = may_move[copies], torch.zeros_like(may_move)
+        delta = self.start(free)
         is_copy = copies.view(*copies.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
-        with evaluating(model), torch.enable_grad():  # of the inputs alone
+        with evaluating(model), without_answers_in_padding(model), torch.enable_grad():  # of the inputs alone
             for _ in range(self.num_steps):
                 delta.requires_grad_()
                 gradient = torch.zeros_like(delta)
                 moved = {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
                 for part in fastest_micro_batches(inputs, used):  # of whole groups
                     result = forward(model, moved, part)
-                    losses, _, divergences = result.values
-                    values = losses if divergences is None else divergences
+                    divergences = result.values.divergences
+                    values = result.values.losses if divergences is None else divergences
                     # Large, so that no gradient underflows in float16; only its direction counts.
                     aim = 1024 * values[copies[result.examples]].sum()
                     gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
-                delta = self.step(delta.detach(), gradient)
+                # Padding has a gradient, too, where a head reads the predictions on it, as in question answering.
+                delta = self.step(delta.detach(), gradient * free)
         return {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
 
 
-def _movable(inputs: Mapping[str, Tensor], forward: VariantForward) -> Tensor:
+def movable(inputs: Mapping[str, Tensor], forward: VariantForward) -> Tensor:
     """In the shape of a perturbation, `(B, V, ...)` in float32: 1 where it may be other than 0, 0 for padding."""
-    main = inputs[forward.main_input]
-    if main.is_floating_point():
-        return torch.ones_like(main, dtype=torch.float32)
-    width = forward.model.get_input_embeddings().weight.shape[1]
-    attended = inputs.get("attention_mask", torch.ones_like(main))
-    return attended[..., None].float().expand(*main.shape, width).contiguous()
+    main, attended = inputs[forward.main_input], inputs.get("attention_mask")
+    if attended is None or main.shape[: attended.dim()] != attended.shape:  # a mask of something else
+        attended = torch.ones_like(main)
+    width = [] if main.is_floating_point() else [word_embeddings(forward.model).weight.shape[1]]
+    shape = [*main.shape, *width]
+    return attended.float().view(*attended.shape, *[1] * (len(shape) - attended.dim())).expand(shape).contiguous()
+
+
+@contextmanager
+def without_answers_in_padding(model: Any) -> Iterator[None]:
+    """
+    Gives padding no part in the predictions of question answering. The loss of an answer is over all tokens of a row,
+    so a perturbation would depend on the padding that other examples of the batch need.
+    """
+
+    def hook(module: Any, args: Any, kwargs: dict[str, Tensor], outputs: Any) -> Any:
+        if isinstance(outputs, dict) and "start_logits" in outputs and "attention_mask" in kwargs:
+            for name in ("start_logits", "end_logits"):
+                lowest = torch.finfo(outputs[name].dtype).min / 2
+                outputs[name] = outputs[name].masked_fill(kwargs["attention_mask"] == 0, lowest)
+        return outputs
+
+    handle = model.register_forward_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -156,7 +180,9 @@ def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     of_tokens = POSITIONS[0] in inputs or (LABELS in inputs and inputs[LABELS].dim() == 3)
     if of_tokens and ALIGNMENT not in inputs:  # of originals alone, whose tokens are where they are
         places = torch.arange(inputs["input_ids"].shape[-1], device=inputs["input_ids"].device)
-        inputs = {**inputs, ALIGNMENT: places.expand_as(inputs["input_ids"])}
+        places = places.expand_as(inputs["input_ids"])
+        attended = inputs.get("attention_mask", torch.ones_like(places)).bool()
+        inputs = {**inputs, ALIGNMENT: places.masked_fill(~attended, -1)}
 
     def extended(name: str, tensor: Tensor) -> Tensor:
         of_examples = name == EXTRAS or (name == LABELS and tensor.dim() < 3)

@@ -80,7 +80,11 @@ class VariantForward:
             else:
                 reference = soft_labels[examples]
             divergences = head.divergences(logits, reference, groups)
-        return ForwardResult(examples, VariantLosses(losses.mean(), losses.sizes[:, 0], divergences), logits, outputs)
+        fit: tuple[Tensor, ...] = ()
+        if self.args.min_label_probability is not None:
+            fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
+        values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
+        return ForwardResult(examples, values, logits, outputs)
 
     def losses(self, outputs: Any, groups: Groups, plain: bool = False) -> tuple[Head, Losses, Tensor]:
         """
@@ -98,12 +102,16 @@ class VariantForward:
     def zero_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Any]:
         """
         A loss of 0 with a gradient of 0, and the model's outputs, of a forward pass over originals without content:
-        other processes wait for a forward and a backward pass of this one.
+        other processes wait for a forward and a backward pass of this one. Special tokens stay, as some heads look
+        for them.
         """
         empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
         for name, x in empty.items():
-            if name == self.main_input or (name not in (EXTRAS, LABELS) and x.is_floating_point()):
+            if name not in (EXTRAS, LABELS) and x.is_floating_point():
                 empty[name] = torch.zeros_like(x)
+            elif name == self.main_input:
+                is_special = torch.isin(x, torch.tensor(special_ids_of(self.model), dtype=x.dtype, device=x.device))
+                empty[name] = torch.where(is_special, x, 0)
         originals = torch.zeros_like(inputs[VARIANT_MASK])
         originals[:, 0] = True
         before = self.saved_buffers()
@@ -122,6 +130,16 @@ class VariantForward:
                 buffer.copy_(value)
 
 
+def special_ids_of(model: Any) -> list[int]:
+    """The ids that the configuration of a model names, such as `eos_token_id`, where it names any."""
+    config: Any = getattr(model, "config", None)
+    options = config.to_dict() if hasattr(config, "to_dict") else {}
+    parts = [options, *(part for part in options.values() if isinstance(part, dict))]
+    found = [value for part in parts for name, value in part.items() if str(name).endswith("_token_id")]
+    ids = [i for value in found for i in (value if isinstance(value, list) else [value])]
+    return [i for i in ids if isinstance(i, int)]
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards each module is in its own mode again."""
@@ -135,13 +153,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+def word_embeddings(model: Any) -> Any:
+    """The module that embeds the words of the input; of an encoder-decoder model that of the encoder."""
+    is_encoder_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    return (model.get_encoder() if is_encoder_decoder else model).get_input_embeddings()
+
+
 @contextmanager
 def perturbed_embeddings(model: Any, perturbation: Tensor | None) -> Iterator[None]:
     """Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`."""
     if perturbation is None:
         yield
         return
-    hook = model.get_input_embeddings().register_forward_hook(
+    hook = word_embeddings(model).register_forward_hook(
         lambda module, args, embedded: embedded + perturbation.to(embedded.dtype).view_as(embedded)
     )
     try:

@@ -115,7 +115,7 @@ class GroupStep:
         return None if chunk is None else chunk * len(mask)
 
     def _strategy(self, mask: Tensor, max_rows: int | None) -> Strategy:
-        if self.forward.args.variant_backward != "full":
+        if self.forward.args.variant_backward != "full" and mask.shape[1] > 1:  # there is something to choose from
             return self.selected
         return self.full if max_rows is None or int(mask.sum(dim=1).max()) <= max_rows else self.chunked
 

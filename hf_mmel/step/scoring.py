@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,18 @@ class ScoreCache:
             if other_keys:
                 self.put(other_keys, other_values.to(self.device))
         self._changed.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes, as plain data and tensors of the CPU."""
+        keys = list(self._rows)
+        return {"keys": keys, "values": self.values[: len(keys)].cpu(), "changed": sorted(self._changed)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replaces all scores by those of an earlier cache of this process."""
+        self.clear()
+        if state["keys"]:
+            self.put(state["keys"], state["values"].to(self.device))
+        self._changed = set(state["changed"])
 
 
 class Scores(NamedTuple):

@@ -1,12 +1,14 @@
 """Batches of groups: taken apart, put together, and counted."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from head_batches import HEADS, batch_of
 from task_heads import TASK_HEADS
 
 from hf_mmel import VariantCollator
-from hf_mmel.data.groups import IGNORE_INDEX, POSITIONS, Groups, as_groups, num_items, originals
+from hf_mmel.data.groups import IGNORE_INDEX, POSITIONS, Groups, are_of_tokens, as_groups, num_items, originals
 
 
 @pytest.fixture(params=TASK_HEADS)
@@ -116,3 +118,22 @@ def test_a_tensor_without_the_variant_axis_is_named_with_its_shape(task, name):
     wrong = batch[name][:, :2]
     with pytest.raises(ValueError, match=rf"{name} has the shape \(2, 2.*expected \(2, 3\), \.\.\.: all tensors"):
         Groups.of({**batch, name: wrong})
+
+
+def test_labels_are_of_tokens_by_their_dtype_and_the_models_problem_type():
+    """Several labels of a text may be as many as its tokens."""
+    ids, multi_label = torch.ones(2, 4, dtype=torch.long), "multi_label_classification"
+    of_each_token, of_texts = (
+        torch.tensor([[-100, 1, 0, 2], [-100, 1, 1, -100]]),
+        torch.tensor([[0, 1, 0, 0], [1, 0, 0, 1]]),
+    )
+    assert are_of_tokens(of_each_token, ids) and are_of_tokens(of_texts, ids)
+    assert not are_of_tokens(of_texts.float(), ids) and not are_of_tokens(of_texts, ids, problem_type=multi_label)
+    assert not are_of_tokens(of_texts[:, :3], ids) and not are_of_tokens(None, ids) and not are_of_tokens(ids, None)
+    row = {"labels": [0, 1, 0, 0], "input_ids": [2, 7, 8, 3], "special_ids": {2, 3}}
+    assert not are_of_tokens(**row) and are_of_tokens(**row | {"labels": [-100, 1, 0, -100]})
+    model = SimpleNamespace(config=SimpleNamespace(problem_type=multi_label))
+    for labels, shape in ((of_texts, (2, 4)), (of_each_token, (2, 1, 4))):
+        batch = as_groups({"input_ids": ids, "labels": labels}, model if labels is of_texts else None)
+        assert batch["labels"].shape == shape and batch["input_ids"].shape == (2, 1, 4)
+        assert equal(as_groups(batch), batch)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from task_heads import TASK_HEADS
 from transformers.trainer_pt_utils import LabelSmoother
 
-from hf_mmel.data.groups import IGNORE_INDEX, Groups, num_items
+from hf_mmel.data.groups import IGNORE_INDEX, POSITIONS, Groups, num_items
 from hf_mmel.objective.heads import Head
 
 
@@ -73,6 +73,41 @@ def test_label_smoothing_is_that_of_transformers(name):
     theirs = LabelSmoother(0.3)({"logits": logits.flatten(0, -2)}, labels.flatten())
     torch.testing.assert_close(losses.totals.sum() / losses.sizes.sum(), theirs)
     assert not torch.allclose(losses.totals, plain.totals, atol=1e-3)
+
+
+# --- what min_label_probability goes by ---------------------------------------
+
+
+def right_on(name, logits, batch, b, v) -> bool:
+    """Whether more than half of the predictions on a variant are right."""
+    if name == "answers":
+        labels = [batch[position][b, v] for position in POSITIONS]
+        right = [logits[b, v, :, i].argmax() == label for i, label in enumerate(labels)]
+    elif name == "tokens":
+        labels = batch["labels"][b, v]
+        right = [logits[b, v, i].argmax() == y for i, y in enumerate(labels) if y != IGNORE_INDEX]
+    elif name == "multi_label":
+        right = [(x > 0) == (y == 1) for x, y in zip(logits[b, v], batch["labels"][b], strict=True)]
+    else:
+        right = [logits[b, v].argmax() == batch["labels"][b]]
+    return 2 * sum(right) > len(right)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "regression"])
+def test_probabilities_of_labels_are_not_smoothed_and_the_largest_is_right(name):
+    outcomes = set()
+    for seed in range(5):
+        logits, batch = batch_of(name, seed)
+        groups = Groups.of(batch)
+        classes = name in ("single_label", "tokens")
+        head = Head.of(groups, None, *((0.4, torch.tensor([0.5, 2.0, 0.0])) if classes else ()))
+        totals, sizes, _ = reference(name, logits, batch)
+        means = np.divide(totals, sizes, out=0 * totals, where=sizes > 0)
+        np.testing.assert_allclose(head.label_probabilities(logits, groups), np.exp(-means), atol=1e-9)
+        right = head.are_right(logits, groups)
+        assert right.tolist() == [[right_on(name, logits, batch, b, v) for v in range(3)] for b in range(2)]
+        outcomes |= set(right.flatten().tolist())
+    assert outcomes == {True, False}
 
 
 # --- items -----------------------------------------------------------------

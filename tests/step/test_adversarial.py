@@ -1,17 +1,19 @@
 """Adversarial variants: how they are found, and that they are weighed like any others."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from conftest import WORDS, make_model, perturb_weights
+from conftest import ENCODER_DECODERS, WORDS, make_encoder_decoder, make_model, perturb_weights
 from pairwise import pairwise
 from task_heads import TASK_HEADS
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import DataCollatorWithPadding, ViTConfig, ViTForImageClassification
 
 from augment import LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
 from hf_mmel.data.groups import PERTURBATION, as_groups
 from hf_mmel.functional import divergence, mmel_hard_loss, mmel_soft_loss, per_variant_loss
-from hf_mmel.step.adversarial import with_copies
+from hf_mmel.step.adversarial import movable, with_copies
 from hf_mmel.step.forward import VariantForward, perturbed_embeddings
 
 
@@ -113,6 +115,51 @@ def test_floats_are_moved_themselves(arguments):
     assert torch.equal(found["pixel_values"][:, 1], images["pixel_values"])
 
 
+@pytest.mark.parametrize("loss", ["hard", "soft"])
+@pytest.mark.parametrize("name", TASK_HEADS)
+def test_a_perturbation_is_of_the_text_whatever_padding_the_batch_needs(name, loss, tokenizer, arguments, monkeypatch):
+    head = TASK_HEADS[name]
+    model, rows, found = perturb_weights(head.model(tokenizer)).train(), head.rows(tokenizer)[:4], []
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)  # predictions that are far from uniform
+    adversary = AdversarialVariants(2, 0.3, random_start=loss == "soft", radius=5.0)
+    monkeypatch.setattr(adversary, "start", lambda free: 0.1 * free * torch.arange(free.shape[-1]).sin())
+    for multiple in (1, 64):
+        batch = head.collator(tokenizer, pad_to_multiple_of=multiple)(rows)
+        groups = searched(model, adversary, arguments(mmel_loss=loss), as_groups(batch))
+        found.append(groups[PERTURBATION])
+        assert not found[-1][groups["attention_mask"] == 0].any()
+    short, long = found
+    assert short.shape[-2] < long.shape[-2] and short[:, 1].any()
+    assert torch.allclose(short, long[..., : short.shape[-2], :], atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["hard", "soft"])
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+def test_of_an_encoder_decoder_model_the_input_of_the_encoder_is_moved(kind, loss, tokenizer, batch, arguments):
+    model = make_encoder_decoder(tokenizer, kind)
+    found = searched(model, AdversarialVariants(2, 0.5), arguments(mmel_loss=loss), as_groups(batch))[PERTURBATION]
+    outputs = []
+    for delta in (None, found[:, 1]):
+        with torch.no_grad(), perturbed_embeddings(model.eval(), delta):
+            outputs.append(model(batch["input_ids"], batch["attention_mask"]).logits)
+    assert not torch.allclose(*outputs)
+
+
+def test_padding_of_numeric_inputs_is_not_moved():
+    """Waveforms are padded with zeros, and have a mask; the mask of spectrograms may be of another shape."""
+    forward = SimpleNamespace(main_input="input_values")
+    waves, mask = torch.rand(2, 1, 6), torch.tensor([[[1] * 6], [[1] * 4 + [0] * 2]])
+    groups = {"input_values": waves, "attention_mask": mask}
+    assert torch.equal(movable(groups, forward), mask.float())
+    assert torch.equal(
+        movable({**groups, "input_values": waves[..., None].expand(2, 1, 6, 3)}, forward)[..., 1], mask.float()
+    )
+    assert movable({**groups, "input_values": torch.rand(2, 1, 3, 6)}, forward).all()
+    assert movable({"input_values": waves}, forward).all()
+
+
 # --- the training -------------------------------------------------------
 
 
@@ -185,6 +232,26 @@ def test_every_head_trains_on_them(name, loss, beside, tokenizer, arguments):
     assert all(line["loss"] > 0 for line in lines)
     assert all(line["mmel/effective_num_variants"] >= 1 for line in lines)
     assert any(line["mmel/loss_variants"] != line["mmel/loss_original"] for line in lines)
+
+
+@pytest.mark.parametrize("dtype", [float, int])
+def test_texts_with_as_many_labels_as_tokens_are_trained_on(dtype, tokenizer, dataset, arguments):
+    def trained(num_padding):
+        size = max(map(len, dataset["input_ids"])) + num_padding
+        labels = [[dtype((i + k) % 3 == 0) for k in range(size - num_padding)] for i in range(len(dataset))]
+        rows = dataset.remove_columns("label").add_column("labels", labels)
+        options = {"num_labels": size - num_padding, "problem_type": "multi_label_classification"}
+        trainer = MMELTrainer(
+            make_model(tokenizer, **options),
+            arguments(mmel_loss="hard", max_steps=2, per_device_train_batch_size=9, learning_rate=1e-3),
+            data_collator=DataCollatorWithPadding(tokenizer, padding="max_length", max_length=size),
+            train_dataset=rows,
+            adversary=AdversarialVariants(random_start=False),
+        )
+        trainer.train()
+        return torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+
+    assert torch.allclose(trained(0), trained(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("backward", ["top", "sample"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import WORDS, make_model
 from datasets import Dataset
+from pairwise import pairwise
 from trainer_runs import WAYS
 
 from augment import LexiconSubstitution
@@ -42,13 +43,15 @@ def batch_of(trainer):
 
 
 def probabilities(trainer, batch):
-    """What the model gives to the labels, `(B, V)`."""
+    """What the model gives to the labels, `(B, V)`, and whether it gives less to any other class."""
     ids, attention = batch["input_ids"], batch["attention_mask"]
     trainer.model.eval()
     with torch.no_grad():
         logits = trainer.model(input_ids=ids.flatten(0, 1), attention_mask=attention.flatten(0, 1)).logits
     trainer.model.train()
-    return logits.softmax(-1).view(*ids.shape[:2], -1)[torch.arange(len(ids)), :, batch["labels"]]
+    all_classes = logits.softmax(-1).view(*ids.shape[:2], -1)
+    found = all_classes[torch.arange(len(ids)), :, batch["labels"]]
+    return found, found == all_classes.amax(dim=-1)
 
 
 def step(trainer, batch):
@@ -59,35 +62,52 @@ def step(trainer, batch):
     return loss, torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_gradient_is_that_without_the_variants_that_the_model_denies(make_trainer, loss, way):
-    if loss == "uniform" and way == "top":
-        pytest.skip("uniform weights have no largest ones")
-    least = 0.4
-    trainer = make_trainer(mmel_loss=loss, min_label_probability=least, **WAYS[way])
+def is_refused(loss, way, task=None):
+    """Uniform weights have no largest ones."""
+    return (loss, way) == ("uniform", "top")
+
+
+@pairwise(
+    unless=is_refused, loss=LOSSES, way=list(WAYS), task={"two classes": (2, 0.0, 0.4), "smoothed": (4, 0.4, 0.25)}
+)
+def test_the_gradient_is_that_without_the_variants_that_the_model_denies(make_trainer, loss, way, task):
+    """Whether it is right is a matter of the most probable class, and label smoothing of neither."""
+    num_labels, smoothing, least = task
+    fields = {"num_labels": num_labels, "label_smoothing_factor": smoothing, "mmel_loss": loss}
+    fields |= WAYS[way]
+    trainer = make_trainer(min_label_probability=least, **fields)
     batch = batch_of(trainer)
-    found = probabilities(trainer, batch)
-    denied = batch[VARIANT_MASK] & (found < least) & (found[:, :1] > 0.5)
+    found, right = probabilities(trainer, batch)
+    denied = batch[VARIANT_MASK] & (found < least) & right[:, :1]
     assert denied.any() and (batch[VARIANT_MASK] & ~denied)[:, 1:].any()
     assert (batch[VARIANT_MASK] & (found < least) & ~denied).any()  # where the model is wrong on the original
     result = step(trainer, batch)
     logs = trainer._metrics.pop(lambda sums: sums)[0]
-    expected = step(make_trainer(mmel_loss=loss, **WAYS[way]), {**batch, VARIANT_MASK: batch[VARIANT_MASK] & ~denied})
+    expected = step(make_trainer(**fields), {**batch, VARIANT_MASK: batch[VARIANT_MASK] & ~denied})
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(result, expected, strict=True))
     assert logs["mmel/left_out"] == denied.sum() * (2 if way == "known scores" else 1)
-    assert not torch.allclose(step(make_trainer(mmel_loss=loss, **WAYS[way]), batch)[1], expected[1], atol=1e-5)
+    assert not torch.allclose(step(make_trainer(**fields), batch)[1], expected[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("num_items", [1, 4])
-def test_the_probability_of_several_words_is_their_geometric_mean(num_items, tmp_path):
+def test_a_variant_is_left_out_for_its_probability_where_the_original_is_right(tmp_path):
     args = MMELTrainingArguments(str(tmp_path), min_label_probability=0.3)
-    means = -torch.tensor([[0.6, 0.29, 0.31], [0.49, 0.01, 0.3]]).log()
-    values = VariantLosses(means, torch.full((2,), float(num_items)))
+    losses, right = torch.zeros(2, 3), torch.tensor([[True, False, True], [False, True, True]])
+    probabilities = torch.tensor([[0.45, 0.29, 0.31], [0.25, 0.01, 0.3]])
+    values = VariantLosses(losses, torch.ones(2), None, probabilities, right)
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    assert values.keeping_label(mask, args).tolist() == [[True, False, True], [True, True, False]]
+    for kept in (values, VariantLosses.unpacked(values.packed())):
+        assert kept.keeping_label(mask, args).tolist() == [[True, False, True], [True, True, False]]
     args.min_label_probability = None
     assert values.keeping_label(mask, args) is mask
+
+
+@pytest.mark.parametrize(
+    "columns", [(), ("divergences",), ("label_probabilities", "are_right"), VariantLosses._fields[2:]]
+)
+def test_packed_values_are_those_that_were_packed(columns):
+    values = VariantLosses(torch.rand(2, 3), torch.rand(2), **{name: torch.rand(2, 3) for name in columns})
+    for found, expected in zip(VariantLosses.unpacked(values.packed()), values, strict=True):
+        assert found is expected is None or torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("value", [0, -0.1, 0.6, math.nan])

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from conftest import WORDS, make_model, perturb_weights
+from conftest import ENCODER_DECODERS, WORDS, make_encoder_decoder, make_model, perturb_weights
 from pairwise import pairwise
 from torch.utils.data import DataLoader
 from trainer_runs import ROUNDING, WAYS, same_gradient
@@ -129,6 +129,26 @@ def test_a_batch_of_which_nothing_is_left_has_outputs(make_trainer, tokenizer, w
     poisoned, _ = poison(batch_of(trainer), tokenizer, [(i, 0) for i in range(6)])
     loss, outputs = trainer.compute_loss(trainer.model, poisoned, return_outputs=True)
     assert loss == 0 and outputs.logits.shape[1] == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ENCODER_DECODERS)
+def test_heads_that_read_the_end_token_find_it_where_nothing_is_left(kind, way, tokenizer, dataset, arguments):
+    model, poison = make_encoder_decoder(tokenizer, kind), tokenizer.unk_token_id
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding) and module.num_embeddings == len(tokenizer):
+            module.register_forward_hook(lambda _, ids, out: out.masked_fill((ids[0] == poison)[..., None], torch.inf))
+    trainer = MMELTrainer(
+        model.train(),
+        arguments(mmel_loss="hard", num_variants=2, scoring_bf16=False, **WAYS[way]),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=1.0),
+    )
+    batch = batch_of(trainer)
+    batch["input_ids"][..., 1] = poison
+    loss, gradient = gradient_of(trainer, batch)
+    assert loss == 0 and not gradient.any()
 
 
 def test_originals_alone_are_left_out_too(make_trainer, tokenizer):

@@ -5,7 +5,7 @@ import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from task_heads import TASK_HEADS
-from trainer_runs import ROUNDING, same_gradient
+from trainer_runs import ROUNDING, same_gradient, weights_of
 from transformers import TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
@@ -156,12 +156,14 @@ def test_variants_are_scored_when_they_come_first_and_kept_for_the_interval(epoc
     assert keys[0] != keys[2] and rows[0] > 0 and rows[2] > 0 and rows[1] == rows[3] == 0
 
 
-def test_a_resumed_run_scores_anew_what_it_meets(epochs_of, augmenter, tmp_path):
-    """The checkpoint lies in the middle of the second epoch, in which the run that is whole scores nothing."""
-    keys, rows = epochs_of(augmenter, save_strategy="steps", save_steps=4)
-    resumed_keys, resumed_rows = epochs_of(augmenter, resume=str(tmp_path / "out" / "checkpoint-4"))
-    assert 0 < resumed_rows[0] < rows[0] and set(resumed_keys[0]) < set(keys[1])
-    assert resumed_keys[1:] == keys[2:] and resumed_rows[1:] == rows[2:]
+def test_a_resumed_run_knows_the_scores_of_its_checkpoint(epochs_of, augmenter, tmp_path):
+    """The checkpoint lies in the middle of the second epoch, in which nothing is scored, or of the first."""
+    keys, rows = epochs_of(augmenter, save_strategy="steps", save_steps=1)
+    for checkpoint, epoch in ((4, 1), (2, 0)):
+        resumed_keys, resumed_rows = epochs_of(augmenter, resume=str(tmp_path / "out" / f"checkpoint-{checkpoint}"))
+        assert set(resumed_keys[0]) < set(keys[epoch])
+        assert resumed_rows[0] < rows[0] and (resumed_rows[0] > 0) == (epoch == 0)
+        assert resumed_keys[1:] == keys[epoch + 1 :] and resumed_rows[1:] == rows[epoch + 1 :]
 
 
 def test_variants_that_are_searched_are_searched_when_they_are_due(epochs_of, tokenizer):
@@ -211,9 +213,17 @@ def test_a_table_grows_and_keeps_what_it_has():
     assert 40 in table and 41 not in table
     table.share()
     assert table.values[table.rows([11])].tolist() == [[22.0, 23.0]]
+    table.rows([3])
+    copy = ScoreCache()
+    copy.load_state_dict(table.state_dict())
+    assert copy.values[copy.rows([40, 11])].tolist() == [[-3.0, -4.0], [22.0, 23.0]] and 41 not in copy
+    copy.load_state_dict(table.state_dict())
+    assert copy.state_dict()["changed"] == [3, 11]  # what other processes are still to get
     table.clear()
     assert 40 not in table
     table.share()
+    copy.load_state_dict(table.state_dict())
+    assert 40 not in copy
 
 
 def test_scores_that_could_not_be_reused_are_refused(groups, arguments, tokenizer, dataset, augmenter):
@@ -246,3 +256,18 @@ def test_known_groups_keep_their_original_with_them(groups):
         part = {name: tensor[:1] for name, tensor in batch.items()}  # as the last batch of an epoch may be
         gradients += [loss_and_gradient(trainer, part)[1] for _ in range(2)]
     assert all(same_gradient(other, gradients[0]) for other in gradients[1:])
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"variant_backward": "sample"}, {"variant_backward": "top", "score_interval": 2}]
+)
+def test_originals_alone_are_not_scored(fields, tokenizer, dataset, arguments, augmenter, scored):
+    """With class weights they are groups of one, of which there is nothing to choose."""
+    args = arguments(mmel_loss="none", class_weights=[1.0, 3.0], max_steps=3, learning_rate=1e-3, **fields)
+    trainer = MMELTrainer(make_model(tokenizer), args, None, dataset, processing_class=tokenizer, augmenter=augmenter)
+    rows = scored(trainer)
+    trainer.train()
+    plain = arguments(mmel_loss="none", class_weights=[1.0, 3.0], max_steps=3, learning_rate=1e-3)
+    reference = MMELTrainer(make_model(tokenizer), plain, None, dataset, processing_class=tokenizer)
+    reference.train()
+    assert not rows and torch.equal(weights_of(trainer), weights_of(reference))

@@ -143,6 +143,13 @@ CASES = {
 # Dropout and the order of the examples are drawn; the checkpoint lies in the second of three epochs of two updates.
 WHOLE = {**QUARTERS, "num_examples": 12, "max_steps": 6, "dropout": 0.1, "train_sampling_strategy": "random"}
 
+# Scores are those of each process, and are shared when the next epoch begins. Step 3 is in the middle of the second.
+RESUMED = {
+    "drawn": {},
+    "searched": {"augmenter": "greedy"},
+    "scored": {"variant_backward": "top", "score_interval": 3, "scoring_bf16": False, "max_steps": 9},
+}
+
 
 def launch(launcher, output_dir, cases, check=True, **environment):
     """Runs the cases; their results in every process, or what the failed launch said."""
@@ -193,8 +200,10 @@ def results(tmp_path_factory):
     output_dir = tmp_path_factory.mktemp("two")
     cases = {name: {**both, **two} for name, (both, two, _) in CASES.items()}
     cases["evaluated, counts of all"] = {"eval_strategy": "steps", **HALVES}
-    cases["whole"] = {**WHOLE, "save_strategy": "steps", "save_steps": 3}
-    cases["resumed"] = {**WHOLE, "resume_from_checkpoint": str(output_dir / "whole" / "checkpoint-3")}
+    for name, fields in RESUMED.items():
+        cases[f"whole, {name}"] = {**WHOLE, **fields, "save_strategy": "steps", "save_steps": 3}
+        checkpoint = str(output_dir / f"whole, {name}" / "checkpoint-3")
+        cases[f"resumed, {name}"] = {**WHOLE, **fields, "resume_from_checkpoint": checkpoint}
     return launch(TORCHRUN, output_dir, cases)
 
 
@@ -208,12 +217,13 @@ def test_two_processes_equal_one(results, tmp_path, name):
     assert_same_training(reference, results, name)
 
 
-def test_a_resume_in_mid_epoch_equals_the_uninterrupted_run(results):
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_resume_in_mid_epoch_equals_the_uninterrupted_run(results, name):
     for result in results:
-        whole, resumed = result["whole"], result["resumed"]
+        whole, resumed = result[f"whole, {name}"], result[f"resumed, {name}"]
         assert all(torch.equal(weight, resumed["weights"][key]) for key, weight in whole["weights"].items())
         figures = [
-            [{k: v for k, v in row.items() if k != SPEED and ("_" not in k or "/" in k)} for row in case["logs"][3:6]]
+            [{k: v for k, v in row.items() if k != SPEED and ("_" not in k or "/" in k)} for row in case["logs"][:-1]]
             for case in (whole, resumed)
         ]
         assert figures[0] == figures[1]

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SENTENCES, make_model
+from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from trainer_runs import Stream, training_logs, weights_of
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import HubStrategy
 
-from hf_mmel import MMELTrainer
+from augment import GreedySearch, LexiconSubstitution
+from hf_mmel import GreedySearchCallback, MMELTrainer
+from hf_mmel.callbacks import SEARCHED_VARIANTS
 
 
 # As a function of the rows. The streams are so long that none is read twice: `Trainer`, which does not know their
@@ -26,7 +29,7 @@ KINDS = {
 def train(arguments, tokenizer, augmenter):
     """Trains with dropout, a random order where there is one, and a checkpoint at every step."""
 
-    def train(dataset, checkpoint=None, callbacks=None, **fields):
+    def train(dataset, checkpoint=None, callbacks=None, augmenter=augmenter, **fields):
         defaults = {"per_device_train_batch_size": 2, "max_steps": 8, "learning_rate": 1e-3, "logging_steps": 1}
         trainer = MMELTrainer(
             make_model(tokenizer, dropout=0.1),
@@ -73,6 +76,71 @@ def test_a_resumed_run_has_weights_optimizer_and_logs_of_an_uninterrupted_one(
     assert torch.equal(weights_of(whole), weights_of(resumed))
     assert torch.equal(optimizer_state(whole), optimizer_state(resumed))
     assert training_logs(whole) == training_logs(resumed)
+
+
+SCORED = {"variant_backward": "top", "variant_backward_count": 2, "scoring_bf16": False, "lambda_p": 0.1}
+LASTING = {
+    "scores": {**SCORED, "score_interval": 2},
+    "scores with what is left out": {**SCORED, "score_interval": 3, "min_label_probability": 0.5},
+    "searched variants": {"mmel_loss": "hard"},
+    "variants searched every third epoch": {"mmel_loss": "hard"},
+    "both": {**SCORED, "score_interval": 3, "variant_backward": "sample"},
+}
+
+
+@pytest.fixture
+def train_lasting(train, rows, tokenizer):
+    """Trains for four epochs of five steps with scores or searched variants that outlast a step."""
+
+    def run(name, checkpoint=None, **fields):
+        options = {"num_train_epochs": 4, "max_steps": -1, **LASTING[name], **fields}
+        if "search" in name or name == "both":
+            options["augmenter"] = GreedySearch(LexiconSubstitution(tokenizer, WORDS))
+        if "every third" in name:
+            options["callbacks"] = [GreedySearchCallback(refresh_epochs=3)]
+        return train(rows, checkpoint, **options)
+
+    return run
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_scores_and_searched_variants_are_resumed_exactly(train_lasting, name, caplog):
+    """In the middle of epochs that draw and of others, and between epochs."""
+    whole = train_lasting(name)
+    for checkpoint in (3, 5, 8, 15):
+        resumed = train_lasting(name, checkpoint)
+        assert whole.state.global_step == resumed.state.global_step == 20
+        assert torch.equal(weights_of(whole), weights_of(resumed))
+        assert torch.equal(optimizer_state(whole), optimizer_state(resumed))
+        assert training_logs(whole) == training_logs(resumed)
+    assert "not exactly" not in caplog.text
+
+
+@pytest.mark.parametrize(("name", "file"), [("scores", "scores.pth"), ("searched variants", SEARCHED_VARIANTS)])
+def test_a_checkpoint_without_them_is_resumed_with_a_warning(train_lasting, name, file, caplog):
+    whole = train_lasting(name)
+    folder = Path(whole.args.output_dir)
+    for checkpoint in (10, 8):
+        (folder / f"checkpoint-{checkpoint}" / file).unlink()
+        resumed = train_lasting(name, checkpoint)
+        assert torch.equal(weights_of(whole), weights_of(resumed)) == (checkpoint == 10)  # when new ones are due
+        assert (f"checkpoint-{checkpoint} has no {file}, so" in caplog.text) == (checkpoint == 8)
+
+
+def test_scores_of_another_objective_are_not_resumed(train_lasting):
+    train_lasting("scores", num_train_epochs=2)
+    resumed = train_lasting("scores", 8, mmel_loss="hard")
+    assert resumed.state.global_step == 20
+
+
+@pytest.mark.parametrize("strategy", ["checkpoint", "all_checkpoints", "every_save", "end"])
+def test_searched_variants_are_not_in_checkpoints_that_are_pushed(train_lasting, strategy):
+    trainer = train_lasting("searched variants", num_train_epochs=1)
+    (callback,) = [x for x in trainer.callback_handler.callbacks if isinstance(x, GreedySearchCallback)]
+    trainer.args.push_to_hub, trainer.args.hub_strategy = True, HubStrategy(strategy)
+    folder = Path(trainer.args.output_dir)
+    callback.save(folder, trainer.args)
+    assert (folder / SEARCHED_VARIANTS).exists() == (strategy in ("every_save", "end"))
 
 
 def test_figures_after_a_resume_are_of_the_steps_since_as_is_the_loss(train, rows):
