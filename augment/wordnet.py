@@ -21,8 +21,9 @@ class WordNetSynonyms(FromLexicon):
     Replaces words by WordNet synonyms: movies by films, ran by jogged.
 
     The synonyms of all English words are compiled once per tokenizer into a lexicon of pieces and cached on disk;
-    after that, WordNet is not needed. Another WordNet, dictionary or version of this package gets another lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words
-    stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
+    after that, WordNet is not needed. A change of WordNet, of the dictionary of inflected forms or of this code leads
+    to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay, and so do
+    capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.

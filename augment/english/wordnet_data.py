@@ -66,7 +66,7 @@ def wordnet_fingerprint() -> str | None:
     The checksums of the files of the WordNet that NLTK opens, the same in a folder and in an archive, or `None`. It
     takes a few hundredths of a second, and does not import NLTK, which takes more.
     """
-    for folder in _search_path():
+    for folder in search_path():
         for read in (_folder_checksums, _archive_checksums):
             try:
                 return ":".join(map(str, read(Path(folder, "corpora"))))
@@ -87,7 +87,7 @@ def _archive_checksums(corpora: Path) -> list[int]:
         return [archive.getinfo(f"wordnet/{name}").CRC for name in _FILES]
 
 
-def _search_path() -> list[str]:
+def search_path() -> list[str]:
     """`nltk.data.path`, where NLTK searches, from the same rules if NLTK is not imported."""
     if "nltk.data" in sys.modules:
         return list(sys.modules["nltk.data"].path)
