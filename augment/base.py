@@ -14,7 +14,7 @@ from .core.edits import Edits, moved_spans
 from .core.lazy import Lazy
 from .core.lexicon import has_case
 from .core.randomness import Seed, row_keys
-from .core.text import in_case_of, rewrite, token_spans
+from .core.text import in_case_of, rewrite, token_spans, with_marks
 from .core.words import special_ids
 from .edits import Edit
 
@@ -227,7 +227,8 @@ class Augmenter(Lazy, Configurable, ABC):
         if not texts:
             return []
         encoded = self.tokenizer(texts, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
-        offsets, spans = encoded["offset_mapping"], None
+        offsets = [with_marks(*row) for row in zip(texts, encoded["offset_mapping"], strict=True)]
+        spans = None
         if keep_spans is not None:
             spans = [token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
         batch = Batch(encoded["input_ids"], spans, bounded=False)

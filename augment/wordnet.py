@@ -3,9 +3,13 @@
 import hashlib
 import logging
 import os
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from .core.atomic_file import cache_folder
 from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
+from .english.wordnet_data import wordnet_fingerprint
 from .substitution import FromLexicon
 
 
@@ -17,8 +21,9 @@ class WordNetSynonyms(FromLexicon):
     Replaces words by WordNet synonyms: movies by films, ran by jogged.
 
     The synonyms of all English words are compiled once per tokenizer into a lexicon of pieces and cached on disk;
-    after that, WordNet is not needed. Stop words, numbers, punctuation, special tokens and parts of hyphenated words
-    stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
+    after that, WordNet is not needed. A change of WordNet, of the dictionary of inflected forms or of this code leads
+    to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay, and so do
+    capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -63,9 +68,13 @@ class WordNetSynonyms(FromLexicon):
 
     def _cached_lexicon(self) -> Lexicon:
         options = f"wordnet:{self.min_sense_share}:{self.multiword}:{tokenizer_fingerprint(self.tokenizer)}"
-        fingerprint = hashlib.sha256(options.encode()).hexdigest()
-        path = cache_folder(self.cache_dir) / f"wordnet-{fingerprint[:16]}.npz"
-        lexicon = Lexicon.load(path, fingerprint)
+        key = hashlib.sha256(f"{options}:{code_fingerprint()}".encode()).hexdigest()
+        folder, sources = cache_folder(self.cache_dir), _sources_fingerprint()
+        path = folder / f"wordnet-{key[:16]}-{sources}.npz"
+        if sources is None:  # it cannot be built here, so that the latest one is as good as any
+            known = sorted(folder.glob(f"wordnet-{key[:16]}-*.npz"), key=lambda file: file.stat().st_mtime)
+            path = known[-1] if known else path
+        lexicon = Lexicon.load(path, key)
         if lexicon is None:
             from .english.synonyms import build_synonyms
             from .english.wordnet_data import load_wordnet
@@ -74,9 +83,32 @@ class WordNetSynonyms(FromLexicon):
             words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)
             lexicon = build_lexicon(self.tokenizer, words)
             try:
-                lexicon.save(path, fingerprint)
+                lexicon.save(path, key)
             except OSError as error:
                 logger.warning(
                     "The WordNet lexicon could not be cached in %s, so it will be built again: %s", path, error
                 )
         return lexicon
+
+
+@cache
+def code_fingerprint(folder: Path = Path(__file__).parent) -> str:
+    """
+    A digest of the code that makes a lexicon: all modules of `augment.english`, and those that compile it. The folder
+    is that of the package.
+    """
+    core = (folder / "core" / name for name in ("lexicon.py", "ragged.py", "randomness.py"))
+    digest = hashlib.sha256()
+    for path in [*sorted((folder / "english").glob("*.py")), *core]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources_fingerprint() -> str | None:
+    """A digest of WordNet and the release of the dictionary of inflected forms; `None` if one is not installed."""
+    try:
+        dictionary = version("lemminflect")
+    except PackageNotFoundError:
+        return None
+    data = wordnet_fingerprint()
+    return None if data is None else hashlib.sha256(f"{data}:{dictionary}".encode()).hexdigest()[:16]

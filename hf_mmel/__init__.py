@@ -3,15 +3,19 @@
 Yi et al., "Reweighting Augmented Samples by Minimizing the Maximal Expected Loss", ICLR 2021, arXiv 2103.08933.
 """
 
-from . import version  # first: it names an unsupported package before an import fails because of it
-from .callbacks import GreedySearchCallback
-from .data.group_collator import GroupCollator
-from .data.variant_collator import VariantCollator
-from .monitoring.history import VariantHistory
-from .search import search_variants
-from .step.adversarial import AdversarialVariants
-from .trainer import MMELTrainer
-from .training_args import MMELTrainingArguments
+from .own_augment import own_augment
+
+
+with own_augment():
+    from . import version  # first: it names an unsupported package before an import fails because of it
+    from .callbacks import GreedySearchCallback
+    from .data.group_collator import GroupCollator
+    from .data.variant_collator import VariantCollator
+    from .monitoring.history import VariantHistory
+    from .search import search_variants
+    from .step.adversarial import AdversarialVariants
+    from .trainer import MMELTrainer
+    from .training_args import MMELTrainingArguments
 
 
 __version__ = version.__version__

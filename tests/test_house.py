@@ -19,7 +19,7 @@ MAX_LINES = 350
 # A package stands for all of its modules. `hf_mmel` stands for its __init__.py, which exports the layers below it.
 LAYERS = (
     {"hf_mmel.functional"},
-    {"hf_mmel.training_args", "hf_mmel.distributed", "hf_mmel.version"},
+    {"hf_mmel.training_args", "hf_mmel.distributed", "hf_mmel.version", "hf_mmel.own_augment"},
     {"hf_mmel.data"},
     {"hf_mmel.objective"},
     {"hf_mmel.monitoring"},

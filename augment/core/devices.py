@@ -16,3 +16,13 @@ def fast_dtype(device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if capabilities.get("amx_bf16") else "float32"
+
+
+def is_on(model, device: str, dtype: str) -> bool:
+    """
+    Whether a model is on the device and has the type. A device without a number is the current one: a model on
+    `"cuda:0"` is on `"cuda"`, although the names differ.
+    """
+    import torch
+
+    return (model.device, model.dtype) == (torch.empty(0, device=device).device, getattr(torch, dtype))

@@ -1,9 +1,25 @@
 """Edits of tokens, made in the text of the tokens."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from ..edits import Edit
 from .batch import Span
+from .words import is_mark
+
+
+def with_marks(text: str, offsets: Sequence[Span]) -> list[Span]:
+    """
+    The offsets of tokens, each with the combining marks after it that belong to no token. A tokenizer that strips
+    accents leaves them out: its token "cafe" ends before the accent of a "café" that is written as "e" and a mark.
+    """
+    begins = {begin for begin, end in offsets if begin < end}
+    extended = []
+    for begin, end in offsets:
+        stop = end
+        while begin < stop < len(text) and stop not in begins and is_mark(text[stop]):
+            stop += 1
+        extended.append((begin, stop))
+    return extended
 
 
 def token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
@@ -15,21 +31,24 @@ def token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
 def rewrite(
     text: str,
     offsets: Sequence[Span],
-    edits: Iterable[Edit],
+    edits: Sequence[Edit],
     spell: Callable[[tuple[int, ...]], str],
     recase: Callable[[str, str], str],
 ) -> str:
     """
     Makes edits of tokens, from left to right, in their text. Token i is `text[offsets[i][0] : offsets[i][1]]`, `spell`
-    gives the text of token ids, and `recase(word, replacement)` the replacement in the case of the word.
+    gives the text of token ids, and `recase(word, replacement)` the replacement in the case of the word. A word that
+    takes the place of another one keeps the accents that the tokenizer strips.
     """
+    places = [(offsets[start][0], offsets[start + len(old) - 1][1]) for start, old, _ in edits]
+    # Some tokenizers count the space as part of the word.
+    words = {edit.old: text[begin:end].lstrip() for edit, (begin, end) in zip(edits, places, strict=True)}
     parts, position = [], 0
-    for start, old, new in edits:
-        begin, end = offsets[start][0], offsets[start + len(old) - 1][1]
-        word = text[begin:end].lstrip()  # some tokenizers count the space as part of the word
+    for (_, old, new), (begin, end) in zip(edits, places, strict=True):
+        word = text[begin:end].lstrip()
         before, position = text[position : end - len(word)], end
         if new:
-            spelt, spelt_old = spell(new), spell(old)
+            spelt, spelt_old = words.get(new) or spell(new), spell(old)
             is_insertion = spelt.startswith(f"{spelt_old} ")
             parts += [before, word + recase(word, spelt[len(spelt_old) :]) if is_insertion else recase(word, spelt)]
         else:
@@ -41,7 +60,8 @@ def rewrite(
 
 
 def in_case_of(word: str, replacement: str) -> str:
-    """The replacement in capitals, or with a capital first letter, if the word is."""
+    """The replacement in capitals, or with a capital first letter, if the word is, and otherwise in lower case."""
+    replacement = replacement.lower()
     if word.isupper() and len(word) > 1:
         return replacement.upper()
     return replacement[:1].upper() + replacement[1:] if word[:1].isupper() else replacement

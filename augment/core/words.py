@@ -30,6 +30,7 @@ _ARTICLE = 1 << 10  # a, an
 _LETTER_N = 1 << 11
 _MARKER = 1 << 12  # the start of a word whose letters follow
 _OPENS = 1 << 13
+_MARK = 1 << 14  # begins with a combining mark, which belongs to the letter before
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class WordFinder:
         starts, ends = starts[:-1], starts[1:]
         if total:
             common = np.bitwise_and.reduceat(flags[:total], starts)  # a marker alone is no word
-            letters = np.flatnonzero(common & (_LETTERS | _MARKER) == _LETTERS)
+            letters = np.flatnonzero((common & (_LETTERS | _MARKER) == _LETTERS) & (flags[starts] & _MARK == 0))
             starts, ends = starts[letters], ends[letters]
 
         # The start and the end of a row count as special tokens.
@@ -212,7 +213,7 @@ def _piece_flags(token: str, marker: str) -> int:
     marked = token.startswith(marker)
     text = piece_text(token[len(marker) :] if marked else token, marker)
     spaced = marked and marker != "##"
-    letters = all(char.isalpha() or unicodedata.category(char)[0] == "M" for char in text) and bool(text or spaced)
+    letters = all(char.isalpha() or is_mark(char) for char in text) and bool(text or spaced)
     if marker == "##":
         flags = 0 if marked else _BEGINS
     else:
@@ -225,7 +226,13 @@ def _piece_flags(token: str, marker: str) -> int:
         flags |= _JOINS_LEFT * (text[0] in JOINERS or (text[0].isnumeric() and marker != "##"))
         flags |= _JOINS_RIGHT * (text[-1] in JOINERS or (text[-1].isnumeric() and marker != "##"))
         flags |= _OPENS * (text[-1] in OPENERS)
+        flags |= (_MARK | _JOINS_LEFT * (not letters)) * is_mark(text[0])
     return flags
+
+
+def is_mark(char: str) -> bool:
+    """Whether a character is a combining mark: an accent, a vowel sign, a variation selector."""
+    return unicodedata.category(char)[0] == "M"
 
 
 def piece_text(piece: str, marker: str) -> str:

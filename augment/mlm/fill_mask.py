@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..core.devices import is_on
 from .masking import MaskedInputs
 
 
@@ -23,12 +24,11 @@ class FillMask:
     def __init__(self, model, device: str, dtype: str, batch_tokens: int | None = None):
         import torch
 
-        wanted = torch.device(device), getattr(torch, dtype)
-        if (model.device, model.dtype) != wanted or model.training:
-            model = copy.deepcopy(model).to(*wanted).eval()
+        if not is_on(model, device, dtype) or model.training:
+            model = copy.deepcopy(model).to(device, getattr(torch, dtype)).eval()
         self.model = model
         self.max_length = longest_input(model)
-        kind = "cpu" if wanted[0].type == "cpu" else "cuda"
+        kind = "cpu" if model.device.type == "cpu" else "cuda"
         self.batch_tokens = batch_tokens or _BATCH_TOKENS[kind]
         self._max_words = max(_MAX_LOGITS[kind] // model.get_input_embeddings().weight.shape[0], 1)
         self._gathers = model.base_model is not model

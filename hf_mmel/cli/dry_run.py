@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from augment import Augmenter
+from augment.base import Augmenter
 from augment.core.marking import PLAIN, marked
 
 from ..data.groups import VARIANT_MASK, as_groups

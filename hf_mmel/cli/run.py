@@ -16,7 +16,7 @@ import datasets
 import transformers
 from transformers import DataCollatorWithPadding, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from augment import Augmenter
+from augment.base import Augmenter
 from augment.core.atomic_file import write_json
 
 from ..distributed import check_seen_by_all, end_processes, release

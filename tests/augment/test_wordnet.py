@@ -1,13 +1,17 @@
 import logging
 import os
+import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
+from test_house import read_imports
 
 from augment import WordNetSynonyms
 from augment.english import wordnet_data
+from augment.wordnet import code_fingerprint
 
 
 ROOT = Path(__file__).parents[2]
@@ -113,11 +117,86 @@ print(*({{"nltk", "lemminflect"}} & sys.modules.keys()))
 """
 
 
+def without(monkeypatch, package: str) -> None:
+    """The package seems not to be installed."""
+
+    def find(name):
+        if name == package:
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("augment.wordnet.version", find)
+
+
+def test_another_wordnet_gets_another_lexicon(wordnet, nltk_data, tokenizer, tmp_path, monkeypatch):
+    cache, other = tmp_path / "cache", tmp_path / "nltk_data"
+    first = changes(WordNetSynonyms(tokenizer, cache_dir=cache), EXAMPLE)
+    shutil.copytree(nltk_data, other)
+    for path in (other / "corpora" / "wordnet").glob("*.noun"):  # the same length, so that offsets stay right
+        path.write_text(path.read_text().replace("youngster", "whippersn"))
+    monkeypatch.setattr("nltk.data.path", [str(other)])
+    second = changes(WordNetSynonyms(tokenizer, cache_dir=cache), EXAMPLE)
+    assert ("children", "youngsters") in first - second and len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("missing", ["wordnet", "lemminflect"])
+def test_where_no_lexicon_can_be_built_the_latest_one_is_used(wordnet, tokenizer, tmp_path, monkeypatch, missing):
+    built = WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    (path,) = tmp_path.iterdir()
+    older = path.with_name(path.name[:-20] + "0" * 16 + ".npz")
+    older.write_bytes(b"an older one")
+    os.utime(older, (0, 0))
+    if missing == "wordnet":
+        monkeypatch.setattr("nltk.data.path", [])
+    else:
+        without(monkeypatch, missing)
+    loaded = WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    assert loaded.augment_text(EXAMPLE, 5, 0) == built.augment_text(EXAMPLE, 5, 0)
+
+
+def test_another_dictionary_gets_another_lexicon(wordnet, tokenizer, tmp_path, monkeypatch):
+    WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    monkeypatch.setattr("augment.wordnet.version", lambda name: "999")
+    WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_other_code_gets_another_lexicon(wordnet, tokenizer, tmp_path, monkeypatch):
+    WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    monkeypatch.setattr("augment.wordnet.code_fingerprint", lambda: "other")
+    WordNetSynonyms(tokenizer, cache_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_all_code_that_makes_a_lexicon_is_in_its_key(tmp_path):
+    imports = read_imports(ROOT)
+    makers, waiting = set(), ["augment.english.synonyms", "augment.core.lexicon"]
+    while waiting:
+        module = waiting.pop()
+        if module not in makers:
+            makers.add(module)
+            waiting += imports[module]
+    # These write files and hold no rule of what is in them.
+    makers -= {"augment.core.atomic_file", "augment.core.lazy"}
+    package = tmp_path / "augment"
+    shutil.copytree(ROOT / "augment", package)
+    before = code_fingerprint(package)
+    for module in makers:
+        path = tmp_path.joinpath(*module.split(".")).with_suffix(".py")
+        code = path.read_text()
+        path.write_text(f"{code}\n")
+        code_fingerprint.cache_clear()
+        assert code_fingerprint(package) != before, module
+        path.write_text(code)
+    code_fingerprint.cache_clear()
+    assert code_fingerprint(package) == before
+
+
 @pytest.mark.integration
-def test_warm_start_imports_neither_nltk_nor_lemminflect(wordnet, tokenizer, tmp_path):
+def test_warm_start_imports_neither_nltk_nor_lemminflect(wordnet, nltk_data, tokenizer, tmp_path):
     expected = WordNetSynonyms(tokenizer, cache_dir=tmp_path).augment_text(EXAMPLE, 3, 0)
     code = WARM_START.format(path=[str(ROOT), str(ROOT / "tests")], cache=str(tmp_path), text=EXAMPLE)
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "NLTK_DATA": "/absent"}
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "NLTK_DATA": str(nltk_data)}
     )
     assert result.stdout.splitlines() == [str(expected), ""], result.stderr

@@ -181,3 +181,30 @@ def test_real_wordnet_can_be_fetched(tmp_path, monkeypatch):
         pytest.skip(f"no source of WordNet can be reached: {error}")
     assert str(target) in message
     assert load_wordnet().synsets("movie")[0].lemma_names()[:2] == ["movie", "film"]
+
+
+def test_fingerprint_is_of_the_content_in_a_folder_or_an_archive(no_wordnet):
+    assert wordnet_data.wordnet_fingerprint() is None
+    make_zip(no_wordnet)
+    archived = wordnet_data.wordnet_fingerprint()
+    folder = write_mini_wordnet(no_wordnet / "corpora" / "wordnet")
+    (no_wordnet / "corpora" / "wordnet.zip").write_bytes(b"damaged")
+    assert wordnet_data.wordnet_fingerprint() == archived is not None
+    (folder / "data.noun").write_text((folder / "data.noun").read_text() + "\n")
+    assert wordnet_data.wordnet_fingerprint() not in (archived, None)
+    (folder / "data.noun").unlink()
+    assert wordnet_data.wordnet_fingerprint() is None
+
+
+@pytest.mark.integration
+def test_wordnet_is_looked_for_where_nltk_looks(tmp_path):
+    code = (
+        "import sys\n"
+        "from augment.english.wordnet_data import search_path\n"
+        "ours = search_path()\n"
+        "assert 'nltk' not in sys.modules\n"
+        "import nltk.data\n"
+        "assert ours == nltk.data.path == search_path(), (ours, nltk.data.path)\n"
+    )
+    environment = {**os.environ, "NLTK_DATA": os.pathsep.join(["~/mine", str(tmp_path), ""])}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

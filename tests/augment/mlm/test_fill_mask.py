@@ -1,5 +1,7 @@
 """The masked LM at work."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from augmenters import make_masked_lm
 from transformers import BertForMaskedLM
 
 from augment.core.batch import Batch
-from augment.core.devices import fast_dtype
+from augment.core.devices import fast_dtype, is_on
 from augment.core.words import WordFinder
 from augment.mlm.fill_mask import FillMask, load_masked_lm, longest_input, model_fingerprint
 from augment.mlm.masking import mask_words
@@ -105,6 +107,29 @@ def test_default_dtype_is_that_of_the_processor(monkeypatch):
     for amx, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr("torch.cpu.get_capabilities", lambda amx=amx: {"amx_bf16": amx}, raising=False)
         assert fast_dtype("cpu") == expected
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_model_that_is_on_the_device_is_not_copied(model, device):
+    assert FillMask(model, device, "float32").model is model
+    assert FillMask(model, device, "bfloat16").model is not model
+    assert FillMask(model.train(), device, "float32").model is not model
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_model_on_the_first_gpu_is_not_copied(model):
+    model = model.to("cuda:0")
+    assert all(FillMask(model, device, "float32").model is model for device in ("cuda", "cuda:0"))
+
+
+@pytest.mark.parametrize(
+    ("device", "current", "expected"),
+    [("cuda", "cuda:0", True), ("cuda", "cuda:1", False), ("cuda:0", "cuda:0", True), ("cpu", "cpu", False)],
+)
+def test_device_without_a_number_is_the_current_one(monkeypatch, device, current, expected):
+    tensors = {device: SimpleNamespace(device=torch.device(current))}
+    monkeypatch.setattr(torch, "empty", lambda size, device: tensors[device])
+    assert is_on(SimpleNamespace(device=torch.device("cuda:0"), dtype=torch.float32), device, "float32") == expected
 
 
 @pytest.mark.parametrize("model_type, expected", [("bert", 66), ("distilbert", 66), ("roberta", 66)])

@@ -1,0 +1,82 @@
+"""`import hf_mmel` where something else is called augment."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import augment
+from hf_mmel.own_augment import FILE, own_augment
+
+
+ROOT = Path(__file__).parents[1]
+LIBRARIES = f"import sys; sys.path.append({str(ROOT)!r})\n"  # behind the folder of the script, as site-packages are
+# Imports of all parts, those that hf_mmel itself imports only when it needs them included.
+IMPORTS = """
+import hf_mmel.cli.run, hf_mmel.cli.dry_run, hf_mmel.compare, hf_mmel.report
+from hf_mmel import MMELTrainer, search_variants
+from hf_mmel.cli.arguments import augmenter_config
+assert augmenter_config("wordnet")["class"] == "WordNetSynonyms"
+import pickle
+pickle.loads(pickle.dumps(hf_mmel.search.GreedySearch))
+import augment
+assert augment.MINE, augment
+print("fine")
+"""
+
+
+def run(folder: Path, code: str) -> subprocess.CompletedProcess:
+    script = folder / "script.py"
+    script.write_text(LIBRARIES + code)
+    return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=folder)
+
+
+def test_ours_is_left_alone_where_nothing_is_in_the_way():
+    before = dict(sys.modules)
+    with own_augment():
+        assert sys.modules["augment"] is augment
+    assert dict(sys.modules) == before and Path(augment.__file__).resolve() == FILE
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("first", ["import hf_mmel", "import augment, hf_mmel"])
+@pytest.mark.parametrize("path", ["augment.py", "augment/__init__.py"])
+def test_a_module_of_the_users_named_augment_does_no_harm(tmp_path, path, first):
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text("MINE = True\n")
+    done = run(tmp_path, f"{first}\n{IMPORTS}")
+    assert (done.stdout, done.returncode) == ("fine\n", 0), done.stderr
+
+
+@pytest.mark.integration
+def test_submodules_of_the_users_remain_theirs(tmp_path):
+    folder = tmp_path / "augment"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("MINE = True\n")
+    (folder / "base.py").write_text("MINE = 1\n")
+    code = "import hf_mmel\nimport augment.base\nfrom augment.base import MINE\nprint(MINE)"
+    done = run(tmp_path, code)
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
+
+
+@pytest.mark.integration
+def test_the_error_names_the_file_that_is_in_the_way_of_ours(tmp_path):
+    (tmp_path / "augment.py").write_text("MINE = True\n")
+    done = run(tmp_path, "import hf_mmel\nfrom augment import WordNetSynonyms")
+    assert "cannot import name 'WordNetSynonyms' from 'augment'" in done.stderr
+    assert str(tmp_path / "augment.py") in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("content", [None, "MINE = True\n"])
+def test_a_package_installed_over_ours_is_named(tmp_path, content):
+    shutil.copytree(ROOT / "hf_mmel", tmp_path / "hf_mmel")
+    if content is not None:
+        (tmp_path / "augment").mkdir()
+        (tmp_path / "augment" / "__init__.py").write_text(content)
+    done = subprocess.run([sys.executable, "-c", "import hf_mmel"], capture_output=True, text=True, cwd=tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: ") and str(tmp_path / "augment" / "__init__.py") in last
+    assert "nstall hf_mmel again" in last
