@@ -263,11 +263,11 @@ def test_known_groups_keep_their_original_with_them(groups):
 )
 def test_originals_alone_are_not_scored(fields, tokenizer, dataset, arguments, augmenter, scored):
     """With class weights they are groups of one, of which there is nothing to choose."""
-    args = arguments(mmel_loss="none", class_weights=[1.0, 3.0], max_steps=3, learning_rate=1e-3, **fields)
+    common = {"mmel_loss": "none", "class_weights": [1.0, 3.0], "max_steps": 3, "learning_rate": 1e-3}
+    args, plain = (arguments(loss_check=False, **common, **own) for own in (fields, {}))
     trainer = MMELTrainer(make_model(tokenizer), args, None, dataset, processing_class=tokenizer, augmenter=augmenter)
     rows = scored(trainer)
     trainer.train()
-    plain = arguments(mmel_loss="none", class_weights=[1.0, 3.0], max_steps=3, learning_rate=1e-3)
     reference = MMELTrainer(make_model(tokenizer), plain, None, dataset, processing_class=tokenizer)
     reference.train()
     assert not rows and torch.equal(weights_of(trainer), weights_of(reference))
