@@ -23,6 +23,7 @@ from .errors import hub_error_reason, reason_of
 from .file_checks import check_column, check_texts, finite_float
 from .files import load_file
 from .labels import Labels, encode_labels
+from .probabilities import joined_columns
 
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,11 @@ def load_splits(
         if not holders:
             raise ValueError(f"remove_columns has {column!r}, but no data has such a column; leave it out.")
         splits |= {split: splits[split].remove_columns(column) for split in holders}
-    return splits
+    labels = data_args.label_column_name
+    return {
+        split: dataset if split.startswith("test") else joined_columns(dataset, labels, data_args.where(split))
+        for split, dataset in splits.items()
+    }
 
 
 def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> Dataset:
@@ -170,7 +175,8 @@ def _guess_text_columns(dataset: Dataset, label_column: str) -> tuple[str, ...]:
     for columns in (("sentence1", "sentence2"), ("sentence",), ("text",)):
         if set(columns) <= set(dataset.column_names):
             return columns
-    features = {name: feature for name, feature in dataset.features.items() if name != label_column}
+    label_columns = (label_column, *listed(label_column))
+    features = {name: feature for name, feature in dataset.features.items() if name not in label_columns}
     strings = (name for name, feature in features.items() if getattr(feature, "dtype", "").endswith("string"))
     return tuple(islice((name for name in strings if not _holds_numbers(dataset, name)), 2))
 

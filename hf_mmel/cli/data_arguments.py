@@ -76,7 +76,11 @@ class DataArguments:
     text_column_delimiter: str | None = argument(
         None, "Joins text columns. Default: a space, if there are more than two."
     )
-    label_column_name: str = argument("label", "Column of the labels: a class, a number, or a list of classes.")
+    label_column_name: str = argument(
+        "label",
+        "Column of the labels: a class, a number, a list of classes, or a list of a probability for each class. "
+        "Several columns separated by commas are the probabilities of the classes that they are named after.",
+    )
     do_regression: bool | None = argument(
         None,
         "Whether the labels are numbers rather than classes. Default: if the data has them as floats, which csv and "

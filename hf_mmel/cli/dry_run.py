@@ -47,7 +47,7 @@ def dry_run(
         if augmenter is not None:
             seed = args.seed if args.data_seed is None else args.data_seed
             collator = VariantCollator(tokenizer, augmenter, args.num_variants, seed=seed, data_collator=data_collator)
-        yield from _examples(train, collator, tokenizer, labels.names)
+        yield from _examples(train, collator, tokenizer, labels)
     outputs = "one number" if labels.names is None else ", ".join(labels.names)
     yield _line("model", f"{type(model).__name__}, {model.num_parameters():,} parameters; outputs: {outputs}")
     if train is not None:
@@ -59,14 +59,16 @@ def dry_run(
             yield _line(split, f"{len(dataset):,} examples, {batches:,} batches")
 
 
-def _examples(
-    train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizerBase, names: list[str] | None
-) -> Iterator[str]:
+def _examples(train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizerBase, labels: Labels) -> Iterator[str]:
+    names = labels.names
     rows = train.select(range(min(NUM_SHOWN, len(train)))).to_list()
     batch, decode = _groups(collator, rows), make_decoder(tokenizer)
     for i, row in enumerate(rows):
         label, original = row["label"], decode(batch["input_ids"][i, 0].tolist())
-        if names is not None and isinstance(label, list):
+        if names is not None and isinstance(label, list) and labels.are_probabilities:
+            shown = (f"{name} {probability:.3g}" for name, probability in zip(names, label, strict=True))
+            yield f"example {i}, probabilities {', '.join(shown)}"
+        elif names is not None and isinstance(label, list):
             yield f"example {i}, labels {', '.join(compress(names, label)) or 'none'}"
         else:
             yield f"example {i}, label {label if names is None else names[label]}"

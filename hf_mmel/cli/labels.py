@@ -16,6 +16,7 @@ from augment.core.running import shown
 
 from .data_arguments import DataArguments
 from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float, row_error
+from .probabilities import checked_probabilities, class_names, holds_probabilities
 
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Labels(NamedTuple):
     problem_type: ProblemType  # as in the model's configuration
     names: list[str] | None = None  # in the order of the model's outputs; `None` for regression
     data_names: list[str] | None = None  # in the order of the data
+    are_probabilities: bool = False  # of the classes
 
     @property
     def num_outputs(self) -> int:
@@ -41,11 +43,11 @@ REGRESSION = Labels("regression")
 def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: PretrainedConfig) -> Labels:
     """
     The labels of the data. They are classes unless the data has them as floats or decimals, or the task or
-    `--do_regression` says otherwise; text is never taken for numbers. The order of the classes is that of
-    `ClassLabel`, else that of the sorted labels of the training data; numbers are sorted by their value. A checkpoint
-    that was trained on classes of the same names keeps its own order, so that its head keeps its meaning. Without
-    training data the classes are those of the checkpoint. Multi-label classes may come from the validation data as
-    well, since many are rare.
+    `--do_regression` says otherwise; lists of floats are probabilities of the classes. Text is never taken for
+    numbers. The order of the classes is that of `ClassLabel`, else that of the sorted labels of the training data;
+    numbers are sorted by their value. A checkpoint that was trained on classes of the same names keeps its own order,
+    so that its head keeps its meaning. Without training data the classes are those of the checkpoint. Multi-label
+    classes may come from the validation data as well, since many are rare.
     """
     model_names = [name for _, name in sorted((config.id2label or {}).items())]
     labelled = [split for split in splits if not split.startswith("test")]
@@ -62,12 +64,15 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     multi_label = isinstance(feature, List | LargeList)
     element = feature.feature if multi_label else feature
     has_fractions = _has_fractions(element)
+    if holds_probabilities(feature) and not data_args.do_regression:
+        names = class_names(dataset, column, config, where)
+        return Labels("single_label_classification", names, names, are_probabilities=True)
     numbers = data_args.do_regression or has_fractions
     if not isinstance(element, Value | ClassLabel) or (multi_label and numbers):
         check_one_type(dataset[column], column, where)
         raise ValueError(
-            f"{where}: column {column!r} holds {feature!s:.80}; expected a class, a number, or a list of the names or "
-            "ids of classes in each row."
+            f"{where}: column {column!r} holds {feature!s:.80}; expected a class, a number, a list of the names or "
+            "ids of classes, or a list of a probability for each class."
         )
     is_regression = data_args.task.regression
     if is_regression is None:
@@ -159,11 +164,13 @@ def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, wh
 
 def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> list[Any]:
     """
-    The label of each row in the form that the loss expects: the index of its class in `labels.names`, its number, or
-    for multi-label a list of one 0.0 or 1.0 for each class.
+    The label of each row in the form that the loss expects: the index of its class in `labels.names`, its number, a
+    list of the probability of each class, or for multi-label a list of one 0.0 or 1.0 for each class.
     """
     check_column(dataset, column, where, "--label_column_name")
     feature, names = dataset.features[column], labels.names
+    if labels.are_probabilities and holds_probabilities(feature):
+        return checked_probabilities(dataset, column, labels.num_outputs, where)
     values = dataset[column][:] if names is None else _labels_as_text(dataset, column)
     check_present(values, column, where)
     multi_label = labels.problem_type == "multi_label_classification"

@@ -55,6 +55,8 @@ def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | Non
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         outputs, references = outputs_of(prediction.predictions, labels), np.asarray(prediction.label_ids)
+        if labels.are_probabilities and references.ndim > 1:
+            references = references.argmax(axis=1)  # the likeliest class
         if data_ids is not None:
             outputs, references = data_ids[outputs], data_ids[references]
         return score(outputs, references)

@@ -161,6 +161,8 @@ def _label_name(label: Any, is_choice: bool, config: PretrainedConfig | None) ->
         label = label[0]
     if is_choice or not names or getattr(config, "problem_type", None) == "regression":
         return label
+    if isinstance(label, list) and getattr(config, "problem_type", None) == "single_label_classification":
+        label = label.index(max(label))  # of probabilities, the likeliest class
     if isinstance(label, list):
         return ", ".join(names[i] for i, has_label in enumerate(label) if has_label > 0.5)
     return names.get(label, label)

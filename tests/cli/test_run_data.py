@@ -246,7 +246,8 @@ def test_labels_that_training_lacks_are_added_where_rows_have_several(run, write
     [
         ([["a"], None, ["b"]], "has no label in row 1"),
         ([["a"], ["b"], ["b", None]], "list with an empty label in row 2"),
-        ([[0.0, 1.0], [1.0, 0.0]], "expected a class, a number, or a list of the names or ids"),
+        ([[0.0, 1.0], [1.0, 1.0]], "in row 1 .* expected 2 probabilities"),
+        ([[["a"]], [["b"]]], "expected a class, a number, a list of the names or ids of classes, or a list of"),
     ],
 )
 def test_lists_of_labels_that_cannot_work_are_refused(run, write, labels, message):

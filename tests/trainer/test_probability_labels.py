@@ -1,5 +1,6 @@
 """Labels that are probabilities of the classes are trained on by cross entropy, for originals and variants."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,8 @@ from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
+from hf_mmel.report import write_report
+from hf_mmel.report.predictions import predict
 
 
 PROBABILITIES = [[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.0, 1.0, 0.0]]
@@ -103,6 +106,18 @@ def test_zeros_and_ones_without_a_problem_type_are_several_labels(arguments, tok
     model = make_model(tokenizer, num_labels=3)
     trainer_of(model, arguments(mmel_loss="hard", max_steps=1), tokenizer, rows).train()
     assert model.config.problem_type == "multi_label_classification"  # as the model sets it, given labels
+
+
+@pytest.mark.integration
+def test_a_report_takes_the_likeliest_class_for_the_label(arguments, tokenizer, soft_rows, tmp_path):
+    args = arguments(mmel_loss="hard", max_steps=2, per_device_train_batch_size=4)
+    trainer = trainer_of(make_model(tokenizer, **SINGLE), args, tokenizer, soft_rows)
+    trainer.train()
+    predictions = predict(trainer)
+    assert predictions.labels.tolist() == [int(np.argmax(PROBABILITIES[i % 3])) for i in range(8)]
+    assert write_report(trainer, tmp_path / "report").is_file()
+    hardest = trainer.state.stateful_callbacks["VariantHistory"]["attributes"]["hardest_variants"]
+    assert {row["label"] for row in hardest} <= {"LABEL_0", "LABEL_1", "LABEL_2"}
 
 
 def test_without_an_augmenter_they_train_as_well(arguments, tokenizer, soft_rows):
