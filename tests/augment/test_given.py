@@ -1,6 +1,7 @@
 """Texts, examples, seeds and augmenters in the forms in which users have them."""
 
 import inspect
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def test_row_i_of_a_list_has_the_seed_and_i_where_one_seed_is_given(tokenizer):
         assert augmenter.augment_text(TEXTS, 2, seed) == augmenter.augment_text(TEXTS, 2, [(7, 0), (7, 1), (7, 2)])
     rows = [{"pixel_values": torch.arange(27.0).view(3, 3, 3)}] * 2
     one, several = (ImageVariants().variants(rows, 2, seed) for seed in (7, [(7, 0), (7, 1)]))
-    for a, b in zip(sum(one, []), sum(several, []), strict=True):
+    for a, b in zip(chain(*one), chain(*several), strict=True):
         assert torch.equal(a["pixel_values"], b["pixel_values"])
 
 
