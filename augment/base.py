@@ -1,7 +1,7 @@
 """The augmenter: tokenised examples in, K variants of each out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from numbers import Integral
 from typing import Any, overload
@@ -11,6 +11,7 @@ import numpy as np
 from .configurable import Configurable
 from .core.batch import ALIGNMENT_KEY, SPANS_KEY, TOKEN_COLUMNS_KEY, Batch, Span, TokenColumns, spans_of
 from .core.edits import Edits, moved_spans
+from .core.given import as_list, check_tokenizer, seeds_of_rows
 from .core.lazy import Lazy
 from .core.lexicon import has_case
 from .core.randomness import Seed, row_keys
@@ -50,6 +51,7 @@ class Augmenter(Lazy, Configurable, ABC):
     moves_words = inserts_words = deletes_words = False
 
     def __init__(self, tokenizer):
+        check_tokenizer(tokenizer)
         self.tokenizer = tokenizer
 
     @abstractmethod
@@ -73,25 +75,27 @@ class Augmenter(Lazy, Configurable, ABC):
         """
 
     @overload
-    def variants(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[dict[str, Any]]: ...
+    def variants(self, example: Mapping[str, Any], num_variants: int = 4, seed: Seed = 42) -> list[dict[str, Any]]: ...
 
     @overload
     def variants(
-        self, example: Sequence[Mapping[str, Any]], num_variants: int, seed: Sequence[Seed]
+        self, example: Iterable[Mapping[str, Any]], num_variants: int = 4, seed: int | Sequence[Seed] = 42
     ) -> list[list[dict[str, Any]]]: ...
 
-    def variants(self, example, num_variants, seed):
+    def variants(self, example, num_variants=4, seed=42):
         """
         K variants of an example, or of each of a list of examples.
 
         Args:
-            example (`Mapping` or a sequence of them):
+            example (`Mapping`, or a list, array, pandas Series or `datasets.Dataset` of them):
                 A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other columns. Columns with L
                 entries (`attention_mask`, `token_type_ids`, `global_attention_mask`, `bbox`) follow the tokens; a
                 replacement takes the entry of the word's first piece. `position_ids` that count up are counted anew.
                 For labels of tokens and `token_columns` see above. All other columns are passed on unchanged.
-            num_variants (`int`): K, at least 1.
-            seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
+            num_variants (`int`, *optional*, defaults to 4): K, at least 1.
+            seed (`int`, `tuple[int, ...]`, or a sequence of B of them, *optional*, defaults to 42):
+                Seed of the example, or one per example. With one int for B examples, example i has the seed
+                `(seed, i)`.
 
         Returns:
             `list[dict]` of length K, or B such lists. Each example has the same variants alone and in a list. They
@@ -106,6 +110,7 @@ class Augmenter(Lazy, Configurable, ABC):
         """
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
+        example = as_list(example)
         batch = Batch.of(example)
         return self._edited(example, batch, self._checked_edits(batch, num_variants, seed))
 
@@ -174,7 +179,7 @@ class Augmenter(Lazy, Configurable, ABC):
         ids, lengths, source = self._checked_edits(batch, num_variants, seeds).variant_arrays(batch)
         return ids, lengths.reshape(num_variants, len(batch)), source
 
-    def edits(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[list[Edit]]:
+    def edits(self, example: Mapping[str, Any], num_variants: int = 4, seed: Seed = 42) -> list[list[Edit]]:
         """
         The edits that make the K variants of an example: `apply_edits(example["input_ids"], edits[k])` gives the
         `input_ids` of `variants(example, K, seed)[k]`.
@@ -185,26 +190,26 @@ class Augmenter(Lazy, Configurable, ABC):
 
     @overload
     def augment_text(
-        self, text: str, num_variants: int, seed: Seed, keep_spans: Sequence[Span] | None = None
+        self, text: str, num_variants: int = 4, seed: Seed = 42, keep_spans: Sequence[Span] | None = None
     ) -> list[str]: ...
 
     @overload
     def augment_text(
         self,
         text: list[str] | tuple[str, ...],
-        num_variants: int,
-        seed: Sequence[Seed],
+        num_variants: int = 4,
+        seed: int | Sequence[Seed] = 42,
         keep_spans: Sequence[Sequence[Span]] | None = None,
     ) -> list[list[str]]: ...
 
-    def augment_text(self, text, num_variants, seed, keep_spans=None):
+    def augment_text(self, text, num_variants=4, seed=42, keep_spans=None):
         """
-        K variants of a text, or of each of a list of texts with a seed for each. All other text stays as it is,
+        K variants of a text, or of each of a list of texts. All other text stays as it is,
         including spaces and case, and a replacement has the case of the word that it replaces. Texts are never
         truncated.
 
         Args:
-            text (`str` or a sequence of them): The text.
+            text (`str`, or a list, array or pandas Series of them): The text.
             num_variants: As in `variants`.
             seed: As in `variants`.
             keep_spans (*optional*): Pairs `(start, stop)` of positions whose words stay, or a list of pairs
@@ -216,16 +221,18 @@ class Augmenter(Lazy, Configurable, ABC):
         """
         if isinstance(text, str):
             return self.augment_text([text], num_variants, [seed], None if keep_spans is None else [keep_spans])[0]
-        texts = list(text) if isinstance(text, Sequence) else [text]
+        texts = as_list(text)
+        texts = texts if isinstance(texts, list) else [texts]
         for i, item in enumerate(texts):
             if not isinstance(item, str):
-                raise TypeError(f"Text {i} is {item!r} of type {type(item).__name__}; expected a str.")
+                raise TypeError(f"Text {i} is {item!r:.100} of type {type(item).__name__}; expected a str.")
         if keep_spans is not None and len(keep_spans) != len(texts):
             raise ValueError(
                 f"keep_spans has {len(keep_spans)} lists of pairs for {len(texts)} texts; expected one list per text."
             )
         if not texts:
             return []
+        texts = [str(item) for item in texts]  # NumPy has its own
         encoded = self.tokenizer(texts, return_offsets_mapping=True, return_attention_mask=False, verbose=False)
         offsets = [with_marks(*row) for row in zip(texts, encoded["offset_mapping"], strict=True)]
         spans = None
@@ -243,15 +250,16 @@ class Augmenter(Lazy, Configurable, ABC):
             for i, original in enumerate(texts)
         ]
 
-    def _checked_edits(self, batch: Batch, num_variants: int, seeds: Sequence[Seed]) -> Edits:
+    def _checked_edits(self, batch: Batch, num_variants: int, seed: int | Sequence[Seed]) -> Edits:
         if not isinstance(num_variants, Integral):
             raise TypeError(f"num_variants is {num_variants!r}; expected an int.")
         if num_variants < 1:
             raise ValueError(f"num_variants is {num_variants}; expected at least 1.")
+        seeds = seeds_of_rows(seed, len(batch))
         if isinstance(seeds, str | tuple) or not hasattr(seeds, "__len__") or len(seeds) != len(batch):
             raise ValueError(
-                f"Received {len(batch)} examples and the seeds {seeds!r:.100}; expected a list of one seed per "
-                "example."
+                f"Received {len(batch)} examples and the seeds {seeds!r:.100}; expected an int, or a list of "
+                "one seed per example."
             )
         return self.draw_edits(batch, num_variants, row_keys(seeds))
 

@@ -8,6 +8,7 @@ from .base import Augmenter, does
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.edits import Edits
+from .core.given import check_object
 from .core.randomness import mix, unit
 from .core.rejection import DrawOne, different_variants
 from .core.words import Words
@@ -175,8 +176,7 @@ def _checked_parts(augmenters: Sequence[Augmenter], kind: type = Augmenter) -> l
     if not parts:
         raise ValueError("Received an empty list of augmenters; expected at least one.")
     for part in parts:
-        if not isinstance(part, kind):
-            raise TypeError(f"Received {part!r:.100} of type {type(part).__name__}; expected a {kind.__name__}.")
+        check_object("A part", part, kind)
     first = parts[0].tokenizer
     for part in parts[1:]:
         if part.tokenizer is not first and part.tokenizer.get_vocab() != first.get_vocab():

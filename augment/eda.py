@@ -15,6 +15,7 @@ from .base import Augmenter
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.edits import Edits
+from .core.given import check_object
 from .core.lazy import Lazy
 from .core.lexicon import has_case
 from .core.ragged import positions_in, ranges, run_hashes
@@ -140,8 +141,7 @@ class RandomInsert(Augmenter):
     inserts_words = True
 
     def __init__(self, source: Substitution, *, replace_prob: float = 0.1):
-        if not isinstance(source, Substitution):
-            raise TypeError(f"source is {source!r:.100} of type {type(source).__name__}; expected a Substitution.")
+        check_object("source", source, Substitution)
         super().__init__(source.tokenizer)
         self.source = source
         self.replace_prob = checked_probability("replace_prob", replace_prob)

@@ -11,6 +11,7 @@ from .configurable import check_choice, check_count
 from .core.batch import SPANS_KEY, Batch, TokenColumns
 from .core.candidates import Candidates
 from .core.edits import Edits
+from .core.given import check_object
 from .core.randomness import GOLDEN, Seed, mix, row_keys, unit
 from .core.variant_table import SharedTable, Variant, VariantTable
 from .edits import Edit
@@ -80,11 +81,7 @@ class GreedySearch(Augmenter):
         strategy: str = "beam",
         max_candidates: int = 8,
     ):
-        if not isinstance(candidates, Substitution):
-            raise TypeError(
-                f"candidates is a {type(candidates).__name__}; expected a Substitution, such as "
-                "WordNetSynonyms(tokenizer), which proposes candidates for words."
-            )
+        check_object("candidates", candidates, Substitution)
         check_choice("objective", objective, OBJECTIVES)
         check_choice("strategy", strategy, STRATEGIES)
         for name, value in (("num_positions", num_positions), ("max_candidates", max_candidates)):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from .configurable import Configurable
+from .core.given import as_list, seeds_of_rows
 from .core.randomness import GOLDEN, Seed, mix, row_keys, unit
 
 
@@ -85,23 +86,25 @@ class ImageVariants(Configurable):
         return {**super().to_dict(), "transform": None if self.transform is None else repr(self.transform)}
 
     @overload
-    def variants(self, example: Mapping[str, Any], num_variants: int, seed: Seed) -> list[dict[str, Any]]: ...
+    def variants(self, example: Mapping[str, Any], num_variants: int = 4, seed: Seed = 42) -> list[dict[str, Any]]: ...
 
     @overload
     def variants(
-        self, example: Sequence[Mapping[str, Any]], num_variants: int, seed: Sequence[Seed]
+        self, example: Iterable[Mapping[str, Any]], num_variants: int = 4, seed: int | Sequence[Seed] = 42
     ) -> list[list[dict[str, Any]]]: ...
 
-    def variants(self, example, num_variants, seed):
+    def variants(self, example, num_variants=4, seed=42):
         """
         K variants of an example, or of each of a list of examples.
 
         Args:
-            example (`Mapping` or a sequence of them):
+            example (`Mapping`, or a list, array, pandas Series or `datasets.Dataset` of them):
                 With `pixel_values` of shape `(C, H, W)` from an image processor, the same shape in all examples. Other
                 keys are passed on.
-            num_variants (`int`): K, at least 1.
-            seed (`int`, `tuple[int, ...]`, or a sequence of B of them): Seed of the example, or one per example.
+            num_variants (`int`, *optional*, defaults to 4): K, at least 1.
+            seed (`int`, `tuple[int, ...]`, or a sequence of B of them, *optional*, defaults to 42):
+                Seed of the example, or one per example. With one int for B examples, example i has the seed
+                `(seed, i)`.
 
         Returns:
             `list[dict]` of length K, or B such lists, with tensors as `pixel_values`. If there are fewer than K
@@ -114,7 +117,7 @@ class ImageVariants(Configurable):
 
         if isinstance(example, Mapping):
             return self.variants([example], num_variants, [seed])[0]
-        name = self.main_input_name
+        example, name = as_list(example), self.main_input_name
         if incomplete := next((row for row in example if name not in row), None):
             raise ValueError(f"An example has the keys {sorted(incomplete)}; expected {name} among them.")
         images = [torch.as_tensor(row[name]) for row in example]
@@ -123,7 +126,7 @@ class ImageVariants(Configurable):
                 f"The images of a batch have the shapes {', '.join(map(str, sorted(shapes)))}; expected one. Have the "
                 "image processor resize them."
             )
-        batch, is_new = self.variant_images(torch.stack(images), num_variants, seed)
+        batch, is_new = self.variant_images(torch.stack(images), num_variants, seeds_of_rows(seed, len(images)))
         return [
             [{**row, name: variant if new else image} for variant, new in zip(variants, news, strict=True)]
             for row, image, variants, news in zip(example, images, batch, is_new.tolist(), strict=True)

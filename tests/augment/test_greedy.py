@@ -320,7 +320,7 @@ def test_configuration_round_trips(tokenizer, source):
 def test_what_cannot_be_searched_is_refused(tokenizer, source):
     for error, message, arguments in [
         (TypeError, "expected a Substitution", {"candidates": "wordnet"}),
-        (TypeError, "is a GreedySearch; expected", {"candidates": GreedySearch(source)}),
+        (TypeError, "of type GreedySearch; expected", {"candidates": GreedySearch(source)}),
         (ValueError, "expected one of 'loss', 'divergence'", {"objective": "accuracy"}),
         (ValueError, "expected one of 'beam', 'orders'", {"strategy": "genetic"}),
         (ValueError, "num_positions is 0", {"num_positions": 0}),

@@ -1,0 +1,46 @@
+"""What users may give for a list, for a seed of each row, or for an object."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
+from typing import Any
+
+from .randomness import Seed
+
+
+def as_list(values: Any) -> Any:
+    """The values as a list, if they have an order, as those of an array, a pandas Series or a data set do."""
+    is_single = isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable)
+    if is_single or type(values) is list or getattr(values, "ndim", 1) != 1:  # a list is not copied
+        return values
+    return list(values)
+
+
+def seeds_of_rows(seed: Any, num_rows: int) -> Sequence[Seed]:
+    """One seed per row: row i has the seed `(seed, i)` if one int is given. Anything else is returned as it is."""
+    return [(int(seed), i) for i in range(num_rows)] if isinstance(seed, Integral) else seed
+
+
+def check_object(name: str, value: Any, kind: type) -> None:
+    """Raises a `TypeError` if a value is no object of a class, such as the class itself."""
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} is the class {value.__name__}; expected an object of it, {value.__name__}(tokenizer, ...)."
+        )
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name} is {value!r:.100} of type {type(value).__name__}; expected a {kind.__name__}, such as "
+            "WordNetSynonyms(tokenizer)."
+        )
+
+
+def check_tokenizer(tokenizer: Any) -> None:
+    """Raises a `TypeError` if the name of a tokenizer, or its class, is given instead of the tokenizer."""
+    if isinstance(tokenizer, str):
+        raise TypeError(
+            f"tokenizer is the string {tokenizer!r:.100}; expected a tokenizer: "
+            f"AutoTokenizer.from_pretrained({tokenizer!r:.100})."
+        )
+    if isinstance(tokenizer, type):
+        raise TypeError(
+            f"tokenizer is the class {tokenizer.__name__}; expected a tokenizer: AutoTokenizer.from_pretrained(...)."
+        )
