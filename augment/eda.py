@@ -17,7 +17,7 @@ from .core.candidates import Candidates
 from .core.edits import Edits
 from .core.lazy import Lazy
 from .core.lexicon import encode_after, has_case
-from .core.ragged import positions_in, ranges, run_hashes
+from .core.ragged import positions_in
 from .core.randomness import low_unit, mix, unit
 from .core.rejection import different_variants
 from .core.sampling import KEEP, draw
@@ -90,7 +90,7 @@ class RandomDelete(WordAugmenter):
                 while after in gone:
                     after += len(gone[after])
                 old = next_words.get(after, ())
-                new = self._spelling.without_space(old) if old and self.finder.spaced[old[0]] else ()
+                new = self._spelling.respelt(old, False) if old and self.finder.spaced[old[0]] else ()
                 if not new or len(new) > len(old) + len(pieces):
                     continue
                 variants[row].append(Edit(after - offset, old, new))
@@ -102,8 +102,8 @@ class RandomSwap(WordAugmenter):
     """
     Exchanges words with others of the same text: one pair of words, and each further pair with a probability.
 
-    If a tokenizer writes words differently with and without a space before them, words with a space are only exchanged
-    with each other. The capitalised first word of a sentence stays if the tokenizer keeps case.
+    If a tokenizer writes words differently with and without a space before them, a word is written anew for its new
+    place. The capitalised first word of a sentence stays if the tokenizer keeps case.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -130,7 +130,7 @@ class RandomSwap(WordAugmenter):
     def _draw_one(self, batch: Batch, keys: np.ndarray) -> Edits:
         words = self.eligible_words(batch)
         words = words[~self._spelling.capital_of_sentence(words, batch)]
-        group = 2 * _texts(self.finder, batch, words) + self.finder.spaced[batch.ids[words.start]]
+        group = _texts(self.finder, batch, words)
         # The words of a group are paired in random order.
         order = np.lexsort((_bits(words.row, mix(keys)), group))
         group = group[order]
@@ -141,12 +141,24 @@ class RandomSwap(WordAugmenter):
         if self.max_replaced is not None:
             pairs = pairs[positions_in(row[pairs]) < self.max_replaced // 2]
 
-        partner = np.arange(len(words))
-        partner[left[pairs]], partner[right[pairs]] = right[pairs], left[pairs]
-        hashes = run_hashes(batch.ids, words.start, words.length)
-        moved = np.flatnonzero(hashes != hashes[partner])  # to exchange equal words changes nothing
-        new = words[partner[moved]]
-        return Edits.of_words(batch, words, moved, new.length, batch.ids[ranges(new.start, new.length)])
+        pieces, spaced = words.pieces(batch.ids), self.finder.spaced[batch.ids[words.start]].tolist()
+        room = self.room(batch).tolist()
+        variants: list[list[Edit]] = [[] for _ in batch.rows]
+        for i, j in zip(left[pairs].tolist(), right[pairs].tolist(), strict=True):
+            b, first, second = int(words.row[i]), pieces[i], pieces[j]
+            if spaced[i] != spaced[j]:
+                first, second = (
+                    self._spelling.respelt(old, not has_space)
+                    for old, has_space in ((first, spaced[i]), (second, spaced[j]))
+                )
+            growth = len(first) + len(second) - len(pieces[i]) - len(pieces[j])
+            # To exchange equal words changes nothing.
+            if not (first and second) or second == pieces[i] or growth > room[b]:
+                continue
+            room[b] -= max(growth, 0)
+            starts = (words.start[[i, j]] - batch.starts[b]).tolist()
+            variants[b] += [Edit(starts[0], pieces[i], second), Edit(starts[1], pieces[j], first)]
+        return Edits.of(variants)
 
 
 class RandomInsert(Augmenter):
@@ -241,17 +253,21 @@ class _Spelling(Lazy):
         return self._spaced[batch.ids[words.start]] | in_front
 
     @cached_property
-    def without_space(self) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
-        """The pieces of a word after a space, as it is written without one; none if its text is not known exactly."""
+    def respelt(self) -> Callable[[tuple[int, ...], bool], tuple[int, ...]]:
+        """
+        The pieces of a word that is written with a space if it had none, or else without; none if its text is not
+        known exactly.
+        """
 
         @cache
-        def without_space(pieces: tuple[int, ...]) -> tuple[int, ...]:
+        def respelt(pieces: tuple[int, ...], with_space: bool) -> tuple[int, ...]:
             text = self._tokenizer.decode(list(pieces)).strip()
-            if encode_after(self._tokenizer, [text], "a ") != [pieces]:
+            old, new = ("(", "a ") if with_space else ("a ", "(")
+            if encode_after(self._tokenizer, [text], old) != [pieces]:
                 return ()
-            return encode_after(self._tokenizer, [text], "(")[0]
+            return encode_after(self._tokenizer, [text], new)[0]
 
-        return without_space
+        return respelt
 
     def capital_of_sentence(self, words: Words, batch: Batch) -> np.ndarray:
         """Whether each word has a capital letter because a sentence may begin with it, `(W,)`."""
