@@ -161,7 +161,7 @@ class FirstOf(Substitution):
         for source in self.sources:
             own = np.isin(words.start, source.eligible_words(batch).start, assume_unique=True)
             parts.append(source.candidates(batch, words[own]))
-            words = words[~np.isin(words.start, parts[-1].words.start, assume_unique=True)]
+            words = words[~words.overlaps(parts[-1].words)]  # a phrase takes several
         return Candidates.joined(parts)
 
     @property

@@ -17,12 +17,12 @@ from .core.candidates import Candidates
 from .core.edits import Edits
 from .core.given import check_object
 from .core.lazy import Lazy
-from .core.lexicon import has_case
-from .core.ragged import positions_in, ranges, run_hashes
+from .core.lexicon import encode_after, has_case
+from .core.ragged import positions_in
 from .core.randomness import low_unit, mix, unit
 from .core.rejection import different_variants
-from .core.sampling import draw
-from .core.words import WordFinder, Words
+from .core.sampling import KEEP, draw
+from .core.words import WordFinder, Words, piece_text, word_marker
 from .edits import Edit
 from .substitution import Substitution
 from .word_augmenter import WordAugmenter, checked_probability
@@ -32,8 +32,9 @@ class RandomDelete(WordAugmenter):
     """
     Deletes words, but never all words of a text.
 
-    If a tokenizer writes words differently with and without a space before them, words without a space stay, because
-    the next word would have to be written differently.
+    If a tokenizer writes words differently with and without a space before them, a word without a space is deleted if
+    another word that may change follows it. That word loses its space, by an edit of its own that does not count as a
+    word of `max_replaced`.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -60,22 +61,50 @@ class RandomDelete(WordAugmenter):
         all_words = self.finder.words(batch)
         spare = np.bincount(_texts(self.finder, batch, all_words), minlength=2 * len(batch)) - 1
         words = self.eligible_words(batch)
-        words = words[self.finder.spaced[batch.ids[words.start]] & ~self._spelling.possessive(words, batch)]
+        removable = self._spelling.removable(words, batch) & ~self._spelling.possessive(words, batch)
+        words, eligible = words[removable], words
         words = words[spare[_texts(self.finder, batch, words)] > 0]
         limits = np.full(len(batch), len(batch.ids) if self.max_replaced is None else self.max_replaced)
         np.minimum.at(limits, words.row, spare[_texts(self.finder, batch, words)])
         zeros = np.zeros(len(words) + 2, dtype=np.int64)
         nothing = Candidates(words, zeros[2:], zeros[2:] + 1, zeros[:1], zeros[:2], zeros[:0], longest=0)
         choice = draw(nothing, np.zeros_like(batch.lengths), keys, 1, self.replace_prob, limits)
-        return Edits.of_choice(batch, nothing, choice)
+        deleted = words[choice[0] != KEEP]
+        if self.finder.spaced[batch.ids[deleted.start]].all():
+            return Edits.of_choice(batch, nothing, choice)
+        return self._without_space(batch, deleted, eligible)
+
+    def _without_space(self, batch: Batch, deleted: Words, eligible: Words) -> Edits:
+        """
+        The edits that delete words. The word that comes to stand in the place of one without a space loses its own;
+        without such a word, the one without a space stays.
+        """
+        variants: list[list[Edit]] = [[] for _ in batch.rows]
+        spaced = self.finder.spaced[batch.ids[deleted.start]].tolist()
+        next_words = dict(zip(eligible.start.tolist(), eligible.pieces(batch.ids), strict=True))
+        gone = dict(zip(deleted.start.tolist(), deleted.pieces(batch.ids), strict=True))
+        columns = deleted.row.tolist(), gone.items(), spaced
+        for row, (start, pieces), has_space in zip(*columns, strict=True):
+            offset = int(batch.starts[row])
+            if not has_space:
+                after = start
+                while after in gone:
+                    after += len(gone[after])
+                old = next_words.get(after, ())
+                new = self._spelling.respelt(old, False) if old and self.finder.spaced[old[0]] else ()
+                if not new or len(new) > len(old) + len(pieces):
+                    continue
+                variants[row].append(Edit(after - offset, old, new))
+            variants[row].append(Edit(start - offset, pieces, ()))
+        return Edits.of(variants)
 
 
 class RandomSwap(WordAugmenter):
     """
     Exchanges words with others of the same text: one pair of words, and each further pair with a probability.
 
-    If a tokenizer writes words differently with and without a space before them, words with a space are only exchanged
-    with each other. The capitalised first word of a sentence stays if the tokenizer keeps case.
+    If a tokenizer writes words differently with and without a space before them, a word is written anew for its new
+    place. The capitalised first word of a sentence stays if the tokenizer keeps case.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -102,7 +131,7 @@ class RandomSwap(WordAugmenter):
     def _draw_one(self, batch: Batch, keys: np.ndarray) -> Edits:
         words = self.eligible_words(batch)
         words = words[~self._spelling.capital_of_sentence(words, batch)]
-        group = 2 * _texts(self.finder, batch, words) + self.finder.spaced[batch.ids[words.start]]
+        group = _texts(self.finder, batch, words)
         # The words of a group are paired in random order.
         order = np.lexsort((_bits(words.row, mix(keys)), group))
         group = group[order]
@@ -113,12 +142,24 @@ class RandomSwap(WordAugmenter):
         if self.max_replaced is not None:
             pairs = pairs[positions_in(row[pairs]) < self.max_replaced // 2]
 
-        partner = np.arange(len(words))
-        partner[left[pairs]], partner[right[pairs]] = right[pairs], left[pairs]
-        hashes = run_hashes(batch.ids, words.start, words.length)
-        moved = np.flatnonzero(hashes != hashes[partner])  # to exchange equal words changes nothing
-        new = words[partner[moved]]
-        return Edits.of_words(batch, words, moved, new.length, batch.ids[ranges(new.start, new.length)])
+        pieces, spaced = words.pieces(batch.ids), self.finder.spaced[batch.ids[words.start]].tolist()
+        room = self.room(batch).tolist()
+        variants: list[list[Edit]] = [[] for _ in batch.rows]
+        for i, j in zip(left[pairs].tolist(), right[pairs].tolist(), strict=True):
+            b, first, second = int(words.row[i]), pieces[i], pieces[j]
+            if spaced[i] != spaced[j]:
+                first, second = (
+                    self._spelling.respelt(old, not has_space)
+                    for old, has_space in ((first, spaced[i]), (second, spaced[j]))
+                )
+            growth = len(first) + len(second) - len(pieces[i]) - len(pieces[j])
+            # To exchange equal words changes nothing.
+            if not (first and second) or second == pieces[i] or growth > room[b]:
+                continue
+            room[b] -= max(growth, 0)
+            starts = (words.start[[i, j]] - batch.starts[b]).tolist()
+            variants[b] += [Edit(starts[0], pieces[i], second), Edit(starts[1], pieces[j], first)]
+        return Edits.of(variants)
 
 
 class RandomInsert(Augmenter):
@@ -188,6 +229,11 @@ class _Spelling(Lazy):
         apostrophes = [i for token, i in tokenizer.get_vocab().items() if token.startswith(("'", "’"))]
         self._apostrophe = np.zeros(max(tokenizer.get_vocab().values(), default=-1) + 1, dtype=bool)
         self._apostrophe[apostrophes] = True
+        marker = word_marker(tokenizer)
+        self._ends_in_space = np.zeros_like(self._apostrophe)
+        for token, i in tokenizer.get_vocab().items():
+            self._ends_in_space[i] = piece_text(token, marker)[-1:].isspace()
+        self._spaced = WordFinder(tokenizer).spaced
         self._tokenizer = tokenizer
         self._keeps_case = has_case(tokenizer)
 
@@ -195,6 +241,33 @@ class _Spelling(Lazy):
         """Whether an apostrophe follows each word, `(W,)`."""
         after = np.append(self._apostrophe[batch.ids], False)
         return after[words.start + words.length] & ~words.last
+
+    def removable(self, words: Words, batch: Batch) -> np.ndarray:
+        """
+        Whether each word has a space in its pieces, `(W,)`. A word without one is removable if another of the words
+        follows it, which can take its place, and no other pieces spell a space before it, as those of a tab do.
+        """
+        before = np.where(words.start > batch.starts[words.row], batch.ids[words.start - 1], -1)
+        followed = np.isin(words.start + words.length, words.start)
+        in_front = followed & ((before < 0) | ~self._ends_in_space[before])
+        return self._spaced[batch.ids[words.start]] | in_front
+
+    @cached_property
+    def respelt(self) -> Callable[[tuple[int, ...], bool], tuple[int, ...]]:
+        """
+        The pieces of a word that is written with a space if it had none, or else without; none if its text is not
+        known exactly.
+        """
+
+        @cache
+        def respelt(pieces: tuple[int, ...], with_space: bool) -> tuple[int, ...]:
+            text = self._tokenizer.decode(list(pieces)).strip()
+            old, new = ("(", "a ") if with_space else ("a ", "(")
+            if encode_after(self._tokenizer, [text], old) != [pieces]:
+                return ()
+            return encode_after(self._tokenizer, [text], new)[0]
+
+        return respelt
 
     def capital_of_sentence(self, words: Words, batch: Batch) -> np.ndarray:
         """Whether each word has a capital letter because a sentence may begin with it, `(W,)`."""

@@ -98,6 +98,12 @@ class FromLexicon(Substitution):
     _lexicon: Lexicon
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
+        for num_words in self._lexicon.phrases.tolist():  # none in WordNet's lexicon; the longest ones first
+            words = words.with_runs(self._known(batch, words.runs(num_words)).words)
+        return self._known(batch, words)
+
+    def _known(self, batch: Batch, words: Words) -> Candidates:
+        """The candidates of the words or phrases that have an entry."""
         lexicon = self._lexicon
         entries = lexicon.lookup(batch.ids, words.start, words.length)
         known = np.flatnonzero(entries >= 0)
@@ -118,18 +124,24 @@ class FromLexicon(Substitution):
 
 class LexiconSubstitution(FromLexicon):
     """
-    Replaces words by others from a list of your own, in the case of the word that they replace.
+    Replaces words and phrases by others from a list of your own.
 
-    Capitalised words inside a sentence, most of them names, stay if the tokenizer keeps case. After "a" and "an", only
-    candidates that fit the article are taken: they begin with a vowel letter if and only if the word does.
+    A lower-case word stands for its forms in lower case, capitalised and in capitals, and its candidates take the case
+    of the form. A word with a capital ("NLP", "Best Regards") is replaced only where it is spelt so, if the tokenizer
+    keeps case, and by candidates as they are spelt. A phrase is replaced as a whole, as one word, if all of its words
+    may change. The longest phrase counts, before the words in it.
+
+    Other capitalised words inside a sentence, most of them names, stay if the tokenizer keeps case. After "a" and
+    "an", only candidates that fit the article are taken: they begin with a vowel letter if and only if the word does.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
-        words (`Mapping[str, Sequence[str]]`): Lower-case words of letters only, each with its candidates.
+        words (`Mapping[str, Sequence[str]]`):
+            Words of letters only, or phrases of such words with one space between them, each with its candidates.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
-        `ValueError`: if a word does not consist of lower-case letters, or is its own candidate.
+        `ValueError`: if a word or phrase has other characters than letters and single spaces, or is its own candidate.
 
     Example:
 
@@ -145,8 +157,11 @@ class LexiconSubstitution(FromLexicon):
         if not isinstance(words, Mapping):
             raise TypeError(f"words is {words!r:.100}; expected a dict of words, each with a list of candidates.")
         for word, candidates in words.items():
-            if not (word.isalpha() and word == word.lower()):
-                raise ValueError(f"The lexicon has the word {word!r}; expected lower-case letters only.")
+            if not all(part.isalpha() for part in word.split(" ")):
+                raise ValueError(
+                    f"The lexicon has the word {word!r:.100}; expected letters only, in one word or in several words "
+                    "with one space between them."
+                )
             texts = not isinstance(candidates, str) and all(isinstance(text, str) and text for text in candidates)
             if not texts or word in candidates:
                 raise ValueError(f"The lexicon offers {candidates!r} for {word!r}; expected a list of other words.")

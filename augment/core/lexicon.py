@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain
@@ -26,7 +26,7 @@ class Lexicon(Lazy):
     A surface form ("movies", "Movies", "MOVIES") has an entry of its own if its pieces differ, and its candidates are
     in the same case. The candidates of entry e are `candidates[first[e] : first[e] + count[e]]`. The first
     `count_after_article[e]` of them may follow the article of the word: they begin with a vowel letter if and only if
-    the word does.
+    the word does. A phrase of several words has entries of the same kind.
 
     Attributes:
         keys (`np.ndarray` of shape `(E,)`, `uint64`): Hash of each entry's pieces, sorted.
@@ -37,6 +37,7 @@ class Lexicon(Lazy):
         pieces (`np.ndarray` of shape `(P,)`): Ids.
         one_piece (`np.ndarray` of shape `(N,)`): Entry of each of the tokenizer's N ids as a whole word, or -1. Most
             words are looked up here, without a hash.
+        phrases (`np.ndarray` of shape `(L,)`): Numbers of words of the phrases with an entry, the largest first.
     """
 
     keys: np.ndarray
@@ -48,6 +49,7 @@ class Lexicon(Lazy):
     offsets: np.ndarray
     pieces: np.ndarray
     one_piece: np.ndarray
+    phrases: np.ndarray
 
     @cached_property
     def longest(self) -> int:
@@ -84,18 +86,26 @@ class Lexicon(Lazy):
 
 def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     """
-    Compiles word-level candidates for a tokenizer.
+    Compiles candidates for a tokenizer. The words are words, or phrases of words with a space between them.
 
     Every word is entered as it is tokenised after a space, at the start of a text and after a punctuation mark, each
-    in lower case, capitalised and in capitals, as far as the tokenizer distinguishes these. Words and candidates with
-    an unknown token are left out, and so are candidates with the pieces of their word or of another candidate.
+    in lower case, capitalised and in capitals, as far as the tokenizer distinguishes these. A word with a capital is
+    entered only as it is spelt, with its candidates as they are spelt. Words and candidates with an unknown token are
+    left out, and so are candidates with the pieces of their word or of another candidate.
     """
-    texts = sorted({*words, *(candidate for candidates in words.values() for candidate in candidates)})
+    lower = {word: candidates for word, candidates in words.items() if word == word.lower()}
+    spelt_out = {word: candidates for word, candidates in words.items() if word not in lower}
+    # The spelling of a word with a capital counts before the forms that capitals make of a lower-case word.
+    forms: list[tuple[Callable[[str], str], Mapping[str, Sequence[str]]]] = [(str.lower, lower), (str, spelt_out)]
+    if has_case(tokenizer):
+        forms += [(str.capitalize, lower), (str.upper, lower)]
     entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
-    for case in (str.lower, str.capitalize, str.upper) if has_case(tokenizer) else (str.lower,):
+    phrases = set()
+    for case, group in forms:
+        texts = sorted({*group, *(candidate for candidates in group.values() for candidate in candidates)})
         for before in _contexts(tokenizer):
             spelt = dict(zip(texts, encode_after(tokenizer, [case(text) for text in texts], before), strict=True))
-            for word, candidates in words.items():
+            for word, candidates in group.items():
                 pieces = spelt[word]
                 # Of two forms with the same pieces (two cases, to an uncased tokenizer), the first one counts.
                 if not pieces or pieces in entries:
@@ -108,6 +118,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
                     options.pop(unfit, None)
                 if options:
                     entries[pieces] = list(options), len(same), case is str.capitalize
+                    phrases.add(len(word.split()))
 
     keys = run_hashes(*_flat(entries))
     order = np.argsort(keys)
@@ -131,6 +142,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
         offsets=np.append(starts, len(flat)).astype(np.int32),
         pieces=flat.astype(np.int32),
         one_piece=one_piece,
+        phrases=np.array(sorted(phrases - {1}, reverse=True), dtype=np.int32),
     )
 
 

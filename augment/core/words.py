@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -71,6 +71,34 @@ class Words:
     def joined(parts: "list[Words]") -> "Words":
         """The words of several parts, one after the other."""
         return Words(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Words)))
+
+    def runs(self, num_words: int) -> "Words":
+        """All runs of this many words of the batch with nothing between them, each as one word. Runs may overlap."""
+        follows = (self.row[1:] == self.row[:-1]) & (self.start[1:] == (self.start + self.length)[:-1])
+        before = np.concatenate([[0], np.cumsum(follows)])
+        first = np.arange(max(len(self) - num_words + 1, 0))
+        last = first + num_words - 1
+        unbroken = before[last] - before[first] == num_words - 1
+        first, last = first[unbroken], last[unbroken]
+        length = self.start[last] + self.length[last] - self.start[first]
+        return replace(self[first], length=length, last=self.last[last])
+
+    def with_runs(self, runs: "Words") -> "Words":
+        """The words with these runs in the place of their words. Of runs that overlap, the first one counts."""
+        chosen, stop = [], 0
+        for number, (start, length) in enumerate(zip(runs.start.tolist(), runs.length.tolist(), strict=True)):
+            if start >= stop:
+                chosen.append(number)
+                stop = start + length
+        runs = runs[np.array(chosen, dtype=np.int64)]
+        words = Words.joined([self[~self.overlaps(runs)], runs])
+        return words[words.start.argsort(kind="stable")]
+
+    def overlaps(self, others: "Words") -> np.ndarray:
+        """Whether each word shares tokens with one of other words, which do not overlap each other: `(W,)`."""
+        starts, ends = np.append(-1, others.start), np.append(-1, others.start + others.length)
+        last = np.searchsorted(starts, self.start + self.length, side="left") - 1
+        return ends[last] > self.start
 
     def pieces(self, ids: np.ndarray) -> list[tuple[int, ...]]:
         """The token ids of each word, given the `ids` of its batch."""

@@ -78,7 +78,17 @@ def test_segments_need_a_separator(any_tokenizer):
 
 
 @pytest.mark.parametrize(
-    "words", [{"Movie": ["film"]}, {"two words": ["film"]}, {"movie": "film"}, {"movie": [""]}, {"movie": ["movie"]}]
+    "words",
+    [
+        {"": ["film"]},
+        {"two  words": ["film"]},
+        {" movie": ["film"]},
+        {"e-mail": ["film"]},
+        {"movie": "film"},
+        {"movie": [""]},
+        {"movie": ["movie"]},
+        {"Best Regards": ["Best Regards"]},
+    ],
 )
 def test_lexicon_that_makes_no_sense_is_refused(tokenizer, words):
     with pytest.raises(ValueError, match="The lexicon"):

@@ -55,12 +55,16 @@ def test_texts_of_a_pair_do_not_mix(any_tokenizer, make):
     for first, second in [*PAIRS, ("the odd movie", "12 + 3"), ("(story)", "")]:
         example = pair_of(any_tokenizer, first, second)
         originals = parts_of(any_tokenizer, example["input_ids"])
+
+        def words_of(part: list[int]) -> list[str]:
+            return re.findall(r"\w+", any_tokenizer.decode(part))
+
         for ids in ids_of(augmenter.variants(example, 4, 0)):
             for part, original in zip(parts_of(any_tokenizer, ids), originals, strict=True):
                 if make is RandomDelete:
-                    assert is_within(part, original) and bool(part) == bool(original)
+                    assert is_within(words_of(part), words_of(original)) and bool(part) == bool(original)
                 elif make is RandomSwap:
-                    assert sorted(part) == sorted(original)
+                    assert sorted(words_of(part)) == sorted(words_of(original))
                 else:
                     assert is_within(original, part)
 
@@ -113,11 +117,43 @@ def test_space_around_a_deleted_word_goes_with_it(tokenizer, text, variants):
     assert set(RandomDelete(tokenizer, max_replaced=1).augment_text(text, 40, 0)) - {text} == variants
 
 
-def test_words_without_a_space_stay_where_the_next_would_be_written_otherwise(any_tokenizer):
-    tokens = any_tokenizer.tokenize("film film")
-    same = tokens[: len(tokens) // 2] == tokens[len(tokens) // 2 :]
-    variants = set(RandomDelete(any_tokenizer).augment_text("film movie", 5, 0)) - {"film movie"}
-    assert variants == ({"film", "movie"} if same else {"film"})
+@pytest.mark.parametrize(
+    ("text", "variants"),
+    [
+        ("film movie", {"film", "movie"}),
+        ("story (film movie)", {"story (movie)", "story (film)"}),
+        ("film movie plot", {"movie plot", "film plot", "film movie"}),
+    ],
+)
+def test_a_word_without_a_space_is_deleted_and_the_next_one_loses_its_space(any_tokenizer, text, variants):
+    augmenter = RandomDelete(any_tokenizer, max_replaced=1, keep_words=["story"])
+    found = augmenter.augment_text([text] * 40, 1, range(40))
+    assert {variant for (variant,) in found} == variants
+    example = any_tokenizer(text)
+    for seed, (variant,) in enumerate(found):
+        assert ids_of(augmenter.variants(example, 1, seed)) == [any_tokenizer(variant)["input_ids"]]
+
+
+def test_the_next_word_keeps_its_label_if_it_loses_its_space(any_tokenizer):
+    example = dict(any_tokenizer("film movie story"))
+    words = any_tokenizer("film movie story").word_ids()
+    example["labels"] = [-100 if word is None else word for word in words]
+    for (variant,) in RandomDelete(any_tokenizer, replace_prob=0.6).variants([example] * 30, 1, range(30)):
+        text = any_tokenizer.decode(variant["input_ids"], skip_special_tokens=True)
+        kept = [i for i, word in enumerate(("film", "movie", "story")) if word in text]
+        assert [label for label in dict.fromkeys(variant["labels"]) if label != -100] == kept
+
+
+def test_a_kept_word_never_loses_its_space(any_tokenizer):
+    example = dict(any_tokenizer("film movie story"))
+    (start, *_), kept = zip(
+        *[(i, example["input_ids"][i]) for i, w in enumerate(any_tokenizer("film movie story").word_ids()) if w == 1],
+        strict=True,
+    )
+    example["keep_spans"] = [(start, start + len(kept))]
+    for variant in RandomDelete(any_tokenizer, replace_prob=0.6).variants(example, 4, 0):
+        ((begin, end),) = variant["keep_spans"]
+        assert tuple(variant["input_ids"][begin:end]) == kept
 
 
 def test_swaps_exchange_words_and_nothing_else(any_tokenizer):
@@ -126,9 +162,17 @@ def test_swaps_exchange_words_and_nothing_else(any_tokenizer):
         example = examples_of(any_tokenizer, [text])[0]
         for edits, ids in zip(augmenter.edits(example, 4, 0), ids_of(augmenter.variants(example, 4, 0)), strict=True):
             assert len(edits) >= 2 or ids == example["input_ids"]
-            assert sorted(edit.old for edit in edits) == sorted(edit.new for edit in edits)
+            old, new = ([any_tokenizer.decode(edit[k]).strip() for edit in edits] for k in (1, 2))
+            assert sorted(old) == sorted(new)
             assert all(edit.old != edit.new for edit in edits)
-            assert sorted(ids) == sorted(example["input_ids"])
+            before, after = (any_tokenizer.decode(row).split() for row in (example["input_ids"], ids))
+            assert len(before) == len(after)
+
+
+def test_swaps_reach_a_word_without_a_space(any_tokenizer):
+    texts = RandomSwap(any_tokenizer, max_replaced=2).augment_text("film movie", 1, 0)
+    assert texts == ["movie film"]
+    assert RandomSwap(any_tokenizer).augment_text("story (film)", 1, 0) == ["film (story)"]
 
 
 def test_more_pairs_change_places_with_a_higher_probability(tokenizer):
@@ -209,6 +253,8 @@ def test_no_more_words_change_than_max_replaced(any_tokenizer, make):
     example = examples_of(any_tokenizer, [LONG])[0]
     for most in (2, 3, 4):
         edits = make(any_tokenizer, replace_prob=1.0, max_replaced=most).edits(example, 8, 0)
+        if make is RandomDelete:  # the other edits take the space before a word
+            edits = [[edit for edit in variant if not edit.new] for variant in edits]
         assert {len(variant) for variant in edits} <= set(range(1, most + 1))
         assert max(map(len, edits)) >= 2
 
