@@ -18,7 +18,7 @@ from .core.edits import Edits
 from .core.given import check_object
 from .core.lazy import Lazy
 from .core.lexicon import encode_after, has_case
-from .core.ragged import positions_in
+from .core.ragged import positions_in, ranges, run_hashes
 from .core.randomness import low_unit, mix, unit
 from .core.rejection import different_variants
 from .core.sampling import KEEP, draw
@@ -142,10 +142,23 @@ class RandomSwap(WordAugmenter):
         if self.max_replaced is not None:
             pairs = pairs[positions_in(row[pairs]) < self.max_replaced // 2]
 
+        left, right = left[pairs], right[pairs]
+        spaced = self.finder.spaced[batch.ids[words.start]]
+        if (spaced[left] != spaced[right]).any():
+            return self._respelt(batch, words, left.tolist(), right.tolist())
+        partner = np.arange(len(words))
+        partner[left], partner[right] = right, left
+        hashes = run_hashes(batch.ids, words.start, words.length)
+        moved = np.flatnonzero(hashes != hashes[partner])  # to exchange equal words changes nothing
+        new = words[partner[moved]]
+        return Edits.of_words(batch, words, moved, new.length, batch.ids[ranges(new.start, new.length)])
+
+    def _respelt(self, batch: Batch, words: Words, left: list[int], right: list[int]) -> Edits:
+        """The edits that exchange these words, written for their new places. A pair that does not fit stays."""
         pieces, spaced = words.pieces(batch.ids), self.finder.spaced[batch.ids[words.start]].tolist()
         room = self.room(batch).tolist()
         variants: list[list[Edit]] = [[] for _ in batch.rows]
-        for i, j in zip(left[pairs].tolist(), right[pairs].tolist(), strict=True):
+        for i, j in zip(left, right, strict=True):
             b, first, second = int(words.row[i]), pieces[i], pieces[j]
             if spaced[i] != spaced[j]:
                 first, second = (
@@ -153,7 +166,6 @@ class RandomSwap(WordAugmenter):
                     for old, has_space in ((first, spaced[i]), (second, spaced[j]))
                 )
             growth = len(first) + len(second) - len(pieces[i]) - len(pieces[j])
-            # To exchange equal words changes nothing.
             if not (first and second) or second == pieces[i] or growth > room[b]:
                 continue
             room[b] -= max(growth, 0)
