@@ -12,6 +12,8 @@ def with_marks(text: str, offsets: Sequence[Span]) -> list[Span]:
     The offsets of tokens, each with the combining marks after it that belong to no token. A tokenizer that strips
     accents leaves them out: its token "cafe" ends before the accent of a "café" that is written as "e" and a mark.
     """
+    if text.isascii():  # without any mark
+        return list(offsets)
     begins = {begin for begin, end in offsets if begin < end}
     extended = []
     for begin, end in offsets:
