@@ -134,6 +134,7 @@ def make_trainer(
         variant_chunk_size=configuration.variant_chunk_size,
         scoring_bf16=configuration.scoring_bf16,
         score_interval=configuration.score_interval,
+        loss_check=False,  # a pass once a run, which is no part of a step
     )
     adversary = AdversarialVariants(configuration.adversarial_steps) if configuration.adversarial_steps else None
     return MMELTrainer(model, args, optimizers=(optimizer, None), adversary=adversary)
