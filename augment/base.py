@@ -117,7 +117,6 @@ class Augmenter(Lazy, Configurable, ABC):
     def _edited(self, examples: Sequence[Mapping[str, Any]], batch: Batch, edits: Edits) -> list[list[dict[str, Any]]]:
         """The variants of each example, whose rows are in the batch."""
         all_ids, lengths, source = edits.variant_arrays(batch)
-        source -= np.repeat(np.tile(batch.starts, len(edits) // max(len(batch), 1)), lengths)  # positions in their row
         ends = lengths.cumsum()
         ids, changed, begins, ends = (array.tolist() for array in (all_ids, edits.counts > 0, ends - lengths, ends))
         groups: list[list[dict[str, Any]]] = []
@@ -138,7 +137,10 @@ class Augmenter(Lazy, Configurable, ABC):
                 if changed[number]:
                     begin, end = begins[number], ends[number]
                     variant["input_ids"] = ids[begin:end]
-                    columns.fit(variant, source, begin, end)
+                    if columns.vary:
+                        columns.fit(variant, end - begin, (source[begin:end] - batch.starts[i]).tolist())
+                    elif end - begin != len(row):
+                        columns.fit(variant, end - begin, ())
                 if spans is not None:
                     variant[SPANS_KEY] = moved_spans(spans, edits.of_variant(number, batch))
                 group.append(variant)

@@ -260,5 +260,5 @@ class _Scores(dict[tuple[int, Variant], float]):
                 ids[start : start + len(old)] = new
                 source[start : start + len(old)] = [start] * len(new)
             row["input_ids"] = ids
-            self._columns[example].fit(row, np.array(source), 0, len(source))
+            self._columns[example].fit(row, len(source), source)
         return row

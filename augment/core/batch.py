@@ -16,7 +16,7 @@ SPANS_KEY = "keep_spans"
 LABELS_KEY = "labels"
 ALIGNMENT_KEY = "alignment"
 TOKEN_COLUMNS_KEY = "token_columns"
-_NOT_OF_TOKENS = ("input_ids", "label", "label_ids", SPANS_KEY, TOKEN_COLUMNS_KEY)
+_NOT_OF_TOKENS = frozenset(("input_ids", "label", "label_ids", SPANS_KEY, TOKEN_COLUMNS_KEY))
 IGNORE_INDEX = -100  # the label of a token that has none, as torch's cross entropy leaves it out
 
 Span = tuple[int, int]
@@ -143,58 +143,66 @@ class TokenColumns:
             The columns whose value for a word is that of its first piece, while the other pieces of a replacement get
             -100: `alignment`, labels of tokens, and other columns that hold -100.
         names (`list[str]`): The columns that belong to words, and so do not fit where words move.
+        vary (`bool`): Whether a column has several values, so that a variant as long as the example must be fitted.
     """
 
     def __init__(self, example: dict[str, Any], row: list[int], special: Set[int]):
-        self._length = len(row)
+        self._length = length = len(row)
         self._constant: dict[str, list] = {}  # one value of each column whose values are all equal
         self._varying: dict[str, list] = {}
         self._numbers: tuple[list[int], int, int] | None = None  # `position_ids`, which tokens they count, how many
         self.first_piece: dict[str, list] = {}
         self.names: list[str] = []
         chosen = example.get(TOKEN_COLUMNS_KEY)
-        for name, value in [*example.items()]:
-            is_other = name not in TOKEN_LEVEL_KEYS and name not in (LABELS_KEY, ALIGNMENT_KEY)
-            if name in _NOT_OF_TOKENS or (is_other and chosen is not None and name not in chosen):
+        for name, value in example.items():
+            if name in _NOT_OF_TOKENS:
                 continue
-            values = _entries(value, self._length)
+            is_tokenizers = name in TOKEN_LEVEL_KEYS
+            if chosen is not None and not is_tokenizers and name not in (*chosen, LABELS_KEY, ALIGNMENT_KEY):
+                continue
+            values = _entries(value, length)
             if values is None or (name == LABELS_KEY and not are_of_tokens(values, row, special)):
                 continue
             example[name] = values
             if name == "position_ids" and (counted := _counted(values, example.get("attention_mask"))):
                 self._numbers = values, *counted
                 continue
-            if name not in TOKEN_LEVEL_KEYS:
+            if not is_tokenizers:
                 self.names.append(name)
-            if name in (LABELS_KEY, ALIGNMENT_KEY) or (is_other and IGNORE_INDEX in values):
+            if not is_tokenizers and (name in (LABELS_KEY, ALIGNMENT_KEY) or IGNORE_INDEX in values):
                 self.first_piece[name] = values
-            elif values.count(values[0]) == self._length:
+            elif values.count(values[0]) == length:
                 self._constant[name] = values[:1]
             else:
                 self._varying[name] = values
+        self.vary = bool(self._varying or self.first_piece)
 
-    def fit(self, variant: dict[str, Any], source: np.ndarray, begin: int, end: int) -> None:
-        """Fits the columns to a variant, whose tokens come from the positions `source[begin:end]` of the example."""
-        if end - begin != self._length:
+    def fit(self, variant: dict[str, Any], length: int, source: Sequence[int]) -> None:
+        """
+        Fits the columns to a variant of this length. `source` are the positions in the example that its tokens come
+        from, which are needed if the columns vary.
+        """
+        if length != self._length:
             for name, value in self._constant.items():
-                variant[name] = value * (end - begin)
+                variant[name] = value * length
             if self._numbers is not None:
                 values, first, count = self._numbers
-                stop = values[first] + count + end - begin - self._length
+                stop = values[first] + count + length - self._length
                 variant["position_ids"] = [*values[:first], *range(values[first], stop), *values[first + count :]]
-        if self._varying or self.first_piece:
-            positions = source[begin:end].tolist()
+        if self.vary:
             for name, values in self._varying.items():
-                variant[name] = [values[position] for position in positions]
+                variant[name] = [values[position] for position in source]
             for name, values in self.first_piece.items():
                 variant[name] = [
                     values[position] if position != before else IGNORE_INDEX
-                    for before, position in zip([None, *positions], positions, strict=False)
+                    for before, position in zip([None, *source], source, strict=False)
                 ]
 
 
 def _entries(value: Any, length: int) -> list | None:
     """The entries of a column as a list, if there are as many as tokens."""
+    if type(value) is list and value and type(value[0]) is int:  # the tokenizer's own columns
+        return value if len(value) == length else None
     is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
     if not (is_array or isinstance(value, list | tuple)) or not len(value) == length > 0:
         return None

@@ -42,12 +42,12 @@ def rewrite(
     gives the text of token ids, and `recase(word, replacement)` the replacement in the case of the word. A word that
     takes the place of another one keeps the accents that the tokenizer strips.
     """
-    places = [(offsets[start][0], offsets[start + len(old) - 1][1]) for start, old, _ in edits]
-    # Some tokenizers count the space as part of the word.
-    words = {edit.old: text[begin:end].lstrip() for edit, (begin, end) in zip(edits, places, strict=True)}
-    parts, position = [], 0
-    for (_, old, new), (begin, end) in zip(edits, places, strict=True):
-        word = text[begin:end].lstrip()
+    words, parts, position = {}, [], 0
+    if len(edits) > 1:
+        words = {old: text[offsets[at][0] : offsets[at + len(old) - 1][1]].lstrip() for at, old, _ in edits}
+    for start, old, new in edits:
+        end = offsets[start + len(old) - 1][1]
+        word = text[offsets[start][0] : end].lstrip()  # some tokenizers count the space as part of the word
         before, position = text[position : end - len(word)], end
         if new:
             spelt, spelt_old = words.get(new) or spell(new), spell(old)
