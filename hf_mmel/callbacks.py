@@ -130,7 +130,7 @@ class EpochCallback(CollatorCallback):
 
 
 def _objective(args: Any) -> list[Any]:
-    """What scores are scores of."""
+    """The arguments that scores depend on. A run that resumes with other ones does not take those of a checkpoint."""
     return [args.mmel_loss, args.label_smoothing_factor, args.class_weights, args.min_label_probability is None]
 
 
@@ -156,8 +156,9 @@ class GreedySearchCallback(CollatorCallback):
         `ValueError`: if a number is below 1.
     """
 
-    # Makes tensors of a list of rows; `MMELTrainer` sets it before training.
+    # `MMELTrainer` sets both before training: what makes tensors of a list of rows, and its `compute_loss_func`.
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
+    compute_loss_func: Callable | None = None
 
     def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
         options = {"refresh_epochs": refresh_epochs, "max_examples": max_examples, "batch_size": batch_size}
@@ -210,6 +211,7 @@ class GreedySearchCallback(CollatorCallback):
             max_examples=self.max_examples,
             batch_size=self.batch_size,
             label_smoothing=args.label_smoothing_factor,
+            compute_loss_func=self.compute_loss_func,
             data_collator=self.data_collator,
         )
         logger.info("Searched the variants of %d examples in %.1f s.", number, time.monotonic() - began)

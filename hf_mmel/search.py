@@ -1,6 +1,7 @@
 """Greedy search of variants that a classifier finds hard."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from augment.core.randomness import Seed, mix, row_keys
 from augment.core.variant_table import VariantTable, example_keys
 
 from .data.group_collator import plain
-from .data.groups import IGNORE_INDEX, LABELS, POSITIONS
+from .data.groups import IGNORE_INDEX, LABELS, POSITIONS, are_labelled
 from .distributed import gathered, is_in_processes
 from .functional import divergence, per_variant_loss
+from .objective.custom_loss import LossFunction, row_losses
 from .objective.heads import logits_of, problem_type_of
 from .step.forward import evaluating
 
@@ -33,6 +35,7 @@ def search_variants(
     max_examples: int | None = None,
     batch_size: int = 128,
     label_smoothing: float = 0.0,
+    compute_loss_func: LossFunction | None = None,
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None,
 ) -> int:
     """
@@ -53,6 +56,9 @@ def search_variants(
         max_examples (`int`, *optional*): Searches only so many examples, drawn by the seed.
         batch_size (`int`, *optional*, defaults to 128): Rows per forward pass, and examples searched together.
         label_smoothing (`float`, *optional*, defaults to 0.0): As in `per_variant_loss`.
+        compute_loss_func (`Callable`, *optional*):
+            As in `Trainer`. It is called with one row at a time, and takes the place of the model's loss in the
+            objective `"loss"`.
         data_collator (`Callable`, *optional*):
             Makes tensors of a list of rows. Defaults to `transformers.DataCollatorWithPadding`.
 
@@ -69,7 +75,7 @@ def search_variants(
     if batch_size < 1 or (max_examples is not None and max_examples < 1):
         raise ValueError(f"batch_size is {batch_size} and max_examples {max_examples}; expected numbers >= 1.")
     collate = data_collator or DataCollatorWithPadding(augmenter.tokenizer)
-    scorer = _Scorer(model, augmenter.objective, collate, batch_size, label_smoothing)
+    scorer = _Scorer(model, augmenter.objective, collate, batch_size, label_smoothing, compute_loss_func)
     seed = seed if isinstance(seed, tuple) else (seed,)
     numbers = _shard(_drawn(len(examples), max_examples, seed))
     tables = []
@@ -115,9 +121,17 @@ def check_searchable(examples: Any, is_sharded: bool = False) -> None:
 class _Scorer:
     """Scores variants with a model: their loss under the labels, or their divergence from the originals."""
 
-    def __init__(self, model: nn.Module, objective: str, collate: Callable, batch_size: int, label_smoothing: float):
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: str,
+        collate: Callable,
+        batch_size: int,
+        label_smoothing: float,
+        loss_func: LossFunction | None,
+    ):
         self.model, self.objective, self.collate = model, objective, collate
-        self.batch_size, self.label_smoothing = batch_size, label_smoothing
+        self.batch_size, self.label_smoothing, self.loss_func = batch_size, label_smoothing, loss_func
         self.device = next(model.parameters()).device
 
     def on(self, examples: list[dict[str, Any]]) -> Callable[[list[dict[str, Any]], np.ndarray], np.ndarray]:
@@ -133,24 +147,40 @@ class _Scorer:
         smoothing = self.label_smoothing if problem_type == "single_label_classification" else 0.0
 
         def score(rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
-            logits, example = self._logits(rows), torch.from_numpy(of).to(self.device)
-            if self.objective == "loss":
-                scores = per_variant_loss(logits, labels[example], problem_type, smoothing)
+            example = torch.from_numpy(of).to(self.device)
+            if self.objective == "divergence":
+                scores = divergence(self._logits(rows), reference[example], problem_type)
+            elif self.loss_func is None:
+                scores = per_variant_loss(self._logits(rows), labels[example], problem_type, smoothing)
             else:
-                scores = divergence(logits, reference[example], problem_type)
+                scores = self._computed(rows, partial(self._own_losses, labels=labels[example]))
             return scores.double().cpu().numpy()
 
         return score
 
+    def _own_losses(self, outputs: Any, numbers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The losses of rows `(n,)` by the user's function, given their numbers `(n,)` and the labels of all rows."""
+        assert self.loss_func is not None
+        labels = labels[numbers]
+        return row_losses(self.loss_func, outputs, labels, are_labelled(labels).float())
+
     def _logits(self, rows: list[dict[str, Any]]) -> torch.Tensor:
-        """Logits `(N, C)` of rows, which are batched by their length."""
+        """Logits `(N, C)` of rows."""
+        name = type(self.model).__name__
+        return self._computed(rows, lambda outputs, numbers: logits_of(outputs, len(numbers), name))
+
+    def _computed(self, rows: list[dict[str, Any]], of: Callable[[Any, torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """
+        What a function computes of the model's outputs on N rows and of the numbers of these, `(N, ...)`. Rows are
+        batched by their length.
+        """
         order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
         parts = []
         for start in range(0, len(rows), self.batch_size):
             chosen = [rows[i] for i in order[start : start + self.batch_size]]
             batch = {name: value for name, value in self.collate(chosen).items() if name != "labels"}
             outputs = self.model(**send_to_device(batch, self.device))
-            parts.append(logits_of(outputs, len(chosen), type(self.model).__name__))
+            parts.append(of(outputs, torch.from_numpy(order[start : start + self.batch_size]).to(self.device)))
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self.device)]
 
 

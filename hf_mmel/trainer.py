@@ -21,7 +21,7 @@ from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
 from .objective.class_weights import class_weights_of, is_stream
-from .objective.heads import are_probabilities, loss_of_probabilities
+from .objective.heads import are_probabilities, loss_of_probabilities, zero_without_labels
 from .objective.probability_labels import has_probability_labels
 from .search import check_searchable
 from .step.adversarial import AdversarialVariants
@@ -178,6 +178,7 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             collator.augmenter.precompute(self.train_dataset)
         for search in self._callbacks_of(GreedySearchCallback):
             search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
+            search.compute_loss_func = self.compute_loss_func
             check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
         self.data_collator, self._signature_columns = collator, columns
         try:
@@ -241,11 +242,13 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
         if kind == "stock":
             if self._are_probabilities(inputs):  # a loss that few models have
                 loss, outputs = loss_of_probabilities(model, inputs)
-                return (loss, outputs) if return_outputs else loss
-            options: Any = {"return_outputs": return_outputs, "num_items_in_batch": num_items_in_batch}
-            return super().compute_loss(model, inputs, **options)
+            else:
+                given: Any = dict(inputs)  # `Trainer` may remove the labels
+                loss, outputs = super().compute_loss(model, given, True, num_items_in_batch)
+                loss = zero_without_labels(loss, outputs, inputs.get(LABELS)) if model.training else loss
+            return (loss, outputs) if return_outputs else loss
         inputs = as_groups(inputs, self.model)
-        inputs = {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
+        mask = inputs[VARIANT_MASK]
         self._group_step.check_loss(model, inputs)
         num_here = num_items(inputs)
         # The mean over this batch, times its share of all examples of the update, is exact for any cut into parts and
@@ -256,7 +259,7 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             before = self._group_step.forward.saved_buffers()
             loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
             if loss.isfinite():
-                self._metrics.add(loss.detach().expand(inputs[VARIANT_MASK].shape), inputs[VARIANT_MASK])
+                self._metrics.add(loss.detach().expand(mask.shape), mask, labels=inputs.get(LABELS))
                 return (loss * share, outputs) if return_outputs else loss * share
             if self._is_sharded:
                 raise FloatingPointError(NONFINITE_SHARD)
@@ -270,12 +273,10 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             single_pass=return_outputs or not self._backpropagates_micro_batches,
             retry=kind == "originals",
         )
-        self._metrics.add(
-            result.losses, result.variant_mask, result.weights, self.args.weighs_original, result.left_out
-        )
-        variants, step = (result.losses, result.weights, result.variant_mask), self.state.global_step + 1
+        losses, weights, mask = result.losses, result.weights, result.variant_mask
+        self._metrics.add(losses, mask, weights, self.args.weighs_original, result.left_out, inputs.get(LABELS))
         for history in self._callbacks_of(VariantHistory):
-            history.add(inputs, *variants, step, self._reader)
+            history.add(inputs, losses, weights, mask, self.state.global_step + 1, self._reader)
         return (result.loss, result.outputs) if return_outputs else result.loss
 
     def _kind_of(self, model: nn.Module, inputs: Inputs) -> Literal["stock", "originals", "groups"]:
@@ -302,9 +303,8 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             losses = self._problem_type, smoothing, self._class_weights, self.compute_loss_func
             forward = VariantForward(self.model, self.args, *losses)
             nonfinite = NonfiniteVariants(forward, self.state, self._reader)
-            self._step = GroupStep(
-                forward, nonfinite, self.accelerator, self._scores, self.adversary, self._is_sharded
-            )
+            options = self.accelerator, self._scores, self.adversary, self._is_sharded
+            self._step = GroupStep(forward, nonfinite, *options)
         return self._step
 
     def _takes_as_groups(self, inputs: Inputs) -> bool:

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..base import Augmenter
 from ..core.batch import Batch
 from ..core.randomness import Seed, row_keys
@@ -17,29 +19,43 @@ def count_changes(
     encoded = augmenter.tokenizer(list(texts), return_attention_mask=False, verbose=False)
     batch = Batch(encoded["input_ids"], bounded=False)
     edits = augmenter.draw_edits(batch, num_variants, row_keys(seeds))
+    starts = finder.words(batch).start
+
+    def num_words(start: np.ndarray, stop: np.ndarray) -> int:
+        """The words that begin in these ranges of tokens: 1 for a word, more for a phrase."""
+        return int((np.searchsorted(starts, stop) - np.searchsorted(starts, start)).sum())
+
+    row = np.repeat(np.arange(len(edits)) % len(batch), edits.counts)
+    offset = batch.starts[row]
     counts = Counter(
         rows=len(texts),
         variants=len(texts) * num_variants,
-        words=len(finder.words(batch)),
-        words_replaced=len(edits.start),
+        words=len(starts),
+        words_replaced=num_words(offset + edits.start, offset + edits.stop),
     )
     if isinstance(augmenter, Substitution):
         candidates = augmenter.candidates(batch, augmenter.eligible_words(batch))
-        counts.update(words_with_candidates=len(candidates.words), candidates=int(candidates.count.sum()))
+        words = candidates.words
+        counts.update(
+            words_with_candidates=num_words(words.start, words.start + words.length),
+            words_or_phrases=len(words),
+            candidates=int(candidates.count.sum()),
+        )
     return counts
 
 
 def coverage(counts: Counter[str], num_variants: int) -> dict[str, int | float | None]:
     """
-    The counts, with shares and means; `None` where they are not defined. A copy is a variant that equals the original
-    or an earlier variant.
+    The counts, with shares and means; `None` where they are not defined. A phrase counts by its words in shares, and
+    as one word in the number of candidates per word. A copy is a variant that equals the original or an earlier
+    variant.
     """
     words, known = counts["words"], counts["words_with_candidates"]
     return {
         "rows": counts["rows"],
         "words": words,
         "share_of_words_with_candidates": _ratio(known, words if "candidates" in counts else 0),
-        "candidates_per_such_word": _ratio(counts["candidates"], known),
+        "candidates_per_such_word": _ratio(counts["candidates"], counts["words_or_phrases"]),
         "variants": counts["variants"],
         "share_of_words_replaced": _ratio(counts["words_replaced"], words * num_variants),
         "share_of_copies": _ratio(counts["copies"], counts["variants"]),

@@ -44,7 +44,7 @@ def _features(table: Table) -> Features:
     """The types of the columns, from all rows. Reads the whole file, and so finds faults before any work."""
     if table.suffix in (".csv", ".tsv"):
         return Features({name: Value("string") for name in table.scan()[1]})
-    schemas: dict[str, list[pyarrow.Schema]] = {}
+    types: dict[str, list[pyarrow.DataType | None]] = {}
     for number, rows in enumerate(table.chunks(_CHUNK)):
         for name in dict.fromkeys(name for row in rows for name in row):
             try:
@@ -57,8 +57,8 @@ def _features(table: Table) -> Features:
                 ) from error
             except (pyarrow.ArrowException, OverflowError):
                 kind = None
-            schemas.setdefault(name, []).append(kind)
-    return Features({name: _common_type(kinds) for name, kinds in schemas.items()})
+            types.setdefault(name, []).append(kind)
+    return Features({name: _common_type(kinds) for name, kinds in types.items()})
 
 
 def _common_type(kinds: list[pyarrow.DataType | None]) -> Any:

@@ -127,11 +127,12 @@ def folded(batch: Mapping[str, Any], num_groups: int, num_rows: int) -> dict[str
 
 def as_groups(inputs: Mapping[str, Any], model: Any = None) -> dict[str, Any]:
     """
-    A batch of examples as groups of the original alone; a batch of groups as it is. The configuration of the `model`
-    says whether labels that are as many as the tokens of a row are those of tokens, see `are_of_tokens`.
+    A batch of examples as groups of the original alone; a batch of groups with a `variant_mask` of dtype `bool`. The
+    configuration of the `model` says whether labels that are as many as the tokens of a row are those of tokens, see
+    `are_of_tokens`.
     """
     if VARIANT_MASK in inputs:
-        return dict(inputs)
+        return {**inputs, VARIANT_MASK: inputs[VARIANT_MASK].bool()}
     problem_type = getattr(getattr(model, "config", None), "problem_type", None)
     labels = inputs.get(LABELS)
     first = next(inputs[name] for name in (*_TARGETS, *inputs) if isinstance(inputs.get(name), torch.Tensor))
@@ -224,6 +225,16 @@ def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> t
 def num_items(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
     """The number of items that a loss is averaged over: labelled examples, or labelled words of the originals."""
     labels = inputs.get(LABELS)
-    if labels is None or labels.is_floating_point() or labels.dim() == 2:
+    if labels is None or labels.is_floating_point():
         return len(inputs[VARIANT_MASK])
-    return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).sum()
+    return labels[:, 0].ne(IGNORE_INDEX).sum() if labels.dim() == 3 else are_labelled(labels).sum()
+
+
+def are_labelled(labels: torch.Tensor) -> torch.Tensor:
+    """
+    Whether each of N examples has a label, or at least one where words have labels, `(N,)`. The labels are
+    `(N, ...)`, or `(N, V, L)` of words and their variants, among which the original decides.
+    """
+    if labels.is_floating_point():
+        return torch.ones(len(labels), dtype=torch.bool, device=labels.device)
+    return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).view(len(labels), -1).any(dim=1)

@@ -16,7 +16,7 @@ from transformers.trainer_callback import ExportableState
 from augment.core.atomic_file import write_json
 from augment.core.marking import COLOURS, PLAIN, marked
 
-from ..data.groups import IGNORE_INDEX, LABELS, VARIANT_MASK
+from ..data.groups import LABELS, VARIANT_MASK, are_labelled
 from ..distributed import gathered
 from .decoding import make_decoder, tokenizer_of
 from .hardest import HardestVariants
@@ -84,10 +84,9 @@ class VariantHistory(TrainerCallback, ExportableState):
         size = inputs[VARIANT_MASK].shape[1]
         losses, weights, mask = (x[:, :size] for x in (losses, weights, variant_mask))
         labels = inputs.get(LABELS)
-        if labels is not None and labels.dim() > 2:  # of tokens
-            labels = None
-        if labels is not None and not labels.is_floating_point():  # an example without a label has no loss
-            mask = mask & labels.ne(IGNORE_INDEX).view(len(mask), -1).any(dim=1, keepdim=True)
+        if labels is not None:
+            mask = mask & are_labelled(labels)[:, None]
+            labels = None if labels.dim() > 2 else labels  # of tokens
         self._hardest.add(inputs[tokenizer.model_input_names[0]], labels, losses, weights, mask, step)
 
     def add_weights(self, counts: list[int], state: TrainerState) -> None:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from transformers import IntervalStrategy, TrainerCallback
 
+from ..data.groups import are_labelled
+
 
 NUM_BINS = 20  # of a histogram of weights, over [0, 1]
 
@@ -18,7 +20,8 @@ class GroupMetrics(TrainerCallback):
 
     - `mmel/loss_original` and `mmel/loss_variants`: losses of the originals and of the augmented variants;
     - `mmel/max_weight`: largest weight in a group;
-    - `mmel/effective_num_variants`: exponential of the entropy of a group's weights;
+    - `mmel/effective_num_variants`: exponential of the entropy of a group's weights, these four without examples that
+      have no label;
     - `mmel/variants_per_second`: augmented variants per second of training, without evaluation and saving;
     - `mmel/left_out`: number of variants left out, see `nonfinite_variants` and `min_label_probability`.
 
@@ -58,11 +61,15 @@ class GroupMetrics(TrainerCallback):
         weights: Tensor | None = None,
         weighs_original: bool = True,
         left_out: Tensor | None = None,
+        labels: Tensor | None = None,
     ) -> None:
         """
-        Adds a batch: losses, weights, and whether a variant is present or was left out, all of shape `(B, V)`. A batch
-        of originals alone has no weights.
+        Adds a batch: losses, weights, and whether a variant is present or was left out, all of shape `(B, V)`, and the
+        labels, `(B, ...)`. A batch of originals alone has no weights. Means are over the examples that have a label.
         """
+        computed = variant_mask[:, 1:].sum()
+        if labels is not None:
+            variant_mask = variant_mask & are_labelled(labels)[:, None]
         weights = torch.zeros_like(losses) if weights is None else weights
         originals, variants = variant_mask[:, 0], variant_mask[:, 1:]
         has_variants = variants.any(dim=1)
@@ -75,6 +82,7 @@ class GroupMetrics(TrainerCallback):
             has_variants.sum(),
             weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
             effective.masked_fill(~has_variants, 0).sum(),
+            computed,
             torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
         ]
         added = torch.cat([torch.stack(sums), weight_histogram(weights, variant_mask, weighs_original)])
@@ -91,7 +99,8 @@ class GroupMetrics(TrainerCallback):
         time_and_processes = self._sums.new_tensor([self._seconds, 1])
         seconds, processes, *sums = reduce(torch.cat([time_and_processes, self._sums])).tolist()
         self._sums, self._seconds = None, 0.0
-        examples, loss_original, variants, loss_variants, groups, max_weight, effective, left_out, *counts = sums
+        numbers, counts = sums[:-NUM_BINS], sums[-NUM_BINS:]
+        examples, loss_original, variants, loss_variants, groups, max_weight, effective, computed, left_out = numbers
         logs = {"mmel/loss_original": loss_original / examples} if examples else {}
         if left_out:
             logs["mmel/left_out"] = int(left_out)
@@ -99,7 +108,7 @@ class GroupMetrics(TrainerCallback):
             logs["mmel/loss_variants"] = loss_variants / variants
             logs["mmel/max_weight"] = max_weight / groups
             logs["mmel/effective_num_variants"] = effective / groups
-            logs["mmel/variants_per_second"] = variants * processes / seconds
+            logs["mmel/variants_per_second"] = computed * processes / seconds
         return logs, [int(count) for count in counts]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.groups import IGNORE_INDEX, LABELS, Groups
-from .heads import Losses
+from ..data.groups import IGNORE_INDEX, LABELS, Groups, are_labelled
+from .heads import Losses, zero_of
 
 
 LossFunction = Callable[..., Tensor]  # (outputs, labels, num_items_in_batch), as `Trainer` takes it
@@ -15,10 +15,7 @@ LossFunction = Callable[..., Tensor]  # (outputs, labels, num_items_in_batch), a
 
 def custom_losses(loss_func: LossFunction, outputs: Any, groups: Groups) -> Losses:
     """
-    The loss of each present variant, from a `compute_loss_func` that is called with one row at a time.
-
-    `num_items_in_batch` is the number of items of the row: 1, or its number of labelled words. Rows without a label
-    have the loss 0.
+    The loss of each present variant, from a `compute_loss_func`, see `row_losses`.
 
     Args:
         loss_func (`Callable`): As `Trainer` takes it. The loss of a batch has to be the mean over its items.
@@ -29,9 +26,26 @@ def custom_losses(loss_func: LossFunction, outputs: Any, groups: Groups) -> Loss
         `ValueError`: if the loss of a row is not one number.
     """
     labels = groups.row_targets()[LABELS]
-    sizes = torch.ones(len(labels), device=labels.device)
-    if not labels.is_floating_point():  # a number, or one per word
-        sizes = labels.ne(IGNORE_INDEX).view(len(labels), -1).sum(dim=1).float()
+    are_of_words = groups.targets[LABELS].dim() == 3
+    sizes = (labels.ne(IGNORE_INDEX).sum(dim=1) if are_of_words else are_labelled(labels)).float()
+    losses, sizes = groups.grouped(row_losses(loss_func, outputs, labels, sizes)), groups.grouped(sizes)
+    return Losses(losses * sizes, sizes)
+
+
+def row_losses(loss_func: LossFunction, outputs: Any, labels: Tensor, sizes: Tensor) -> Tensor:
+    """
+    The loss of each of N rows, `(N,)`, from a `compute_loss_func` that is called with one row at a time.
+
+    Args:
+        loss_func (`Callable`): As `Trainer` takes it. The loss of a batch has to be the mean over its items.
+        outputs: The model's outputs on the rows.
+        labels (`torch.Tensor` of shape `(N, ...)`): Their labels.
+        sizes (`torch.Tensor` of shape `(N,)`):
+            The `num_items_in_batch` of each row: 1, or its number of labelled words. A row with 0 has the loss 0.
+
+    Raises:
+        `ValueError`: if the loss of a row is not one number.
+    """
     losses = []
     for row, size in enumerate(sizes.tolist()):
         part = _row(outputs, row, len(labels))
@@ -43,9 +57,8 @@ def custom_losses(loss_func: LossFunction, outputs: Any, groups: Groups) -> Loss
                 )
             losses.append(loss.reshape(()).float())
         else:
-            losses.append(sizes.new_zeros(()))
-    sizes = groups.grouped(sizes)
-    return Losses(groups.grouped(torch.stack(losses)) * sizes, sizes)
+            losses.append(zero_of(part))
+    return torch.stack(losses)
 
 
 def _row(outputs: Any, row: int, num_rows: int) -> Any:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.groups import IGNORE_INDEX, LABELS, POSITIONS, Groups
+from ..data.groups import IGNORE_INDEX, LABELS, POSITIONS, Groups, are_labelled
 from ..functional import divergence, per_variant_loss
 
 
@@ -267,7 +267,25 @@ def loss_of_probabilities(model: nn.Module, inputs: Mapping[str, Any]) -> tuple[
     labels = inputs[LABELS]
     outputs = model(**{name: x for name, x in inputs.items() if name != LABELS})
     loss = per_variant_loss(logits_of(outputs, len(labels), type(model).__name__), labels, _SINGLE_LABEL).mean()
-    return loss, outputs if isinstance(outputs, dict) else (loss, *outputs)
+    if isinstance(outputs, dict):
+        return loss, outputs
+    return loss, (loss, outputs) if isinstance(outputs, Tensor) else (loss, *outputs)
+
+
+def zero_without_labels(loss: Tensor, outputs: Any, labels: Tensor | None) -> Tensor:
+    """
+    The loss of a batch, or 0 with a gradient of 0 if no example has a label: the mean over no items is NaN, and some
+    models return a number without a gradient.
+    """
+    is_usable = loss.requires_grad and loss.isfinite()
+    if is_usable or labels is None or are_labelled(labels).any() or not _predictions(outputs):
+        return loss
+    return zero_of(outputs)
+
+
+def zero_of(outputs: Any) -> Tensor:
+    """0 with a gradient of 0 for all that a model's predictions depend on."""
+    return 0.0 * torch.stack([x.float().sum() for x in _predictions(outputs)]).sum()
 
 
 def own_loss(outputs: Any) -> Tensor | None:

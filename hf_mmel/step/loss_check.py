@@ -31,7 +31,7 @@ def check_loss(model: nn.Module, inputs: Mapping[str, Tensor], forward: VariantF
     mask[:, 0] = True
     groups = Groups.of({**inputs, VARIANT_MASK: mask})
     labels = batch.get(LABELS)
-    count = num_items({**inputs, VARIANT_MASK: mask})
+    count = num_items(inputs)
     if not count:
         return False
     problem_type = getattr(getattr(forward.model, "config", None), "problem_type", None)

@@ -3,8 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SENTENCES, WORDS, make_model
-from datasets import Dataset
+from conftest import WORDS, make_model
 from torch import nn
 from trainer_runs import run
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
@@ -242,18 +241,3 @@ def test_other_errors_of_an_override_are_its_own(arguments, tokenizer, dataset, 
     options = {"train_dataset": dataset, "processing_class": tokenizer, "augmenter": augmenter}
     with pytest.raises(RuntimeError, match="after the groups"):
         Broken(make_model(tokenizer), arguments(**ONE_STEP), **options).train()
-
-
-# Without any label
-
-
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_an_update_without_any_label_changes_nothing(arguments, tokenizer, accumulation):
-    rows = Dataset.from_list([{**tokenizer(text), "labels": -100} for text in SENTENCES[:4]])
-    args = arguments(max_steps=1, per_device_train_batch_size=4 // accumulation, logging_steps=1)
-    args.gradient_accumulation_steps = accumulation
-    trainer, gradients = run(
-        MMELTrainer, args, tokenizer, rows, augmenter=LexiconSubstitution(tokenizer, WORDS, replace_prob=0.5)
-    )
-    assert not gradients.any()
-    assert trainer.state.log_history[0]["loss"] == 0
