@@ -46,7 +46,7 @@ class GreedySearch(Augmenter):
             The source of candidates, with its constraints and the probabilities of its candidates.
         objective (`str`, *optional*, defaults to `"loss"`):
             What to raise: the `"loss"` under the label, or the `"divergence"` of the prediction from the prediction on
-            the original.
+            the original. In training with a `compute_loss_func`, the loss is what that gives for the row.
         num_positions (`int`, *optional*, defaults to 3):
             Number of words at which replacements are tried, chosen and ordered at random. A searched variant replaces
             at most this many words.

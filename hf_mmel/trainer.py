@@ -202,11 +202,11 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
         """The stock step, the only caller of `compute_loss` for which it may backpropagate micro-batches itself."""
         # A subclass that changes the loss needs its whole gradient.
         is_own = getattr(self.compute_loss, "__func__", None) is MMELTrainer.compute_loss
-        self._backpropagates_micro_batches, self._was_asked = is_own, False
+        self._backpropagates_micro_batches, self._has_computed_loss = is_own, False
         try:
             return super().training_step(model, inputs, num_items_in_batch)
         except Exception as error:
-            if is_own or self._was_asked or VARIANT_MASK not in inputs:
+            if is_own or self._has_computed_loss or VARIANT_MASK not in inputs:
                 raise
             raise validation.no_groups_in(type(self), error) from error
         finally:
@@ -235,7 +235,7 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
         The returned loss has the whole gradient, except with `variant_chunk_size`: then the gradients of all
         micro-batches but the last have been added to those of the parameters.
         """
-        self._was_asked = True
+        self._has_computed_loss = True
         kind = self._kind_of(model, inputs)
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
             inputs = originals(inputs)

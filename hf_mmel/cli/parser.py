@@ -22,7 +22,7 @@ from .errors import UsageError, usage_errors
 from .preflight import check_combinations, check_ranges
 
 
-_MAX_FITTING = 6
+_MAX_FITTING = 6  # options that an error about an abbreviation shows
 _DESCRIPTION = "Fine-tune a sequence classifier with MMEL on a GLUE task, a dataset of the Hub, or your own files."
 
 

@@ -21,7 +21,8 @@ def joined_columns(dataset: Dataset, column: str, where: str) -> Dataset:
     for name, values in zip(names, columns, strict=True):
         if None in values:
             row = values.index(None)
-            raise row_error(where, name, f"{dataset[name][row]!r:.60}", row, "; expected the probability of a class.")
+            advice = "; expected the probability of a class. Correct or remove the row."
+            raise row_error(where, name, f"{dataset[name][row]!r:.60}", row, advice)
     rows = [list(row) for row in zip(*columns, strict=True)]
     return dataset.remove_columns(list(names)).add_column(column, rows)
 
@@ -52,8 +53,8 @@ def checked_probabilities(dataset: Dataset, column: str, num_classes: int, where
         fits = len(numbers) == num_classes and all(number is not None and number >= 0 for number in numbers)
         if not fits or abs(sum(number or 0.0 for number in numbers) - 1) > 1e-3:
             advice = (
-                f"; expected {num_classes} probabilities, at least 0 and with the sum 1. Correct the row, or give "
+                f"; expected {num_classes} probabilities, at least 0 and with the sum 1. Correct the row, or give the "
+                "names of the classes that hold in a list of strings."
             )
-            advice += "the names of the classes that hold in a list of strings."
             raise row_error(where, column, f"the labels {values!r:.60}", row, advice)
     return rows

@@ -20,12 +20,12 @@ class GroupMetrics(TrainerCallback):
 
     - `mmel/loss_original` and `mmel/loss_variants`: losses of the originals and of the augmented variants;
     - `mmel/max_weight`: largest weight in a group;
-    - `mmel/effective_num_variants`: exponential of the entropy of a group's weights, these four without examples that
-      have no label;
+    - `mmel/effective_num_variants`: exponential of the entropy of a group's weights;
     - `mmel/variants_per_second`: augmented variants per second of training, without evaluation and saving;
     - `mmel/left_out`: number of variants left out, see `nonfinite_variants` and `min_label_probability`.
 
-    A histogram of the weights is kept as well. Sums stay on the device, so that no step waits for a synchronisation.
+    Examples without a label, -100, are in none of the means. A histogram of the weights is kept as well. Sums stay on
+    the device, so that no step waits for a synchronisation.
 
     A run with fewer steps than `logging_steps` is logged at the end of each epoch, since it would log nothing else.
     """

@@ -23,8 +23,13 @@ def custom_losses(loss_func: LossFunction, outputs: Any, groups: Groups) -> Loss
         groups (`Groups`): The batch, with labels.
 
     Raises:
-        `ValueError`: if the loss of a row is not one number.
+        `ValueError`: if the batch has no `labels`, or the loss of a row is not one number.
     """
+    if LABELS not in groups.targets:
+        raise ValueError(
+            f"compute_loss_func is called with labels, but the batch has {' and '.join(groups.targets)} in their "
+            "place; expected labels. Leave out compute_loss_func for question answering."
+        )
     labels = groups.row_targets()[LABELS]
     are_of_words = groups.targets[LABELS].dim() == 3
     sizes = (labels.ne(IGNORE_INDEX).sum(dim=1) if are_of_words else are_labelled(labels)).float()

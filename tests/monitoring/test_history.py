@@ -97,11 +97,11 @@ def test_the_hardest_variants_are_those_of_all_that_were_trained_on(train, token
 def test_counts_of_the_histograms_add_up_to_the_weighed_variants(train, monkeypatch, mode):
     weighed, add = [], GroupMetrics.add
 
-    def recorded(self, losses, variant_mask, *args):
+    def recorded(self, losses, variant_mask, *args, **kwargs):
         mask = variant_mask.clone()
         mask[:, 0] &= mode not in ("soft", "a draw", "originals not weighed")
         weighed.append(int(mask[mask.sum(dim=1) > 1].sum()))
-        add(self, losses, variant_mask, *args)
+        add(self, losses, variant_mask, *args, **kwargs)
 
     monkeypatch.setattr(GroupMetrics, "add", recorded)
     trainer = train(**MODES[mode])

@@ -89,9 +89,9 @@ def test_variants_per_second_are_of_the_time_without_evaluation_and_saving(
     clock, counts, add = Seconds(), [], GroupMetrics.add
     monkeypatch.setattr("hf_mmel.monitoring.metrics.time", clock)
 
-    def counted(self, losses, variant_mask, *args):
+    def counted(self, losses, variant_mask, *args, **kwargs):
         counts.append(int(variant_mask[:, 1:].sum()))
-        add(self, losses, variant_mask, *args)
+        add(self, losses, variant_mask, *args, **kwargs)
 
     monkeypatch.setattr(GroupMetrics, "add", counted)
     fields = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 2}

@@ -51,7 +51,7 @@ def step(arguments, tokenizer):
                 weight.mul_(strength if weight.dim() > 1 else 1.0)
         model, run.passes, run.figures = trainer.model.train(), {True: [], False: []}, None
 
-        def kept(losses, mask, weights, weighs_original, left_out):
+        def kept(losses, mask, weights, *args):
             run.figures = torch.stack([losses.masked_fill(~mask, 0), weights])
 
         trainer._metrics.add = kept

@@ -4,12 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import WORDS, make_model
+from head_batches import batch_of
 from torch import nn
 from trainer_runs import run
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
 from augment import LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
+from hf_mmel.data.groups import Groups
+from hf_mmel.objective.custom_loss import custom_losses
 
 
 ONE_STEP = {"max_steps": 1, "per_device_train_batch_size": 8, "logging_steps": 1, "optim": "sgd", "learning_rate": 0.1}
@@ -170,6 +173,25 @@ def test_a_loss_function_has_the_same_gradient_for_any_cut_into_micro_batches(
         )
         gradients.append(gradient)
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-3)
+
+
+def test_several_labels_as_whole_numbers_are_one_item_of_a_loss_function(arguments, tokenizer, dataset):
+    def several(outputs, labels, num_items_in_batch=None):
+        return F.binary_cross_entropy_with_logits(outputs.logits, labels.float())
+
+    rows = dataset.map(lambda row, i: {"labels": [i % 2, 1, 0]}, with_indices=True).remove_columns("label")
+    args = arguments(mmel_loss="uniform", **ONE_STEP)
+    model = make_model(tokenizer, num_labels=3, problem_type="multi_label_classification")
+    trainer = trainer_of(model, args, tokenizer, rows, {"unheard": ["unseen"]}, compute_loss_func=several)
+    batch = next(iter(trainer.get_train_dataloader()))
+    loss, outputs = trainer.compute_loss(model.train(), batch, return_outputs=True)
+    torch.testing.assert_close(loss, several(outputs, batch["labels"]))
+
+
+def test_a_loss_function_for_answers_is_refused():
+    _, batch = batch_of("answers")
+    with pytest.raises(ValueError, match=r"start_positions and end_positions .* Leave out compute_loss_func"):
+        custom_losses(focal, None, Groups.of(batch))
 
 
 def test_without_variants_a_loss_function_trains_as_under_the_stock_trainer(arguments, tokenizer, dataset):

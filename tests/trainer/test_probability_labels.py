@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
+from torch import nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
 from augment import LexiconSubstitution
@@ -106,6 +107,29 @@ def test_zeros_and_ones_without_a_problem_type_are_several_labels(arguments, tok
     model = make_model(tokenizer, num_labels=3)
     trainer_of(model, arguments(mmel_loss="hard", max_steps=1), tokenizer, rows).train()
     assert model.config.problem_type == "multi_label_classification"  # as the model sets it, given labels
+
+
+class BareLogits(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    @property
+    def config(self):
+        return self.model.config
+
+    def forward(self, input_ids, attention_mask=None, labels=None):
+        return self.model(input_ids, attention_mask).logits
+
+
+def test_a_model_of_bare_logits_is_evaluated(arguments, tokenizer, soft_rows):
+    model = make_model(tokenizer, **SINGLE)
+    predictions = [
+        trainer_of(kind, arguments(), tokenizer, soft_rows).predict(soft_rows) for kind in (model, BareLogits(model))
+    ]
+    assert predictions[1].predictions.shape == (8, 3)
+    assert np.array_equal(predictions[0].predictions, predictions[1].predictions)
+    assert predictions[0].metrics["test_loss"] == predictions[1].metrics["test_loss"]
 
 
 @pytest.mark.integration

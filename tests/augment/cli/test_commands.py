@@ -121,6 +121,20 @@ def test_stats_count_words_candidates_changes_and_copies(run, tmp_path, lexicon)
     assert (shown["candidates per such word"], shown["share of copies"]) == ("2", "62.5%")
 
 
+def test_stats_count_a_phrase_by_its_words(run, tmp_path):
+    lexicon = {
+        "class": "LexiconSubstitution",
+        "words": {"no way": ["odd"], "story": ["tale", "plot"]},
+        "replace_prob": 1,
+    }
+    (tmp_path / "phrases.json").write_text(json.dumps(lexicon))
+    write_rows(tmp_path / "a.jsonl", [{"text": "no way but a story"}])
+    (line,) = run("stats", "a.jsonl", "--augmenter", "phrases.json", "--json", "--num_variants", "1")
+    report = json.loads(line)
+    assert report["share_of_words_with_candidates"] == report["share_of_words_replaced"] == pytest.approx(3 / 5)
+    assert report["candidates_per_such_word"] == pytest.approx(3 / 2)
+
+
 def test_stats_leave_out_what_an_augmenter_cannot_tell(run, tmp_path):
     write_rows(tmp_path / "a.jsonl", [{"text": "odd day"}])
     (line,) = run("stats", "a.jsonl", "--augmenter", "swap", "--json")
