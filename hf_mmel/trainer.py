@@ -243,8 +243,8 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             if self._are_probabilities(inputs):  # a loss that few models have
                 loss, outputs = loss_of_probabilities(model, inputs)
             else:
-                given: Any = dict(inputs)  # `Trainer` may remove the labels
-                loss, outputs = super().compute_loss(model, given, True, num_items_in_batch)
+                options: Any = {"return_outputs": True, "num_items_in_batch": num_items_in_batch}
+                loss, outputs = super().compute_loss(model, dict(inputs), **options)  # may remove the labels
                 loss = zero_without_labels(loss, outputs, inputs.get(LABELS)) if model.training else loss
             return (loss, outputs) if return_outputs else loss
         inputs = as_groups(inputs, self.model)
