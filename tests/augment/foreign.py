@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from mini_wordnet import SYNSETS, find_entry, find_offsets, parse_synsets
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
+
+from augment.core.scripts import without_spaces
 
 
 # Of each language: the first English word of a synset, as `file:word`, and the words in it.
@@ -81,7 +82,7 @@ def make_multilingual_tokenizer(kind: str = "wordpiece") -> PreTrainedTokenizerF
     A tokenizer of all these texts that keeps case: WordPiece, which has Chinese text in characters, or Unigram, which
     has it in pieces of one or two characters.
     """
-    texts = [*ENGLISH, *(text for group in TEXTS.values() for text in group)]
+    texts = ["( a b )", *ENGLISH, *(text for group in TEXTS.values() for text in group)]
     texts += [name for group in WORDS.values() for names in group.values() for name in names]
     words = dict.fromkeys(pre for text in texts for pre, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text))
     words |= dict.fromkeys(word.capitalize() for word in list(words))
@@ -109,7 +110,7 @@ def changes(augmenter, text: str) -> set[tuple[str, str]]:
     """Which word of a text becomes what, over many variants. WordPiece decodes Chinese with spaces."""
 
     def spell(ids):
-        return re.sub("(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", augmenter.tokenizer.decode(ids).strip())
+        return without_spaces(augmenter.tokenizer.decode(ids).strip())
 
     edits = augmenter.edits(augmenter.tokenizer(text), 60, 0)
     return {(spell(e.old), spell(e.new)) for variant in edits for e in variant}

@@ -75,8 +75,12 @@ def test_a_sense_that_is_slang_in_english_gives_no_synonyms(table_of, monkeypatc
     assert "película" in table_of("spa")
 
     def read_as_slang(wordnet):
-        slang = {key: tuple(m._replace(usage=frozenset({"slang"})) for m in s) for key, s in read_synsets(wordnet).items()}
-        return {key: slang[key] if any(m.name == "movie" for m in s) else s for key, s in read_synsets(wordnet).items()}
+        slang = {
+            key: tuple(m._replace(usage=frozenset({"slang"})) for m in s) for key, s in read_synsets(wordnet).items()
+        }
+        return {
+            key: slang[key] if any(m.name == "movie" for m in s) else s for key, s in read_synsets(wordnet).items()
+        }
 
     monkeypatch.setattr("augment.languages.synonyms.read_synsets", read_as_slang)
     assert "película" not in table_of("spa") and "auto" in table_of("spa")
