@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -115,7 +116,7 @@ class WordNetSynonyms(FromLexicon):
         from .english.wordnet_data import load_wordnet
 
         message = "Building the WordNet lexicon of this tokenizer once; this takes about ten seconds."
-        options = {"min_sense_share": self.min_sense_share, "multiword": self.multiword}
+        options: dict[str, Any] = {"min_sense_share": self.min_sense_share, "multiword": self.multiword}
         if self.lang == ENGLISH:
             from .english.synonyms import build_synonyms
 

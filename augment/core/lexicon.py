@@ -103,7 +103,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]], *, has_articles
     if has_case(tokenizer):
         forms += [(str.capitalize, lower), (str.upper, lower)]
     entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
-    phrases = set()
+    phrases: set[int] = set()
     for case, group in forms:
         texts = sorted({*group, *(candidate for candidates in group.values() for candidate in candidates)})
         for before in _contexts(tokenizer):

@@ -10,7 +10,7 @@ _LETTER = (
     "\U00020000-\U0003ffff]"
 )
 _UNSPACED = re.compile(_LETTER)
-_SPACE_INSIDE = re.compile(f"(?<={_LETTER}) (?={_LETTER})")
+_SPACE_INSIDE = re.compile(f"(?<={_LETTER}) +(?={_LETTER})")
 
 
 def is_unspaced(text: str) -> bool:

@@ -32,6 +32,7 @@ _LETTER_N = 1 << 11
 _MARKER = 1 << 12  # the start of a word whose letters follow
 _OPENS = 1 << 13
 _MARK = 1 << 14  # begins with a combining mark, which belongs to the letter before
+_UNSPACED = 1 << 15  # in a script without spaces between words
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class WordFinder:
         spaced (`np.ndarray` of shape `(N,)`):
             Whether each of the tokenizer's N ids, as the first piece of a word, means that a space comes before the
             word. With WordPiece, which has the same ids with and without a space, it is true for all ids.
+        unspaced (`np.ndarray` of shape `(N,)`): Whether each id is of a script without spaces between words.
         separator (`int` or `None`): Id of the token between the two texts of a pair.
 
     Raises:
@@ -152,6 +154,7 @@ class WordFinder:
             # Part of a word may be unknown here. WordPiece replaces whole words by the unknown token.
             self._flags[tokenizer.unk_token_id] |= _JOINS_LEFT | _JOINS_RIGHT
         self.spaced = np.full(len(self._flags), True) if marker == "##" else self._flags & _SPACED != 0
+        self.unspaced = self._flags & _UNSPACED != 0
         self.separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
 
     @property
@@ -257,7 +260,7 @@ def _piece_flags(token: str, marker: str) -> int:
     else:
         begins = spaced or not letters or alone or (marker == "Ġ" and _begins_wide_character(token))
         flags = _BEGINS * begins | _ENDS * (not letters or alone) | _SPACED * spaced
-    flags |= _LETTERS * letters | _MARKER * (spaced and not text)
+    flags |= _UNSPACED * alone | _LETTERS * letters | _MARKER * (spaced and not text)
     flags |= _POSSESSIVE * (text in ("'s", "’s")) | _APOSTROPHE * (text in ("'", "’")) | _LETTER_S * (text == "s")
     flags |= _ARTICLE * (text.lower() in ("a", "an")) | _LETTER_N * (text.lower() == "n")
     if text:

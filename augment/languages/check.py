@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ..core.batch import Batch
 from ..core.lexicon import Lexicon
 from ..core.words import Words
@@ -38,8 +40,10 @@ class LanguageCheck:
         if self._num_words >= _MIN_WORDS or self._lang not in (ENGLISH, *STOP_WORD_LISTS):
             return
         words = self._segment(batch)
-        known = sum(lexicon.lookup(batch.ids, words.start, words.length) >= 0 for lexicon in self._lexicons)
-        self._num_known += int((known > 0).sum())
+        known = np.zeros(len(words), dtype=bool)
+        for lexicon in self._lexicons:
+            known |= lexicon.lookup(batch.ids, words.start, words.length) >= 0
+        self._num_known += int(known.sum())
         self._num_words += len(words) + int((batch.ids == self._unknown).sum())
         share = self._num_known / max(self._num_words, 1)
         if self._num_words >= _MIN_WORDS and share < _MIN_SHARE:

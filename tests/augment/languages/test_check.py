@@ -11,7 +11,7 @@ from augment import RandomInsert, WordNetSynonyms
 from augment.core.byte_tokenizer import ByteTokenizer
 
 
-# Running text, buttons, and text without any function word.
+# Running text, and what stands on buttons.
 ENGLISH = {
     "sentences": SENTENCES,
     "labels": ["Save file as", "Open a folder", "Print this page", "Go to the next movie", "Close all windows"],

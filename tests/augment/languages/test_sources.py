@@ -106,6 +106,13 @@ def test_a_known_chinese_word_without_candidates_hides_the_words_in_it(tokenizer
     assert WordNetSynonyms(tokenizer, lang="cmn").augment_text(text, 3, 0) == [text] * 3
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "bytes"])
+def test_a_chinese_word_can_be_kept(kind):
+    tokenizer = ByteTokenizer() if kind == "bytes" else make_multilingual_tokenizer(kind)
+    augmenter = WordNetSynonyms(tokenizer, lang="cmn", keep_words=["电影", "演员"])
+    assert changes(augmenter, TEXTS["cmn"][0]) == {("漂亮", "美丽"), ("美丽", "漂亮")}
+
+
 def test_english_is_the_default_and_knows_no_other_words(tokenizer, data):
     default, english = WordNetSynonyms(tokenizer), WordNetSynonyms(tokenizer, lang="eng")
     assert default.to_dict() == english.to_dict() and default.lang == "eng"
