@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--column", default="text", help="column that contains the text (default: text)")
     option("--num_variants", type=int, default=4, metavar="K", help="variants of each text (default: 4)")
     option("--seed", type=int, default=0, help="random seed (default: 0)")
+    option("--lang", metavar="CODE", help="language of the text, such as deu, spa or cmn (default: eng)")
     option("--replace_prob", type=float, metavar="P", help="probability that a word changes (default: per augmenter)")
 
     preview = add("preview", parents=[shared], help="show variants of a text, or of the first rows of a file")
@@ -63,7 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     stats.add_argument("--json", action="store_true", help="print one line of JSON")
     stats.set_defaults(run=commands.stats)
 
-    download = add("download", help="make WordNet available to NLTK")
+    download = add("download", help="make WordNet available to NLTK, in English and other languages")
+    download.add_argument(
+        "--lang",
+        default="eng",
+        metavar="CODE",
+        help="also the words and stop words of this language, such as deu, spa or cmn (ISO 639-3)",
+    )
     download.add_argument(
         "--target", metavar="DIR", help="the nltk_data folder to put it into (default: in the virtual environment)"
     )

@@ -15,6 +15,7 @@ from .core.given import as_list, check_tokenizer, seeds_of_rows
 from .core.lazy import Lazy
 from .core.lexicon import has_case
 from .core.randomness import Seed, row_keys
+from .core.scripts import without_spaces
 from .core.text import in_case_of, rewrite, token_spans, with_marks
 from .core.words import special_ids
 from .edits import Edit
@@ -242,7 +243,7 @@ class Augmenter(Lazy, Configurable, ABC):
             spans = [token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
         batch = Batch(encoded["input_ids"], spans, bounded=False)
         edits = self._checked_edits(batch, num_variants, seed)
-        spell = cache(lambda pieces: self.tokenizer.decode(pieces).strip())
+        spell = cache(lambda pieces: without_spaces(self.tokenizer.decode(pieces).strip()))
         recase = (lambda word, new: new) if has_case(self.tokenizer) else in_case_of
         return [
             [

@@ -61,7 +61,8 @@ class RandomDelete(WordAugmenter):
         all_words = self.finder.words(batch)
         spare = np.bincount(_texts(self.finder, batch, all_words), minlength=2 * len(batch)) - 1
         words = self.eligible_words(batch)
-        removable = self._spelling.removable(words, batch) & ~self._spelling.possessive(words, batch)
+        removable = self._spelling.removable(words, batch) | self.finder.unspaced[batch.ids[words.start]]
+        removable &= ~self._spelling.possessive(words, batch)
         words, eligible = words[removable], words
         words = words[spare[_texts(self.finder, batch, words)] > 0]
         limits = np.full(len(batch), len(batch.ids) if self.max_replaced is None else self.max_replaced)
@@ -70,9 +71,14 @@ class RandomDelete(WordAugmenter):
         nothing = Candidates(words, zeros[2:], zeros[2:] + 1, zeros[:1], zeros[:2], zeros[:0], longest=0)
         choice = draw(nothing, np.zeros_like(batch.lengths), keys, 1, self.replace_prob, limits)
         deleted = words[choice[0] != KEEP]
-        if self.finder.spaced[batch.ids[deleted.start]].all():
+        if self._needs_no_space(batch, deleted).all():
             return Edits.of_choice(batch, nothing, choice)
         return self._without_space(batch, deleted, eligible)
+
+    def _needs_no_space(self, batch: Batch, words: Words) -> np.ndarray:
+        """Whether each word takes the space before it along, or needs none, as in Chinese: `(W,)`."""
+        first = batch.ids[words.start]
+        return self.finder.spaced[first] | self.finder.unspaced[first]
 
     def _without_space(self, batch: Batch, deleted: Words, eligible: Words) -> Edits:
         """
@@ -80,7 +86,7 @@ class RandomDelete(WordAugmenter):
         without such a word, the one without a space stays.
         """
         variants: list[list[Edit]] = [[] for _ in batch.rows]
-        spaced = self.finder.spaced[batch.ids[deleted.start]].tolist()
+        spaced = self._needs_no_space(batch, deleted).tolist()
         next_words = dict(zip(eligible.start.tolist(), eligible.pieces(batch.ids), strict=True))
         gone = dict(zip(deleted.start.tolist(), deleted.pieces(batch.ids), strict=True))
         columns = deleted.row.tolist(), gone.items(), spaced

@@ -7,8 +7,9 @@ import numpy as np
 from .configurable import check_count
 from .core.batch import Batch
 from .core.candidates import Candidates
-from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
+from .core.vocabulary import Vocabulary, checked_inflection, keeps_inflection
 from .core.words import Words
+from .languages.language import ENGLISH, check_lang
 from .substitution import Substitution
 
 
@@ -35,12 +36,17 @@ class EmbeddingNeighbours(Substitution):
             and not pickled.
         num_neighbours (`int`, *optional*, defaults to 15): Largest number of candidates of a word.
         min_similarity (`float`, *optional*, defaults to 0.3): Smallest similarity of a candidate and its word.
-        keep_inflection (`bool`, *optional*, defaults to `True`):
-            Whether a candidate must share a part of speech and the inflection of its word. Needs lemminflect.
+        lang (`str`, *optional*, defaults to `"eng"`):
+            The language of the texts, an ISO 639-3 code such as `"deu"` or `"cmn"`. What it changes:
+            see `MaskedLMSubstitution`.
+        keep_inflection (`bool`, *optional*):
+            Whether a candidate must share a part of speech and the inflection of its word. Defaults to `True` for
+            English, which needs lemminflect. Other languages have no dictionary of inflected forms.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
-        `ImportError`: if `keep_inflection` is true and lemminflect is not installed.
+        `ImportError`: if inflection is kept and lemminflect is not installed.
+        `LookupError`: if the stop words of another language than English are not installed.
         `OSError`: if there is no model of this name.
         `ValueError`: if an argument is out of range, the model has another vocabulary, or the tokenizer is slow or
             marks words in an unknown way.
@@ -56,25 +62,32 @@ class EmbeddingNeighbours(Substitution):
         *,
         num_neighbours: int = 15,
         min_similarity: float = 0.3,
-        keep_inflection: bool = True,
+        lang: str = ENGLISH,
+        keep_inflection: bool | None = None,
         **options,
     ):
         super().__init__(tokenizer, **options)
         check_count("num_neighbours", num_neighbours)
         if not -1 <= min_similarity <= 1:
             raise ValueError(f"min_similarity is {min_similarity}; expected a cosine in [-1, 1].")
-        if keep_inflection:
-            require_dictionary()
+        self.lang = check_lang(lang)
+        self.keep_inflection = checked_inflection(keep_inflection, lang)
         self.model = model if hasattr(model, "get_input_embeddings") else str(model)
         self.num_neighbours = num_neighbours
         self.min_similarity = min_similarity
-        self.keep_inflection = keep_inflection
         self._check_vocabulary()
 
     @cached_property
     def _neighbours(self) -> "_Neighbours":
+        vocabulary = Vocabulary(self.tokenizer, self.lang)
+        has_articles = self.lang == ENGLISH
         return _Neighbours(
-            self.tokenizer, self._embeddings(), self.num_neighbours, self.min_similarity, self.keep_inflection
+            vocabulary,
+            self._embeddings(),
+            self.num_neighbours,
+            self.min_similarity,
+            self.keep_inflection,
+            has_articles,
         )
 
     def _embeddings(self) -> np.ndarray:
@@ -108,9 +121,15 @@ class _Neighbours:
     """The neighbours of words, computed at the first request and stored, given the embeddings of all ids, `(N, D)`."""
 
     def __init__(
-        self, tokenizer, embeddings: np.ndarray, num_neighbours: int, min_similarity: float, keep_inflection: bool
+        self,
+        vocabulary: Vocabulary,
+        embeddings: np.ndarray,
+        num_neighbours: int,
+        min_similarity: float,
+        keep_inflection: bool,
+        has_articles: bool,
     ):
-        self._vocabulary = Vocabulary(tokenizer)
+        self._vocabulary, self._has_articles = vocabulary, has_articles
         self._most, self._min_similarity, self._keep_inflection = num_neighbours, min_similarity, keep_inflection
         whole = np.flatnonzero(self._vocabulary.group)
         # Whole words, sorted by group.
@@ -122,7 +141,7 @@ class _Neighbours:
         self._number_of_longer: dict[tuple[int, ...], int] = {}
         self._table = np.zeros((0, num_neighbours), dtype=np.int64)
         self._count, self._fitting = np.zeros((2, 0), dtype=np.int64)
-        self._capitalised = np.zeros(0, dtype=bool)
+        self._may_be_name = np.zeros(0, dtype=bool)
         self._ids = np.arange(len(embeddings) + 1)
 
     def candidates(self, ids: np.ndarray, words: Words) -> Candidates:
@@ -132,7 +151,7 @@ class _Neighbours:
             self._add(ids, words[numbers < 0])
             numbers = self._numbers(ids, words)
         count = np.where(words.after_article, self._fitting[numbers], self._count[numbers])
-        usable = np.flatnonzero((count > 0) & (words.first | ~self._capitalised[numbers]))
+        usable = np.flatnonzero((count > 0) & (words.first | ~self._may_be_name[numbers]))
         first = numbers[usable] * self._most
         return Candidates(
             words[usable], first, count[usable], self._table.ravel(), self._ids, self._ids[:-1], longest=1
@@ -158,12 +177,13 @@ class _Neighbours:
         nearest = self._nearest(ids, words, pieces)
         present = nearest >= 0
         vowels = self._vocabulary.vowels_of(ids, words)
-        fits = present & (self._vocabulary.vowels[nearest] == vowels[:, None])
+        fits = present & ((self._vocabulary.vowels[nearest] == vowels[:, None]) | (not self._has_articles))
         order = (-2 * present - fits).argsort(axis=1, kind="stable")
         self._table = np.concatenate([self._table, np.take_along_axis(nearest, order, axis=1)])
         self._count = np.append(self._count, present.sum(axis=1))
         self._fitting = np.append(self._fitting, fits.sum(axis=1))
-        self._capitalised = np.append(self._capitalised, capitalised(self._vocabulary.groups_of(ids, words)))
+        names = self._vocabulary.may_be_name(self._vocabulary.groups_of(ids, words))
+        self._may_be_name = np.append(self._may_be_name, names)
 
     def _nearest(self, ids: np.ndarray, words: Words, pieces: list[tuple[int, ...]]) -> np.ndarray:
         """Ids of the M nearest neighbours of each of U words, `(U, M)`, in rising order after -1 for missing ones."""

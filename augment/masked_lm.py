@@ -15,8 +15,9 @@ from .core.candidates import Candidates
 from .core.devices import default_device, fast_dtype
 from .core.lexicon import tokenizer_fingerprint
 from .core.ragged import ranges
-from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
+from .core.vocabulary import Vocabulary, checked_inflection, keeps_inflection
 from .core.words import Words
+from .languages.language import ENGLISH, check_lang
 from .mlm.candidate_table import CandidateTable, Proposals, UniqueRows, entry_type, make_table
 from .mlm.fill_mask import FillMask, load_masked_lm, model_fingerprint
 from .mlm.masking import MASKINGS, mask_words
@@ -56,8 +57,13 @@ class MaskedLMSubstitution(Substitution):
             15 % of its tokens. `"single"`: one pass per word. `"none"`: one pass without masks.
         multi_piece (`str`, *optional*, defaults to `"refill"`):
             Words of several pieces are masked by one mask and become one piece (`"refill"`), or stay (`"leave"`).
-        keep_inflection (`bool`, *optional*, defaults to `True`):
-            Whether candidates must have a part of speech and the inflection of the word. Needs `lemminflect`.
+        lang (`str`, *optional*, defaults to `"eng"`):
+            The language of the texts, an ISO 639-3 code such as `"deu"` or `"cmn"`. Its stop words stay. In other
+            languages than English, candidates have the script of their word, "a" is no article, and a character of
+            Chinese is a word. In German, nouns inside a sentence are replaced although they are capitalised.
+        keep_inflection (`bool`, *optional*):
+            Whether candidates must have a part of speech and the inflection of the word. Defaults to `True` for
+            English, which needs `lemminflect`. Other languages have no dictionary of inflected forms.
         device (`str`, *optional*): Where the model runs. Defaults to the GPU if there is one.
         dtype (`str`, *optional*):
             Floating-point type of the model. The default is `"bfloat16"` for a table if the device supports it, else
@@ -69,7 +75,8 @@ class MaskedLMSubstitution(Substitution):
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
-        `ImportError`: if `keep_inflection` is set and `lemminflect` is not installed.
+        `ImportError`: if inflection is kept and `lemminflect` is not installed.
+        `LookupError`: if the stop words of another language than English are not installed.
         `ValueError`: if an argument is out of range, the model has another vocabulary, or the tokenizer has no mask,
             is slow or marks words in an unknown way.
 
@@ -95,7 +102,8 @@ class MaskedLMSubstitution(Substitution):
         temperature: float = 1.0,
         masking: str = "grouped",
         multi_piece: str = "refill",
-        keep_inflection: bool = True,
+        lang: str = ENGLISH,
+        keep_inflection: bool | None = None,
         device: str | None = None,
         dtype: str | None = None,
         batch_tokens: int | None = None,
@@ -113,14 +121,13 @@ class MaskedLMSubstitution(Substitution):
             check_choice("dtype", dtype, DTYPES)
         if batch_tokens is not None:
             check_count("batch_tokens", batch_tokens)
-        if keep_inflection:
-            require_dictionary()
+        self.lang = check_lang(lang)
+        self.keep_inflection = checked_inflection(keep_inflection, lang)
         self.model = os.fspath(model) if isinstance(model, str | os.PathLike) else model
         self.top_m = top_m
         self.temperature = temperature
         self.masking = masking
         self.multi_piece = multi_piece
-        self.keep_inflection = keep_inflection
         self.device = None if device is None else str(device)
         self.dtype = dtype
         self.batch_tokens = batch_tokens
@@ -163,6 +170,7 @@ class MaskedLMSubstitution(Substitution):
             "options": {
                 "dtype": dtype,
                 **{name: getattr(self, name) for name in ("top_m", "masking", "multi_piece", "keep_inflection")},
+                **({} if self.lang == ENGLISH else {"lang": self.lang}),
             },
         }
         if path is None and self._table is not None and self._table.matches(manifest):
@@ -205,7 +213,7 @@ class MaskedLMSubstitution(Substitution):
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.tokenizer)
+        return Vocabulary(self.tokenizer, self.lang)
 
     @cached_property
     def _fill_mask(self) -> FillMask:
@@ -231,7 +239,7 @@ class MaskedLMSubstitution(Substitution):
         known = np.flatnonzero(found < len(place))
         known = known[place[found[known]] == words.start[known]]
         words, entries = words[known], entries[found[known]]
-        if words.after_article.any():
+        if self.lang == ENGLISH and words.after_article.any():
             words, entries = self._after_articles(batch, words, entries)
         ids = entries["ids"]
         present = ids >= 0
@@ -308,7 +316,7 @@ class MaskedLMSubstitution(Substitution):
         if self.multi_piece == "leave":
             words = words[words.length == 1]
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
-        chosen = np.flatnonzero((group > 0) & (words.first | ~capitalised(group)))
+        chosen = np.flatnonzero((group > 0) & (words.first | ~self._vocabulary.may_be_name(group)))
         words, kinds = words[chosen], group[chosen] << 16
         if self.keep_inflection:
             kinds |= self._vocabulary.tags_of(batch.ids, words)

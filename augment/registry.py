@@ -20,13 +20,15 @@ _CONFIGS: dict[str, dict[str, Any]] = {
 }
 NAMES = tuple(_CONFIGS)
 _WITH_MODEL = ("mlm", "embedding")
+_WITHOUT_LANGUAGE = ("delete", "swap")
 _MAX_DEPTH = 50
 
 
 def augmenter_config(name: str, model: str | None = None, **options) -> dict[str, Any]:
     """
     The configuration of an augmenter, as `Augmenter.to_dict` returns it, given one of `NAMES` or a JSON file that
-    contains it, and arguments of the augmenter; `None` means its default. Raises a `ValueError` if the name is
+    contains it, and arguments of the augmenter; `None` means its default. Those to which every language is the same
+    ignore `lang`. Raises a `ValueError` if the name is
     unknown, the file is not readable, or the arguments are incompatible.
     """
     options = {option: value for option, value in {"model": model, **options}.items() if value is not None}
@@ -38,6 +40,8 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
     if (model is None) == (name in _WITH_MODEL):
         problem = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
         raise ValueError(f"The augmenter {name!r} {problem}.")
+    if name in _WITHOUT_LANGUAGE:
+        options.pop("lang", None)
     config = dict(_CONFIGS[name])
     if "source" in config:  # the constraints belong to the source
         own = {option: options.pop(option) for option in ("replace_prob",) if option in options}

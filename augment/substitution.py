@@ -11,6 +11,7 @@ from .core.edits import Edits
 from .core.lexicon import Lexicon, build_lexicon, encode_after
 from .core.sampling import draw
 from .core.words import Words
+from .languages.language import ENGLISH, check_lang
 from .word_augmenter import WordAugmenter, checked_probability
 
 
@@ -98,9 +99,16 @@ class FromLexicon(Substitution):
     _lexicon: Lexicon
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
-        for num_words in self._lexicon.phrases.tolist():  # none in WordNet's lexicon; the longest ones first
-            words = words.with_runs(self._known(batch, words.runs(num_words)).words)
-        return self._known(batch, words)
+        return self._known(batch, self.segmented(batch, words))
+
+    def segmented(self, batch: Batch, words: Words) -> Words:
+        """The words with each known phrase as one word, the longest phrases first."""
+        for num_words in self._lexicon.phrases.tolist():  # none in WordNet's English lexicon
+            runs = words.runs(num_words)
+            entries = self._lexicon.lookup(batch.ids, runs.start, runs.length)
+            without = (entries >= 0) & (self._lexicon.count[entries] == 0)
+            words = words.with_runs(Words.joined([self._known(batch, runs).words, runs[without]]).in_order())
+        return words
 
     def _known(self, batch: Batch, words: Words) -> Candidates:
         """The candidates of the words or phrases that have an entry."""
@@ -134,10 +142,15 @@ class LexiconSubstitution(FromLexicon):
     Other capitalised words inside a sentence, most of them names, stay if the tokenizer keeps case. After "a" and
     "an", only candidates that fit the article are taken: they begin with a vowel letter if and only if the word does.
 
+    A Chinese word is found wherever its characters stand, as is one of another script without spaces. The longest word
+    counts.
+
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         words (`Mapping[str, Sequence[str]]`):
             Words of letters only, or phrases of such words with one space between them, each with its candidates.
+        lang (`str`, *optional*, defaults to `"eng"`):
+            The language of the words, an ISO 639-3 code. "a" and "an" are articles in English alone.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
@@ -152,7 +165,7 @@ class LexiconSubstitution(FromLexicon):
     ```
     """
 
-    def __init__(self, tokenizer, words: Mapping[str, Sequence[str]], **options):
+    def __init__(self, tokenizer, words: Mapping[str, Sequence[str]], *, lang: str = ENGLISH, **options):
         super().__init__(tokenizer, **options)
         if not isinstance(words, Mapping):
             raise TypeError(f"words is {words!r:.100}; expected a dict of words, each with a list of candidates.")
@@ -166,4 +179,6 @@ class LexiconSubstitution(FromLexicon):
             if not texts or word in candidates:
                 raise ValueError(f"The lexicon offers {candidates!r} for {word!r}; expected a list of other words.")
         self.words = dict(words)
-        self._lexicon = build_lexicon(tokenizer, words)
+        self.lang = check_lang(lang)
+        known = {word: candidates for word, candidates in words.items() if candidates}
+        self._lexicon = build_lexicon(tokenizer, known, has_articles=lang == ENGLISH)

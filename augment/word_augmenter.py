@@ -9,6 +9,7 @@ import numpy as np
 from .base import Augmenter
 from .configurable import check_choice, check_count
 from .core.batch import Batch
+from .core.scripts import is_unspaced, without_spaces
 from .core.words import WordFinder, Words
 
 
@@ -30,7 +31,7 @@ class WordAugmenter(Augmenter):
         segments (`str`, *optional*, defaults to `"all"`):
             Which text of a pair may change: `"all"`, `"first"` or `"second"`.
         keep_words (`Iterable[str]`, *optional*):
-            Words that stay, in any case.
+            Words that stay, in any case. A Chinese word stays wherever its characters stand.
         keep_pattern (`str`, *optional*):
             Words that match this regular expression as a whole stay. It sees each word as the tokenizer decodes it,
             which may be in lower case and without accents.
@@ -78,7 +79,12 @@ class WordAugmenter(Augmenter):
         self.max_replaced = max_replaced
         normalizer = tokenizer.backend_tokenizer.normalizer  # which may remove accents
         spell = normalizer.normalize_str if normalizer is not None else str
-        self._kept = dict.fromkeys(spell(word).strip().casefold() for word in keep_words)  # a set has no fixed order
+        self._kept = dict.fromkeys(
+            without_spaces(spell(word).strip()).casefold() for word in keep_words
+        )  # a set has no fixed order
+        unspaced = [word for word in self._kept if is_unspaced(word)]
+        encoded = tokenizer(unspaced, add_special_tokens=False)["input_ids"] if unspaced else []
+        self._kept_runs = sorted({*map(len, unspaced), *map(len, encoded)} - {1})
 
     def eligible_words(self, batch: Batch) -> Words:
         """The words of a batch that may change under the constraints."""
@@ -91,6 +97,13 @@ class WordAugmenter(Augmenter):
         if batch.kept is not None:
             kept = np.concatenate([[0], np.cumsum(batch.kept)])
             words = words[kept[words.start + words.length] == kept[words.start]]
+        for num_words in self._kept_runs:
+            runs = words.runs(num_words)
+            stay = np.array([self._stays(pieces) for pieces in runs.pieces(batch.ids)], dtype=bool)
+            change = np.zeros(len(batch.ids) + 1, dtype=np.int64)  # 1 where a run begins, -1 where it ends
+            np.add.at(change, runs.start[stay], 1)
+            np.add.at(change, (runs.start + runs.length)[stay], -1)
+            words = words[change.cumsum()[words.start] == 0]
         if self._kept or self._pattern is not None:
             words = words[np.array([not self._stays(pieces) for pieces in words.pieces(batch.ids)], dtype=bool)]
         return words
@@ -106,7 +119,7 @@ class WordAugmenter(Augmenter):
 
         @cache
         def stays(pieces: tuple[int, ...]) -> bool:
-            word = self.tokenizer.decode(list(pieces)).strip()
+            word = without_spaces(self.tokenizer.decode(list(pieces)).strip())
             return word.casefold() in self._kept or bool(self._pattern and self._pattern.fullmatch(word))
 
         return stays

@@ -3,17 +3,30 @@
 import hashlib
 import logging
 import os
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
 
 from .core.atomic_file import cache_folder
+from .core.batch import Batch
+from .core.candidates import Candidates
 from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
+from .core.words import Words
 from .english.wordnet_data import wordnet_fingerprint
+from .languages.check import LanguageCheck
+from .languages.language import ENGLISH, check_lang, stop_words
+from .languages.omw import load_tab, read_words
 from .substitution import FromLexicon
 
 
 logger = logging.getLogger(__name__)
+
+_CHECKED_ROWS = 200  # of a dataset
 
 
 class WordNetSynonyms(FromLexicon):
@@ -25,17 +38,27 @@ class WordNetSynonyms(FromLexicon):
     to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay, and so do
     capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
 
+    Other languages than English have their words from the Open Multilingual Wordnet. There, base forms are replaced by
+    base forms, and inflected forms stay, since no inflection is known; nor does a synonym agree in gender with the
+    words around it. In German, nouns are replaced although they are capitalised. Chinese words are found as runs of
+    characters, the longest known word first. If the texts seem to be in another language than `lang`, a warning says
+    so once.
+
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
+        lang (`str`, *optional*, defaults to `"eng"`):
+            The language of the texts, an ISO 639-3 code such as `"deu"`, `"spa"` or `"cmn"`. Each is downloaded once
+            with `python -m augment download --lang deu`.
         min_sense_share (`float`, *optional*, defaults to 0.4):
-            Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms.
+            Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms. In other
+            languages than English, the uses are those of the English words of a sense.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
-        `LookupError`: if the lexicon is not cached and WordNet is not installed.
+        `LookupError`: if the lexicon is not cached and WordNet is not installed, or has no data of the language.
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
 
     Example:
@@ -46,13 +69,15 @@ class WordNetSynonyms(FromLexicon):
     ['The film was awful.', 'The movie was terrible.']
     ```
 
-    Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
+    Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995, and Bond and
+    Foster, "Linking and extending an open multilingual wordnet", ACL 2013.
     """
 
     def __init__(
         self,
         tokenizer,
         *,
+        lang: str = ENGLISH,
         min_sense_share: float = 0.4,
         multiword: bool = True,
         cache_dir: str | os.PathLike | None = None,
@@ -61,6 +86,7 @@ class WordNetSynonyms(FromLexicon):
         super().__init__(tokenizer, **options)
         if not 0 <= min_sense_share <= 1:
             raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
+        self.lang = check_lang(lang)
         self.min_sense_share = min_sense_share
         self.multiword = multiword
         self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
@@ -68,20 +94,16 @@ class WordNetSynonyms(FromLexicon):
 
     def _cached_lexicon(self) -> Lexicon:
         options = f"wordnet:{self.min_sense_share}:{self.multiword}:{tokenizer_fingerprint(self.tokenizer)}"
+        options += "" if self.lang == ENGLISH else f":{self.lang}"
         key = hashlib.sha256(f"{options}:{code_fingerprint()}".encode()).hexdigest()
-        folder, sources = cache_folder(self.cache_dir), _sources_fingerprint()
+        folder, sources = cache_folder(self.cache_dir), _sources_fingerprint(self.lang)
         path = folder / f"wordnet-{key[:16]}-{sources}.npz"
         if sources is None:  # it cannot be built here, so that the latest one is as good as any
             known = sorted(folder.glob(f"wordnet-{key[:16]}-*.npz"), key=lambda file: file.stat().st_mtime)
             path = known[-1] if known else path
         lexicon = Lexicon.load(path, key)
         if lexicon is None:
-            from .english.synonyms import build_synonyms
-            from .english.wordnet_data import load_wordnet
-
-            logger.warning("Building the WordNet lexicon of this tokenizer once; this takes about ten seconds.")
-            words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)
-            lexicon = build_lexicon(self.tokenizer, words)
+            lexicon = self._built_lexicon()
             try:
                 lexicon.save(path, key)
             except OSError as error:
@@ -90,25 +112,70 @@ class WordNetSynonyms(FromLexicon):
                 )
         return lexicon
 
+    def _built_lexicon(self) -> Lexicon:
+        from .english.wordnet_data import load_wordnet
+
+        message = "Building the WordNet lexicon of this tokenizer once; this takes about ten seconds."
+        options: dict[str, Any] = {"min_sense_share": self.min_sense_share, "multiword": self.multiword}
+        if self.lang == ENGLISH:
+            from .english.synonyms import build_synonyms
+
+            logger.warning(message)
+            return build_lexicon(self.tokenizer, build_synonyms(load_wordnet(), **options))
+        from .languages.synonyms import build_synonyms as build_synonyms_of
+
+        words, stops = read_words(load_tab(self.lang).read_text("utf-8"), self.lang), stop_words(self.lang)
+        wordnet = load_wordnet()
+        logger.warning(message)
+        table = build_synonyms_of(wordnet, words, self.lang, stops, **options)
+        known: dict[str, Sequence[str]] = dict.fromkeys(sorted(stops), ())
+        return build_lexicon(self.tokenizer, known | table, has_articles=False)
+
+    def precompute(self, dataset) -> "WordNetSynonyms":
+        """Checks that the first rows of a dataset seem to be in the language `lang`, and warns if they do not."""
+        if hasattr(dataset, "__len__"):
+            rows = [dataset[i].get("input_ids", ()) for i in range(min(len(dataset), _CHECKED_ROWS))]
+            nested = any(len(row) and np.ndim(row[0]) for row in rows)  # the choices of multiple choice
+            self._check.add(Batch([choice for row in rows for choice in row] if nested else rows))
+        return self
+
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
+        self._check.add(batch)
+        return super().candidates(batch, words)
+
+    @cached_property
+    def _check(self) -> LanguageCheck:
+        lexicons = [self._lexicon]
+        if self.lang == ENGLISH:  # the other lexicons have the stop words
+            lexicons.append(build_lexicon(self.tokenizer, dict.fromkeys(sorted(stop_words(ENGLISH)), ())))
+        segment = lambda batch: self.segmented(batch, self.finder.words(batch))  # noqa: E731
+        return LanguageCheck(segment, lexicons, self.tokenizer.unk_token_id, self.lang)
+
 
 @cache
 def code_fingerprint(folder: Path = Path(__file__).parent) -> str:
     """
-    A digest of the code that makes a lexicon: all modules of `augment.english`, and those that compile it. The folder
-    is that of the package.
+    A digest of the code that makes a lexicon: all modules of `augment.english` and `augment.languages`, and those that
+    compile it. The folder is that of the package.
     """
-    core = (folder / "core" / name for name in ("lexicon.py", "ragged.py", "randomness.py"))
+    core = (folder / "core" / name for name in ("lexicon.py", "ragged.py", "randomness.py", "scripts.py"))
     digest = hashlib.sha256()
-    for path in [*sorted((folder / "english").glob("*.py")), *core]:
+    for path in [*sorted((folder / "english").glob("*.py")), *sorted((folder / "languages").glob("*.py")), *core]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _sources_fingerprint() -> str | None:
-    """A digest of WordNet and the release of the dictionary of inflected forms; `None` if one is not installed."""
+def _sources_fingerprint(lang: str) -> str | None:
+    """
+    A digest of WordNet and, for English, the release of the dictionary of inflected forms, else the words of the
+    language and its stop words; `None` if one of them is not installed.
+    """
     try:
-        dictionary = version("lemminflect")
-    except PackageNotFoundError:
+        if lang == ENGLISH:
+            dictionary = version("lemminflect")
+        else:
+            dictionary = f"{crc32(load_tab(lang).read_bytes())}:{sorted(stop_words(lang))}"
+    except (PackageNotFoundError, LookupError):
         return None
     data = wordnet_fingerprint()
     return None if data is None else hashlib.sha256(f"{data}:{dictionary}".encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from ..core.lexicon import tokenizer_fingerprint
 from ..core.marking import marked
 from ..core.tables import Row, Table
 from ..core.words import WordFinder
+from ..languages.language import ENGLISH, check_lang
 from ..registry import augmenter_config, load_augmenter
 from .output import SUFFIXES
 
@@ -105,16 +106,20 @@ def stats(args: Namespace) -> Iterator[str]:
 
 
 def download(args: Namespace) -> Iterator[str]:
-    """Makes WordNet available to NLTK."""
+    """Makes WordNet available to NLTK, and the words of another language."""
     from ..english.wordnet_data import ensure_wordnet
+    from ..languages.omw import ensure_language
 
+    lang = check_lang(args.lang)
     yield ensure_wordnet(args.target)
+    if lang != ENGLISH:
+        yield ensure_language(lang, args.target)
 
 
 def _augmenter(args: Namespace) -> Augmenter:
     if args.num_variants < 1:
         raise ValueError(f"num_variants is {args.num_variants}; expected at least 1.")
-    config = augmenter_config(args.augmenter, args.model, replace_prob=args.replace_prob)
+    config = augmenter_config(args.augmenter, args.model, replace_prob=args.replace_prob, lang=args.lang)
     return load_augmenter(config, args.tokenizer)
 
 

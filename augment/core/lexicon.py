@@ -13,6 +13,7 @@ import numpy as np
 from .atomic_file import atomic_write
 from .lazy import Lazy
 from .ragged import run_hashes
+from .scripts import is_unspaced
 
 
 _FORMAT = 2  # of the file; raise it when the meaning of an array changes
@@ -26,7 +27,7 @@ class Lexicon(Lazy):
     A surface form ("movies", "Movies", "MOVIES") has an entry of its own if its pieces differ, and its candidates are
     in the same case. The candidates of entry e are `candidates[first[e] : first[e] + count[e]]`. The first
     `count_after_article[e]` of them may follow the article of the word: they begin with a vowel letter if and only if
-    the word does. A phrase of several words has entries of the same kind.
+    the word does. A phrase of several words has entries of the same kind. An entry without candidates is a known word.
 
     Attributes:
         keys (`np.ndarray` of shape `(E,)`, `uint64`): Hash of each entry's pieces, sorted.
@@ -38,6 +39,7 @@ class Lexicon(Lazy):
         one_piece (`np.ndarray` of shape `(N,)`): Entry of each of the tokenizer's N ids as a whole word, or -1. Most
             words are looked up here, without a hash.
         phrases (`np.ndarray` of shape `(L,)`): Numbers of words of the phrases with an entry, the largest first.
+            A word of a script without spaces is a phrase of its characters or pieces, see `WordFinder`.
     """
 
     keys: np.ndarray
@@ -84,14 +86,15 @@ class Lexicon(Lazy):
             return None
 
 
-def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
+def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]], *, has_articles: bool = True) -> Lexicon:
     """
     Compiles candidates for a tokenizer. The words are words, or phrases of words with a space between them.
 
     Every word is entered as it is tokenised after a space, at the start of a text and after a punctuation mark, each
     in lower case, capitalised and in capitals, as far as the tokenizer distinguishes these. A word with a capital is
     entered only as it is spelt, with its candidates as they are spelt. Words and candidates with an unknown token are
-    left out, and so are candidates with the pieces of their word or of another candidate.
+    left out, and so are candidates with the pieces of their word or of another candidate. A word with an empty list of
+    candidates gets an entry without candidates. `has_articles` is whether "a" and "an" are articles, as in English.
     """
     lower = {word: candidates for word, candidates in words.items() if word == word.lower()}
     spelt_out = {word: candidates for word, candidates in words.items() if word not in lower}
@@ -100,7 +103,7 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
     if has_case(tokenizer):
         forms += [(str.capitalize, lower), (str.upper, lower)]
     entries: dict[tuple[int, ...], tuple[list[tuple[int, ...]], int, bool]] = {}
-    phrases = set()
+    phrases: set[int] = set()
     for case, group in forms:
         texts = sorted({*group, *(candidate for candidates in group.values() for candidate in candidates)})
         for before in _contexts(tokenizer):
@@ -111,14 +114,16 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]]) -> Lexicon:
                 if not pieces or pieces in entries:
                     continue
                 vowel = starts_with_vowel(word)
-                same = {spelt[text]: None for text in candidates if starts_with_vowel(text) == vowel}
+                same = {
+                    spelt[text]: None for text in candidates if not has_articles or starts_with_vowel(text) == vowel
+                }
                 options = same | {spelt[text]: None for text in candidates}
                 for unfit in ((), pieces):
                     same.pop(unfit, None)
                     options.pop(unfit, None)
-                if options:
+                if options or not candidates:
                     entries[pieces] = list(options), len(same), case is str.capitalize
-                    phrases.add(len(word.split()))
+                    phrases.update((len(word), len(pieces)) if is_unspaced(word) else (len(word.split()),))
 
     keys = run_hashes(*_flat(entries))
     order = np.argsort(keys)

@@ -7,8 +7,10 @@ from functools import cache, cached_property
 import numpy as np
 
 from ..english.inflection import BASE_TAGS, inflections
-from ..english.stopwords import OFFENSIVE_WORDS, STOP_WORDS
+from ..english.stopwords import OFFENSIVE_WORDS
+from ..languages.language import CAPITAL_NOUNS, ENGLISH, stop_words
 from .lexicon import encode_after, starts_with_vowel
+from .scripts import is_unspaced, script_of
 from .words import Words, piece_text, special_ids, word_marker
 
 
@@ -31,15 +33,22 @@ class Vocabulary:
     A whole word has two or more characters, all letters, and is tokenised as this one piece when it stands by itself.
     Stop words and offensive words are left out. A word may replace words of its `group`, `(N,)`: words of the same
     case that agree on whether the space before the word belongs to the piece. The group of other ids is 0.
+
+    In languages other than English, words must be of the same script too, since the vocabulary may be that of many
+    languages. A character of a script without spaces is a word. Offensive words are known for English alone.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer, lang: str = ENGLISH):
         self._tokenizer = tokenizer
+        self._lang = lang
+        self._stop_words = stop_words(lang)
+        self._scripts: dict[str, int] = {}
         self._texts, self._spaced = _beginnings(tokenizer)
-        self._group = np.zeros(len(self._spaced), dtype=np.int8)
+        dtype = np.int8 if lang == ENGLISH else np.int16
+        self._group = np.zeros(len(self._spaced), dtype=dtype)
         for piece, text in self._texts.items():
-            self._group[piece] = _group(text, self._spaced[piece])
-        self.group = np.where(self._whole_words(), self._group, 0).astype(np.int8)
+            self._group[piece] = self._group_of(text, self._spaced[piece])
+        self.group = np.where(self._whole_words(), self._group, 0).astype(dtype)
         self._longer: dict[tuple[int, ...], tuple[int, str]] = {}  # group and lower-case text of words of many pieces
 
     def __len__(self) -> int:
@@ -85,7 +94,7 @@ class Vocabulary:
         for i, pieces in zip(longer.tolist(), words[longer].pieces(ids), strict=True):
             if pieces not in self._longer:
                 text = self._tokenizer.decode(list(pieces)).strip()
-                self._longer[pieces] = _group(text, self._spaced[pieces[0]]), text.lower()
+                self._longer[pieces] = self._group_of(text, self._spaced[pieces[0]]), text.lower()
             values[i] = of_longer(*self._longer[pieces])
         return values
 
@@ -103,17 +112,31 @@ class Vocabulary:
             pieces = [
                 piece
                 for piece, text in self._texts.items()
-                if self._spaced[piece] == spaced and self._group[piece] and text in spaced_texts
+                if self._spaced[piece] == spaced
+                and self._group[piece]
+                and (text in spaced_texts or (self._lang != ENGLISH and is_unspaced(text)))
             ]
             texts = [self._texts[piece] for piece in pieces]
             for piece, text, found in zip(pieces, texts, encode_after(self._tokenizer, texts, before), strict=True):
-                whole[piece] = found == (piece,) and not _is_offensive(text.lower())
+                whole[piece] = found == (piece,) and not (self._lang == ENGLISH and _is_offensive(text.lower()))
         return whole
 
+    def _group_of(self, text: str, spaced: bool) -> int:
+        """Group of a word by its text; 0 for stop words, single letters and words in mixed case."""
+        least = 1 if self._lang != ENGLISH and is_unspaced(text) else 2
+        if len(text) < least or not text.isalpha() or text.lower() in self._stop_words:
+            return 0
+        case = next((i for i, change in enumerate(_CASES) if change(text) == text), None)
+        if case is None:
+            return 0
+        script = 0 if self._lang == ENGLISH else self._scripts.setdefault(script_of(text[0]), len(self._scripts))
+        return 1 + 2 * (script * len(_CASES) + case) + bool(spaced)
 
-def capitalised(group: np.ndarray) -> np.ndarray:
-    """Whether words of these groups have a capital first letter only."""
-    return (group - 1) // 2 == _CASES.index(str.capitalize)
+    def may_be_name(self, group: np.ndarray) -> np.ndarray:
+        """Whether words of these groups are mostly names inside a sentence: those with a capital first letter only."""
+        if self._lang in CAPITAL_NOUNS:
+            return np.zeros(len(group), dtype=bool)
+        return (group - 1) // 2 % len(_CASES) == _CASES.index(str.capitalize)
 
 
 def keeps_inflection(old: np.ndarray | int, new: np.ndarray) -> np.ndarray:
@@ -127,8 +150,20 @@ def keeps_inflection(old: np.ndarray | int, new: np.ndarray) -> np.ndarray:
     return same & (old & new & _ALL_TAGS != 0) & (old & ~new & _REGULAR == 0)
 
 
-def require_dictionary() -> None:
-    """Raises an `ImportError` if the dictionary of inflected forms is not installed."""
+def checked_inflection(keep_inflection: bool | None, lang: str) -> bool:
+    """
+    Whether candidates keep the inflection: the value, or by default if the language is English. Raises a `ValueError`
+    if it is set for another language, and an `ImportError` if the dictionary of inflected forms is not installed.
+    """
+    if keep_inflection is None:
+        keep_inflection = lang == ENGLISH
+    if not keep_inflection:
+        return False
+    if lang != ENGLISH:
+        raise ValueError(
+            f"keep_inflection is True and lang is {lang!r}, but the dictionary of inflected forms is English; "
+            "expected keep_inflection=False, or None for the default."
+        )
     try:
         import lemminflect  # noqa: F401
     except ImportError as error:
@@ -136,6 +171,7 @@ def require_dictionary() -> None:
             'keep_inflection needs lemminflect, which is not installed. Run `pip install "hf_mmel[wordnet]"`, or set '
             "keep_inflection=False."
         ) from error
+    return True
 
 
 @cache
@@ -191,14 +227,6 @@ def _beginnings(tokenizer) -> tuple[dict[int, str], np.ndarray]:
         if text.isalpha():
             texts[piece] = text
     return texts, spaced
-
-
-def _group(text: str, spaced: bool) -> int:
-    """Group of a word by its text; 0 for stop words, single letters and words in mixed case."""
-    if len(text) < 2 or not text.isalpha() or text.lower() in STOP_WORDS:
-        return 0
-    case = next((i for i, change in enumerate(_CASES) if change(text) == text), None)
-    return 0 if case is None else 1 + 2 * case + bool(spaced)
 
 
 def _is_offensive(word: str) -> bool:

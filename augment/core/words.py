@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from .batch import Batch
+from .scripts import is_unspaced
 
 
 # A word glued to one of these is part of something larger (don't, state-of-the-art, user@host), and not replaced.
 # The last ones are soft hyphen, zero-width space, non-joiner and joiner, and word joiner.
 JOINERS = frozenset("'’`-‐‑_/\\@&+*#\u00ad\u200b\u200c\u200d\u2060")
 # A sentence or a quotation may begin after these, so that a capital letter there need not mean a name.
-OPENERS = frozenset('.!?…:"“”„«»‘([\n')
+OPENERS = frozenset('.!?…:"“”„«»‘([\n¡¿')
 
 # Properties of a piece, one bit each.
 _SPECIAL = 1 << 0  # no text
@@ -31,6 +32,7 @@ _LETTER_N = 1 << 11
 _MARKER = 1 << 12  # the start of a word whose letters follow
 _OPENS = 1 << 13
 _MARK = 1 << 14  # begins with a combining mark, which belongs to the letter before
+_UNSPACED = 1 << 15  # in a script without spaces between words
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,11 @@ class Words:
                 chosen.append(number)
                 stop = start + length
         runs = runs[np.array(chosen, dtype=np.int64)]
-        words = Words.joined([self[~self.overlaps(runs)], runs])
-        return words[words.start.argsort(kind="stable")]
+        return Words.joined([self[~self.overlaps(runs)], runs]).in_order()
+
+    def in_order(self) -> "Words":
+        """The words in the order of their batch."""
+        return self[self.start.argsort(kind="stable")]
 
     def overlaps(self, others: "Words") -> np.ndarray:
         """Whether each word shares tokens with one of other words, which do not overlap each other: `(W,)`."""
@@ -115,6 +120,10 @@ class WordFinder:
     not start a word (`##ing`). Byte-level BPE and SentencePiece mark the piece after a space (`Ġmovie`, `▁movie`);
     there, a word also ends where its letters end.
 
+    Scripts that put no space between words, such as Chinese, do not show where words start. There, each piece counts
+    as a word, and words of several pieces are runs of such words (`Words.runs`). WordPiece has such pieces only for
+    Chinese characters; in other such scripts, words of several pieces of WordPiece are not found.
+
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): A fast tokenizer.
 
@@ -122,6 +131,7 @@ class WordFinder:
         spaced (`np.ndarray` of shape `(N,)`):
             Whether each of the tokenizer's N ids, as the first piece of a word, means that a space comes before the
             word. With WordPiece, which has the same ids with and without a space, it is true for all ids.
+        unspaced (`np.ndarray` of shape `(N,)`): Whether each id is of a script without spaces between words.
         separator (`int` or `None`): Id of the token between the two texts of a pair.
 
     Raises:
@@ -144,6 +154,7 @@ class WordFinder:
             # Part of a word may be unknown here. WordPiece replaces whole words by the unknown token.
             self._flags[tokenizer.unk_token_id] |= _JOINS_LEFT | _JOINS_RIGHT
         self.spaced = np.full(len(self._flags), True) if marker == "##" else self._flags & _SPACED != 0
+        self.unspaced = self._flags & _UNSPACED != 0
         self.separator = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
 
     @property
@@ -242,11 +253,14 @@ def _piece_flags(token: str, marker: str) -> int:
     text = piece_text(token[len(marker) :] if marked else token, marker)
     spaced = marked and marker != "##"
     letters = all(char.isalpha() or is_mark(char) for char in text) and bool(text or spaced)
+    alone = is_unspaced(text)
     if marker == "##":
         flags = 0 if marked else _BEGINS
+        letters = letters and not (marked and alone)
     else:
-        flags = _BEGINS * (spaced or not letters) | _ENDS * (not letters) | _SPACED * spaced
-    flags |= _LETTERS * letters | _MARKER * (spaced and not text)
+        begins = spaced or not letters or alone or (marker == "Ġ" and _begins_wide_character(token))
+        flags = _BEGINS * begins | _ENDS * (not letters or alone) | _SPACED * spaced
+    flags |= _UNSPACED * alone | _LETTERS * letters | _MARKER * (spaced and not text)
     flags |= _POSSESSIVE * (text in ("'s", "’s")) | _APOSTROPHE * (text in ("'", "’")) | _LETTER_S * (text == "s")
     flags |= _ARTICLE * (text.lower() in ("a", "an")) | _LETTER_N * (text.lower() == "n")
     if text:
@@ -256,6 +270,18 @@ def _piece_flags(token: str, marker: str) -> int:
         flags |= _OPENS * (text[-1] in OPENERS)
         flags |= (_MARK | _JOINS_LEFT * (not letters)) * is_mark(text[0])
     return flags
+
+
+def _begins_wide_character(piece: str) -> bool:
+    """Whether a piece of bytes begins with part of a Chinese or Japanese character, or of a full-width mark."""
+    try:
+        data = bytes(BYTE_OF_CHAR[char] for char in piece)
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data[0] in _WIDE_LEADS
+    except KeyError:
+        return False
+    return False
 
 
 def is_mark(char: str) -> bool:
@@ -283,3 +309,4 @@ def _byte_of_char() -> dict[str, int]:
 
 
 BYTE_OF_CHAR = _byte_of_char()
+_WIDE_LEADS = (*range(0xE3, 0xEA), 0xEF)  # first bytes of characters in UTF-8

@@ -31,15 +31,18 @@ class Member(NamedTuple):
 Synset = tuple[Member, ...]  # words that share one sense
 
 
-def read_synsets(wordnet) -> list[Synset]:
-    """All synsets of a `WordNetCorpusReader`, in the order of its files, nouns first. Satellites are adjectives."""
+def read_synsets(wordnet) -> dict[str, Synset]:
+    """
+    All synsets of a `WordNetCorpusReader` by offset and part of speech (`"00002098-a"`), in the order of its files,
+    nouns first. Satellites are adjectives.
+    """
     senses = _read_sense_index(wordnet)
     nouns = {line[:8]: line.split(" ", 5)[4] for line in _data_lines(wordnet, "noun")}
-    return [
-        _parse_synset(line, pos, senses, nouns)
+    return {
+        f"{line[:8]}-{pos}": _parse_synset(line, pos, senses, nouns)
         for pos, file_name in PARTS_OF_SPEECH.items()
         for line in _data_lines(wordnet, file_name)
-    ]
+    }
 
 
 def _data_lines(wordnet, file_name: str) -> Iterator[str]:

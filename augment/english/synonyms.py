@@ -9,21 +9,21 @@ from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
 
 
 MIN_LETTERS = 3
-_MAX_CANDIDATES = 8  # of a word
-_MIN_SHARE = 0.75  # of a form's uses that its dominant lemma makes up; other forms ("meeting") have no synonyms
+MAX_CANDIDATES = 8  # of a word
+MIN_SHARE = 0.75  # of a form's uses that its dominant lemma makes up; other forms ("meeting") have no synonyms
 
 # WordNet counts lemmas, not forms. One inflected form makes up about this share of a lemma's occurrences, so a form
 # that is itself a lemma ("meeting") is mostly that lemma, unless the other lemma is much more frequent ("saw").
 _INFLECTED_WEIGHT = 0.3
 # Added to every sense's count: a sense that the tagged corpus lacks is rare, not impossible.
-_UNSEEN_COUNT = 0.5
+UNSEEN_COUNT = 0.5
 # A synonym that the corpus lacks in a sense in which the word is this frequent is too rare: "nestling" for "child".
 _FREQUENT = 10
 
 # "trouble oneself" means "trouble myself" and the like.
 _NOT_IN_CANDIDATES = OFFENSIVE_WORDS | {"one", "oneself"}
-_EXCLUDED_USAGE = {"archaism", "combining_form", "comparative", "dialect", "disparagement", "ethnic_slur", "obscenity"}
-_EXCLUDED_USAGE |= {"plural", "slang", "superlative", "trade_name", "trademark"}
+EXCLUDED_USAGE = {"archaism", "combining_form", "comparative", "dialect", "disparagement", "ethnic_slur", "obscenity"}
+EXCLUDED_USAGE |= {"plural", "slang", "superlative", "trade_name", "trademark"}
 
 Analysis = tuple[str, str]  # a lemma and its part of speech
 
@@ -48,7 +48,7 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
 
     Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
     """
-    thesaurus = _Thesaurus(read_synsets(wordnet))
+    thesaurus = _Thesaurus(read_synsets(wordnet).values())
     forms = _analyses_of_forms(thesaurus)
     table = {}
     for form in sorted(forms):
@@ -64,14 +64,14 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
             if candidate is not None and candidate not in (form, *candidates) and candidate not in STOP_WORDS:
                 candidates.append(candidate)
         if candidates:
-            table[form] = candidates[:_MAX_CANDIDATES]
+            table[form] = candidates[:MAX_CANDIDATES]
     return table
 
 
 class _Thesaurus:
     """The senses of each lower-case word, each with its synset."""
 
-    def __init__(self, synsets: list[Synset]):
+    def __init__(self, synsets: Iterable[Synset]):
         self.senses: dict[str, list[tuple[Member, Synset]]] = defaultdict(list)
         for synset in synsets:
             for member in synset:
@@ -117,7 +117,7 @@ def _may_replace(candidate: Member, word: Member, multiword: bool) -> bool:
         (multiword or len(words) == 1)
         and all(_is_word(part) and part not in _NOT_IN_CANDIDATES for part in words)
         and (len(words) > 1 or (len(candidate.name) >= MIN_LETTERS and candidate.name not in STOP_WORDS))
-        and not (candidate.usage | word.usage) & _EXCLUDED_USAGE
+        and not (candidate.usage | word.usage) & EXCLUDED_USAGE
         # An adjective keeps its position, and a verb its objects.
         and candidate.marker == word.marker
         and candidate.frames >= word.frames
@@ -144,7 +144,7 @@ def _dominant_analysis(thesaurus: _Thesaurus, form: str, analyses: dict[Analysis
     """The lemma that makes up most of a form's uses, or `None` if none does."""
 
     def weight(members: Iterable[Member]) -> float:
-        return sum(member.frequency + _UNSEEN_COUNT for member in members)
+        return sum(member.frequency + UNSEEN_COUNT for member in members)
 
     weights = {}
     for (lemma, pos), tags in analyses.items():
@@ -152,7 +152,7 @@ def _dominant_analysis(thesaurus: _Thesaurus, form: str, analyses: dict[Analysis
         weights[lemma, pos] = uses * (1 if BASE_TAGS[pos] in tags else _INFLECTED_WEIGHT)
     as_name = weight(m for m in thesaurus.members(form) if m.name != form)  # or as an acronym
     best = max(weights, key=lambda analysis: (weights[analysis], analysis))
-    if weights[best] < _MIN_SHARE * (sum(weights.values()) + as_name):
+    if weights[best] < MIN_SHARE * (sum(weights.values()) + as_name):
         return None
     # "A satisfying film" and "satisfying a need": counts cannot tell a participle from an adjective.
     if best[1] == "v" and (form, "a") in analyses and analyses[best] & {"VBG", "VBN"}:

@@ -119,19 +119,11 @@ def ensure_wordnet(target: str | os.PathLike | None = None) -> str:
     searches both. Returns a sentence that says where WordNet came from. Raises a `RuntimeError` if no source worked,
     with what was tried, why it failed and what to run.
     """
-    import nltk.data
-
     if (found := find_wordnet()) is not None:
         return f"WordNet is already at {found}."
-    if target is None:
-        target = Path(sys.prefix if sys.prefix != sys.base_prefix else Path.home()) / "nltk_data"
-    target = Path(target).absolute()
-    hint = ""
-    if str(target) not in nltk.data.path:
-        nltk.data.path.insert(0, str(target))  # NLTK reads no file outside its search path
-        hint = f" Set NLTK_DATA={target} so that later runs find it."
+    target, hint = data_folder(target)
     sources: dict[str, Callable[[Path], None]] = {
-        "NLTK's download": _download_with_nltk,
+        "NLTK's download": lambda target: download_with_nltk("wordnet", target),
         f"the Debian files in {DEBIAN_FOLDER}": lambda target: _install_debian_files(DEBIAN_FOLDER, target),
         "the Debian packages " + " and ".join(DEBIAN_PACKAGES): _install_debian_packages,
     }
@@ -154,6 +146,22 @@ def ensure_wordnet(target: str | os.PathLike | None = None) -> str:
     )
 
 
+def data_folder(target: str | os.PathLike | None) -> tuple[Path, str]:
+    """
+    The `nltk_data` folder for downloads, see `ensure_wordnet`, added to NLTK's search path. The second value is a hint
+    to set `NLTK_DATA`, if it was not in there.
+    """
+    import nltk.data
+
+    if target is None:
+        target = Path(sys.prefix if sys.prefix != sys.base_prefix else Path.home()) / "nltk_data"
+    target = Path(target).absolute()
+    if str(target) in nltk.data.path:
+        return target, ""
+    nltk.data.path.insert(0, str(target))  # NLTK reads no file outside its search path
+    return target, f" Set NLTK_DATA={target} so that later runs find it."
+
+
 def _find_pointer():
     """NLTK's path pointer to the first complete WordNet in its search path, or `None`."""
     import nltk.data
@@ -170,13 +178,14 @@ def _find_pointer():
     return None
 
 
-def _download_with_nltk(target: Path) -> None:
+def download_with_nltk(package: str, target: Path) -> None:
+    """Downloads one of NLTK's packages. Raises an exception if its server cannot be reached."""
     import nltk
 
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(CONNECT_SECONDS)
     try:
-        nltk.download("wordnet", str(target), quiet=True, raise_on_error=True, print_error_to=io.StringIO())
+        nltk.download(package, str(target), quiet=True, raise_on_error=True, print_error_to=io.StringIO())
     finally:
         socket.setdefaulttimeout(timeout)
 

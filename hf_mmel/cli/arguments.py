@@ -63,6 +63,10 @@ class AugmenterArguments:
         "Model of the augmenters mlm and embedding, with the classifier's vocabulary. Default: model_name_or_path, "
         "which has a masked-LM head if it is a pretrained checkpoint.",
     )
+    augmenter_lang: str | None = argument(
+        None,
+        "Language of the texts, for the augmenter: an ISO 639-3 code such as deu, spa or cmn. Default: eng.",
+    )
     mlm_masking: str = argument(
         "grouped",
         "What the masked LM sees: 'grouped' masks about 15 percent of a text in each pass, 'single' one word, 'none' "
@@ -102,6 +106,7 @@ class AugmenterArguments:
     def config(self, model: str, max_length: int, cache_dir: str | None) -> dict[str, Any]:
         """The augmenter's configuration, for a classifier `model` whose inputs have at most `max_length` tokens."""
         options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
+        options["lang"] = self.augmenter_lang
         if self.augmenter in ("mlm", "wordnet"):
             options["cache_dir"] = cache_dir
         if self.augmenter == "mlm":

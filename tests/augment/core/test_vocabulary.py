@@ -7,7 +7,7 @@ import pytest
 from conftest import make_tokenizer
 
 from augment.core.batch import Batch
-from augment.core.vocabulary import TAGS, Vocabulary, capitalised, keeps_inflection, require_dictionary, word_tags
+from augment.core.vocabulary import TAGS, Vocabulary, checked_inflection, keeps_inflection, word_tags
 from augment.core.words import WordFinder
 from augment.english.stopwords import STOP_WORDS
 from examples import CASED, make_cased_tokenizer
@@ -56,13 +56,16 @@ def test_unspaced_words_count_where_the_spaced_one_is_a_piece():
 
 
 def test_groups_tell_cases_apart(cased):
-    group = dict(zip(CASED, Vocabulary(cased).group[cased.convert_tokens_to_ids(CASED)].tolist(), strict=True))
+    vocabulary = Vocabulary(cased)
+    group = dict(zip(CASED, vocabulary.group[cased.convert_tokens_to_ids(CASED)].tolist(), strict=True))
     assert group["film"] == group["films"] == group["movie"]
     assert group["Film"] == group["Movie"] == group["Café"]
     assert 0 < len({group["film"], group["Film"], group["FILM"]}) == 3
-    assert all(
-        capitalised(np.array([group[word]]))[0] == (word in ("Film", "Movie")) for word in ("film", "Film", "FILM")
-    )
+    assert vocabulary.may_be_name(np.array([group[word] for word in ("film", "Film", "FILM")])).tolist() == [
+        False,
+        True,
+        False,
+    ]
     assert {word for word in CASED if group[word] == 0} == {"iFilm", "the", "The", "x", "shit", "shits", "##s"}
 
 
@@ -135,4 +138,4 @@ def test_fingerprint_tells_vocabularies_apart(tokenizer, cased):
 def test_missing_dictionary_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "lemminflect", None)
     with pytest.raises(ImportError, match=r"pip install .*wordnet.*keep_inflection=False"):
-        require_dictionary()
+        checked_inflection(True, "eng")

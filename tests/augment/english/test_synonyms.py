@@ -32,7 +32,7 @@ def synonyms(wordnet):
 def test_senses_equal_those_of_nltk(wordnet):
     ours = {
         (member.pos, member.name, member.marker, tuple(sorted(member.usage)), member.frequency)
-        for synset in read_synsets(wordnet)
+        for synset in read_synsets(wordnet).values()
         for member in synset
     }
     theirs = {
@@ -52,7 +52,7 @@ def test_senses_equal_those_of_nltk(wordnet):
 
 
 def test_frames_of_one_member_and_of_all_members_are_read(wordnet):
-    frames = {member.name: member.frames for synset in read_synsets(wordnet) for member in synset}
+    frames = {member.name: member.frames for synset in read_synsets(wordnet).values() for member in synset}
     assert frames["look"] == {2}
     assert frames["view"] == {8, 9}
     assert frames["commence"] == {1, 2, 8}
@@ -151,7 +151,7 @@ def test_table_is_sorted_without_repeats_and_reproducible(wordnet, synonyms):
 
 def test_most_frequent_candidates_come_first_and_are_kept(wordnet, synonyms, monkeypatch):
     assert synonyms["car"] == ["automobile", "auto", "motorcar"]
-    monkeypatch.setattr("augment.english.synonyms._MAX_CANDIDATES", 1)
+    monkeypatch.setattr("augment.english.synonyms.MAX_CANDIDATES", 1)
     assert build_synonyms(wordnet)["car"] == ["automobile"]
 
 
