@@ -23,6 +23,9 @@ _POS = {"NOUN": "n", "VERB": "v", "ADJ": "a", "ADV": "r"}
 _INFLECTIONS = (("NNS", "VBZ"), ("VBG",), ("VBD", "VBN"), ("JJR", "RBR"), ("JJS", "RBS"))
 _CASES = (str.lower, str.capitalize, str.upper)
 
+IN_SENTENCE = 2  # the group of words in lower case after a space
+MODIFIER_TAGS = _BIT["JJ"] | _BIT["RB"]  # adjectives and adverbs that compare nothing
+
 
 class Vocabulary:
     """
