@@ -25,7 +25,6 @@ _OPERATORS = """
     partial partially partly phony possible possibly potential potentially previous previously pseudo purported
     purportedly questionable questionably regardless reverse seeming seemingly simply sole solely supposed supposedly
     theoretical theoretically unable unlikely unsuccessful unsuccessfully untrue virtual virtually void wrong wrongly
-   
 """
 
 # Words that judge: in a text about something else they may be the whole label.
