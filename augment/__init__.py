@@ -12,7 +12,10 @@ from .embedding import EmbeddingNeighbours
 from .greedy import GreedySearch
 from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
+from .masked_lm_insertion import MaskedLMInsertion
+from .same_text import SameText
 from .substitution import LexiconSubstitution
+from .typos import Typos
 from .wordnet import WordNetSynonyms
 
 
@@ -25,12 +28,15 @@ __all__ = [
     "GreedySearch",
     "ImageVariants",
     "LexiconSubstitution",
+    "MaskedLMInsertion",
     "MaskedLMSubstitution",
     "OneOf",
     "RandomDelete",
     "RandomInsert",
     "RandomSwap",
+    "SameText",
     "Sometimes",
+    "Typos",
     "WordNetSynonyms",
     "apply_edits",
 ]

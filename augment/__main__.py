@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(NAMES)}, or a JSON file with the output of Augmenter.to_dict (default: wordnet)",
     )
-    option("--model", metavar="NAME", help="name or folder of the model of mlm and embedding")
+    option("--model", metavar="NAME", help="name or folder of the model of mlm, mlm_insert and embedding")
     option("--tokenizer", metavar="NAME", help="name or folder of a tokenizer (default: the model's, else of bytes)")
     option("--column", default="text", help="column that contains the text (default: text)")
     option("--num_variants", type=int, default=4, metavar="K", help="variants of each text (default: 4)")

@@ -46,10 +46,12 @@ class Augmenter(Lazy, Configurable, ABC):
     Attributes:
         columns (`tuple[str, ...]`): Columns that the augmenter reads besides the tokenizer's. Models do not know them.
         moves_words, inserts_words, deletes_words (`bool`): Whether the augmenter moves, inserts or deletes words.
+        keeps_copies (`bool`):
+            Whether the copies of an example without any other variant are meant to be trained on, see `SameText`.
     """
 
     columns = (SPANS_KEY, ALIGNMENT_KEY, TOKEN_COLUMNS_KEY)
-    moves_words = inserts_words = deletes_words = False
+    moves_words = inserts_words = deletes_words = keeps_copies = False
 
     def __init__(self, tokenizer):
         check_tokenizer(tokenizer)

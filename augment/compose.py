@@ -177,11 +177,19 @@ def _checked_parts(augmenters: Sequence[Augmenter], kind: type = Augmenter) -> l
         raise ValueError("Received an empty list of augmenters; expected at least one.")
     for part in parts:
         check_object("A part", part, kind)
-    first = parts[0].tokenizer
-    for part in parts[1:]:
-        if part.tokenizer is not first and part.tokenizer.get_vocab() != first.get_vocab():
-            raise ValueError(
-                f"{type(parts[0]).__name__} and {type(part).__name__} have tokenizers of different vocabularies, so "
-                "that one cannot read the token ids of the other; expected augmenters made with one tokenizer."
-            )
+        check_part(part, parts[0])
     return parts
+
+
+def check_part(part: Augmenter, first: Augmenter) -> None:
+    """Raises a `ValueError` if an augmenter cannot be part of another one together with `first`."""
+    if part.keeps_copies:
+        raise ValueError(
+            f"A {type(part).__name__} is given as a part of another augmenter, to which a copy is a variant that was "
+            f"not found; expected the other one as a part of it: {type(part).__name__}(tokenizer, augmenter)."
+        )
+    if part.tokenizer is not first.tokenizer and part.tokenizer.get_vocab() != first.tokenizer.get_vocab():
+        raise ValueError(
+            f"{type(first).__name__} and {type(part).__name__} have tokenizers of different vocabularies, so "
+            "that one cannot read the token ids of the other; expected augmenters made with one tokenizer."
+        )

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from .base import Augmenter
+from .base import Augmenter, does
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.edits import Edits
@@ -194,13 +194,18 @@ class RandomInsert(Augmenter):
 
     Raises:
         `TypeError`: if the source is not a `Substitution`.
-        `ValueError`: if `replace_prob` is out of range.
+        `ValueError`: if `replace_prob` is out of range, or the source inserts words itself.
     """
 
     inserts_words = True
 
     def __init__(self, source: Substitution, *, replace_prob: float = 0.1):
         check_object("source", source, Substitution)
+        if does(source, "inserts_words"):
+            raise ValueError(
+                f"The source, a {type(source).__name__}, inserts words itself; expected one that only replaces words, "
+                "such as WordNetSynonyms(tokenizer)."
+            )
         super().__init__(source.tokenizer)
         self.source = source
         self.replace_prob = checked_probability("replace_prob", replace_prob)

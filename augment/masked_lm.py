@@ -1,37 +1,21 @@
 """Substitution by words that a masked language model proposes."""
 
-import hashlib
-import json
-import os
-from functools import cache, cached_property
-from pathlib import Path
-
 import numpy as np
 
-from .configurable import check_choice, check_count
-from .core.atomic_file import cache_folder
+from .configurable import check_choice
 from .core.batch import Batch
 from .core.candidates import Candidates
-from .core.devices import default_device, fast_dtype
-from .core.lexicon import tokenizer_fingerprint
-from .core.ragged import ranges
-from .core.vocabulary import Vocabulary, checked_inflection, keeps_inflection
+from .core.vocabulary import checked_inflection, keeps_inflection
 from .core.words import Words
 from .languages.language import ENGLISH, check_lang
-from .mlm.candidate_table import CandidateTable, Proposals, UniqueRows, entry_type, make_table
-from .mlm.fill_mask import FillMask, load_masked_lm, model_fingerprint
-from .mlm.masking import MASKINGS, mask_words
-from .substitution import Substitution
+from .mlm.masking import MASKINGS
+from .mlm.source import MaskedLMSource, Questions
 
 
 MULTI_PIECE = ("refill", "leave")
-DTYPES = ("float32", "bfloat16", "float16")
-
-_MAX_PADDING = 1024  # embeddings beyond the vocabulary
-_FORMAT = 2  # of the candidates; raise it when a change of the code changes them
 
 
-class MaskedLMSubstitution(Substitution):
+class MaskedLMSubstitution(MaskedLMSource):
     """
     Replaces words by words that a masked language model proposes, which fit the context: "a wonderful film" may become
     "a terrible film".
@@ -93,170 +77,60 @@ class MaskedLMSubstitution(Substitution):
     and Wu et al., "Conditional BERT contextual augmentation", ICCS 2019.
     """
 
+    maskings = MASKINGS
+    table_format = 2
+    table_options = ("top_m", "masking", "multi_piece", "lang", "keep_inflection")
+
     def __init__(
         self,
         tokenizer,
         model,
         *,
-        top_m: int = 15,
-        temperature: float = 1.0,
-        masking: str = "grouped",
         multi_piece: str = "refill",
         lang: str = ENGLISH,
         keep_inflection: bool | None = None,
-        device: str | None = None,
-        dtype: str | None = None,
-        batch_tokens: int | None = None,
-        cache_dir: str | os.PathLike | None = None,
         **options,
     ):
-        super().__init__(tokenizer, **options)
-        check_count("top_m", top_m)
-        if not temperature > 0:
-            raise ValueError(f"temperature is {temperature}; expected a number > 0, float('inf') for all alike.")
-        check_choice("masking", masking, MASKINGS)
+        super().__init__(tokenizer, model, **options)
         check_choice("multi_piece", multi_piece, MULTI_PIECE)
-        if dtype is not None:
-            dtype = str(dtype).removeprefix("torch.")
-            check_choice("dtype", dtype, DTYPES)
-        if batch_tokens is not None:
-            check_count("batch_tokens", batch_tokens)
+        self.multi_piece = multi_piece
         self.lang = check_lang(lang)
         self.keep_inflection = checked_inflection(keep_inflection, lang)
-        self.model = os.fspath(model) if isinstance(model, str | os.PathLike) else model
-        self.top_m = top_m
-        self.temperature = temperature
-        self.masking = masking
-        self.multi_piece = multi_piece
-        self.device = None if device is None else str(device)
-        self.dtype = dtype
-        self.batch_tokens = batch_tokens
-        self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
-        self._check_vocabulary()
-        self._table: CandidateTable | None = None
 
-    def precompute(self, dataset, path: str | os.PathLike | None = None) -> "MaskedLMSubstitution":
-        """
-        Computes the candidates of all rows of a dataset once and uses them from now on.
+    @property
+    def needs_tags(self) -> bool:
+        return self.keep_inflection
 
-        They are stored on disk: a second call loads them, and a call after an interruption resumes. In a distributed
-        launch all processes call this, and each computes its share; the worker processes of a data loader share one
-        memory map. Candidates do not depend on `temperature`, `replace_prob` and the constraints.
+    def questions(self, batch: Batch) -> Questions:
+        words = self.finder.words(batch)
+        if self.multi_piece == "leave":
+            words = words[words.length == 1]
+        group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
+        chosen = np.flatnonzero((group > 0) & (words.first | ~self._vocabulary.may_be_name(group)))
+        words, kinds = words[chosen], group[chosen] << 16
+        if self.keep_inflection:
+            kinds |= self._vocabulary.tags_of(batch.ids, words)
+        return Questions(words, kinds, np.where(words.length == 1, batch.ids[words.start], -1))
 
-        Args:
-            dataset (`datasets.Dataset` or a sequence of examples): Rows with `input_ids`, tokenised for training.
-            path (`str` or `Path`, *optional*):
-                Folder of the table. Defaults to one in `cache_dir`, named after everything that determines the
-                candidates.
-
-        Returns:
-            The augmenter itself.
-
-        Raises:
-            `TypeError`: if the length of the dataset is unknown.
-            `ValueError`: if rows have no `input_ids`, or `path` has a table of other data, another tokenizer, model or
-                other options.
-        """
-        rows = UniqueRows(dataset)
-        model = self._loaded_model()
-        device = self.device or default_device()
-        dtype = self.dtype or fast_dtype(device)
-        manifest = {
-            "format": _FORMAT,
-            "data": rows.fingerprint(),
-            "tokenizer": tokenizer_fingerprint(self.tokenizer),
-            "words": self._vocabulary.fingerprint(self.keep_inflection),
-            "model": model_fingerprint(model),
-            "options": {
-                "dtype": dtype,
-                **{name: getattr(self, name) for name in ("top_m", "masking", "multi_piece", "keep_inflection")},
-                **({} if self.lang == ENGLISH else {"lang": self.lang}),
-            },
-        }
-        if path is None and self._table is not None and self._table.matches(manifest):
-            return self  # already made, perhaps in another folder
-        if path is None:
-            digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-            path = cache_folder(self.cache_dir) / f"masked-lm-{digest[:16]}"
-        fill_mask = cache(lambda: FillMask(model, device, dtype, self.batch_tokens))  # only if the table is incomplete
-        self._table = make_table(Path(path), rows, manifest, lambda batch: self._propose(batch, fill_mask()))
-        return self
-
-    precomputes = True
-
-    def _check_vocabulary(self) -> None:
-        size = len(self.tokenizer)
-        if self.tokenizer.mask_token_id is None:
-            raise ValueError("The tokenizer has no mask token; expected the tokenizer of a masked LM.")
-        if isinstance(self.model, str):
-            from transformers import AutoTokenizer
-
-            vocabulary = AutoTokenizer.from_pretrained(self.model).get_vocab()
-            if vocabulary == self.tokenizer.get_vocab():
-                return
-            found = f"a vocabulary of {len(vocabulary)} tokens"
-        else:
-            rows = self.model.get_input_embeddings().weight.shape[0]
-            if size <= rows < size + _MAX_PADDING:
-                return
-            found = f"embeddings of {rows} tokens"
-        raise ValueError(
-            f"The masked LM has {found}, and the tokenizer another vocabulary, of {size}; expected the same one, "
-            "since candidates are ids. Choose a masked LM with the classifier's vocabulary, such as the pretrained "
-            "model of the classifier."
-        )
-
-    @cached_property
-    def _choices(self) -> dict[int, np.ndarray]:
-        """For each kind of word met so far, the ids that it may become."""
-        return {}
-
-    @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.tokenizer, self.lang)
-
-    @cached_property
-    def _fill_mask(self) -> FillMask:
-        """The model for rows without a table."""
-        from torch.utils.data import get_worker_info
-
-        device = self.device or default_device()
-        if not device.startswith("cpu") and get_worker_info() is not None:
-            raise RuntimeError(
-                f"A masked LM on {device} is needed in a worker process of a data loader, which cannot share it. Set "
-                "dataloader_num_workers=0, or call precompute(dataset) before training if the augmenter gets the "
-                "examples of a dataset unchanged."
-            )
-        return FillMask(self._loaded_model(), device, self.dtype or "float32", self.batch_tokens)
-
-    def _loaded_model(self):
-        return load_masked_lm(self.model) if isinstance(self.model, str) else self.model
+    def choices(self, kind: int) -> np.ndarray:
+        ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
+        return ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])] if self.keep_inflection else ids
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
-        count, entries = self._proposals(batch)
-        place = np.repeat(batch.starts, count) + entries["start"]
-        found = np.searchsorted(place, words.start)
-        known = np.flatnonzero(found < len(place))
-        known = known[place[found[known]] == words.start[known]]
-        words, entries = words[known], entries[found[known]]
+        known, entries = self._proposed(batch, words.start)
+        words = words[known]
         if self.lang == ENGLISH and words.after_article.any():
             words, entries = self._after_articles(batch, words, entries)
-        ids = entries["ids"]
-        present = ids >= 0
-        # Relative to the best score, so that the best candidate never underflows at a low temperature.
-        scores = np.where(present, entries["scores"], -np.inf).astype(np.float64)
-        distance = np.where(present, scores - scores.max(axis=1, keepdims=True, initial=-1e9), 0.0)
-        cumulative = np.where(present, np.exp(distance / self.temperature), 0.0).cumsum(axis=1)
         pieces = np.arange(self.finder.num_ids + 1)
         return Candidates(
             words,
             np.arange(len(words)) * self.top_m,
-            present.sum(axis=1),
-            ids.ravel(),
+            (entries["ids"] >= 0).sum(axis=1),
+            entries["ids"].ravel(),
             pieces,
             pieces,
             1,
-            (cumulative / cumulative[:, -1:]).ravel(),
+            self._cumulative(entries).ravel(),
         )
 
     def _after_articles(self, batch: Batch, words: Words, entries: np.ndarray) -> tuple[Words, np.ndarray]:
@@ -270,61 +144,3 @@ class MaskedLMSubstitution(Substitution):
             fitting[name] = np.take_along_axis(np.where(fits, entries[name], absent), order, axis=1)
         some = fits.any(axis=1)
         return words[some], fitting[some]
-
-    def _proposals(self, batch: Batch) -> Proposals:
-        """The words of a batch that have candidates, regardless of the constraints, with the candidates."""
-        if self._table is None:
-            return self._propose(batch, self._fill_mask)
-        known, (count, entries) = self._table.lookup(batch)
-        if known.all():
-            return count, entries
-        rows = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)])
-        new_count, new_entries = self._propose(batch.take(rows[len(count) :].tolist()), self._fill_mask)
-        count = np.concatenate([count, new_count])
-        order = np.repeat(rows, count).argsort(kind="stable")
-        return count[rows.argsort()], np.concatenate([entries, new_entries])[order]
-
-    def _propose(self, batch: Batch, fill_mask: FillMask) -> Proposals:
-        """The words of a batch for which the model proposes candidates, with the candidates."""
-        batch, num_removed = self._without_padding(batch)
-        words, kinds = self._fillable(batch)
-        entries = np.zeros(len(words), dtype=entry_type(self.top_m))
-        if len(words):
-            inputs = mask_words(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.max_length)
-            old = np.where(words.length == 1, batch.ids[words.start], -1)
-            entries["start"] = words.start - batch.starts[words.row] + num_removed[words.row]
-            entries["ids"], entries["scores"] = fill_mask.best(inputs, old, kinds, self._choices, self.top_m)
-        some = entries["ids"][:, 0] >= 0
-        return np.bincount(words.row[some], minlength=len(batch)), entries[some]
-
-    def _without_padding(self, batch: Batch) -> tuple[Batch, np.ndarray]:
-        """The rows without padding at their ends, which the model would read as text; how much was on the left."""
-        padding = batch.ids == self.tokenizer.pad_token_id
-        if self.tokenizer.pad_token_id is None or not padding.any():
-            return batch, np.zeros(len(batch), dtype=np.int64)
-        row = np.repeat(np.arange(len(batch)), batch.lengths)
-        position = (np.arange(len(row)) - batch.starts[row])[~padding]
-        first, last = batch.lengths.copy(), np.zeros_like(batch.lengths)
-        np.minimum.at(first, row[~padding], position)
-        np.maximum.at(last, row[~padding], position + 1)
-        lengths = np.maximum(last - first, 0)
-        return Batch.of_arrays(batch.ids[ranges(batch.starts + first, lengths)], lengths), first
-
-    def _fillable(self, batch: Batch) -> tuple[Words, np.ndarray]:
-        """The words that may have candidates, and the kind of each, which determines the ids that it may become."""
-        words = self.finder.words(batch)
-        if self.multi_piece == "leave":
-            words = words[words.length == 1]
-        group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
-        chosen = np.flatnonzero((group > 0) & (words.first | ~self._vocabulary.may_be_name(group)))
-        words, kinds = words[chosen], group[chosen] << 16
-        if self.keep_inflection:
-            kinds |= self._vocabulary.tags_of(batch.ids, words)
-        for kind in np.unique(kinds).tolist():
-            if kind not in self._choices:
-                ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
-                if self.keep_inflection:
-                    ids = ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])]
-                self._choices[kind] = ids
-        some = np.array([len(self._choices[kind]) > 0 for kind in kinds.tolist()], dtype=bool)
-        return words[some], kinds[some]

@@ -13,14 +13,19 @@ from .configurable import configurable_classes, is_config, parameters_of
 _CONFIGS: dict[str, dict[str, Any]] = {
     "wordnet": {"class": "WordNetSynonyms"},
     "mlm": {"class": "MaskedLMSubstitution"},
+    "mlm_insert": {"class": "MaskedLMInsertion"},
     "embedding": {"class": "EmbeddingNeighbours"},
+    "typos": {"class": "Typos"},
     "delete": {"class": "RandomDelete"},
     "swap": {"class": "RandomSwap"},
     "insert": {"class": "RandomInsert", "source": {"class": "WordNetSynonyms"}},
+    "same_text": {"class": "SameText"},
 }
 NAMES = tuple(_CONFIGS)
-_WITH_MODEL = ("mlm", "embedding")
-_WITHOUT_LANGUAGE = ("delete", "swap")
+WITH_MASKED_LM = ("mlm", "mlm_insert")
+WITH_MODEL = (*WITH_MASKED_LM, "embedding")
+WITH_WORDS = tuple(name for name in NAMES if name != "same_text")  # which have a `replace_prob` and constraints
+_WITHOUT_LANGUAGE = ("delete", "swap", "typos", "mlm_insert", "same_text")
 _MAX_DEPTH = 50
 
 
@@ -37,7 +42,7 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
         if options:
             raise ValueError(f"{name} has all arguments of its augmenter; expected no {' and no '.join(options)}.")
         return config
-    if (model is None) == (name in _WITH_MODEL):
+    if (model is None) == (name in WITH_MODEL):
         problem = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
         raise ValueError(f"The augmenter {name!r} {problem}.")
     if name in _WITHOUT_LANGUAGE:

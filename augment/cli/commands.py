@@ -33,13 +33,15 @@ def preview(args: Namespace, colour: bool) -> Iterator[str]:
         texts = [row[args.column] for row in islice(Table(args.file, [args.column]), max(args.num_rows, 0))]
     if not texts:
         raise ValueError(f"num_rows is {args.num_rows}; expected at least 1.")
-    groups = _variants(_augmenter(args), [(text,) for text in texts], 0, args)
+    augmenter = _augmenter(args)
+    groups = _variants(augmenter, [(text,) for text in texts], 0, args)
     for number, (text, variants) in enumerate(zip(texts, groups, strict=True)):
         if number:
             yield ""
         yield f"0  {text}"
+        note = "  (same text)" if _are_meant(augmenter, (text,), variants) else ""
         for k, (variant,) in enumerate(variants, 1):
-            yield f"{k}  {marked(text, variant) if colour else variant}"
+            yield f"{k}  {marked(text, variant) if colour else variant}{note}"
 
 
 def write(args: Namespace) -> Iterator[str]:
@@ -92,9 +94,11 @@ def stats(args: Namespace) -> Iterator[str]:
             texts, seeds = [row[args.column] for row in rows], _seeds(i * CHUNK, len(rows), 0, args)
             groups = augmenter.augment_text(texts, args.num_variants, seeds)
             counts.update(count_changes(augmenter, finder, texts, args.num_variants, seeds))
-            counts["copies"] += sum(len(_copies(*group)) for group in zip(texts, groups, strict=True))
+            for text, variants in zip(texts, groups, strict=True):
+                what = "same_text" if _are_meant(augmenter, text, variants) else "copies"
+                counts[what] += len(_copies(text, variants))
             bar.update(len(rows))
-    report = coverage(counts, args.num_variants)
+    report = coverage(counts, args.num_variants, augmenter.keeps_copies)
     if args.json:
         yield json.dumps({"file": args.file, "column": args.column, **report}, ensure_ascii=False)
         return
@@ -172,6 +176,11 @@ def _copies(original: Texts | str, variants: Sequence[Texts | str]) -> set[int]:
     """Numbers, from 1, of the variants that equal the original or an earlier variant."""
     group = [original, *variants]
     return {k for k in range(1, len(group)) if group[k] in group[:k]}
+
+
+def _are_meant(augmenter: Augmenter, original: Texts | str, variants: Sequence[Texts | str]) -> bool:
+    """Whether the variants of an original are copies that are meant to be trained on."""
+    return augmenter.keeps_copies and all(variant == original for variant in variants)
 
 
 def _checked_output(name: str, source: Path) -> Path:

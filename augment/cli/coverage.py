@@ -44,11 +44,11 @@ def count_changes(
     return counts
 
 
-def coverage(counts: Counter[str], num_variants: int) -> dict[str, int | float | None]:
+def coverage(counts: Counter[str], num_variants: int, keeps_copies: bool = False) -> dict[str, int | float | None]:
     """
     The counts, with shares and means; `None` where they are not defined. A phrase counts by its words in shares, and
     as one word in the number of candidates per word. A copy is a variant that equals the original or an earlier
-    variant.
+    variant. Those that an augmenter which `keeps_copies` means to make count as the same text instead.
     """
     words, known = counts["words"], counts["words_with_candidates"]
     return {
@@ -59,6 +59,7 @@ def coverage(counts: Counter[str], num_variants: int) -> dict[str, int | float |
         "variants": counts["variants"],
         "share_of_words_replaced": _ratio(counts["words_replaced"], words * num_variants),
         "share_of_copies": _ratio(counts["copies"], counts["variants"]),
+        **({"share_of_same_text": _ratio(counts["same_text"], counts["variants"])} if keeps_copies else {}),
     }
 
 

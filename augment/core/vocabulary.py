@@ -25,6 +25,9 @@ _POS = {"NOUN": "n", "VERB": "v", "ADJ": "a", "ADV": "r"}
 _INFLECTIONS = (("NNS", "VBZ"), ("VBG",), ("VBD", "VBN"), ("JJR", "RBR"), ("JJS", "RBS"))
 _CASES = (str.lower, str.capitalize, str.upper)
 
+IN_SENTENCE = 2  # the group of words in lower case after a space
+MODIFIER_TAGS = _BIT["JJ"] | _BIT["RB"]  # adjectives and adverbs that compare nothing
+
 
 class Vocabulary:
     """
@@ -168,8 +171,8 @@ def checked_inflection(keep_inflection: bool | None, lang: str) -> bool:
         import lemminflect  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'keep_inflection needs lemminflect, which is not installed. Run `pip install "hf_mmel[wordnet]"`, or set '
-            "keep_inflection=False."
+            'The inflection of words needs lemminflect, which is not installed. Run `pip install "hf_mmel[wordnet]"`, or set '
+            "keep_inflection=False (modifiers_only=False for insertions)."
         ) from error
     return True
 

@@ -45,12 +45,16 @@ class MaskedInputs:
 
 def mask_words(batch: Batch, words: Words, masking: str, mask_id: int, max_length: int) -> MaskedInputs:
     """
-    Makes inputs that predict each of W words, in the order of the rows, once. A masked word is one mask. Rows longer
-    than `max_length` are cut into parts of equal length.
+    Makes inputs that predict each of W words, in the order of the rows, once. A masked word is one mask, and for a
+    word without tokens a mask is inserted at its start. Rows are cut into parts of equal length if an input would be
+    longer than `max_length`.
 
     `masking` is `"grouped"`: an input masks about 15 % of a row's tokens, in words that are far apart; `"single"`: one
-    word; or `"none"`: one input per row, which masks only words of several pieces.
+    word; or `"none"`: one input per row, which masks only words of several pieces. `"none"` is not for words without
+    tokens.
     """
+    if not words.length.all():  # the masks take up to this share of an input
+        max_length = int((max_length - 1) / (1 + _MASKED_SHARE))
     num_parts = np.maximum(-(-batch.lengths // max_length), 1)
     size = np.maximum(-(-batch.lengths // num_parts), 1)[words.row]  # of the parts of a word's row
     start = words.start - batch.starts[words.row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,18 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset, load_from_disk
 
-from augment import Augmenter
+from augment import Augmenter, Typos
 from augment.registry import augmenter_config, limited
 from hf_mmel.cli import run as cli
 from hf_mmel.cli.data import encode_splits, find_text_columns, load_splits
 
 from .plan import ALL
-from .typos import with_typos
 
 
 NUM_FORMS = 8  # perturbed forms of each example
 PERTURBATIONS = ("wordnet", "mlm", "typo")
 REPLACE_PROB = 0.3  # of the evaluation, whatever a run trains with
+TYPO_PROB = 0.2
 HELD_OUT, SHARE_HELD_OUT = 4000, 0.25  # examples of the training set that settings are chosen on, at most
 # The seeds of a training's variants are a seed, an epoch and a fingerprint; no pair is equal to such a triple.
 _SEED = 20_210_308
@@ -89,7 +90,7 @@ def load_task(
     for name in perturbations:
         if name == "typo":
             texts = raw[split].select(range(len(perturbed)))
-            forms[name] = [encode({"test": _mistyped(texts, columns, k)}) for k in range(NUM_FORMS)]
+            forms[name] = [encode({"test": form}) for form in mistyped(texts, columns, prepared.tokenizer)]
         else:
             model = model_args.model_name_or_path if name == "mlm" else None
             forms[name] = _variants(name, model, perturbed, prepared, model_args.cache_dir, kept)
@@ -103,13 +104,16 @@ def both(model: str, replace_prob: float | None, cache_dir: str | None) -> dict[
     return {"class": "OneOf", "augmenters": parts}
 
 
-def _mistyped(texts: Dataset, columns: tuple[str, ...], k: int) -> Dataset:
-    return Dataset.from_dict(
-        {
-            column: [with_typos(text, (_SEED, k, c, i)) for i, text in enumerate(texts[column])]
-            for c, column in enumerate(columns)
-        }
-    )
+def mistyped(texts: Dataset, columns: Sequence[str], tokenizer: Any) -> list[Dataset]:
+    """NUM_FORMS forms of texts, with typing errors in one of five words of four letters or more, at least one."""
+    typos = Typos(tokenizer, keep_first=False, replace_prob=TYPO_PROB)
+    forms = {
+        column: zip(
+            *typos.augment_text(texts[column], NUM_FORMS, [(_SEED, c, i) for i in range(len(texts))]), strict=True
+        )
+        for c, column in enumerate(columns)
+    }
+    return [Dataset.from_dict({column: list(next(form)) for column, form in forms.items()}) for _ in range(NUM_FORMS)]
 
 
 def _variants(

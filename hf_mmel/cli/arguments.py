@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from augment.registry import NAMES, augmenter_config, limited
+from augment.registry import NAMES, WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 
 from ..step.adversarial import NORMS, AdversarialVariants
 from ..training_args import MMELTrainingArguments
@@ -60,7 +60,8 @@ class AugmenterArguments:
     )
     augmenter_model: str | None = argument(
         None,
-        "Model of the augmenters mlm and embedding, with the classifier's vocabulary. Default: model_name_or_path, "
+        f"Model of the augmenters {', '.join(WITH_MODEL)}, with the classifier's vocabulary. Default: "
+        "model_name_or_path, "
         "which has a masked-LM head if it is a pretrained checkpoint.",
     )
     augmenter_lang: str | None = argument(
@@ -70,7 +71,7 @@ class AugmenterArguments:
     mlm_masking: str = argument(
         "grouped",
         "What the masked LM sees: 'grouped' masks about 15 percent of a text in each pass, 'single' one word, 'none' "
-        "nothing, in one pass.",
+        "nothing, in one pass; mlm_insert takes the first two.",
         choices=["grouped", "single", "none"],
     )
     greedy_search: str = argument(
@@ -107,11 +108,11 @@ class AugmenterArguments:
         """The augmenter's configuration, for a classifier `model` whose inputs have at most `max_length` tokens."""
         options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
         options["lang"] = self.augmenter_lang
-        if self.augmenter in ("mlm", "wordnet"):
+        if self.augmenter in (*WITH_MASKED_LM, "wordnet"):
             options["cache_dir"] = cache_dir
-        if self.augmenter == "mlm":
+        if self.augmenter in WITH_MASKED_LM:
             options["masking"] = self.mlm_masking
-        name = self.augmenter_model or (model if self.augmenter in ("mlm", "embedding") else None)
+        name = self.augmenter_model or (model if self.augmenter in WITH_MODEL else None)
         config = limited(augmenter_config(self.augmenter, name, **options), max_length)
         if self.greedy_search != "none":
             config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}

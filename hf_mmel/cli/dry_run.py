@@ -74,7 +74,8 @@ def _examples(train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizer
             yield f"example {i}, label {label if names is None else names[label]}"
         yield f"  0  {original}"
         for k in batch[VARIANT_MASK][i].nonzero()[1:, 0].tolist():
-            yield f"  {k}  {marked(original, decode(batch['input_ids'][i, k].tolist()), PLAIN)}"
+            note = "  (same text)" if _are_copies(batch)[i, k] else ""
+            yield f"  {k}  {marked(original, decode(batch['input_ids'][i, k].tolist()), PLAIN)}{note}"
         yield ""
 
 
@@ -87,6 +88,7 @@ def _sizes(
     parts = np.split(numbers, range(size, len(numbers), size))
     batches = [_groups(collator, train.select(part).to_list()) for part in parts]
     present = torch.cat([batch[VARIANT_MASK].sum(1) for batch in batches])  # sequences of each example
+    same_text = torch.cat([_are_copies(batch)[:, 1:].any(1) for batch in batches])
     widths = [batch["input_ids"].shape[-1] for batch in batches]
     sampled = "" if len(numbers) == len(train) else f", of a sample of {len(numbers):,} examples"
     mean = present.double().mean().item()
@@ -97,6 +99,8 @@ def _sizes(
     num_steps = math.ceil(args.num_train_epochs * max(1, math.ceil(num_batches / args.gradient_accumulation_steps)))
     yield _line("training examples", f"{len(train):,}")
     yield _line("examples with variants", f"{(present > 1).double().mean().item():.1%}{sampled}")
+    if same_text.any():
+        yield _line("of them, the same text", f"{same_text.double().mean().item():.1%}{sampled}")
     yield _line("variants per example", f"{mean - 1:.2f} (num_variants {batches[0][VARIANT_MASK].shape[1] - 1})")
     if num_adversarial:
         yield _line("adversarial variants", f"{num_adversarial} per example")
@@ -109,6 +113,12 @@ def _sizes(
 def _groups(collator: Collator, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     batch = collator(rows)
     return batch if VARIANT_MASK in batch else as_groups(dict(batch))
+
+
+def _are_copies(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The variants that are trained on and have the text of the original, which is one of them: `(B, V)`."""
+    ids = batch["input_ids"]
+    return batch[VARIANT_MASK] & (ids == ids[:, :1]).flatten(2).all(2)
 
 
 def _line(name: str, value: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from augment.registry import NAMES
+from augment.registry import NAMES, WITH_MODEL, WITH_WORDS
 
 from ..cli import run as cli
 from ..cli.arguments import MAX_SEED, is_seed
@@ -40,8 +40,8 @@ _REFUSED = {
 _DEFAULTS = ("--save_strategy", "no", "--report_to", "none", "--disable_tqdm", "true")  # the user's options override
 # Options with the augmenters that accept them; a JSON file holds its augmenter's own values.
 _AUGMENTER_OPTIONS = {
-    ("augmenter_model",): ("mlm", "embedding"),
-    ("replace_prob", "augment_segments", "augmenter_lang"): NAMES,
+    ("augmenter_model",): WITH_MODEL,
+    ("replace_prob", "augment_segments", "augmenter_lang"): WITH_WORDS,
 }
 # The checks run on the CPU, so that they take no GPU memory from the runs.
 _CHECK_OPTIONS = ("--dry_run", "--use_cpu", "--tf32", "false")

@@ -30,8 +30,9 @@ class GroupCollator:
             Any object with `variants(examples, num_variants, seeds)`, which takes a list of B examples and a list of B
             seeds (tuples of ints) and returns B lists of K examples with the same keys. Optional attributes:
             `main_input_name` is the column that it varies (`"input_ids"` by default); `columns` names columns that
-            only the augmenter reads, not the model; `MMELTrainer` calls `precompute(dataset)` before the first batch,
-            unless the training set is a stream.
+            only the augmenter reads, not the model; `keeps_copies` says that the variants of an example which are all
+            equal to it are meant to be, as those of `augment.SameText`; `MMELTrainer` calls `precompute(dataset)`
+            before the first batch, unless the training set is a stream.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example (K), the original not counted.
         seed (`int`, *optional*, defaults to 42):
@@ -42,10 +43,11 @@ class GroupCollator:
             Epochs for which an example keeps its variants.
 
     Returns a dict: each model input of shape `(B, V, ...)`, `labels` of shape `(B, ...)`, and `variant_mask` of shape
-    `(B, V)`, `False` for a variant that repeats its original or another variant. With `epochs_per_draw` above 1 there
-    is also `group_key` of shape `(B,)`, which identifies the group. `data_collator` may pass on other values than
-    tensors with an entry for each row, such as texts, numbers, `None`, arrays and nested dicts. They reach the model,
-    too; of those with an entry for each row it gets the entries of the rows that it computes.
+    `(B, V)`, `False` for a variant that repeats its original or another variant, unless the augmenter `keeps_copies`
+    and the example has no other variant. With `epochs_per_draw` above 1 there is also `group_key` of shape `(B,)`,
+    which identifies the group. `data_collator` may pass on other values than tensors with an entry for each row, such
+    as texts, numbers, `None`, arrays and nested dicts. They reach the model, too; of those with an entry for each row
+    it gets the entries of the rows that it computes.
 
     Raises:
         `TypeError`: if the augmenter has no method `variants`.
@@ -153,7 +155,10 @@ class GroupCollator:
     def _marked_batch(self, batch: dict[str, torch.Tensor], groups: list[list[Example]]) -> dict[str, torch.Tensor]:
         """The batch with its `variant_mask`, and the `group_key` where it needs one."""
         inputs = [[row[self.main_input_name] for row in group] for group in groups]
-        batch[VARIANT_MASK] = torch.tensor([self._are_first(variants) for variants in inputs])
+        mask = torch.tensor([self._are_first(variants) for variants in inputs])
+        if getattr(self.augmenter, "keeps_copies", False):
+            mask |= ~mask[:, 1:].any(dim=1, keepdim=True)
+        batch[VARIANT_MASK] = mask
         if self.epochs_per_draw > 1:
             batch[GROUP_KEY] = torch.tensor([self._group_key(group) for group in groups])
         return batch

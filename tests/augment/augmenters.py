@@ -11,12 +11,15 @@ from augment import (
     FirstOf,
     GreedySearch,
     LexiconSubstitution,
+    MaskedLMInsertion,
     MaskedLMSubstitution,
     OneOf,
     RandomDelete,
     RandomInsert,
     RandomSwap,
+    SameText,
     Sometimes,
+    Typos,
     WordNetSynonyms,
 )
 
@@ -43,6 +46,11 @@ def masked_lm(tokenizer, **options):
     return MaskedLMSubstitution(tokenizer, make_masked_lm(tokenizer), **options)
 
 
+def masked_lm_insertion(tokenizer, **options):
+    options = {"top_m": 4, "modifiers_only": False, **options}
+    return MaskedLMInsertion(tokenizer, make_masked_lm(tokenizer), **options)
+
+
 AUGMENTERS = {
     "lexicon": lexicon,
     "wordnet": WordNetSynonyms,
@@ -61,6 +69,9 @@ AUGMENTERS = {
         tokenizer, make_model(tokenizer), num_neighbours=3, min_similarity=-1, keep_inflection=False, **options
     ),
     "masked_lm": masked_lm,
-    "typos": KeyboardTypos,
+    "masked_lm_insertion": masked_lm_insertion,
+    "typos": Typos,
+    "same_text": lambda tokenizer, **options: SameText(tokenizer, lexicon(tokenizer, **options)),
+    "keyboard_typos": KeyboardTypos,
     "hesitation": Hesitation,
 }

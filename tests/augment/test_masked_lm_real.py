@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 from test_masked_lm import candidates_of
+from test_masked_lm_insertion import insertions_of
 from transformers import AutoTokenizer
 
-from augment import MaskedLMSubstitution
-from augment.core.vocabulary import TAGS, word_tags
+from augment import MaskedLMInsertion, MaskedLMSubstitution
+from augment.core.vocabulary import MODIFIER_TAGS, TAGS, word_tags
 
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -86,3 +87,14 @@ def test_candidates_fit_their_context(tokenizer):
     [words] = candidates_of(augmenter, ["the actors in this funny movie are wonderful ."])
     assert {"film", "story"} & {*sorted(words["movie"], key=words["movie"].get)[-5:]}
     assert {"characters", "performances"} & {*words["actors"]}
+
+
+def test_words_are_inserted_into_most_sentences_and_fit_their_context(tokenizer, texts):
+    augmenter = MaskedLMInsertion(tokenizer, MODEL)
+    found = insertions_of(augmenter, ["the movie was awful .", "they lived in a village .", *texts[:100]])
+    assert {"really", "truly", "absolutely", "completely"} & {*best_of(found[:1])[0, "was"]}
+    assert {"small", "little", "remote"} & {*best_of(found[1:2])[0, "a"]}
+    assert np.mean([len(places) > 0 for places in found[2:]]) > 0.85
+    assert np.mean([len(places) for places in found[2:]]) > 2
+    new = {word for places in found for chances in places.values() for word in chances}
+    assert len(new) > 200 and all(word_tags(word) & MODIFIER_TAGS for word in new)

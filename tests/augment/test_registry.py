@@ -4,7 +4,7 @@ import pytest
 from augmenters import make_masked_lm
 
 from augment import Augmenter
-from augment.registry import NAMES, augmenter_config, limited
+from augment.registry import WITH_MODEL, WITH_WORDS, augmenter_config, limited
 
 
 def test_insertion_hands_the_constraints_to_its_source():
@@ -15,18 +15,24 @@ def test_insertion_hands_the_constraints_to_its_source():
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_WORDS)
 def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
     make_masked_lm(tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    model = str(tmp_path) if name in ("mlm", "embedding") else None
+    model = str(tmp_path) if name in WITH_MODEL else None
     config = augmenter_config(name, model, replace_prob=0.2, max_length=9, segments="first")
     augmenter = Augmenter.from_dict(config, tokenizer)
     assert augmenter.replace_prob == 0.2
     assert augmenter_config(name, model)["class"] == config["class"] == type(augmenter).__name__
     limits = augmenter.source if name == "insert" else augmenter
     assert (limits.max_length, limits.segments) == (9, "first")
+
+
+def test_copies_have_no_words_to_choose(tokenizer):
+    assert Augmenter.from_dict(augmenter_config("same_text"), tokenizer).keeps_copies
+    with pytest.raises(ValueError, match="SameText has no replace_prob; expected some of augmenter"):
+        Augmenter.from_dict(augmenter_config("same_text", replace_prob=0.2), tokenizer)
 
 
 def test_limit_of_the_length_reaches_every_part():

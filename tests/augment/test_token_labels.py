@@ -68,8 +68,9 @@ def may_become(name: str, text: str) -> str:
         "compose": rf"({known}){rest}.*",
         "insert": rf"{word}( ({any_word}))?{rest}",
         "hesitation": rf"{word}( um)?{rest}",
+        "masked_lm_insertion": rf"{word}( [a-z]+)?{rest}",
     }
-    if name in ("wordnet", "embedding", "masked_lm", "typos"):
+    if name in ("wordnet", "embedding", "masked_lm", "typos", "keyboard_typos"):
         return rf"\D+{rest}" if word else rest
     return patterns.get(name, rf"({known}){rest}")
 

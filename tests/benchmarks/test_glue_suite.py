@@ -17,14 +17,13 @@ from transformers import Trainer
 
 from benchmarks import glue_suite
 from benchmarks.suite import session, train
-from benchmarks.suite.data import hold_out
+from benchmarks.suite.data import NUM_FORMS, hold_out, mistyped
 from benchmarks.suite.plan import Kind, Run, kinds_of, runs_of
 from benchmarks.suite.scores import clean_scores, robustness
 from benchmarks.suite.settings import grid_of, read_settings, settings_of
 from benchmarks.suite.store import Store
 from benchmarks.suite.tables import averaged, differences, newest, tables
 from benchmarks.suite.train import predict
-from benchmarks.suite.typos import with_typos
 from hf_mmel.cli import run as cli
 from hf_mmel.compare.statistics import mean_interval
 from hf_mmel.objective.weighting import VariantLosses
@@ -165,15 +164,18 @@ def test_what_is_held_out_is_not_trained_on():
     assert hold_out(Dataset.from_dict({"i": range(100)}))[1]["i"][:] == held_out["i"][:]
 
 
-def test_typos_are_decided_by_the_seed_and_leave_short_words_alone():
-    forms = [with_typos(TEXT, (7, k)) for k in range(50)]
-    assert forms == [with_typos(TEXT, (7, k)) for k in range(50)]
-    assert TEXT not in forms and len(set(forms)) > 25
-    for form in forms:
+def test_typos_are_the_same_every_time_and_leave_short_words_alone(tokenizer):
+    texts = Dataset.from_dict({"a": [TEXT, "a 1234 is it"], "b": ["the plot", TEXT], "label": [0, 1]})
+    first, *others = forms = mistyped(texts, ["a", "b"], tokenizer)
+    assert [form.to_dict() for form in forms] == [form.to_dict() for form in mistyped(texts, ["a", "b"], tokenizer)]
+    assert len(forms) == NUM_FORMS and all(
+        form["a"][1] == "a 1234 is it" and form["b"][0] != "the plot" for form in forms
+    )
+    for form in [first["a"][0], *(other["b"][1] for other in others)]:
+        assert form != TEXT
         before, after = (re.findall(r"\W+|\w+", text) for text in (TEXT, form))
         assert len(before) == len(after)
         assert all(a == b for a, b in zip(before, after, strict=True) if len(a) < 4 or not a.isalpha())
-    assert with_typos("a 1234 is it", (1,), rate=1.0) == "a 1234 is it"
 
 
 @pytest.mark.parametrize("kind", ["single_label_classification", "regression"])

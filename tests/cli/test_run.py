@@ -36,7 +36,7 @@ def test_every_objective_trains(run, files, mmel_loss):
     assert run(*files, "--do_train", "--mmel_loss", mmel_loss)["train_loss"] > 0
 
 
-@pytest.mark.parametrize("augmenter", ["mlm", "embedding", "delete", "swap", "insert"])
+@pytest.mark.parametrize("augmenter", ["mlm", "mlm_insert", "embedding", "typos", "delete", "swap", "insert"])
 def test_a_run_is_repeated_from_its_saved_augmenter(run, files, masked_lm_dir, tmp_path, augmenter):
     options = ["--do_train", *files, "--mmel_loss", "hard", "--model_name_or_path", masked_lm_dir]
     metrics = run(*options, "--augmenter", augmenter)

@@ -1,5 +1,6 @@
 """A dry run: it shows what the training would see, counts what it would do, and leaves nothing behind."""
 
+import json
 import re
 
 import pytest
@@ -100,6 +101,7 @@ def test_examples_variants_and_lengths_are_counted(show, write):
     assert figure(printed, "batch of a process") == "4 examples, 10.0 sequences"
     assert figure(printed, "optimisation step") == "8 examples, 20.0 sequences"
     assert figure(show(*options, "--pad_to_max_length", "--max_seq_length", 20), "padded to").endswith("20 at most")
+    assert not re.search("same text", printed)
     plain = show(*options, "--mmel_loss", "none")
     assert figure(plain, "variants per example") == "0.00 (num_variants 0)"
     assert figure(plain, "batch of a process") == "4 examples, 4.0 sequences"
@@ -142,3 +144,15 @@ def test_several_labels_of_a_row_are_shown_by_their_names(show, write):
     printed = show("--train_file", write("train.json", rows), "--do_train")
     shown = re.findall(r"^example \d+, (.*)$", printed, flags=re.MULTILINE)
     assert shown == ["labels film, good", "labels bad", "labels none"]
+
+
+def test_copies_that_are_meant_are_named(show, write, tmp_path):
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(["the film was good .", "the plot ."] * 6)]
+    (tmp_path / "same.json").write_text(json.dumps({"class": "SameText", "augmenter": {"class": "WordNetSynonyms"}}))
+    options = ["--train_file", write("train.csv", rows), "--do_train", "--num_variants", 3]
+    printed = show(*options, "--augmenter", tmp_path / "same.json")
+    assert figure(printed, "examples with variants") == "100.0%"
+    assert figure(printed, "of them, the same text") == "50.0%"
+    assert figure(printed, "variants per example") == "3.00 (num_variants 3)"
+    assert printed.count("  3  the plot.  (same text)") == 5 and printed.count("(same text)") == 15
+    assert figure(show(*options, "--augmenter", "same_text"), "of them, the same text") == "100.0%"

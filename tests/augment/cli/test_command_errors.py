@@ -6,6 +6,7 @@ from files import write_rows
 from transformers import BertConfig
 
 from augment.__main__ import main
+from augment.registry import WITH_MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,7 @@ def fails(capsys, *argv: str) -> str:
         ("preview --file a.csv --num_rows 0", "num_rows is 0; expected at least 1"),
         ("preview --text a --num_variants 0", "num_variants is 0; expected at least 1"),
         ("preview --text a --augmenter delete --replace_prob 0", "replace_prob is 0.0; expected a probability"),
+        ("preview --text a --augmenter same_text --replace_prob 0.1", "SameText has no replace_prob"),
         ("preview --text a --augmenter synonyms", "The augmenter is 'synonyms'; expected one of wordnet, mlm"),
         ("preview --text a --augmenter mlm", "The augmenter 'mlm' needs a model"),
         ("preview --text a --augmenter delete --model bert", "'delete' has no use for the model 'bert'"),
@@ -88,7 +90,7 @@ def test_row_without_text_is_found_before_any_work(capsys, monkeypatch):
     assert "b.jsonl, column 'text', row 5000 (from 0) is 7" in fails(capsys, "write", "b.jsonl", "c.jsonl")
 
 
-@pytest.mark.parametrize("name", ["mlm", "embedding"])
+@pytest.mark.parametrize("name", WITH_MODEL)
 def test_model_without_weights_is_refused_in_one_line(name, tokenizer, capsys):
     tokenizer.save_pretrained("model")
     BertConfig(vocab_size=len(tokenizer)).save_pretrained("model")

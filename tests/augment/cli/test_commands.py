@@ -142,6 +142,21 @@ def test_stats_leave_out_what_an_augmenter_cannot_tell(run, tmp_path):
     assert not any("candidates" in line for line in run("stats", "a.jsonl", "--augmenter", "swap"))
 
 
+def test_copies_that_are_meant_are_the_same_text_and_no_failure(run, tmp_path, lexicon):
+    (tmp_path / "same.json").write_text(
+        json.dumps({"class": "SameText", "augmenter": json.loads(Path(lexicon).read_text())})
+    )
+    options = ("--augmenter", "same.json", "--num_variants", "2")
+    assert run("preview", "--text", "no way", *options)[1:] == ["1  no way  (same text)", "2  no way  (same text)"]
+    assert not any("same text" in line for line in run("preview", "--text", "the awful actors", *options))
+    write_rows(tmp_path / "a.jsonl", [{"text": text} for text in ("the awful actors", "no way", "the ran", "no way")])
+    report = json.loads(run("stats", "a.jsonl", "--json", *options)[0])
+    # "the ran" has one variant, and the other one is a copy that is left out.
+    assert (report["share_of_same_text"], report["share_of_copies"]) == (4 / 8, 1 / 8)
+    assert any(line.split() == ["share", "of", "same", "text", "50.0%"] for line in run("stats", "a.jsonl", *options))
+    assert run("preview", "--text", "no way", "--augmenter", "same_text")[4] == "4  no way  (same text)"
+
+
 @pytest.fixture
 def model(tokenizer, tmp_path) -> str:
     """A folder with a tiny masked LM and its tokenizer."""

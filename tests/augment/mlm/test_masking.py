@@ -1,5 +1,7 @@
 """Which words each input of a masked LM masks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,24 @@ def test_batches_have_each_sequence_once_within_their_bounds(tokenizer, max_toke
     assert sorted(sequences) == sorted(masked.sequences)
     assert sorted(numbers) == list(range(len(words)))
     assert [len(sequence) for sequence in sequences] == sorted(map(len, masked.sequences))
+
+
+@pytest.mark.parametrize("limit", [512, 12, 5])
+@pytest.mark.parametrize("masking", ["grouped", "single"])
+def test_masks_are_inserted_where_a_word_has_no_tokens(any_tokenizer, masking, limit):
+    batch = Batch(any_tokenizer([TEXT, *TEXTS])["input_ids"])
+    words = WordFinder(any_tokenizer).words(batch)
+    places = replace(words, length=np.zeros_like(words.length))
+    masked = mask_words(batch, places, masking, any_tokenizer.mask_token_id, limit)
+    assert max(map(len, masked.sequences)) <= limit
+    masks = masks_of(masked, any_tokenizer.mask_token_id)
+    assert sorted(zip(masked.sequence, masked.position, strict=True)) == [
+        (i, place) for i, own in enumerate(masks) for place in own
+    ]
+    for w in range(len(places)):
+        sequence, position = masked.sequences[masked.sequence[w]], masked.position[w]
+        row, start = batch.rows[places.row[w]], places.start[w] - batch.starts[places.row[w]]
+        after = [i for i in sequence[position + 1 :] if i != any_tokenizer.mask_token_id]
+        before = [i for i in sequence[:position] if i != any_tokenizer.mask_token_id]
+        assert row[start : start + len(after)] == after and row[start - len(before) : start] == before
+        assert after or limit < 512

@@ -1,0 +1,134 @@
+"""Typing errors."""
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from .configurable import check_count
+from .core.batch import Batch
+from .core.candidates import Candidates
+from .core.lexicon import encode_after
+from .core.words import Words
+from .substitution import Substitution
+
+
+_ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))  # and how far each is moved to the right
+_KEYS = {key: (x + shift, y) for y, (row, shift) in enumerate(_ROWS) for x, key in enumerate(row)}
+# Keys that touch each other.
+NEIGHBOURS = {
+    key: "".join(other for other, (u, v) in _KEYS.items() if other != key and abs(x - u) <= 1 and abs(y - v) <= 1)
+    for key, (x, y) in _KEYS.items()
+}
+
+
+class Typos(Substitution):
+    """
+    Makes typing errors, one in a word: two neighbouring letters are swapped, or a letter is dropped, doubled or
+    replaced by one whose key touches its own on an English keyboard (QWERTY): movie → mvoie, mvie, moovie, mobie.
+
+    Any word of letters may change, stop words and names included. The four kinds of errors are equally likely, and so
+    are the errors of one kind.
+
+    Args:
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
+        min_letters (`int`, *optional*, defaults to 4): Words with fewer letters stay.
+        keep_first (`bool`, *optional*, defaults to `True`): Whether the first letter of a word stays.
+        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
+
+    Raises:
+        `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
+
+    Example:
+
+    ```python
+    >>> augmenter = Typos(tokenizer, replace_prob=0.2)
+    >>> augmenter.augment_text("The movie was awful.", num_variants=2, seed=0)
+    ['The movie was awfuul.', 'The mobie was awful.']
+    ```
+
+    Source: Belinkov and Bisk, "Synthetic and natural noise both break neural machine translation", ICLR 2018, and
+    Pruthi et al., "Combating adversarial misspellings with robust word recognition", ACL 2019.
+    """
+
+    def __init__(self, tokenizer, *, min_letters: int = 4, keep_first: bool = True, **options):
+        super().__init__(tokenizer, **options)
+        check_count("min_letters", min_letters)
+        self.min_letters = min_letters
+        self.keep_first = keep_first
+
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
+        pieces = words.pieces(batch.ids)
+        self._learn([word for word in dict.fromkeys(pieces) if word not in self._known])
+        found = [self._known[word] for word in pieces]
+        count = np.array([len(errors.lengths) for errors in found], dtype=np.int64)
+        some, nothing = count > 0, _Errors.of({})
+        parts = [np.concatenate(column) for column in zip(nothing, *found, strict=True)]
+        ids, lengths, cumulative = parts
+        return Candidates(
+            words[some],
+            (count.cumsum() - count)[some],
+            count[some],
+            np.arange(len(lengths)),
+            np.concatenate([[0], lengths.cumsum()]),
+            ids,
+            int(lengths.max(initial=0)),
+            cumulative,
+        )
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, ...], "_Errors"]:
+        """The errors of each word met so far, by its pieces."""
+        return {}
+
+    def _learn(self, words: list[tuple[int, ...]]) -> None:
+        """Tokenises the errors of words as they stand in the place of the words."""
+        for is_spaced, before in ((True, "a "), (False, "(")):
+            group = [word for word in words if self.finder.spaced[word[0]] == is_spaced]
+            errors = [self._errors(self.tokenizer.decode(list(word)).strip()) for word in group]
+            encoded = iter(encode_after(self.tokenizer, [text for own in errors for text in own], before))
+            for word, own in zip(group, errors, strict=True):
+                chances: dict[tuple[int, ...], float] = {}
+                for chance in own.values():
+                    pieces = next(encoded)
+                    if pieces and pieces != word:
+                        chances[pieces] = chances.get(pieces, 0.0) + chance
+                self._known[word] = _Errors.of(chances)
+
+    def _errors(self, word: str) -> dict[str, float]:
+        is_long = word.isalpha() and len(word) >= self.min_letters
+        return typing_errors(word, self.keep_first) if is_long else {}
+
+
+class _Errors(NamedTuple):
+    """The errors of a word as token ids: those of all, `(P,)`, how many each has, and `Candidates.cumulative`."""
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    cumulative: np.ndarray
+
+    @classmethod
+    def of(cls, chances: dict[tuple[int, ...], float]) -> "_Errors":
+        total = np.array(list(chances.values()), dtype=np.float64).cumsum()
+        ids = [piece for pieces in chances for piece in pieces]
+        lengths = [len(pieces) for pieces in chances]
+        return cls(np.array(ids, dtype=np.int32), np.array(lengths, dtype=np.int64), total / total[-1:])
+
+
+def typing_errors(word: str, keep_first: bool) -> dict[str, float]:
+    """The words that one typing error makes of a word of letters, each with its probability."""
+    swapped, dropped, doubled, missed = [], [], [], []
+    for i in range(int(keep_first), len(word)):
+        start, letter, rest = word[:i], word[i], word[i + 1 :]
+        keys = NEIGHBOURS.get(letter.lower(), "")
+        if rest:
+            swapped.append(start + rest[0] + letter + rest[1:])
+        dropped.append(start + rest)
+        doubled.append(start + letter + letter + rest)
+        missed += [start + (key.upper() if letter.isupper() else key) + rest for key in keys]
+    kinds = [
+        [text for text in dict.fromkeys(texts) if text not in ("", word)]
+        for texts in (swapped, dropped, doubled, missed)
+    ]
+    kinds = [texts for texts in kinds if texts]
+    return {text: 1 / (len(kinds) * len(texts)) for texts in kinds for text in texts}
