@@ -13,6 +13,7 @@ from .core.atomic_file import cache_folder
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.devices import default_device, fast_dtype
+from .core.given import check_object
 from .core.lexicon import tokenizer_fingerprint
 from .core.ragged import ranges
 from .core.vocabulary import Vocabulary, capitalised, keeps_inflection, require_dictionary
@@ -26,8 +27,9 @@ from .substitution import Substitution
 MULTI_PIECE = ("refill", "leave")
 DTYPES = ("float32", "bfloat16", "float16")
 
+_TABLE_OPTIONS = ("top_m", "min_probability", "masking", "multi_piece", "keep_inflection")  # that candidates depend on
 _MAX_PADDING = 1024  # embeddings beyond the vocabulary
-_FORMAT = 2  # of the candidates; raise it when a change of the code changes them
+_FORMAT = 3  # of the candidates; raise it when a change of the code changes them
 
 
 class MaskedLMSubstitution(Substitution):
@@ -93,8 +95,10 @@ class MaskedLMSubstitution(Substitution):
         *,
         top_m: int = 15,
         temperature: float = 1.0,
-        masking: str = "grouped",
-        multi_piece: str = "refill",
+        source: Substitution | None = None,
+        min_probability: float = 0.001,
+        masking: str = "none",
+        multi_piece: str = "leave",
         keep_inflection: bool = True,
         device: str | None = None,
         dtype: str | None = None,
@@ -106,6 +110,10 @@ class MaskedLMSubstitution(Substitution):
         check_count("top_m", top_m)
         if not temperature > 0:
             raise ValueError(f"temperature is {temperature}; expected a number > 0, float('inf') for all alike.")
+        if not 0 <= min_probability <= 1:
+            raise ValueError(f"min_probability is {min_probability}; expected a probability in [0, 1].")
+        if source is not None:
+            check_object("source", source, Substitution)
         check_choice("masking", masking, MASKINGS)
         check_choice("multi_piece", multi_piece, MULTI_PIECE)
         if dtype is not None:
@@ -118,6 +126,8 @@ class MaskedLMSubstitution(Substitution):
         self.model = os.fspath(model) if isinstance(model, str | os.PathLike) else model
         self.top_m = top_m
         self.temperature = temperature
+        self.source = source
+        self.min_probability = min_probability
         self.masking = masking
         self.multi_piece = multi_piece
         self.keep_inflection = keep_inflection
@@ -162,7 +172,8 @@ class MaskedLMSubstitution(Substitution):
             "model": model_fingerprint(model),
             "options": {
                 "dtype": dtype,
-                **{name: getattr(self, name) for name in ("top_m", "masking", "multi_piece", "keep_inflection")},
+                "source": None if self.source is None else self.source.to_dict(),
+                **{name: getattr(self, name) for name in _TABLE_OPTIONS},
             },
         }
         if path is None and self._table is not None and self._table.matches(manifest):
@@ -279,13 +290,16 @@ class MaskedLMSubstitution(Substitution):
     def _propose(self, batch: Batch, fill_mask: FillMask) -> Proposals:
         """The words of a batch for which the model proposes candidates, with the candidates."""
         batch, num_removed = self._without_padding(batch)
-        words, kinds = self._fillable(batch)
+        words, choices = self._fillable(batch)
         entries = np.zeros(len(words), dtype=entry_type(self.top_m))
         if len(words):
             inputs = mask_words(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.max_length)
             old = np.where(words.length == 1, batch.ids[words.start], -1)
+            antonyms = self._vocabulary.antonyms_of(batch.ids, words)
             entries["start"] = words.start - batch.starts[words.row] + num_removed[words.row]
-            entries["ids"], entries["scores"] = fill_mask.best(inputs, old, kinds, self._choices, self.top_m)
+            entries["ids"], entries["scores"] = fill_mask.best(
+                inputs, old, choices, antonyms, self.top_m, self.min_probability
+            )
         some = entries["ids"][:, 0] >= 0
         return np.bincount(words.row[some], minlength=len(batch)), entries[some]
 
@@ -302,11 +316,13 @@ class MaskedLMSubstitution(Substitution):
         lengths = np.maximum(last - first, 0)
         return Batch.of_arrays(batch.ids[ranges(batch.starts + first, lengths)], lengths), first
 
-    def _fillable(self, batch: Batch) -> tuple[Words, np.ndarray]:
-        """The words that may have candidates, and the kind of each, which determines the ids that it may become."""
+    def _fillable(self, batch: Batch) -> tuple[Words, list[np.ndarray]]:
+        """The words that may have candidates, and the ids that each may become."""
         words = self.finder.words(batch)
         if self.multi_piece == "leave":
             words = words[words.length == 1]
+        if self.source is not None:
+            return self._proposed(self.source.candidates(batch, words))
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
         chosen = np.flatnonzero((group > 0) & (words.first | ~capitalised(group)))
         words, kinds = words[chosen], group[chosen] << 16
@@ -318,5 +334,16 @@ class MaskedLMSubstitution(Substitution):
                 if self.keep_inflection:
                     ids = ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])]
                 self._choices[kind] = ids
-        some = np.array([len(self._choices[kind]) > 0 for kind in kinds.tolist()], dtype=bool)
-        return words[some], kinds[some]
+        choices = [self._choices[kind] for kind in kinds.tolist()]
+        some = np.flatnonzero([len(ids) > 0 for ids in choices])
+        return words[some], [choices[i] for i in some]
+
+    def _proposed(self, candidates: Candidates) -> tuple[Words, list[np.ndarray]]:
+        """The words for which a source has candidates of one piece, and these."""
+        candidates = candidates.compact()
+        ids = np.where(np.diff(candidates.offsets) == 1, candidates.pieces[candidates.offsets[:-1]], -1).astype(
+            np.int64
+        )
+        choices = [own[own >= 0] for own in np.split(ids, candidates.first[1:])]
+        some = np.flatnonzero([len(own) > 0 for own in choices])
+        return candidates.words[some], [choices[i] for i in some]

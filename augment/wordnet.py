@@ -3,15 +3,20 @@
 import hashlib
 import logging
 import os
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+from .configurable import check_choice
 from .core.atomic_file import cache_folder
 from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
 from .english.wordnet_data import wordnet_fingerprint
 from .substitution import FromLexicon
 
+
+READINGS = ("main", "all")
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +35,10 @@ class WordNetSynonyms(FromLexicon):
         min_sense_share (`float`, *optional*, defaults to 0.4):
             Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
+        readings (`str`, *optional*, defaults to `"main"`):
+            `"main"`: a word is taken in the part of speech and in the senses that it mostly has. `"all"`: its
+            candidates are the synonyms of one word in every part of speech and sense, and similar adjectives, whatever
+            the two options above. Only the context tells which of them fit: see `source` of `MaskedLMSubstitution`.
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
@@ -55,6 +64,7 @@ class WordNetSynonyms(FromLexicon):
         *,
         min_sense_share: float = 0.4,
         multiword: bool = True,
+        readings: str = "main",
         cache_dir: str | os.PathLike | None = None,
         **options,
     ):
@@ -62,12 +72,15 @@ class WordNetSynonyms(FromLexicon):
         if not 0 <= min_sense_share <= 1:
             raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
         self.min_sense_share = min_sense_share
+        check_choice("readings", readings, READINGS)
         self.multiword = multiword
+        self.readings = readings
         self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._lexicon = self._cached_lexicon()
 
     def _cached_lexicon(self) -> Lexicon:
         options = f"wordnet:{self.min_sense_share}:{self.multiword}:{tokenizer_fingerprint(self.tokenizer)}"
+        options += "" if self.readings == "main" else f":{self.readings}"
         key = hashlib.sha256(f"{options}:{code_fingerprint()}".encode()).hexdigest()
         folder, sources = cache_folder(self.cache_dir), _sources_fingerprint()
         path = folder / f"wordnet-{key[:16]}-{sources}.npz"
@@ -76,12 +89,14 @@ class WordNetSynonyms(FromLexicon):
             path = known[-1] if known else path
         lexicon = Lexicon.load(path, key)
         if lexicon is None:
-            from .english.synonyms import build_synonyms
+            from .english.synonyms import build_related_words, build_synonyms
             from .english.wordnet_data import load_wordnet
 
             logger.warning("Building the WordNet lexicon of this tokenizer once; this takes about ten seconds.")
-            words = build_synonyms(load_wordnet(), min_sense_share=self.min_sense_share, multiword=self.multiword)
-            lexicon = build_lexicon(self.tokenizer, words)
+            build: Callable[[Any], dict[str, list[str]]] = build_related_words
+            if self.readings == "main":
+                build = partial(build_synonyms, min_sense_share=self.min_sense_share, multiword=self.multiword)
+            lexicon = build_lexicon(self.tokenizer, build(load_wordnet()))
             try:
                 lexicon.save(path, key)
             except OSError as error:
