@@ -4,7 +4,7 @@ Text needs a fast tokenizer and nothing else of transformers, and no torch.
 """
 
 from .base import Augmenter
-from .compose import Compose, FirstOf, OneOf, Sometimes
+from .compose import Compose, FirstOf, InTurn, OneOf, Sometimes
 from .core import versions  # noqa: F401 - refuses what is out of range before anything fails for it
 from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
@@ -27,6 +27,7 @@ __all__ = [
     "FirstOf",
     "GreedySearch",
     "ImageVariants",
+    "InTurn",
     "LexiconSubstitution",
     "MaskedLMInsertion",
     "MaskedLMSubstitution",

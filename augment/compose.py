@@ -1,4 +1,4 @@
-"""Augmenters made of others: one after the other, one of several, or the first one that knows a word."""
+"""Augmenters made of others: one after the other, one of several, each in turn, or the first that knows a word."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from .core.candidates import Candidates
 from .core.edits import Edits
 from .core.given import check_object
 from .core.randomness import mix, unit
-from .core.rejection import DrawOne, different_variants
+from .core.rejection import Distinct, DrawOne, different_variants
 from .core.words import Words
 from .substitution import Substitution
 
@@ -129,6 +129,44 @@ class Sometimes(Augmenter):
         variant = np.arange(1, num_variants + 1, dtype=np.uint64)[:, None]
         is_changed = (unit(mix(mix(~keys) ^ variant)) < self.p).ravel()
         return Edits.select([edits], np.where(is_changed, np.arange(len(edits)), -1))
+
+
+class InTurn(Augmenter):
+    """
+    Makes the variants of an example by the first augmenter, those that it lacks by the second one, and so on.
+
+    The first augmenter's variants are those that it makes alone. An example with K different variants never reaches
+    the next augmenter, so put the ones that keep the meaning best first. What none can change stays a copy.
+
+    Args:
+        augmenters (`Sequence[Augmenter]`): The augmenters, in order of preference, with one vocabulary.
+
+    Raises:
+        `TypeError`: if a part is not an augmenter.
+        `ValueError`: if there is no part, or the parts have different vocabularies.
+
+    Example:
+
+    ```python
+    >>> augmenter = InTurn([WordNetSynonyms(tokenizer), RandomSwap(tokenizer)])
+    >>> augmenter.augment_text("The movie was awful.", num_variants=6, seed=0)
+    ```
+    """
+
+    def __init__(self, augmenters: Sequence[Augmenter]):
+        self.augmenters = _checked_parts(augmenters)
+        super().__init__(self.augmenters[0].tokenizer)
+
+    def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
+        distinct = Distinct(batch, num_variants)
+        drawn: list[Edits] = []
+        for number, augmenter in enumerate(self.augmenters):
+            if len(distinct.short):
+                rows, short = batch.take(distinct.short), distinct.short
+                own_keys = keys if number == 0 else mix(keys[short] ^ np.uint64(number))
+                drawn.append(augmenter.draw_edits(rows, num_variants, own_keys))
+                distinct.add(np.tile(short, num_variants), drawn[-1].apply(rows))
+        return Edits.select(drawn, distinct.chosen()) if drawn else Edits.of(())
 
 
 class FirstOf(Substitution):

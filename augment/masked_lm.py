@@ -5,11 +5,13 @@ import numpy as np
 from .configurable import check_choice
 from .core.batch import Batch
 from .core.candidates import Candidates
+from .core.given import check_object
 from .core.vocabulary import checked_inflection, keeps_inflection
 from .core.words import Words
 from .languages.language import ENGLISH, check_lang
 from .mlm.masking import MASKINGS
 from .mlm.source import MaskedLMSource, Questions
+from .substitution import Substitution
 
 
 MULTI_PIECE = ("refill", "leave")
@@ -17,11 +19,10 @@ MULTI_PIECE = ("refill", "leave")
 
 class MaskedLMSubstitution(MaskedLMSource):
     """
-    Replaces words by words that a masked language model proposes, which fit the context: "a wonderful film" may become
-    "a terrible film".
+    Replaces words by words that a masked language model proposes, which fit the context.
 
     The candidates of a word are the `top_m` most likely whole words with the same case, inflection and preceding space
-    (or none). After "a" and "an", they start with a vowel letter exactly if the word does. A variant takes each
+    (or none). In English, its antonyms are never among them. After "a" and "an", they start with a vowel letter exactly if the word does. A variant takes each
     candidate with probability `P ~ softmax(log P(word | context) / temperature)`. Stop words, numbers and parts of
     hyphenated words stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves
     case, and words that the dictionary lacks, with `keep_inflection`.
@@ -33,14 +34,21 @@ class MaskedLMSubstitution(MaskedLMSource):
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         model (`str`, `Path` or `transformers.PreTrainedModel`):
             A masked LM with the classifier's vocabulary: a name or path, which is loaded at first use, or the model.
-        top_m (`int`, *optional*, defaults to 15): Maximum number of candidates of a word.
+        source (`Substitution`, *optional*):
+            A source of related words, such as `WordNetSynonyms(tokenizer, readings="all")`. The model then only says
+            which of a word's candidates fit the context; candidates of several pieces are left out. By default the
+            model chooses among all whole words.
+        top_m (`int`, *optional*, defaults to 8): Maximum number of candidates of a word.
         temperature (`float`, *optional*, defaults to 1.0):
             Above 0. Near 0 the most likely candidate is always taken; at `float("inf")` all are equally likely.
-        masking (`str`, *optional*, defaults to `"grouped"`):
-            What the model is given. `"grouped"`: each forward pass over a row masks words that are far apart, about
-            15 % of its tokens. `"single"`: one pass per word. `"none"`: one pass without masks.
-        multi_piece (`str`, *optional*, defaults to `"refill"`):
-            Words of several pieces are masked by one mask and become one piece (`"refill"`), or stay (`"leave"`).
+        min_probability (`float`, *optional*, defaults to 0.001): Least probability of a candidate in its place.
+        masking (`str`, *optional*, defaults to `"none"`):
+            What the model is given. `"none"`: one pass over the row as it is. The model sees the word, so that its
+            candidates are close in meaning. `"grouped"`: each forward pass masks words that are far apart, about 15 %
+            of the tokens; candidates fit the context, whatever the word means. `"single"`: one pass per word.
+        multi_piece (`str`, *optional*, defaults to `"leave"`):
+            Words of several pieces stay (`"leave"`), or are masked by one mask and become one piece (`"refill"`),
+            without regard to what they mean.
         lang (`str`, *optional*, defaults to `"eng"`):
             The language of the texts, an ISO 639-3 code such as `"deu"` or `"cmn"`. Its stop words stay. In other
             languages than English, candidates have the script of their word, "a" is no article, and a character of
@@ -60,7 +68,7 @@ class MaskedLMSubstitution(MaskedLMSource):
 
     Raises:
         `ImportError`: if inflection is kept and `lemminflect` is not installed.
-        `LookupError`: if the stop words of another language than English are not installed.
+        `LookupError`: if WordNet, which knows the antonyms, is not installed, or the stop words of another language.
         `ValueError`: if an argument is out of range, the model has another vocabulary, or the tokenizer has no mask,
             is slow or marks words in an unknown way.
 
@@ -78,24 +86,35 @@ class MaskedLMSubstitution(MaskedLMSource):
     """
 
     maskings = MASKINGS
-    table_format = 2
-    table_options = ("top_m", "masking", "multi_piece", "lang", "keep_inflection")
+    table_format = 3
+    table_options = ("top_m", "min_probability", "masking", "multi_piece", "lang", "keep_inflection")
 
     def __init__(
         self,
         tokenizer,
         model,
         *,
-        multi_piece: str = "refill",
+        source: Substitution | None = None,
+        top_m: int = 8,
+        min_probability: float = 0.001,
+        masking: str = "none",
+        multi_piece: str = "leave",
         lang: str = ENGLISH,
         keep_inflection: bool | None = None,
         **options,
     ):
-        super().__init__(tokenizer, model, **options)
+        super().__init__(tokenizer, model, top_m=top_m, masking=masking, **options)
+        if source is not None:
+            check_object("source", source, Substitution)
+        if not 0 <= min_probability <= 1:
+            raise ValueError(f"min_probability is {min_probability}; expected a probability in [0, 1].")
         check_choice("multi_piece", multi_piece, MULTI_PIECE)
+        self.source = source
+        self.min_probability = min_probability
         self.multi_piece = multi_piece
         self.lang = check_lang(lang)
         self.keep_inflection = checked_inflection(keep_inflection, lang)
+        self._choices: dict[int, np.ndarray] = {}  # the whole words that each kind of word may become
 
     @property
     def needs_tags(self) -> bool:
@@ -105,16 +124,42 @@ class MaskedLMSubstitution(MaskedLMSource):
         words = self.finder.words(batch)
         if self.multi_piece == "leave":
             words = words[words.length == 1]
+        words, choices = (
+            self._choices_of(batch, words) if self.source is None else self._choices_of_source(batch, words)
+        )
+        own = np.where(words.length == 1, batch.ids[words.start], -1)
+        excluded = [ids[ids >= 0] for ids in own[:, None]]
+        if self.lang == ENGLISH:
+            antonyms = self._vocabulary.antonyms_of(batch.ids, words)
+            excluded = [np.concatenate(pair) for pair in zip(excluded, antonyms, strict=True)]
+        return Questions(words, choices, excluded)
+
+    def _choices_of(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:
+        """The words that may become any other whole word of their kind, and these for each."""
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
         chosen = np.flatnonzero((group > 0) & (words.first | ~self._vocabulary.may_be_name(group)))
         words, kinds = words[chosen], group[chosen] << 16
         if self.keep_inflection:
             kinds |= self._vocabulary.tags_of(batch.ids, words)
-        return Questions(words, kinds, np.where(words.length == 1, batch.ids[words.start], -1))
+        for kind in np.unique(kinds).tolist():
+            if kind not in self._choices:
+                ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
+                if self.keep_inflection:
+                    ids = ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])]
+                self._choices[kind] = ids
+        choices = [self._choices[kind] for kind in kinds.tolist()]
+        some = [i for i, ids in enumerate(choices) if len(ids)]
+        return words[np.array(some, dtype=np.int64)], [choices[i] for i in some]
 
-    def choices(self, kind: int) -> np.ndarray:
-        ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
-        return ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])] if self.keep_inflection else ids
+    def _choices_of_source(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:
+        """The words for which the source has candidates of one piece, and these for each."""
+        assert self.source is not None
+        candidates = self.source.candidates(batch, words).compact()
+        pieces = candidates.pieces[candidates.offsets[:-1]].astype(np.int64)
+        ids = np.where(np.diff(candidates.offsets) == 1, pieces, -1)
+        choices = [own[own >= 0] for own in np.split(ids, candidates.first[1:])] if len(candidates.words) else []
+        some = [i for i, own in enumerate(choices) if len(own)]
+        return candidates.words[np.array(some, dtype=np.int64)], [choices[i] for i in some]
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
         known, entries = self._proposed(batch, words.start)

@@ -74,6 +74,7 @@ class MaskedLMInsertion(MaskedLMSource):
 
     def __init__(self, tokenizer, model, *, modifiers_only: bool = True, **options):
         super().__init__(tokenizer, model, **options)
+        self._choices: dict[int, np.ndarray] = {}  # of each kind of place
         self.modifiers_only = checked_inflection(modifiers_only, self.lang)
 
     @property
@@ -89,10 +90,17 @@ class MaskedLMInsertion(MaskedLMSource):
         pairs = zip(left.pieces(batch.ids), right.pieces(batch.ids), strict=True)
         kinds = np.array([self._kind(*pair) for pair in pairs], dtype=np.int64)
         right, kinds = right[kinds != _NOWHERE], kinds[kinds != _NOWHERE]
+        for kind in set(kinds.tolist()) - self._choices.keys():
+            self._choices[kind] = self._choices_of(kind)
+        choices = [self._choices[kind] for kind in kinds.tolist()]
+        some = [i for i, ids in enumerate(choices) if len(ids)]
+        right = right[np.array(some, dtype=np.int64)]
         following = np.where(right.length == 1, batch.ids[right.start], -1)
-        return Questions(replace(right, length=np.zeros_like(right.length)), kinds, following)
+        places = replace(right, length=np.zeros_like(right.length))
+        return Questions(places, [choices[i] for i in some], [ids[ids >= 0] for ids in following[:, None]])
 
-    def choices(self, kind: int) -> np.ndarray:
+    def _choices_of(self, kind: int) -> np.ndarray:
+        """The ids that may be inserted in a kind of place."""
         vocabulary = self._vocabulary
         ids = np.flatnonzero(vocabulary.group == IN_SENTENCE)
         if self.modifiers_only:

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
+from .configurable import check_choice
 from .core.atomic_file import cache_folder
 from .core.batch import Batch
 from .core.candidates import Candidates
@@ -23,6 +24,8 @@ from .languages.language import ENGLISH, check_lang, stop_words
 from .languages.omw import load_tab, read_words
 from .substitution import FromLexicon
 
+
+READINGS = ("main", "all")
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,10 @@ class WordNetSynonyms(FromLexicon):
             Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms. In other
             languages than English, the uses are those of the English words of a sense.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
+        readings (`str`, *optional*, defaults to `"main"`):
+            `"main"`: a word is taken in the part of speech and in the senses that it mostly has. `"all"`: its
+            candidates are the synonyms of one word in every part of speech and sense, and similar adjectives, whatever
+            the two options above. Only the context tells which of them fit: see `source` of `MaskedLMSubstitution`.
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
@@ -80,6 +87,7 @@ class WordNetSynonyms(FromLexicon):
         lang: str = ENGLISH,
         min_sense_share: float = 0.4,
         multiword: bool = True,
+        readings: str = "main",
         cache_dir: str | os.PathLike | None = None,
         **options,
     ):
@@ -88,13 +96,18 @@ class WordNetSynonyms(FromLexicon):
             raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
         self.lang = check_lang(lang)
         self.min_sense_share = min_sense_share
+        check_choice("readings", readings, READINGS)
+        if readings == "all" and lang != ENGLISH:
+            raise ValueError(f"readings is 'all' and lang is {lang!r}; expected 'main': only English has both.")
         self.multiword = multiword
+        self.readings = readings
         self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._lexicon = self._cached_lexicon()
 
     def _cached_lexicon(self) -> Lexicon:
         options = f"wordnet:{self.min_sense_share}:{self.multiword}:{tokenizer_fingerprint(self.tokenizer)}"
         options += "" if self.lang == ENGLISH else f":{self.lang}"
+        options += "" if self.readings == "main" else f":{self.readings}"
         key = hashlib.sha256(f"{options}:{code_fingerprint()}".encode()).hexdigest()
         folder, sources = cache_folder(self.cache_dir), _sources_fingerprint(self.lang)
         path = folder / f"wordnet-{key[:16]}-{sources}.npz"
@@ -118,10 +131,13 @@ class WordNetSynonyms(FromLexicon):
         message = "Building the WordNet lexicon of this tokenizer once; this takes about ten seconds."
         options: dict[str, Any] = {"min_sense_share": self.min_sense_share, "multiword": self.multiword}
         if self.lang == ENGLISH:
-            from .english.synonyms import build_synonyms
+            from .english.synonyms import build_related_words, build_synonyms
 
+            wordnet = load_wordnet()
             logger.warning(message)
-            return build_lexicon(self.tokenizer, build_synonyms(load_wordnet(), **options))
+            everything = self.readings == "all"
+            related = build_related_words(wordnet) if everything else build_synonyms(wordnet, **options)
+            return build_lexicon(self.tokenizer, related)
         from .languages.synonyms import build_synonyms as build_synonyms_of
 
         words, stops = read_words(load_tab(self.lang).read_text("utf-8"), self.lang), stop_words(self.lang)

@@ -36,40 +36,67 @@ def different_variants(batch: Batch, num_variants: int, keys: np.ndarray, *stage
     """
     if not len(batch):
         return Edits.of(())
-    # All variants known so far: the row itself, which is draw -1, and the draws that gave something new.
-    row, number = np.arange(len(batch)), np.full(len(batch), -1)
-    content = run_hashes(batch.ids, batch.starts, batch.lengths)
-    short, num_draws, num_drawn = row, 0, 0
+    distinct = Distinct(batch, num_variants)
+    num_draws = 0
     rounds: list[list[Edits]] = []
     for times in _DRAWS_PER_ROUND:
         draws = np.arange(num_draws, num_draws + times * num_variants, dtype=np.uint64)
         num_draws += len(draws)
-        drawn = np.repeat(short, len(draws))
-        variants, draw_keys = batch.take(drawn), mix(keys[drawn] + np.tile(draws, len(short)) * GOLDEN)
+        drawn = np.repeat(distinct.short, len(draws))
+        variants, draw_keys = batch.take(drawn), mix(keys[drawn] + np.tile(draws, len(distinct.short)) * GOLDEN)
         rounds.append([])
         for stage in stages:
             rounds[-1].append(stage(variants, draw_keys))
             variants = rounds[-1][-1].apply(variants)
-        row = np.concatenate([row, drawn])
-        number = np.concatenate([number, np.arange(num_drawn, num_drawn + len(drawn))])
-        content = np.concatenate([content, run_hashes(variants.ids, variants.starts, variants.lengths)])
-        num_drawn += len(drawn)
-        new = _is_new(row, content)
-        row, number, content = row[new], number[new], content[new]
-        short = np.flatnonzero(np.bincount(row, minlength=len(batch)) <= num_variants)
-        if not len(short):
+        distinct.add(drawn, variants)
+        if not len(distinct.short):
             break
-    by_row = row.argsort(kind="stable")
-    row, number = row[by_row], number[by_row]
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    chosen = np.full((num_variants, len(batch)), -1)
-    taken = (rank > 0) & (rank <= num_variants)
-    chosen[rank[taken] - 1, row[taken]] = number[taken]
-    edits, *later = (Edits.select(parts, chosen.ravel()) for parts in zip(*rounds, strict=True))
+    edits, *later = (Edits.select(parts, distinct.chosen()) for parts in zip(*rounds, strict=True))
     rows = batch.take(np.tile(np.arange(len(batch)), num_variants)) if later else batch
     for stage_edits in later:
         edits = edits.then(rows, stage_edits)
     return edits
+
+
+class Distinct:
+    """
+    The variants among many that differ from their row and from each other.
+
+    Args:
+        batch (`Batch`): The B rows.
+        num_variants (`int`): K, how many variants of a row are wanted.
+
+    Attributes:
+        short (`np.ndarray` of shape `(S,)`): The rows with fewer than K variants so far.
+    """
+
+    def __init__(self, batch: Batch, num_variants: int):
+        self._size, self._num_variants, self._num_added = len(batch), num_variants, 0
+        self.short = np.arange(len(batch))
+        # The row itself counts as a variant known from the start.
+        self._row, self._number = self.short, np.full(len(batch), -1)
+        self._content = run_hashes(batch.ids, batch.starts, batch.lengths)
+
+    def add(self, row: np.ndarray, variants: Batch) -> None:
+        """Adds N variants, of the rows with these numbers, `(N,)`. They are numbered in the order of their arrival."""
+        row = np.concatenate([self._row, row])
+        number = np.concatenate([self._number, np.arange(self._num_added, self._num_added + len(variants))])
+        content = [self._content, run_hashes(variants.ids, variants.starts, variants.lengths)]
+        self._num_added += len(variants)
+        self._row, self._number, self._content = row, number, np.concatenate(content)
+        new = _is_new(self._row, self._content)
+        self._row, self._number, self._content = self._row[new], self._number[new], self._content[new]
+        self.short = np.flatnonzero(np.bincount(self._row, minlength=self._size) <= self._num_variants)
+
+    def chosen(self) -> np.ndarray:
+        """The numbers of the first K variants of each row, `(K * B,)`, -1 where there are fewer."""
+        by_row = self._row.argsort(kind="stable")
+        row, number = self._row[by_row], self._number[by_row]
+        rank = np.arange(len(row)) - np.searchsorted(row, row)
+        chosen = np.full((self._num_variants, self._size), -1)
+        taken = (rank > 0) & (rank <= self._num_variants)
+        chosen[rank[taken] - 1, row[taken]] = number[taken]
+        return chosen.ravel()
 
 
 def _is_new(row: np.ndarray, content: np.ndarray) -> np.ndarray:

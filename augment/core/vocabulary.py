@@ -1,11 +1,13 @@
 """The whole words among a tokenizer's ids, and which of them may replace which."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache, cached_property
 
 import numpy as np
 
+from ..english.antonyms import antonyms_of, lemmas_of
 from ..english.inflection import BASE_TAGS, inflections
 from ..english.stopwords import OFFENSIVE_WORDS
 from ..languages.language import CAPITAL_NOUNS, ENGLISH, stop_words
@@ -52,6 +54,7 @@ class Vocabulary:
         for piece, text in self._texts.items():
             self._group[piece] = self._group_of(text, self._spaced[piece])
         self.group = np.where(self._whole_words(), self._group, 0).astype(dtype)
+        self._antonyms: dict[tuple[int, ...], np.ndarray] = {}
         self._longer: dict[tuple[int, ...], tuple[int, str]] = {}  # group and lower-case text of words of many pieces
 
     def __len__(self) -> int:
@@ -87,6 +90,27 @@ class Vocabulary:
     def vowels_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
         """Whether each word that lies in `ids`, of one piece or several, begins with a vowel letter: `(W,)`."""
         return self._look_up(ids, words, self.vowels, lambda group, text: starts_with_vowel(text))
+
+    def antonyms_of(self, ids: np.ndarray, words: Words) -> list[np.ndarray]:
+        """For each word that lies in `ids`, the whole words that mean the opposite, in any inflection."""
+        found = []
+        for pieces in words.pieces(ids):
+            if pieces not in self._antonyms:
+                text = self._texts.get(pieces[0], "") if len(pieces) == 1 else self._tokenizer.decode(list(pieces))
+                lemmas = antonyms_of(text.strip().lower()) & self._with_lemma.keys()
+                antonyms = {piece for lemma in lemmas for piece in self._with_lemma[lemma]}
+                self._antonyms[pieces] = np.array(sorted(antonyms), dtype=np.int64)
+            found.append(self._antonyms[pieces])
+        return found
+
+    @cached_property
+    def _with_lemma(self) -> dict[str, list[int]]:
+        """Lemma -> the whole words that may be a form of it."""
+        pieces: dict[str, list[int]] = defaultdict(list)
+        for piece in np.flatnonzero(self.group).tolist():
+            for lemma in lemmas_of(self._texts[piece].lower()):
+                pieces[lemma].append(piece)
+        return pieces
 
     def _look_up(
         self, ids: np.ndarray, words: Words, of_piece: np.ndarray, of_longer: Callable[[int, str], int]
@@ -171,8 +195,8 @@ def checked_inflection(keep_inflection: bool | None, lang: str) -> bool:
         import lemminflect  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'The inflection of words needs lemminflect, which is not installed. Run `pip install "hf_mmel[wordnet]"`, or set '
-            "keep_inflection=False (modifiers_only=False for insertions)."
+            "Inflection is kept with lemminflect's dictionary, which is not installed. Run "
+            '`pip install "hf_mmel[wordnet]"`, or set keep_inflection=False, for insertions modifiers_only=False.'
         ) from error
     return True
 

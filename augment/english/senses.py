@@ -37,15 +37,51 @@ def read_synsets(wordnet) -> dict[str, Synset]:
     nouns first. Satellites are adjectives.
     """
     senses = _read_sense_index(wordnet)
-    nouns = {line[:8]: line.split(" ", 5)[4] for line in _data_lines(wordnet, "noun")}
+    nouns = {line[:8]: line.split(" ", 5)[4] for line in data_lines(wordnet, "noun")}
     return {
         f"{line[:8]}-{pos}": _parse_synset(line, pos, senses, nouns)
         for pos, file_name in PARTS_OF_SPEECH.items()
-        for line in _data_lines(wordnet, file_name)
+        for line in data_lines(wordnet, file_name)
     }
 
 
-def _data_lines(wordnet, file_name: str) -> Iterator[str]:
+def read_similar(wordnet) -> list[tuple[list[str], list[str]]]:
+    """
+    The lower-case names of each adjective synset, and those of a synset that WordNet calls similar to it: satellites
+    and the head of their cluster.
+    """
+    names, pairs = {}, []
+    for line in data_lines(wordnet, PARTS_OF_SPEECH["a"]):
+        offset, words, pointers = split_line(line)
+        names[offset] = words
+        pairs += [(offset, pointer.target) for pointer in pointers if pointer.symbol == "&"]
+    return [(names[offset], names[similar]) for offset, similar in pairs]
+
+
+class Pointer(NamedTuple):
+    """From a synset, or from one of its words, to another one."""
+
+    symbol: str
+    target: str  # offset of a synset
+    pos: str  # its part of speech, as in `PARTS_OF_SPEECH`
+    words: tuple[int, int]  # indices of the two words in their synsets, -1 for the whole synset
+
+
+def split_line(line: str) -> tuple[str, list[str], list[Pointer]]:
+    """Offset, lower-case names and pointers of the synset that a line of a data file describes."""
+    fields = line.partition("|")[0].split()
+    num_words = int(fields[3], 16)
+    names = [_MARKER.sub("", name).lower() for name in fields[4 : 4 + 2 * num_words : 2]]
+    start = 5 + 2 * num_words
+    pointers = []
+    for i in range(start, start + 4 * int(fields[start - 1]), 4):
+        symbol, target, pos, numbers = fields[i : i + 4]
+        words = int(numbers[:2], 16) - 1, int(numbers[2:], 16) - 1
+        pointers.append(Pointer(symbol, target, "a" if pos == "s" else pos, words))
+    return fields[0], names, pointers
+
+
+def data_lines(wordnet, file_name: str) -> Iterator[str]:
     """Lines of a data file, without the licence at its beginning, whose lines start with a space."""
     with wordnet.open(f"data.{file_name}") as stream:
         return (line for line in stream.read().splitlines() if line and line[0] != " ")

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from .antonyms import antonyms_of, lemmas_of
 from .inflection import BASE_TAGS, inflections
-from .senses import Member, Synset, read_synsets
+from .senses import Member, Synset, read_similar, read_synsets
 from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
 
 
@@ -26,6 +27,40 @@ EXCLUDED_USAGE = {"archaism", "combining_form", "comparative", "dialect", "dispa
 EXCLUDED_USAGE |= {"plural", "slang", "superlative", "trade_name", "trademark"}
 
 Analysis = tuple[str, str]  # a lemma and its part of speech
+
+
+def build_related_words(wordnet) -> dict[str, list[str]]:
+    """
+    Builds the table of words that may mean the same in some context: every word that has some, with its candidates.
+
+    They are the synonyms of each lemma that the word may be a form of, in all of its senses, and the words of similar
+    adjectives, each in the form of the word. Antonyms of any sense are left out. Which of them fit a text is for its
+    reader to say, such as a masked language model.
+
+    Returns lower-case words in sorted order, with their candidates in sorted order.
+    """
+    synsets = read_synsets(wordnet).values()
+    related: dict[Analysis, set[str]] = defaultdict(set)
+    for members in synsets:
+        usual = {member.name for member in members if _is_word(member.name) and not member.usage & EXCLUDED_USAGE}
+        for member in members:
+            related[member.name, member.pos] |= usual
+    for names, similar in read_similar(wordnet):
+        for name in names:
+            related[name, "a"].update(filter(_is_word, similar))
+    table = {}
+    for form, analyses in sorted(_analyses_of_forms(_Thesaurus(synsets)).items()):
+        if len(form) >= MIN_LETTERS and form not in STOP_WORDS:
+            found = {
+                _inflect(lemma, pos, tags)
+                for (own, pos), tags in analyses.items()
+                for lemma in related[own, pos] - {own}
+            }
+            words = sorted(word for word in found if word and word not in STOP_WORDS | OFFENSIVE_WORDS | {form})
+            candidates = [word for word in words if lemmas_of(word).isdisjoint(antonyms_of(form))]
+            if candidates:
+                table[form] = candidates
+    return table
 
 
 def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = True) -> dict[str, list[str]]:
@@ -61,7 +96,9 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
         candidates: list[str] = []
         for lemma in thesaurus.candidates(*analysis, min_sense_share, multiword):
             candidate = _inflect(lemma, analysis[1], tags)
-            if candidate is not None and candidate not in (form, *candidates) and candidate not in STOP_WORDS:
+            if candidate is None or candidate in (form, *candidates) or candidate in STOP_WORDS:
+                continue
+            if lemmas_of(candidate).isdisjoint(antonyms_of(form)):
                 candidates.append(candidate)
         if candidates:
             table[form] = candidates[:MAX_CANDIDATES]

@@ -3,7 +3,8 @@
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,31 +35,42 @@ class FillMask:
         self._gathers = model.base_model is not model
 
     def best(
-        self, inputs: MaskedInputs, old: np.ndarray, kinds: np.ndarray, choices: Mapping[int, np.ndarray], top_m: int
+        self,
+        inputs: MaskedInputs,
+        choices: Sequence[np.ndarray],
+        excluded: Sequence[np.ndarray],
+        top_m: int,
+        min_probability: float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """
         The M best candidates of each of W words, `(W, M)`: ids in ascending order, -1 where there are fewer, and the
         logarithms of their probabilities relative to each other, `float16`.
 
-        A word of kind k may become one of the ids `choices[k]`, which are in order, except its id in `old`. Both
-        `old`, -1 for none, and `kinds` have the shape `(W,)`.
+        Word w may become one of the ids `choices[w]`, except those in `excluded[w]`. Words with the same choices
+        should share the array. A candidate has at least `min_probability`
+        in its place, all ids of the model considered.
         """
         import torch
 
         device = self.model.device
-        columns = {kind: torch.from_numpy(ids).to(device) for kind, ids in choices.items()}
-        ids = torch.full((len(kinds), top_m), -1, device=device)
-        scores = torch.full((len(kinds), top_m), -torch.inf, device=device)
+        kinds = np.unique([id(ids) for ids in choices], return_inverse=True)[1]
+        ids = torch.full((len(choices), top_m), -1, device=device)
+        scores = torch.full((len(choices), top_m), -torch.inf, device=device)
         with torch.inference_mode():
             for sequences, words, row in inputs.batches(self.batch_tokens, self._max_words):
                 logits = self.logits(sequences, row, inputs.position[words])
-                known = np.flatnonzero(old[words] >= 0)
-                logits[known, old[words[known]]] = -torch.inf
+                # The logarithm of the least probability, as a logit of each word.
+                least = logits.float().logsumexp(-1) + math.log(max(min_probability, 1e-30))
+                count = np.array([len(excluded[word]) for word in words])
+                if count.sum():
+                    columns = np.concatenate([excluded[word] for word in words])
+                    logits[np.repeat(np.arange(len(words)), count), columns] = -torch.inf
                 by_kind = kinds[words].argsort(kind="stable")
                 for same in np.split(by_kind, np.flatnonzero(np.diff(kinds[words[by_kind]])) + 1):
-                    column = columns[int(kinds[words[same[0]]])]
+                    column = torch.from_numpy(choices[words[same[0]]]).to(device)
                     chosen = logits[torch.from_numpy(same[:, None]).to(device), column]
-                    score, index = chosen.float().topk(min(top_m, len(column)))
+                    chosen = chosen.float().masked_fill(chosen < least[same, None], -torch.inf)
+                    score, index = chosen.topk(min(top_m, len(column)))
                     target = torch.from_numpy(words[same]).to(device)
                     ids[target, : score.shape[1]] = column[index]
                     scores[target, : score.shape[1]] = score

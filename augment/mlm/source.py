@@ -36,22 +36,23 @@ class Questions(NamedTuple):
 
     Attributes:
         words (`Words`): The words that a mask replaces. For a mask that is inserted, it has no tokens.
-        kinds (`np.ndarray` of shape `(W,)`): The kind of each, which determines the ids that the model may propose.
-        excluded (`np.ndarray` of shape `(W,)`): An id that it may not propose, -1 for none.
+        choices (`list[np.ndarray]` of length W):
+            The ids that the model may propose for each, at least one. Places with the same ids share the array.
+        excluded (`list[np.ndarray]` of length W): Ids that it may not propose, whether they are choices or not.
     """
 
     words: Words
-    kinds: np.ndarray
-    excluded: np.ndarray
+    choices: list[np.ndarray]
+    excluded: list[np.ndarray]
 
 
 class MaskedLMSource(Substitution):
     """
     A source of candidates that a masked language model proposes.
 
-    A subclass says what the model is asked (`questions`), which ids it may propose (`choices`), and what becomes of
-    them (`candidates`). The model takes far more time than everything else, and its proposals for a row never change,
-    so `precompute` them for the training dataset. Other rows get theirs on demand.
+    A subclass says what the model is asked (`questions`), and what becomes of its proposals (`candidates`). The model
+    takes far more time than everything else, and its proposals for a row never change, so `precompute` them for the
+    training dataset. Other rows get theirs on demand.
 
     Args:
         See `MaskedLMSubstitution`.
@@ -61,12 +62,14 @@ class MaskedLMSource(Substitution):
         table_format (`int` or `str`): A mark of the code that determines the proposals, in the manifest of each table.
         table_options (`tuple[str, ...]`): The arguments that determine the proposals.
         lang (`str`): The language of the texts.
+        min_probability (`float`): The least probability of a proposal.
     """
 
     maskings: tuple[str, ...]
     table_format: int | str
     table_options: tuple[str, ...]
     lang = ENGLISH
+    min_probability = 0.0
     precomputes = True
 
     def __init__(
@@ -107,15 +110,11 @@ class MaskedLMSource(Substitution):
     @property
     @abstractmethod
     def needs_tags(self) -> bool:
-        """Whether `choices` depend on the parts of speech of the vocabulary."""
+        """Whether the choices depend on the parts of speech of the vocabulary."""
 
     @abstractmethod
     def questions(self, batch: Batch) -> Questions:
         """What the model is asked about a batch, regardless of the constraints: a pure function of each row."""
-
-    @abstractmethod
-    def choices(self, kind: int) -> np.ndarray:
-        """The ids that the model may propose for a kind, in ascending order."""
 
     def precompute(self, dataset, path: str | os.PathLike | None = None) -> "MaskedLMSource":
         """
@@ -139,6 +138,7 @@ class MaskedLMSource(Substitution):
             `ValueError`: if rows have no `input_ids`, or `path` has a table of other data, another tokenizer, model or
                 other options.
         """
+        super().precompute(dataset)
         rows = UniqueRows(dataset)
         model = self._loaded_model()
         device = self.device or default_device()
@@ -181,11 +181,6 @@ class MaskedLMSource(Substitution):
             "since candidates are ids. Choose a masked LM with the classifier's vocabulary, such as the pretrained "
             "model of the classifier."
         )
-
-    @cached_property
-    def _choices(self) -> dict[int, np.ndarray]:
-        """For each kind met so far, the ids that the model may propose."""
-        return {}
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -247,17 +242,14 @@ class MaskedLMSource(Substitution):
     def _propose(self, batch: Batch, fill_mask: FillMask) -> Proposals:
         """What the model proposes for a batch."""
         batch, num_removed = self._without_padding(batch)
-        words, kinds, excluded = self.questions(batch)
-        for kind in np.unique(kinds).tolist():
-            if kind not in self._choices:
-                self._choices[kind] = self.choices(kind)
-        some = np.array([len(self._choices[kind]) > 0 for kind in kinds.tolist()], dtype=bool)
-        words, kinds, excluded = words[some], kinds[some], excluded[some]
+        words, choices, excluded = self.questions(batch)
         entries = np.zeros(len(words), dtype=entry_type(self.top_m))
         if len(words):
             inputs = mask_words(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.max_length)
             entries["start"] = words.start - batch.starts[words.row] + num_removed[words.row]
-            entries["ids"], entries["scores"] = fill_mask.best(inputs, excluded, kinds, self._choices, self.top_m)
+            entries["ids"], entries["scores"] = fill_mask.best(
+                inputs, choices, excluded, self.top_m, self.min_probability
+            )
         some = entries["ids"][:, 0] >= 0
         return np.bincount(words.row[some], minlength=len(batch)), entries[some]
 

@@ -40,8 +40,8 @@ def asked(tokenizer, masking="grouped", texts=TEXTS):
 
 def best(fill_mask, tokenizer, top_m=5, choices=None, **options):
     masked, old = asked(tokenizer, **options)
-    choices = {0: np.arange(len(tokenizer)) if choices is None else np.array(choices)}
-    return fill_mask.best(masked, old, np.zeros(len(old), dtype=np.int64), choices, top_m)
+    own = np.arange(len(tokenizer)) if choices is None else np.array(choices)
+    return fill_mask.best(masked, old, [own] * len(old), [np.zeros(0, dtype=np.int64)] * len(old), top_m)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "distilbert", "electra"])
