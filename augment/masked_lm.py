@@ -22,10 +22,11 @@ class MaskedLMSubstitution(MaskedLMSource):
     Replaces words by words that a masked language model proposes, which fit the context.
 
     The candidates of a word are the `top_m` most likely whole words with the same case, inflection and preceding space
-    (or none). In English, its antonyms are never among them. After "a" and "an", they start with a vowel letter exactly if the word does. A variant takes each
-    candidate with probability `P ~ softmax(log P(word | context) / temperature)`. Stop words, numbers and parts of
-    hyphenated words stay, and so do capitalised words inside a sentence, mostly names, if the tokenizer preserves
-    case, and words that the dictionary lacks, with `keep_inflection`.
+    (or none). In English, its antonyms are never among them. After "a" and "an", they start with a vowel letter
+    exactly if the word does. A variant takes each candidate with probability
+    `P ~ softmax(log P(word | context) / temperature)`. Stop words, numbers and parts of hyphenated words stay, and so
+    do capitalised words inside a sentence, mostly names, if the tokenizer preserves case, and words that the
+    dictionary lacks, with `keep_inflection`.
 
     The model takes far more time than everything else, and the candidates of a row never change, so `precompute`
     them for the training dataset. Other rows get their candidates on demand.
@@ -75,10 +76,11 @@ class MaskedLMSubstitution(MaskedLMSource):
     Example:
 
     ```python
-    >>> augmenter = MaskedLMSubstitution(tokenizer, "google-bert/bert-base-uncased")
+    >>> source = WordNetSynonyms(tokenizer, readings="all")
+    >>> augmenter = MaskedLMSubstitution(tokenizer, "google-bert/bert-base-uncased", source=source)
     >>> augmenter.precompute(train_dataset)
     >>> augmenter.augment_text("The movie was awful.", num_variants=2, seed=0)
-    ['The story was awful.', 'The movie was wonderful.']
+    ['The film was awful.', 'The movie was terrible.']
     ```
 
     Source: Kobayashi, "Contextual augmentation: data augmentation by words with paradigmatic relations", NAACL 2018,

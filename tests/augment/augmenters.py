@@ -43,6 +43,8 @@ def make_masked_lm(tokenizer, model_type="bert"):
 
 def masked_lm(tokenizer, **options):
     options = {"top_m": 4, "keep_inflection": False, **options}
+    # To a model of random weights all words are about equally likely.
+    options = {"top_m": 15, "min_probability": 0.0, "masking": "grouped", "multi_piece": "refill"} | options
     return MaskedLMSubstitution(tokenizer, make_masked_lm(tokenizer), **options)
 
 
