@@ -12,8 +12,9 @@ import numpy as np
 
 from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
-from ..core.marking import marked
+from ..core.marking import COLOURS, PLAIN, marked
 from ..core.tables import Row, Table
+from ..core.variant_count import ADVICE, VariantCount, are_first
 from ..core.words import WordFinder
 from ..registry import augmenter_config, load_augmenter
 from .output import SUFFIXES
@@ -25,7 +26,7 @@ Texts = tuple[str, ...]  # the texts of a row, one per column
 
 
 def preview(args: Namespace, colour: bool) -> Iterator[str]:
-    """Shows the variants of a text, or of the first rows of a file."""
+    """Shows the variants of a text, or of the first rows of a file, with their changes marked. Leaves out copies."""
     if args.text is not None:
         texts = [args.text]
     else:
@@ -37,8 +38,12 @@ def preview(args: Namespace, colour: bool) -> Iterator[str]:
         if number:
             yield ""
         yield f"0  {text}"
+        copies = _copies((text,), variants)
         for k, (variant,) in enumerate(variants, 1):
-            yield f"{k}  {marked(text, variant) if colour else variant}"
+            if k not in copies:
+                yield f"{k}  {variant if args.no_marks else marked(text, variant, COLOURS if colour else PLAIN)}"
+        if copies:
+            yield f"   no {'other ' if len(copies) < len(variants) else ''}variant found"
 
 
 def write(args: Namespace) -> Iterator[str]:
@@ -85,15 +90,16 @@ def stats(args: Namespace) -> Iterator[str]:
     table = Table(args.file, [args.column])
     augmenter = _augmenter(args)
     _precompute(augmenter, table)
-    finder, counts = WordFinder(augmenter.tokenizer), Counter[str]()
+    finder, counts, variants = WordFinder(augmenter.tokenizer), Counter[str](), VariantCount(args.num_variants)
     with tqdm(unit=" rows", disable=None) as bar:
         for i, rows in enumerate(table.chunks(CHUNK)):
             texts, seeds = [row[args.column] for row in rows], _seeds(i * CHUNK, len(rows), 0, args)
             groups = augmenter.augment_text(texts, args.num_variants, seeds)
             counts.update(count_changes(augmenter, finder, texts, args.num_variants, seeds))
-            counts["copies"] += sum(len(_copies(*group)) for group in zip(texts, groups, strict=True))
+            firsts = [are_first([text, *group]) for text, group in zip(texts, groups, strict=True)]
+            variants += VariantCount.of(firsts, args.num_variants)
             bar.update(len(rows))
-    report = coverage(counts, args.num_variants)
+    report = coverage(counts, variants)
     if args.json:
         yield json.dumps({"file": args.file, "column": args.column, **report}, ensure_ascii=False)
         return
@@ -102,6 +108,8 @@ def stats(args: Namespace) -> Iterator[str]:
         if value is not None:
             number = f"{value:.1%}" if name.startswith("share") else f"{value:.2f}".removesuffix(".00")
             yield f"{name.replace('_', ' '):32}{number:>12}"
+    if variants.are_few:
+        yield ADVICE
 
 
 def download(args: Namespace) -> Iterator[str]:
@@ -165,8 +173,7 @@ def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tupl
 
 def _copies(original: Texts | str, variants: Sequence[Texts | str]) -> set[int]:
     """Numbers, from 1, of the variants that equal the original or an earlier variant."""
-    group = [original, *variants]
-    return {k for k in range(1, len(group)) if group[k] in group[:k]}
+    return {k for k, is_first in enumerate(are_first([original, *variants])) if not is_first}
 
 
 def _checked_output(name: str, source: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ..base import Augmenter
 from ..core.batch import Batch
 from ..core.randomness import Seed, row_keys
+from ..core.variant_count import VariantCount
 from ..core.words import WordFinder
 from ..substitution import Substitution
 
@@ -18,8 +19,6 @@ def count_changes(
     batch = Batch(encoded["input_ids"], bounded=False)
     edits = augmenter.draw_edits(batch, num_variants, row_keys(seeds))
     counts = Counter(
-        rows=len(texts),
-        variants=len(texts) * num_variants,
         words=len(finder.words(batch)),
         words_replaced=len(edits.start),
     )
@@ -29,20 +28,23 @@ def count_changes(
     return counts
 
 
-def coverage(counts: Counter[str], num_variants: int) -> dict[str, int | float | None]:
+def coverage(counts: Counter[str], variants: VariantCount) -> dict[str, int | float | None]:
     """
     The counts, with shares and means; `None` where they are not defined. A copy is a variant that equals the original
     or an earlier variant.
     """
+    num_all = variants.num_variants * variants.examples
     words, known = counts["words"], counts["words_with_candidates"]
     return {
-        "rows": counts["rows"],
+        "rows": variants.examples,
         "words": words,
         "share_of_words_with_candidates": _ratio(known, words if "candidates" in counts else 0),
         "candidates_per_such_word": _ratio(counts["candidates"], known),
-        "variants": counts["variants"],
-        "share_of_words_replaced": _ratio(counts["words_replaced"], words * num_variants),
-        "share_of_copies": _ratio(counts["copies"], counts["variants"]),
+        "variants": num_all,
+        "share_of_words_replaced": _ratio(counts["words_replaced"], words * variants.num_variants),
+        "share_of_copies": _ratio(variants.copies, num_all),
+        "share_of_rows_without_variants": variants.share_without,
+        "different_variants_per_other_row": variants.mean_of_others,
     }
 
 
