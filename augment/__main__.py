@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument(
         "--no_marks",
         action="store_true",
-        help="show variants as they are (default: [-removed-] {+added+}, or colours)",
+        help="do not mark changes as [-removed-] {+added+}, or by colours",
     )
     preview.set_defaults(run=lambda args: commands.preview(args, colour=_shows_colour()))
 

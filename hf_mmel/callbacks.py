@@ -2,27 +2,22 @@
 
 import json
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from augment import GreedySearch
 from augment.core.atomic_file import atomic_write
-from augment.core.variant_count import ADVICE
 from augment.core.variant_table import VariantTable
 
 from .data.group_collator import GroupCollator
 from .distributed import gathered
-from .objective.class_weights import is_stream
+from .monitoring.variant_count import VariantCountCallback
 from .search import search_variants
 from .step.scoring import ScoreCache
 
@@ -222,80 +217,6 @@ class GreedySearchCallback(CollatorCallback):
         logger.info("Searched the variants of %d examples in %.1f s.", number, time.monotonic() - began)
 
 
-class VariantCountCallback(CollatorCallback):
-    """
-    Logs in the main process, at the start of training, how many of the training examples have no variant, and how many
-    different variants the others have: as a warning where variants are few, else at the level of information.
-
-    It counts a random sample of up to 1,000 training examples, with the variants of the first epoch, before the first
-    step. This takes at most about a second and changes neither random states nor variants. If there is no sample, as
-    in a stream, or if the augmenter is slow, it counts the examples of the first batches instead.
-    """
-
-    num_sampled = 1000
-    num_needed = 100  # for a judgement, unless there are fewer examples
-    seconds = 0.5
-
-    is_due = False
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.is_due = self.newest_collator is not None and state.is_world_process_zero
-        self.num_all: int | None = None
-
-    def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
-        if not self.is_due:
-            return
-        self.newest_collator.reset_variant_count()
-        dataset = getattr(train_dataloader, "dataset", None)
-        if not is_stream(dataset):
-            self.num_all = len(dataset)
-            with _random_states_kept(args.device):
-                self._sample(train_dataloader, state.train_batch_size or args.train_batch_size)
-        self._log(self.num_needed)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if self.is_due:
-            self._log(self.num_needed)
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        if self.is_due:
-            self._log(1)
-
-    def _sample(self, loader: DataLoader, batch_size: int) -> None:
-        """Collates examples as the data loader does, in the sizes of its batches."""
-        numbers = np.random.default_rng(0).permutation(self.num_all)[: self.num_sampled].tolist()
-        deadline = time.monotonic() + self.seconds
-        try:
-            for start in range(0, len(numbers), batch_size):
-                loader.collate_fn([loader.dataset[i] for i in numbers[start : start + batch_size]])
-                if time.monotonic() > deadline:
-                    break
-        except Exception:  # training may never put these examples into one batch; if it does, it says what is wrong
-            logger.debug("Cannot count the variants of a sample.", exc_info=True)
-
-    def _log(self, num_needed: int) -> None:
-        count = self.newest_collator.variant_count
-        if count.examples < min(num_needed, self.num_all or num_needed):
-            return
-        self.is_due = False
-        if count.are_few:
-            logger.warning("%s %s", count.sentence(self.num_all), ADVICE)
-        else:
-            logger.info("%s", count.sentence(self.num_all))
-
-
-@contextmanager
-def _random_states_kept(device: torch.device) -> Iterator[None]:
-    """Restores the global random states after the block, whatever a data set or an augmenter of one's own draws."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-
-
 class VariantProgressCallback(ProgressCallback):
     """
     The stock progress bar with the latest metrics of the variants: losses of the originals and of the variants,
@@ -317,12 +238,10 @@ def replace_progress_bar(trainer: Trainer) -> None:
             callbacks[i] = VariantProgressCallback(callback.max_str_len)
 
 
-def add_collator_callbacks(trainer: Trainer, augmenter: Any, scores: ScoreCache) -> None:
-    """Adds the callbacks of training on the variants of an augmenter. One that counts them comes after a search."""
+def add_callbacks(trainer: Trainer, augmenter: Any, scores: ScoreCache) -> None:
+    """Adds the callbacks of training on the variants of an augmenter. Variants are counted after they are searched."""
     trainer.add_callback(EpochCallback(scores))
-    searches = [
-        callback for callback in trainer.callback_handler.callbacks if isinstance(callback, GreedySearchCallback)
-    ]
-    if isinstance(augmenter, GreedySearch) and not searches:
+    is_there = any(isinstance(callback, GreedySearchCallback) for callback in trainer.callback_handler.callbacks)
+    if isinstance(augmenter, GreedySearch) and not is_there:
         trainer.add_callback(GreedySearchCallback())
     trainer.add_callback(VariantCountCallback())

@@ -11,13 +11,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
 from . import validation
-from .callbacks import (
-    CollatorCallback,
-    GreedySearchCallback,
-    ResumableTrainer,
-    add_collator_callbacks,
-    replace_progress_bar,
-)
+from .callbacks import CollatorCallback, GreedySearchCallback, ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import LABELS, VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
@@ -131,7 +125,7 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             return
         validation.check_vocabulary(self.model, self._reader)
         self.build_group_collator()  # raises what does not fit before any work is done
-        add_collator_callbacks(self, augmenter if given_collator is None else given_collator.augmenter, self._scores)
+        add_callbacks(self, augmenter if given_collator is None else given_collator.augmenter, self._scores)
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)

@@ -12,9 +12,9 @@ MAX_SHARE_WITHOUT = 0.1
 MIN_SHARE_DIFFERENT = 0.5
 
 ADVICE = (
-    "For more variants, choose an augmenter that finds more, such as a masked LM alone or as the last source of FirstOf, "
-    "or let WordNetSynonyms use rarer senses with a smaller min_sense_share. Otherwise ask for fewer variants with a "
-    "smaller num_variants."
+    "For more variants, choose an augmenter that finds more, such as a masked LM, alone or as the last source of "
+    "FirstOf, or a smaller min_sense_share, which lets WordNetSynonyms use rarer senses. Otherwise choose a smaller "
+    "num_variants, which costs less."
 )
 
 
@@ -78,9 +78,8 @@ class VariantCount:
         """The count in words. `num_all` is the number of training examples, if known, of which these are a sample."""
         if self.share_without is None:
             return "No training example was counted."
-        sampled = "" if self.examples == num_all else f" (counted on {self.examples:,}"
-        if sampled:
-            sampled += ")" if num_all is None else f" of {num_all:,})"
+        of_all = "" if num_all is None else f" of {num_all:,}"
+        sampled = "" if self.examples == num_all else f" (counted on {self.examples:,}{of_all} examples)"
         others = f"{self.mean_of_others or 0:.2f} different variants on average, of {self.num_variants}{sampled}."
         if not self.without:
             return f"All training examples have variants: {others}"
