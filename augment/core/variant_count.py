@@ -71,8 +71,10 @@ class VariantCount:
     @property
     def are_few(self) -> bool:
         """Whether so many variants are missing that somebody should know."""
-        too_many_without = (self.share_without or 0) > MAX_SHARE_WITHOUT
-        return too_many_without or (self.mean_of_others or self.num_variants) < MIN_SHARE_DIFFERENT * self.num_variants
+        if not self.num_variants or self.share_without is None:
+            return False
+        are_few = self.mean_of_others is None or self.mean_of_others < MIN_SHARE_DIFFERENT * self.num_variants
+        return are_few or self.share_without > MAX_SHARE_WITHOUT
 
     def sentence(self, num_all: int | None = None) -> str:
         """The count in words. `num_all` is the number of training examples, if known, of which these are a sample."""
