@@ -137,7 +137,7 @@ def test_of_few_steps_all_batches_are_counted(train, few, lines):
 def test_a_slow_augmenter_has_the_first_batches_counted(train, few, lines, collated, monkeypatch):
     monkeypatch.setattr(VariantCountCallback, "max_seconds", 0)
     train(few, max_steps=30)
-    assert len(collated) <= 30 + 1  # one batch shows that it is slow
+    assert len(collated) <= 30 + 2  # one batch shows that it is slow, and one is read ahead
     assert re.search(r"\(counted on 10\d of 128 examples\)", lines()[0][1])
 
 
