@@ -128,8 +128,8 @@ def _time(
     make_trainer: TrainerMaker,
 ) -> Iterator[str]:
     """An estimate of the time of training, from steps on random examples."""
-    in_step = examples_per_batch(args) * args.gradient_accumulation_steps
-    numbers = np.random.default_rng(args.seed).permutation(len(train))[: in_step * (MAX_STEPS + 1)]
+    per_step = min(examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
+    numbers = np.random.default_rng(args.seed).permutation(len(train))[: per_step * (MAX_STEPS + 1)]
     on_demand = None if augmenter is None else OnDemand(augmenter)
     times = time_steps(args, num_parameters, partial(make_trainer, train.select(numbers), on_demand))
     if not isinstance(times, StepTimes):
@@ -141,18 +141,20 @@ def _time(
         in_data = max(0.0, in_data / args.dataloader_num_workers - times.in_step)
     seconds = times.in_step + in_data
     line = (
-        f"about {duration(num_steps * seconds)} on this machine, for {num_steps:,} steps of {seconds:.2g} s without "
-        f"evaluation, estimated from {times.num_steps}"
+        f"about {duration(num_steps * seconds)} on this machine: {num_steps:,} steps of {seconds:.2g} s, estimated "
+        f"from {times.num_steps}, without evaluation"
     )
     if augmenter is None:
         yield _line("training time", line)
         return
-    yield _line("training time", f"{line}; {in_data / seconds:.0%} for variants and batches")
+    yield _line("training time", f"{line}; {in_data / seconds:.0%} of it for variants and batches")
     if precomputes:
-        before = times.in_data * len(train) / (in_step * args.world_size)
-        yield _line("before training", f"about {duration(before)} for the candidates of all examples, unless stored")
+        before = times.in_data * len(train) / per_step
+        yield _line(
+            "before training", f"about {duration(before)} for the candidates of all examples, unless they are stored"
+        )
     if isinstance(augmenter, GreedySearch):
-        yield _line("", "the greedy search takes more time, which is not estimated")
+        yield _line("", "The greedy search before each epoch takes more time, which is not estimated.")
 
 
 def _groups(collator: Collator, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

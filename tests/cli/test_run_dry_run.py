@@ -118,7 +118,7 @@ def test_a_masked_lm_is_asked_for_few_examples_alone(show, write, masked_lm_dir,
     options = ["--train_file", write("train.csv", rows), "--do_train", "--augmenter", "mlm"]
     printed = show(*options, "--model_name_or_path", masked_lm_dir)
     assert figure(printed, "variants").endswith("(counted on 100 of 300 examples).")
-    assert re.fullmatch(r"about \d+ seconds? for the candidates of all .*", figure(printed, "before training"))
+    assert re.fullmatch(r"about \d+ seconds? for candidates, unless .*", figure(printed, "before training"))
     assert not list(tmp_path.glob("tables/masked-lm-*"))
 
 
@@ -153,10 +153,10 @@ def test_several_labels_of_a_row_are_shown_by_their_names(show, write):
 
 def test_the_time_of_training_is_estimated_from_timed_steps(show, files, monkeypatch):
     monkeypatch.setattr("hf_mmel.cli.dry_run.time_steps", lambda *args: timing.StepTimes(10, 2.7, 0.3))
-    time = "about 5.0 hours on this machine, for 6,000 steps of 3 s without evaluation, estimated from 10; 10% for"
+    time = "about 5.0 hours on this machine: 6,000 steps of 3 s, estimated from 10, without evaluation; 10% of it for"
     assert figure(show(*files, "--do_train", "--max_steps", 6000), "training time").startswith(time)
     plain = figure(show(*files, "--do_train", "--max_steps", 20, "--augmenter", "none"), "training time")
-    assert plain == "about 60 seconds on this machine, for 20 steps of 3 s without evaluation, estimated from 10"
+    assert plain == "about 60 seconds on this machine: 20 steps of 3 s, estimated from 10, without evaluation"
 
 
 def test_timed_steps_are_those_of_the_training_and_leave_nothing_behind(
@@ -175,7 +175,7 @@ def test_timed_steps_are_those_of_the_training_and_leave_nothing_behind(
     printed = show(*options)
     assert steps == [(2, 4)] * (1 + timing.MAX_STEPS)
     assert re.match(
-        r"about .* for 100 steps of .* estimated from 10; \d+% for variants", figure(printed, "training time")
+        r"about .*: 100 steps of .* estimated from 10, .*; \d+% of it for variants", figure(printed, "training time")
     )
     assert "runtime" not in printed and "Hardest" not in printed
     assert not any("training examples" in record.getMessage() for record in caplog.records)
@@ -184,7 +184,7 @@ def test_timed_steps_are_those_of_the_training_and_leave_nothing_behind(
 
 def test_slow_steps_are_few(show, files, monkeypatch):
     monkeypatch.setattr(timing, "MAX_SECONDS", 0)
-    assert "estimated from 1;" in figure(show(*files, "--do_train"), "training time")
+    assert "estimated from 1," in figure(show(*files, "--do_train"), "training time")
 
 
 def test_a_model_too_large_for_this_machine_is_not_timed(show, files, monkeypatch):
