@@ -128,8 +128,8 @@ def _time(
     make_trainer: TrainerMaker,
 ) -> Iterator[str]:
     """An estimate of the time of training, from steps on random examples."""
-    per_step = min(examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
-    numbers = np.random.default_rng(args.seed).permutation(len(train))[: per_step * (MAX_STEPS + 1)]
+    per_batch = examples_per_batch(args)
+    numbers = np.random.default_rng(args.seed).permutation(len(train))[: per_batch * (MAX_STEPS + 1)]
     on_demand = None if augmenter is None else OnDemand(augmenter)
     times = time_steps(args, num_parameters, partial(make_trainer, train.select(numbers), on_demand))
     if not isinstance(times, StepTimes):
@@ -139,7 +139,7 @@ def _time(
     num_steps, in_data = _num_steps(len(train), args), 0.0 if precomputes else times.in_data
     if args.dataloader_num_workers:  # which prepare batches while a step is on its way
         in_data = max(0.0, in_data / args.dataloader_num_workers - times.in_step)
-    seconds = times.in_step + in_data
+    seconds = (times.in_step + in_data) * min(args.gradient_accumulation_steps, math.ceil(len(train) / per_batch))
     line = (
         f"about {duration(num_steps * seconds)} on this machine: {num_steps:,} steps of {seconds:.2g} s, estimated "
         f"from {times.num_steps}, without evaluation"
@@ -147,12 +147,10 @@ def _time(
     if augmenter is None:
         yield _line("training time", line)
         return
-    yield _line("training time", f"{line}; {in_data / seconds:.0%} of it for variants and batches")
+    yield _line("training time", f"{line}; {in_data / (times.in_step + in_data):.0%} of it for variants and batches")
     if precomputes:
-        before = times.in_data * len(train) / per_step
-        yield _line(
-            "before training", f"about {duration(before)} for the candidates of all examples, unless they are stored"
-        )
+        before = times.in_data * len(train) / min(per_batch, len(train))
+        yield _line("before training", f"about {duration(before)} for candidates, unless they are stored already")
     if isinstance(augmenter, GreedySearch):
         yield _line("", "The greedy search before each epoch takes more time, which is not estimated.")
 

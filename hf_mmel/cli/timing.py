@@ -24,11 +24,11 @@ BYTES_PER_WEIGHT = 16  # in training with Adam: the weight, its gradient and two
 
 
 class StepTimes(NamedTuple):
-    """Seconds of an optimisation step, as means over some steps."""
+    """Seconds that a batch takes, as means over some steps of a batch each, without gradient accumulation."""
 
     num_steps: int
     in_step: float  # forward and backward passes, optimizer
-    in_data: float  # variants and batches
+    in_data: float  # its variants, and its collation
 
 
 class OnDemand:
@@ -96,6 +96,7 @@ def _without_output(folder: str) -> dict[str, Any]:
     return {
         "output_dir": folder,
         "max_steps": MAX_STEPS + 1,
+        "gradient_accumulation_steps": 1,
         "logging_strategy": IntervalStrategy.NO,
         "eval_strategy": IntervalStrategy.NO,
         "save_strategy": SaveStrategy.NO,

@@ -155,6 +155,8 @@ def test_the_time_of_training_is_estimated_from_timed_steps(show, files, monkeyp
     monkeypatch.setattr("hf_mmel.cli.dry_run.time_steps", lambda *args: timing.StepTimes(10, 2.7, 0.3))
     time = "about 5.0 hours on this machine: 6,000 steps of 3 s, estimated from 10, without evaluation; 10% of it for"
     assert figure(show(*files, "--do_train", "--max_steps", 6000), "training time").startswith(time)
+    accumulated = ["--max_steps", 10, "--gradient_accumulation_steps", 2]
+    assert ": 10 steps of 6 s, " in figure(show(*files, "--do_train", *accumulated), "training time")
     plain = figure(show(*files, "--do_train", "--max_steps", 20, "--augmenter", "none"), "training time")
     assert plain == "about 60 seconds on this machine: 20 steps of 3 s, estimated from 10, without evaluation"
 
@@ -171,7 +173,8 @@ def test_timed_steps_are_those_of_the_training_and_leave_nothing_behind(
 
     monkeypatch.setattr(MMELTrainer, "training_step", watch)
     options = [*files, "--do_train", "--num_variants", 3, "--logging_steps", 1, "--save_steps", 1, "--max_steps", 100]
-    options += ["--per_device_train_batch_size", 2, "--report_to", "tensorboard", "--show_variants", 2]
+    options += ["--gradient_accumulation_steps", 3, "--per_device_train_batch_size", 2, "--show_variants", 2]
+    options += ["--report_to", "tensorboard"]
     printed = show(*options)
     assert steps == [(2, 4)] * (1 + timing.MAX_STEPS)
     assert re.match(
