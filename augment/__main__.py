@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--text", help="the text")
     source.add_argument("--file", metavar="FILE", help=f"a file of rows: {readable}")
     preview.add_argument("--num_rows", type=int, default=10, metavar="N", help="rows to show (default: 10)")
+    preview.add_argument(
+        "--no_marks",
+        action="store_true",
+        help="do not mark changes as [-removed-] {+added+}, or by colours",
+    )
     preview.set_defaults(run=lambda args: commands.preview(args, colour=_shows_colour()))
 
     write = add("write", parents=[shared], help="write the variants of the rows of a file to another file")

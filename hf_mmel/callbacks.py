@@ -11,11 +11,13 @@ import torch
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
+from augment import GreedySearch
 from augment.core.atomic_file import atomic_write
 from augment.core.variant_table import VariantTable
 
 from .data.group_collator import GroupCollator
 from .distributed import gathered
+from .monitoring.variant_count import VariantCountCallback
 from .search import search_variants
 from .step.scoring import ScoreCache
 
@@ -236,3 +238,12 @@ def replace_progress_bar(trainer: Trainer) -> None:
     for i, callback in enumerate(callbacks):
         if type(callback) is ProgressCallback:
             callbacks[i] = VariantProgressCallback(callback.max_str_len)
+
+
+def add_callbacks(trainer: Trainer, augmenter: Any, scores: ScoreCache) -> None:
+    """Adds the callbacks of training on the variants of an augmenter. Variants are counted after they are searched."""
+    trainer.add_callback(EpochCallback(scores))
+    is_there = any(isinstance(callback, GreedySearchCallback) for callback in trainer.callback_handler.callbacks)
+    if isinstance(augmenter, GreedySearch) and not is_there:
+        trainer.add_callback(GreedySearchCallback())
+    trainer.add_callback(VariantCountCallback())

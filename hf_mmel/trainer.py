@@ -10,10 +10,8 @@ from transformers import DataCollator, EvalPrediction, PreTrainedModel, TrainerC
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
-from augment import GreedySearch
-
 from . import validation
-from .callbacks import CollatorCallback, EpochCallback, GreedySearchCallback, ResumableTrainer, replace_progress_bar
+from .callbacks import CollatorCallback, GreedySearchCallback, ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import LABELS, VARIANT_MASK, as_groups, num_items, originals
 from .data.variant_collator import collator_for
@@ -126,11 +124,8 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
         if augmenter is None and given_collator is None:
             return
         validation.check_vocabulary(self.model, self._reader)
-        self.add_callback(EpochCallback(self._scores))
         self.build_group_collator()  # raises what does not fit before any work is done
-        source = augmenter if given_collator is None else given_collator.augmenter
-        if isinstance(source, GreedySearch) and not self._callbacks_of(GreedySearchCallback):
-            self.add_callback(GreedySearchCallback())
+        add_callbacks(self, augmenter if given_collator is None else given_collator.augmenter, self._scores)
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)

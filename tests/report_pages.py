@@ -5,12 +5,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from augment.core.variant_count import VariantCount
 from hf_mmel.report.predictions import Predictions, ScoredVariants
 from hf_mmel.report.summary import RunSummary
 
 
 PAPERS = {"https://arxiv.org/abs/1706.04599", "https://arxiv.org/abs/2103.08933"}
 EVIL = "<script>alert('&')</script>"
+COUNT = VariantCount(2, examples=1, without=0, different=1)
 STEPS = range(10, 60, 10)
 LOG = [
     {
@@ -78,4 +80,4 @@ def predictions(names=("bad", "good")) -> Predictions:
 def scored(original="a good film", variant="a bad film", names=("bad", "good")) -> ScoredVariants:
     before, after = np.array([[0.1, 0.9]]), np.array([[0.8, 0.2]])
     texts = [original], [variant]
-    return ScoredVariants("single_label_classification", list(names), *texts, np.array([1]), before, after, 1, 9)
+    return ScoredVariants("single_label_classification", list(names), *texts, np.array([1]), before, after, COUNT, 9)

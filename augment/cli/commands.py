@@ -12,8 +12,9 @@ import numpy as np
 
 from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
-from ..core.marking import marked
+from ..core.marking import COLOURS, PLAIN, marked
 from ..core.tables import Row, Table
+from ..core.variant_count import ADVICE, VariantCount, are_first
 from ..core.words import WordFinder
 from ..languages.language import ENGLISH, check_lang
 from ..registry import augmenter_config, load_augmenter
@@ -26,7 +27,7 @@ Texts = tuple[str, ...]  # the texts of a row, one per column
 
 
 def preview(args: Namespace, colour: bool) -> Iterator[str]:
-    """Shows the variants of a text, or of the first rows of a file."""
+    """Shows the variants of a text, or of the first rows of a file, with their changes marked. Leaves out copies."""
     if args.text is not None:
         texts = [args.text]
     else:
@@ -39,9 +40,14 @@ def preview(args: Namespace, colour: bool) -> Iterator[str]:
         if number:
             yield ""
         yield f"0  {text}"
-        note = "  (same text)" if _are_meant(augmenter, (text,), variants) else ""
+        are_meant = _are_meant(augmenter, (text,), variants)
+        copies, note = (set(), "  (same text)") if are_meant else (_copies((text,), variants), "")
         for k, (variant,) in enumerate(variants, 1):
-            yield f"{k}  {marked(text, variant) if colour else variant}{note}"
+            if k not in copies:
+                shown = variant if args.no_marks else marked(text, variant, COLOURS if colour else PLAIN)
+                yield f"{k}  {shown}{note}"
+        if copies:
+            yield f"   no {'other ' if len(copies) < len(variants) else ''}variant found"
 
 
 def write(args: Namespace) -> Iterator[str]:
@@ -88,17 +94,20 @@ def stats(args: Namespace) -> Iterator[str]:
     table = Table(args.file, [args.column])
     augmenter = _augmenter(args)
     _precompute(augmenter, table)
-    finder, counts = WordFinder(augmenter.tokenizer), Counter[str]()
+    finder, counts, variants = WordFinder(augmenter.tokenizer), Counter[str](), VariantCount(args.num_variants)
     with tqdm(unit=" rows", disable=None) as bar:
         for i, rows in enumerate(table.chunks(CHUNK)):
             texts, seeds = [row[args.column] for row in rows], _seeds(i * CHUNK, len(rows), 0, args)
             groups = augmenter.augment_text(texts, args.num_variants, seeds)
             counts.update(count_changes(augmenter, finder, texts, args.num_variants, seeds))
-            for text, variants in zip(texts, groups, strict=True):
-                what = "same_text" if _are_meant(augmenter, text, variants) else "copies"
-                counts[what] += len(_copies(text, variants))
+            firsts = [are_first([text, *group]) for text, group in zip(texts, groups, strict=True)]
+            for i, (text, group) in enumerate(zip(texts, groups, strict=True)):
+                if _are_meant(augmenter, (text,), [(variant,) for variant in group]):
+                    firsts[i] = [True] * len(firsts[i])
+                    counts["same_text"] += len(group)
+            variants += VariantCount.of(firsts, args.num_variants)
             bar.update(len(rows))
-    report = coverage(counts, args.num_variants, augmenter.keeps_copies)
+    report = coverage(counts, variants, augmenter.keeps_copies)
     if args.json:
         yield json.dumps({"file": args.file, "column": args.column, **report}, ensure_ascii=False)
         return
@@ -107,6 +116,8 @@ def stats(args: Namespace) -> Iterator[str]:
         if value is not None:
             number = f"{value:.1%}" if name.startswith("share") else f"{value:.2f}".removesuffix(".00")
             yield f"{name.replace('_', ' '):32}{number:>12}"
+    if variants.are_few:
+        yield ADVICE
 
 
 def download(args: Namespace) -> Iterator[str]:
@@ -174,8 +185,7 @@ def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tupl
 
 def _copies(original: Texts | str, variants: Sequence[Texts | str]) -> set[int]:
     """Numbers, from 1, of the variants that equal the original or an earlier variant."""
-    group = [original, *variants]
-    return {k for k in range(1, len(group)) if group[k] in group[:k]}
+    return {k for k, is_first in enumerate(are_first([original, *variants])) if not is_first}
 
 
 def _are_meant(augmenter: Augmenter, original: Texts | str, variants: Sequence[Texts | str]) -> bool:

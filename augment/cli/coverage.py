@@ -8,6 +8,7 @@ import numpy as np
 from ..base import Augmenter
 from ..core.batch import Batch
 from ..core.randomness import Seed, row_keys
+from ..core.variant_count import VariantCount
 from ..core.words import WordFinder
 from ..substitution import Substitution
 
@@ -28,8 +29,6 @@ def count_changes(
     row = np.repeat(np.arange(len(edits)) % len(batch), edits.counts)
     offset = batch.starts[row]
     counts = Counter(
-        rows=len(texts),
-        variants=len(texts) * num_variants,
         words=len(starts),
         words_replaced=num_words(offset + edits.start, offset + edits.stop),
     )
@@ -44,22 +43,27 @@ def count_changes(
     return counts
 
 
-def coverage(counts: Counter[str], num_variants: int, keeps_copies: bool = False) -> dict[str, int | float | None]:
+def coverage(
+    counts: Counter[str], variants: VariantCount, keeps_copies: bool = False
+) -> dict[str, int | float | None]:
     """
     The counts, with shares and means; `None` where they are not defined. A phrase counts by its words in shares, and
     as one word in the number of candidates per word. A copy is a variant that equals the original or an earlier
     variant. Those that an augmenter which `keeps_copies` means to make count as the same text instead.
     """
+    num_all = variants.num_variants * variants.examples
     words, known = counts["words"], counts["words_with_candidates"]
     return {
-        "rows": counts["rows"],
+        "rows": variants.examples,
         "words": words,
         "share_of_words_with_candidates": _ratio(known, words if "candidates" in counts else 0),
         "candidates_per_such_word": _ratio(counts["candidates"], counts["words_or_phrases"]),
-        "variants": counts["variants"],
-        "share_of_words_replaced": _ratio(counts["words_replaced"], words * num_variants),
-        "share_of_copies": _ratio(counts["copies"], counts["variants"]),
-        **({"share_of_same_text": _ratio(counts["same_text"], counts["variants"])} if keeps_copies else {}),
+        "variants": num_all,
+        "share_of_words_replaced": _ratio(counts["words_replaced"], words * variants.num_variants),
+        "share_of_copies": _ratio(variants.copies, num_all),
+        **({"share_of_same_text": _ratio(counts["same_text"], num_all)} if keeps_copies else {}),
+        "share_of_rows_without_variants": variants.share_without,
+        "different_variants_per_other_row": variants.mean_of_others,
     }
 
 

@@ -132,8 +132,8 @@ class RunArguments:
     )
     dry_run: bool = argument(
         False,
-        "Load and tokenise the data, show ten examples with their variants and the length of the training run, and "
-        "stop. Nothing is written to output_dir.",
+        "Load and tokenise the data, show ten examples with their variants, the length of the training run and an "
+        "estimate of its time, and stop. Nothing is written to output_dir.",
     )
     glue_submission: str | None = argument(
         None,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -10,20 +11,25 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from augment import GreedySearch
 from augment.base import Augmenter
 from augment.core.marking import PLAIN, marked
+from augment.core.variant_count import ADVICE, VariantCount
 
 from ..data.groups import VARIANT_MASK, as_groups
 from ..data.variant_collator import VariantCollator
 from ..monitoring.decoding import make_decoder
+from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from ..validation import check_labels, check_vocabulary
 from .labels import Labels
 from .preflight import examples_per_batch
+from .timing import MAX_STEPS, OnDemand, StepTimes, duration, time_steps
 
 
 NUM_SHOWN = 10
 Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
+TrainerMaker = Callable[[Dataset, Any], MMELTrainer]
 
 
 def dry_run(
@@ -34,11 +40,13 @@ def dry_run(
     labels: Labels,
     augmenter: Augmenter | None,
     data_collator: Collator,
+    make_trainer: TrainerMaker,
     num_adversarial: int = 0,
 ) -> Iterator[str]:
     """
-    The first training examples with the variants of the first epoch, and the size of the training run, line by line.
-    The model may be on the meta device. Raises a `ValueError` if model, tokenizer and labels do not fit together.
+    The first training examples with the variants of the first epoch, and the size and time of the training run, line
+    by line. The model may be on the meta device; `make_trainer` makes the trainer of a dataset and an augmenter with a
+    model of its own, for steps that are timed. Raises a `ValueError` if model, tokenizer and labels do not fit.
     """
     check_vocabulary(model, tokenizer)
     train, collator = encoded.get("train"), data_collator
@@ -57,6 +65,8 @@ def dry_run(
         if split != "train":
             batches = math.ceil(len(dataset) / (args.eval_batch_size * args.world_size))
             yield _line(split, f"{len(dataset):,} examples, {batches:,} batches")
+    if train is not None:
+        yield from _time(train, args, augmenter, model.num_parameters(), make_trainer)
 
 
 def _examples(train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizerBase, labels: Labels) -> Iterator[str]:
@@ -87,27 +97,66 @@ def _sizes(
     numbers = np.random.default_rng(args.seed).permutation(len(train))[: max(size, max_counted // size * size)]
     parts = np.split(numbers, range(size, len(numbers), size))
     batches = [_groups(collator, train.select(part).to_list()) for part in parts]
-    present = torch.cat([batch[VARIANT_MASK].sum(1) for batch in batches])  # sequences of each example
+    num_variants = batches[0][VARIANT_MASK].shape[1] - 1
+    count = VariantCount.of((mask for batch in batches for mask in batch[VARIANT_MASK].tolist()), num_variants)
     same_text = torch.cat([_are_copies(batch)[:, 1:].any(1) for batch in batches])
     widths = [batch["input_ids"].shape[-1] for batch in batches]
-    sampled = "" if len(numbers) == len(train) else f", of a sample of {len(numbers):,} examples"
-    mean = present.double().mean().item()
-    sequences, in_batch = mean + num_adversarial, min(size, len(train))
-    in_all_processes = examples_per_batch(args)
-    in_step = min(in_all_processes * args.gradient_accumulation_steps, len(train))
-    num_batches = (math.floor if args.dataloader_drop_last else math.ceil)(len(train) / in_all_processes)
-    num_steps = math.ceil(args.num_train_epochs * max(1, math.ceil(num_batches / args.gradient_accumulation_steps)))
+    sequences, in_batch = 1 + count.different / count.examples + num_adversarial, min(size, len(train))
+    in_step = min(examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
     yield _line("training examples", f"{len(train):,}")
-    yield _line("examples with variants", f"{(present > 1).double().mean().item():.1%}{sampled}")
+    yield _line("variants", count.sentence(len(train)) if num_variants else "none")
     if same_text.any():
-        yield _line("of them, the same text", f"{same_text.double().mean().item():.1%}{sampled}")
-    yield _line("variants per example", f"{mean - 1:.2f} (num_variants {batches[0][VARIANT_MASK].shape[1] - 1})")
+        yield _line("", f"The variants of {same_text.double().mean().item():.1%} of the examples are the same text.")
+    if count.are_few:
+        yield _line("", ADVICE)
     if num_adversarial:
         yield _line("adversarial variants", f"{num_adversarial} per example")
     yield _line("batch of a process", f"{in_batch} examples, {in_batch * sequences:.1f} sequences")
     yield _line("padded to", f"{np.mean(widths):.1f} tokens on average, {max(widths)} at most")
     yield _line("optimisation step", f"{in_step} examples, {in_step * sequences:.1f} sequences")
-    yield _line("optimisation steps", f"{args.max_steps if args.max_steps > 0 else num_steps:,}")
+    yield _line("optimisation steps", f"{_num_steps(len(train), args):,}")
+
+
+def _num_steps(num_examples: int, args: MMELTrainingArguments) -> int:
+    if args.max_steps > 0:
+        return args.max_steps
+    num_batches = (math.floor if args.dataloader_drop_last else math.ceil)(num_examples / examples_per_batch(args))
+    return math.ceil(args.num_train_epochs * max(1, math.ceil(num_batches / args.gradient_accumulation_steps)))
+
+
+def _time(
+    train: Dataset,
+    args: MMELTrainingArguments,
+    augmenter: Augmenter | None,
+    num_parameters: int,
+    make_trainer: TrainerMaker,
+) -> Iterator[str]:
+    """An estimate of the time of training, from steps on random examples."""
+    per_batch = examples_per_batch(args)
+    numbers = np.random.default_rng(args.seed).permutation(len(train))[: per_batch * (MAX_STEPS + 1)]
+    on_demand = None if augmenter is None else OnDemand(augmenter)
+    times = time_steps(args, num_parameters, partial(make_trainer, train.select(numbers), on_demand))
+    if not isinstance(times, StepTimes):
+        yield _line("training time", f"no estimate: {times}")
+        return
+    precomputes = augmenter is not None and augmenter.precomputes
+    num_steps, in_data = _num_steps(len(train), args), 0.0 if precomputes else times.in_data
+    if args.dataloader_num_workers:  # which prepare batches while a step is on its way
+        in_data = max(0.0, in_data / args.dataloader_num_workers - times.in_step)
+    seconds = (times.in_step + in_data) * min(args.gradient_accumulation_steps, math.ceil(len(train) / per_batch))
+    line = (
+        f"about {duration(num_steps * seconds)} on this machine: {num_steps:,} steps of {seconds:.2g} s, estimated "
+        f"from {times.num_steps}, without evaluation"
+    )
+    if augmenter is None:
+        yield _line("training time", line)
+        return
+    yield _line("training time", f"{line}; {in_data / (times.in_step + in_data):.0%} of it for variants and batches")
+    if precomputes:
+        before = times.in_data * len(train) / min(per_batch, len(train))
+        yield _line("before training", f"about {duration(before)} for candidates, unless they are stored already")
+    if isinstance(augmenter, GreedySearch):
+        yield _line("", "The greedy search before each epoch takes more time, which is not estimated.")
 
 
 def _groups(collator: Collator, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from transformers import (
@@ -123,7 +124,13 @@ def load_model(
     return model
 
 
-def model_without_weights(model_args: ModelArguments, config: PretrainedConfig) -> PreTrainedModel:
-    """The classifier on the meta device, where it takes no memory."""
-    with usage_errors(ValueError), torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(config, trust_remote_code=model_args.trust_remote_code)
+def model_without_weights(
+    model_args: ModelArguments, config: PretrainedConfig, device: torch.device | str = "meta", **options: Any
+) -> PreTrainedModel:
+    """
+    The classifier without the weights of its checkpoint: on the meta device, where it takes no memory, or with random
+    weights on another.
+    """
+    options["trust_remote_code"] = model_args.trust_remote_code
+    with usage_errors(ValueError), torch.device(device):
+        return AutoModelForSequenceClassification.from_config(config, **options)

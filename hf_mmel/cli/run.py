@@ -10,7 +10,7 @@ A .json or .yaml file with the same arguments as keys may precede or replace the
 import logging
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 import transformers
@@ -90,7 +90,9 @@ def _set_up_logging(training_args: MMELTrainingArguments) -> None:
     level = training_args.get_process_log_level()
     logging.basicConfig(format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", stream=sys.stdout)
     logger.setLevel(level)
-    logging.getLogger("hf_mmel").setLevel(min(level, logging.WARNING))  # at debug it logs tracebacks of usage errors
+    is_default = training_args.log_level == "passive" and training_args.should_log
+    # At debug it logs tracebacks of usage errors.
+    logging.getLogger("hf_mmel").setLevel(min(level, logging.INFO if is_default else logging.WARNING))
     datasets.utils.logging.set_verbosity(level)
     transformers.utils.logging.set_verbosity(level)
 
@@ -292,9 +294,17 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
     adversary = args.augmenter.adversary() if args.training.mmel_loss != "none" else None
     num_adversarial = 0 if adversary is None else adversary.num_variants
     config, labels, tokenizer, _, encoded, collator, _, augmenter = prepared
+
+    def make_trainer(dataset: datasets.Dataset, augmenter: Any) -> MMELTrainer:
+        dtype = args.model.dtype or "float32"
+        options = {} if dtype == "auto" else {"dtype": dtype}
+        model = model_without_weights(args.model, config, args.training.device, **options)
+        return build_trainer(args, prepared._replace(encoded={"train": dataset}, augmenter=augmenter), model)
+
     with usage_errors(ValueError):
         model = model_without_weights(args.model, config)
-        for line in dry_run(args.training, model, tokenizer, encoded, labels, augmenter, collator, num_adversarial):
+        described = args.training, model, tokenizer, encoded, labels, augmenter, collator
+        for line in dry_run(*described, make_trainer, num_adversarial):
             if args.training.process_index == 0:
                 print(line)
 

@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 from transformers import default_data_collator
+
+from augment.core.variant_count import VariantCount, are_first
 
 from .groups import GROUP_KEY, LABELS, VARIANT_MASK, folded
 
 
 Example = dict[str, Any]
+
+_MAX_COUNTING = 64  # worker processes that count for themselves; more would share a count, and may miss some examples
 
 
 class GroupCollator:
@@ -90,6 +95,7 @@ class GroupCollator:
         self.data_collator = data_collator or default_data_collator
         # Shared memory, because worker processes that outlive an epoch hold a copy of everything else.
         self._draw = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._counted = torch.zeros(_MAX_COUNTING, 3, dtype=torch.int64).share_memory_()
 
     @property
     def main_input_name(self) -> str:
@@ -99,6 +105,15 @@ class GroupCollator:
     def set_epoch(self, epoch: int) -> None:
         """Has all later batches, those of running worker processes included, made of the variants of this epoch."""
         self._draw.fill_(epoch // self.epochs_per_draw)
+
+    @property
+    def variant_count(self) -> VariantCount:
+        """How many variants the examples had that were collated since the last reset, in worker processes as well."""
+        return VariantCount(self.num_variants, *self._counted.sum(dim=0).tolist())
+
+    def reset_variant_count(self) -> None:
+        """Begins a new `variant_count`."""
+        self._counted.zero_()
 
     def read_columns(self, dataset: Any, used: Collection[str] | None = None) -> None:
         """
@@ -159,14 +174,19 @@ class GroupCollator:
         if getattr(self.augmenter, "keeps_copies", False):
             mask |= ~mask[:, 1:].any(dim=1, keepdim=True)
         batch[VARIANT_MASK] = mask
+        self._count(VariantCount.of(mask.tolist(), self.num_variants))
         if self.epochs_per_draw > 1:
             batch[GROUP_KEY] = torch.tensor([self._group_key(group) for group in groups])
         return batch
 
     def _are_first(self, variants: list[Any]) -> list[bool]:
         """Which main inputs of a group are not among those before them."""
-        prints = [fingerprint(variant) for variant in variants]
-        return [prints.index(one) == i for i, one in enumerate(prints)]
+        return are_first([fingerprint(variant) for variant in variants])
+
+    def _count(self, new: VariantCount) -> None:
+        worker = get_worker_info()
+        place = 0 if worker is None else worker.id % _MAX_COUNTING
+        self._counted[place] += torch.tensor([new.examples, new.without, new.different])
 
     def _group_key(self, group: list[Example]) -> int:
         """64 bits that identify an example, its label included, with these variants."""

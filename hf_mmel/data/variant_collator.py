@@ -9,6 +9,7 @@ from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
 from augment.core.batch import SPANS_KEY, TOKEN_COLUMNS_KEY, TOKEN_LEVEL_KEYS
+from augment.core.variant_count import are_first
 from augment.core.words import special_ids
 
 from .group_collator import Example, GroupCollator, check_is_object, hashed, plain
@@ -221,12 +222,9 @@ class VariantCollator(GroupCollator):
         return collated
 
     def _are_first(self, variants: list[list]) -> list[bool]:
-        seen, first = set(), []
-        for ids in variants:
-            content = tuple(map(tuple, ids)) if ids and isinstance(ids[0], list) else tuple(ids)
-            first.append(content not in seen)
-            seen.add(content)
-        return first
+        return are_first(
+            [tuple(map(tuple, ids)) if ids and isinstance(ids[0], list) else tuple(ids) for ids in variants]
+        )
 
     def _group_key(self, group: list[Example]) -> int:
         return hashed(repr((group[0], [row["input_ids"] for row in group])).encode(), signed=True)

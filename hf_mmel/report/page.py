@@ -15,6 +15,7 @@ from typing import Any
 
 from augment.core.atomic_file import atomic_write
 from augment.core.marking import differences
+from augment.core.variant_count import ADVICE
 
 from ..hub.redaction import REPORT_FOLDER, REPORT_PAGE, without_folders, without_tokens
 from ..trainer import MMELTrainer
@@ -177,6 +178,7 @@ def write_page(
         errors=errors,
         label_scores=scores,
         variants=variants,
+        advice=ADVICE,
         num_flips=len(flips),
         num_confident=len(confident),
         flips=confident[:max_shown],

@@ -10,9 +10,11 @@ import torch
 from torch.utils.data import IterableDataset
 from tqdm.auto import tqdm
 
+from augment.core.variant_count import VariantCount
+
 from ..cli.evaluation import temporarily
 from ..data.group_collator import GroupCollator
-from ..data.groups import LABELS, Groups
+from ..data.groups import LABELS, VARIANT_MASK, Groups
 from ..data.variant_collator import VariantCollator
 from ..hub.model_card import scores_of
 from ..monitoring.decoding import make_decoder
@@ -44,7 +46,7 @@ class ScoredVariants(NamedTuple):
     labels: np.ndarray  # of the examples
     before: np.ndarray  # the predictions on the originals
     after: np.ndarray  # the predictions on the variants
-    num_examples: int  # that have these variants
+    variant_count: VariantCount  # of the variants of the examples that were drawn
     num_all_examples: int  # in the training data
 
 
@@ -86,6 +88,7 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
     collator.set_epoch(0)
     decode = make_decoder(collator.tokenizer)
     originals, texts, parts = list[str](), list[str](), list[list[np.ndarray]]()
+    count = VariantCount(collator.num_variants)
     with evaluating(_model(trainer)):
         starts = range(0, len(indices), batch_size)
         for start in tqdm(starts, desc="Scoring variants", disable=args.disable_tqdm):
@@ -95,6 +98,7 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
             inputs = collator(rows)
             if inputs["input_ids"].dim() != 3 or LABELS not in inputs or inputs[LABELS].dim() > 2:
                 raise ValueError(f"The training {_UNSUPPORTED}")
+            count += VariantCount.of(inputs[VARIANT_MASK].tolist(), collator.num_variants)
             positions, *arrays = _predict_batch(trainer, inputs)
             parts.append(arrays)
             ids = inputs["input_ids"].tolist()
@@ -110,7 +114,7 @@ def score_variants(trainer: MMELTrainer, collator: GroupCollator, max_examples: 
         labels[labelled],
         outputs_of(torch.from_numpy(before[labelled]), problem_type),
         outputs_of(torch.from_numpy(after[labelled]), problem_type),
-        len(indices),
+        count,
         len(dataset),
     )
 

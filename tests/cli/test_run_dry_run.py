@@ -7,9 +7,12 @@ import pytest
 import torch
 from transformers import BertConfig
 
+from augment.core.variant_count import ADVICE
+from hf_mmel.cli import timing
 from hf_mmel.cli.run import UsageError
 from hf_mmel.data.groups import VARIANT_MASK
 from hf_mmel.data.variant_collator import VariantCollator
+from hf_mmel.trainer import MMELTrainer
 
 
 @pytest.fixture
@@ -96,25 +99,29 @@ def test_examples_variants_and_lengths_are_counted(show, write):
     options = ["--train_file", write("train.csv", rows), "--do_train", "--gradient_accumulation_steps", 2]
     printed = show(*options, "--num_variants", 3)
     assert figure(printed, "training examples") == "12"
-    assert figure(printed, "examples with variants") == "50.0%"  # there is no other word for a plot
-    assert figure(printed, "variants per example") == "1.50 (num_variants 3)"
+    few = "50.0% of the training examples have no variant; the others have 3.00 different variants on average, of 3."
+    assert figure(printed, "variants") == few  # there is no other word for a plot
+    assert ADVICE in printed
     assert figure(printed, "batch of a process") == "4 examples, 10.0 sequences"
     assert figure(printed, "optimisation step") == "8 examples, 20.0 sequences"
     assert figure(show(*options, "--pad_to_max_length", "--max_seq_length", 20), "padded to").endswith("20 at most")
     assert not re.search("same text", printed)
     plain = show(*options, "--mmel_loss", "none")
-    assert figure(plain, "variants per example") == "0.00 (num_variants 0)"
+    assert figure(plain, "variants") == "none" and ADVICE not in plain
     assert figure(plain, "batch of a process") == "4 examples, 4.0 sequences"
     adversarial = show(*options, "--num_variants", 3, "--adversarial_num_steps", 2)
     assert figure(adversarial, "adversarial variants") == "1 per example"
     assert figure(adversarial, "batch of a process") == "4 examples, 14.0 sequences"
 
 
-def test_a_masked_lm_is_asked_for_few_examples_alone(show, write, masked_lm_dir):
+def test_a_masked_lm_is_asked_for_few_examples_alone(show, write, masked_lm_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "tables"))
     rows = [{"text": f"the film {i} was good .", "label": i % 2} for i in range(300)]
     options = ["--train_file", write("train.csv", rows), "--do_train", "--augmenter", "mlm"]
     printed = show(*options, "--model_name_or_path", masked_lm_dir)
-    assert figure(printed, "examples with variants").endswith("of a sample of 100 examples")
+    assert figure(printed, "variants").endswith("(counted on 100 of 300 examples).")
+    assert re.fullmatch(r"about \d+ seconds? for candidates, unless .*", figure(printed, "before training"))
+    assert not list(tmp_path.glob("tables/masked-lm-*"))
 
 
 def test_a_head_or_a_vocabulary_that_does_not_fit_is_refused(show, files, model_dir, tokenizer, tmp_path):
@@ -151,8 +158,70 @@ def test_copies_that_are_meant_are_named(show, write, tmp_path):
     (tmp_path / "same.json").write_text(json.dumps({"class": "SameText", "augmenter": {"class": "WordNetSynonyms"}}))
     options = ["--train_file", write("train.csv", rows), "--do_train", "--num_variants", 3]
     printed = show(*options, "--augmenter", tmp_path / "same.json")
-    assert figure(printed, "examples with variants") == "100.0%"
-    assert figure(printed, "of them, the same text") == "50.0%"
-    assert figure(printed, "variants per example") == "3.00 (num_variants 3)"
+    assert "All training examples have variants: 3.00 different variants" in printed
+    assert "The variants of 50.0% of the examples are the same text." in printed
     assert printed.count("  3  the plot.  (same text)") == 5 and printed.count("(same text)") == 15
-    assert figure(show(*options, "--augmenter", "same_text"), "of them, the same text") == "100.0%"
+    assert "The variants of 100.0% of the examples" in show(*options, "--augmenter", "same_text")
+
+
+def test_the_time_of_training_is_estimated_from_timed_steps(show, files, monkeypatch):
+    monkeypatch.setattr("hf_mmel.cli.dry_run.time_steps", lambda *args: timing.StepTimes(10, 2.7, 0.3))
+    time = "about 5.0 hours on this machine: 6,000 steps of 3 s, estimated from 10, without evaluation; 10% of it for"
+    assert figure(show(*files, "--do_train", "--max_steps", 6000), "training time").startswith(time)
+    accumulated = ["--max_steps", 10, "--gradient_accumulation_steps", 2]
+    assert ": 10 steps of 6 s, " in figure(show(*files, "--do_train", *accumulated), "training time")
+    plain = figure(show(*files, "--do_train", "--max_steps", 20, "--augmenter", "none"), "training time")
+    assert plain == "about 60 seconds on this machine: 20 steps of 3 s, estimated from 10, without evaluation"
+
+
+def test_timed_steps_are_those_of_the_training_and_leave_nothing_behind(
+    show, run, files, tmp_path, monkeypatch, caplog
+):
+    steps = []
+    step = MMELTrainer.training_step
+
+    def watch(self, model, inputs, *args):
+        steps.append(inputs["input_ids"].shape[:2])
+        return step(self, model, inputs, *args)
+
+    monkeypatch.setattr(MMELTrainer, "training_step", watch)
+    options = [*files, "--do_train", "--num_variants", 3, "--logging_steps", 1, "--save_steps", 1, "--max_steps", 100]
+    options += ["--gradient_accumulation_steps", 3, "--per_device_train_batch_size", 2, "--show_variants", 2]
+    options += ["--report_to", "tensorboard"]
+    printed = show(*options)
+    assert steps == [(2, 4)] * (1 + timing.MAX_STEPS)
+    assert re.match(
+        r"about .*: 100 steps of .* estimated from 10, .*; \d+% of it for variants", figure(printed, "training time")
+    )
+    assert "runtime" not in printed and "Hardest" not in printed
+    assert not any("training examples" in record.getMessage() for record in caplog.records)
+    assert not (tmp_path / "dry").exists()
+
+
+def test_slow_steps_are_few(show, files, monkeypatch):
+    monkeypatch.setattr(timing, "MAX_SECONDS", 0)
+    assert "estimated from 1," in figure(show(*files, "--do_train"), "training time")
+
+
+def test_a_model_too_large_for_this_machine_is_not_timed(show, files, monkeypatch):
+    monkeypatch.setattr(timing, "get_max_memory", lambda: {"cpu": 1000, 0: 1000})
+    reason = figure(show(*files, "--do_train"), "training time")
+    assert re.fullmatch(r"no estimate: training needs more than \S+ GB of memory, and 0.0 GB are free here", reason)
+
+
+def test_a_step_that_fails_here_leaves_the_rest_of_the_dry_run(show, files, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("no such\ndevice")
+
+    monkeypatch.setattr(MMELTrainer, "training_step", fail)
+    printed = show(*files, "--do_train")
+    assert figure(printed, "training time") == "no estimate: a step failed here with RuntimeError: no such device"
+    assert figure(printed, "optimisation steps")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 second"), (89, "89 seconds"), (740, "12 minutes"), (7200, "2.0 hours"), (3 * 86400, "3.0 days")],
+)
+def test_a_time_has_no_more_digits_than_an_estimate(seconds, text):
+    assert timing.duration(seconds) == text

@@ -217,3 +217,10 @@ def test_brackets_in_texts_are_no_nesting(run, tmp_path):
         run("--do_train", "--train_file", tmp_path / name, "--augmenter", "none", out=f"out-{name}")
     (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)))
     run("--do_train", "--train_file", tmp_path / "lines.jsonl", "--augmenter", "none", out="lines")
+
+
+@pytest.mark.parametrize(("options", "level"), [([], "INFO"), (["--log_level", "warning"], None)])
+def test_the_command_says_how_many_examples_have_variants(run, files, caplog, options, level):
+    run(*files, "--do_train", "--num_variants", 1, *options)
+    found = [record for record in caplog.records if "training examples have variants" in record.getMessage()]
+    assert [record.levelname for record in found] == ([level] if level else [])

@@ -80,7 +80,11 @@ def test_scored_examples_are_drawn_and_the_variants_those_of_the_first_epoch(dat
     trainer.train()
     collator = trainer.build_group_collator()
     scored = score_variants(trainer, collator, 4)
-    assert scored.num_examples == 4 and scored.num_all_examples == len(SENTENCES)
+    assert (
+        scored.count.examples == 4
+        and scored.count.different == len(scored.texts)
+        and scored.num_all_examples == len(SENTENCES)
+    )
     assert len(set(scored.originals)) <= 4 and set(scored.originals) <= {
         tokenizer.decode(row["input_ids"], skip_special_tokens=True) for row in dataset
     }

@@ -6,8 +6,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from report_pages import EVIL, HARDEST, PAPERS, Page, predictions, scored, summary, undrawn
+from report_pages import COUNT, EVIL, HARDEST, PAPERS, Page, predictions, scored, summary, undrawn
 
+from augment.core.variant_count import ADVICE, VariantCount
 from hf_mmel.report.page import write_page
 from hf_mmel.report.pictures import LIGHT, draw_confusion, draw_lines
 from hf_mmel.report.predictions import Predictions, ScoredVariants
@@ -35,6 +36,15 @@ def test_all_that_is_known_has_a_section(page):
     ]
     for text in ("films", "0.75", "LexiconSubstitution", "python train.py", "label good, 90 % on the original"):
         assert text in found.text
+
+
+def test_examples_without_variants_are_told_of(page):
+    plenty = page(undrawn(), None, scored()).text
+    assert "variants: 1.00 different variants on average, of 2 (counted on 1 of 9 examples)." in plenty
+    assert ADVICE not in plenty
+    without = VariantCount(2, examples=8, without=8, different=0)
+    none = page(undrawn(), None, scored()._replace(originals=[], texts=[], variant_count=without)).text
+    assert f"No training example has a variant (counted on 8 of 9 examples). {ADVICE}" in none
 
 
 def test_what_is_not_known_has_no_section(page):
@@ -87,7 +97,8 @@ def test_only_confident_flips_are_shown(page):
 
 def test_a_regression_has_a_scatter_and_prediction_shifts(page):
     outputs, labels = np.array([1.0, 2.5]), np.array([1.5, 2.0])
-    moved = ScoredVariants("regression", [], ["a film"], ["a movie"], *(np.array([x]) for x in (2.0, 2.1, 4.0)), 1, 1)
+    arrays = [np.array([x]) for x in (2.0, 2.1, 4.0)]
+    moved = ScoredVariants("regression", [], ["a film"], ["a movie"], *arrays, COUNT, 1)
     found = page(undrawn(), Predictions("regression", ["LABEL_0"], outputs, labels, {}), moved)
     assert "scatter" in found.ids and not {"confusion", "calibration", "labels"} & set(found.ids)
     assert "label 2 2.1 on the original 4 on the variant" in found.text
@@ -124,7 +135,7 @@ def test_several_labels_have_a_table_and_flips_by_label(page):
     kind, names = "multi_label_classification", ["sad", "funny"]
     outputs, labels = np.array([[0.9, 0.2], [0.8, 0.4]]), np.array([[1.0, 0], [0, 1]])
     arrays = np.array([[1.0, 0]]), np.array([[0.9, 0.2]]), np.array([[0.9, 0.85]])
-    flipped = ScoredVariants(kind, names, ["a film"], ["a movie"], *arrays, 1, 1)
+    flipped = ScoredVariants(kind, names, ["a film"], ["a movie"], *arrays, COUNT, 1)
     found = page(undrawn(), Predictions(kind, names, outputs, labels, {}), flipped)
     assert {"labels", "calibration", "flips"} <= set(found.ids) and "confusion" not in found.ids
     assert "funny: no, 80 % on the original yes, 85 % on the variant" in found.text

@@ -14,6 +14,7 @@ from augment import MaskedLMSubstitution
 from augment.__main__ import main
 from augment.cli import commands
 from augment.core.marking import PLAIN, marked
+from augment.core.variant_count import ADVICE
 
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +52,7 @@ def test_preview_shows_the_text_and_its_variants(run):
 
 
 def test_replace_prob_of_one_replaces_every_word_that_it_can(run):
-    for line in run("preview", "--text", MOVIE, "--replace_prob", "1")[1:]:
+    for line in run("preview", "--text", MOVIE, "--replace_prob", "1", "--no_marks")[1:]:
         assert not {"movie", "children"} & set(line.strip(".").split())
 
 
@@ -65,10 +66,28 @@ def test_preview_of_a_file_shows_its_first_rows(run, tmp_path, name):
 
 def test_preview_shows_the_variants_that_write_writes(run, tmp_path, lexicon):
     write_rows(tmp_path / "a.jsonl", [{"text": text} for text in SENTENCES])
-    shown = run("preview", "--file", "a.jsonl", "--augmenter", lexicon)
-    run("write", "a.jsonl", "b.jsonl", "--augmenter", lexicon, "--keep_original", "--keep_copies")
+    shown = run("preview", "--file", "a.jsonl", "--augmenter", lexicon, "--no_marks")
+    run("write", "a.jsonl", "b.jsonl", "--augmenter", lexicon, "--keep_original")
     written = [json.loads(line) for line in Path("b.jsonl").read_text().splitlines()]
-    assert [line for line in shown if line] == [f"{row['variant']}  {row['text']}" for row in written]
+    assert [line for line in shown if line[:1].isdigit()] == [f"{row['variant']}  {row['text']}" for row in written]
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "end"), [("odd day", 2, "no other variant found"), ("no way", 0, "no variant found")]
+)
+def test_preview_says_where_there_are_no_more_variants(run, lexicon, text, found, end):
+    lines = run("preview", "--text", text, "--augmenter", lexicon, "--num_variants", "4")
+    assert len({line[3:] for line in lines}) == len(lines) == found + 2
+    assert (lines[0], lines[-1]) == (f"0  {text}", f"   {end}")
+    assert (
+        end not in "".join(run("preview", "--text", text, "--augmenter", lexicon, "--num_variants", "1")) or not found
+    )
+
+
+def test_preview_marks_changes_in_a_pipe_unless_told_not_to(run, lexicon):
+    preview = ["preview", "--text", "odd day", "--augmenter", lexicon, "--num_variants", "2"]
+    assert {line[3:] for line in run(*preview)[1:]} == {"[-odd-] {+unusual+} day", "[-odd-] {+strange+} day"}
+    assert {line[3:] for line in run(*preview, "--no_marks")[1:]} == {"unusual day", "strange day"}
 
 
 def test_marked_shows_what_is_gone_and_what_came():
@@ -114,11 +133,16 @@ def test_stats_count_words_candidates_changes_and_copies(run, tmp_path, lexicon)
         "candidates_per_such_word": 2.0,
         "variants": 16,
         "share_of_copies": pytest.approx(10 / 16),
+        "share_of_rows_without_variants": 0.5,
+        "different_variants_per_other_row": 3.0,
     }
     assert (4 + 2) / 36 <= replaced <= (8 + 2) / 36
-    shown = dict(line.rsplit(maxsplit=1) for line in run("stats", "a.jsonl", "--augmenter", lexicon)[1:])
+    *lines, last = run("stats", "a.jsonl", "--augmenter", lexicon)[1:]
+    shown = dict(line.rsplit(maxsplit=1) for line in lines)
+    assert last == ADVICE
     assert (shown["words"], shown["share of words with candidates"]) == ("9", "33.3%")
     assert (shown["candidates per such word"], shown["share of copies"]) == ("2", "62.5%")
+    assert (shown["share of rows without variants"], shown["different variants per other row"]) == ("50.0%", "3")
 
 
 def test_stats_count_a_phrase_by_its_words(run, tmp_path):
@@ -190,7 +214,16 @@ def test_model_sees_the_whole_file_at_once(run, model, tmp_path, monkeypatch, co
 def test_tokenizer_comes_by_folder(run, tmp_path, tokenizer, lexicon):
     tokenizer.save_pretrained(tmp_path / "saved")
     lines = run(
-        "preview", "--text", "An Odd STORY", "--augmenter", lexicon, "--tokenizer", "saved", "--num_variants", "3"
+        "preview",
+        "--text",
+        "An Odd STORY",
+        "--augmenter",
+        lexicon,
+        "--tokenizer",
+        "saved",
+        "--num_variants",
+        "3",
+        "--no_marks",
     )
     assert {line[3:] for line in lines[1:]} == {"An Unusual TALE", "An Odd TALE", "An Unusual STORY"}
 
