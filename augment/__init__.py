@@ -9,6 +9,7 @@ from .core import versions  # noqa: F401 - refuses what is out of range before a
 from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
 from .embedding import EmbeddingNeighbours
+from .from_column import VariantsFromColumn
 from .greedy import GreedySearch
 from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
@@ -31,6 +32,7 @@ __all__ = [
     "RandomInsert",
     "RandomSwap",
     "Sometimes",
+    "VariantsFromColumn",
     "WordNetSynonyms",
     "apply_edits",
 ]

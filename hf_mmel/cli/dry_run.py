@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from augment.base import Augmenter
+from augment import Augmenter, VariantsFromColumn
 from augment.core.marking import PLAIN, marked
 
 from ..data.groups import VARIANT_MASK, as_groups
@@ -32,7 +32,7 @@ def dry_run(
     tokenizer: PreTrainedTokenizerBase,
     encoded: dict[str, Dataset],
     labels: Labels,
-    augmenter: Augmenter | None,
+    augmenter: Augmenter | VariantsFromColumn | None,
     data_collator: Collator,
     num_adversarial: int = 0,
 ) -> Iterator[str]:
