@@ -201,7 +201,7 @@ class VariantsFromColumn(Lazy, Configurable):
             try:
                 entries = entries_of(example[self.column], self.text_columns)
             except ValueError as error:
-                raise ValueError(f"The column {self.column!r} of {name} {error}") from None
+                raise ValueError(f"{name}: the column {self.column!r} {error}") from None
             filled = [tuple(b if a is None else a for a, b in zip(row, originals, strict=True)) for row in entries]
             groups.append([originals, *filled])
         encoded = self._tokenize([texts for group in groups for texts in group]) if groups else {}
@@ -232,7 +232,7 @@ class VariantsFromColumn(Lazy, Configurable):
             )
         for column in self.text_columns:
             if not isinstance(example[column], str):
-                raise ValueError(f"The column {column!r} of {name} is {example[column]!r:.60}; expected a text.")
+                raise ValueError(f"{name}: the column {column!r} is {example[column]!r:.60}; expected a text.")
         ids = example.get("input_ids")
         if ids is None:
             raise ValueError(f"{name} has no input_ids; tokenise it first: tokenizer(text, truncation=True).")

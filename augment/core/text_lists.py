@@ -44,16 +44,15 @@ def _entry(item: Any, names: Sequence[str]) -> Entry | None:
         texts = (texts, *[None] * (len(names) - 1))
     elif isinstance(texts, Mapping) and not texts.keys().isdisjoint(names):
         texts = tuple(texts.get(name) for name in names)
-    if not isinstance(texts, list | tuple) or len(texts) != len(names):
-        raise ValueError(f"has {item!r:.60} in its list; {_expected_entry(names)}.")
-    if any(text is not None and not isinstance(text, str) for text in texts):
+    fits = isinstance(texts, list | tuple) and len(texts) == len(names)
+    if not fits or any(text is not None and not isinstance(text, str) for text in texts):
         raise ValueError(f"has {item!r:.60} in its list; {_expected_entry(names)}.")
     return tuple(texts) if any(text is not None and text.strip() for text in texts) else None
 
 
 def _expected_entry(names: Sequence[str]) -> str:
-    several = " a list with a text for each of them," if len(names) > 1 else ""
-    return f"expected a text,{several} or a dict with texts by the names of {' and '.join(map(repr, names))}"
+    shown = " and ".join(map(repr, names))
+    return f"expected a text{f', a list with a text for {shown}' if len(names) > 1 else ''}, or a dict with {shown}"
 
 
 def plain(value: Any) -> Any:

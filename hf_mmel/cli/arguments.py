@@ -115,7 +115,11 @@ class AugmenterArguments:
 
     def column_of_variants(self) -> str | None:
         """The column of the training data that has variants, given here or in the file of the augmenter."""
-        if self.variants_column is not None or self.augmenter in (*NAMES, "none") or not Path(self.augmenter).is_file():
+        if (
+            self.variants_column is not None
+            or self.augmenter in (*NAMES, "none")
+            or not Path(self.augmenter).is_file()
+        ):
             return self.variants_column
         config = augmenter_config(self.augmenter)
         return config.get("column") if config["class"] == "VariantsFromColumn" else None
