@@ -72,9 +72,10 @@ def test_rows_of_a_csv_may_have_a_single_text(groups, write):
 
 def test_an_augmenter_that_is_asked_for_fills_the_groups(groups, write):
     found = groups("--train_file", write("train.jsonl", ROWS), *COLUMN, "--augmenter", "wordnet")
-    assert found[0] == ["the film was awful", *PARAPHRASES[0], "the movie was bad"][:3] + found[0][3:]
-    assert found[1][:2] == ["the film was good", "a good movie"] and len(found[1]) == 4
-    assert found[2] == ["an odd film", "an odd movie"]
+    assert [group[: 1 + len(own)] for group, own in zip(found, PARAPHRASES, strict=True)] == as_groups(
+        TEXTS, PARAPHRASES
+    )
+    assert [len(set(group)) for group in found] == [4, 4, 2] and found[2] == ["an odd film", "an odd movie"]
 
 
 def test_pairs_and_their_joined_texts_take_entries_of_both(groups, write):
