@@ -148,11 +148,10 @@ class VariantsFromColumn(Lazy, Configurable):
         few = [i for i, group in enumerate(groups) if len(group) < num_variants]
         if self.then is not None and few:
             # Lists may be as long as the tokens by chance. Columns of tokens are refused with these variants.
-            hidden = {self.column, *self.text_columns}
-            rows = [{k: v for k, v in examples[i].items() if k not in hidden} | {TOKEN_COLUMNS_KEY: ()} for i in few]
+            rows = [{**examples[i], TOKEN_COLUMNS_KEY: ()} for i in few]
             others = self.then.variants(rows, num_variants, [seeds[i] for i in few])
             for i, variants in zip(few, others, strict=True):
-                new = [{**examples[i], **{k: v for k, v in row.items() if k != TOKEN_COLUMNS_KEY}} for row in variants]
+                new = [{name: x for name, x in row.items() if name != TOKEN_COLUMNS_KEY} for row in variants]
                 groups[i] = _different([examples[i], *groups[i], *new])[1:][:num_variants]
         return [
             [*group, *(dict(row) for _ in range(num_variants - len(group)))]

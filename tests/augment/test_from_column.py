@@ -6,7 +6,7 @@ from augmenters import lexicon
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from augment import Augmenter, Compose, LexiconSubstitution, VariantsFromColumn
+from augment import Augmenter, Compose, LexiconSubstitution, RandomDelete, RandomSwap, VariantsFromColumn
 
 
 TEXT, PARAPHRASES = "a wonderful film", ["a superb movie", "a funny story", "the picture is lovely", "great players"]
@@ -108,16 +108,21 @@ def test_another_augmenter_makes_the_variants_that_a_row_lacks(tokenizer, make_r
 def test_filling_repeats_no_text_of_the_column(tokenizer, make_row):
     then = LexiconSubstitution(tokenizer, {"film": ["movie", "picture"]})
     augmenter = VariantsFromColumn(tokenizer, "paraphrases", then=then)
-    (group,) = augmenter.variants([make_row(["a wonderful movie"])], 2)
-    assert texts_of(tokenizer, group) == ["a wonderful movie", "a wonderful picture"]
+    (group,) = augmenter.variants([make_row(["a wonderful movie"])], 3)
+    assert texts_of(tokenizer, group) == ["a wonderful movie", "a wonderful picture", TEXT]
 
 
-def test_lists_that_are_as_long_as_the_tokens_do_not_disturb_the_filling(tokenizer, make_row):
+@pytest.mark.parametrize("then", [RandomDelete, RandomSwap])
+def test_lists_that_are_as_long_as_the_tokens_do_not_follow_them(tokenizer, make_row, then):
     row = make_row([], text="an odd film")
     row["paraphrases"] = ["an odd film"] * len(row["input_ids"])
-    augmenter = VariantsFromColumn(tokenizer, "paraphrases", then=lexicon(tokenizer))
-    for variant in augmenter.variants(row, 3):
-        assert variant.keys() == row.keys() and variant["paraphrases"] == row["paraphrases"]
+    row["features"] = [float(i) for i in range(len(row["input_ids"]))]
+    augmenter = VariantsFromColumn(tokenizer, "paraphrases", then=then(tokenizer))
+    variants = augmenter.variants(row, 2)
+    assert row["input_ids"] not in [variant["input_ids"] for variant in variants]
+    for variant in variants:
+        tokens = {name: variant[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        assert variant == {**row, **tokens}
 
 
 # --- pairs, joined columns, padding ------------------------------------------------------------
