@@ -36,7 +36,7 @@ def groups(synonyms, model_dir, tmp_path):
         data = prepared.encoded["train"]
         decode = partial(prepared.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         if prepared.augmenter is None:
-            assert set(data.column_names) == {"input_ids", "token_type_ids", "attention_mask", "label"}
+            assert set(data.column_names) == {"input_ids", "attention_mask", "label"}
             return [[decode(row["input_ids"])] for row in data]
         batch = VariantCollator(prepared.tokenizer, prepared.augmenter, 3)(data.to_list())
         return [
