@@ -9,6 +9,7 @@ from .core import versions  # noqa: F401 - refuses what is out of range before a
 from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
 from .embedding import EmbeddingNeighbours
+from .from_column import VariantsFromColumn
 from .greedy import GreedySearch
 from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
@@ -38,6 +39,7 @@ __all__ = [
     "SameText",
     "Sometimes",
     "Typos",
+    "VariantsFromColumn",
     "WordNetSynonyms",
     "apply_edits",
 ]

@@ -1,5 +1,6 @@
 """The arguments of the model, of the augmenter, and of the run as a whole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,9 +55,15 @@ class AugmenterArguments:
     """How to make the variants."""
 
     augmenter: str = argument(
-        "wordnet",
+        None,
         f"Source of variants: {', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
-        "train on the originals only.",
+        "train on the originals only. Default: wordnet, or none with variants_column.",
+    )
+    variants_column: str | None = argument(
+        None,
+        "Column of the training data with your own variants of each row: a list of texts, such as paraphrases. With "
+        "an --augmenter, it makes the variants of rows that have fewer than num_variants. In a file of python -m "
+        "augment write --keep_original, it is the column variant.",
     )
     augmenter_model: str | None = argument(
         None,
@@ -68,10 +75,10 @@ class AugmenterArguments:
         None,
         "Language of the texts, for the augmenter: an ISO 639-3 code such as deu, spa or cmn. Default: eng.",
     )
-    mlm_masking: str = argument(
-        "grouped",
-        "What the masked LM sees: 'grouped' masks about 15 percent of a text in each pass, 'single' one word, 'none' "
-        "nothing, in one pass; mlm_insert takes the first two.",
+    mlm_masking: str | None = argument(
+        None,
+        "What the masked LM sees: 'none' the whole text in one pass, 'grouped' a text in which each pass masks about "
+        "15 percent, 'single' one in which it masks one word. Default: none; for mlm_insert, which masks, grouped.",
         choices=["grouped", "single", "none"],
     )
     greedy_search: str = argument(
@@ -93,6 +100,13 @@ class AugmenterArguments:
     adversarial_norm: str = argument("l2", "Norm that measures adversarial steps.", choices=list(NORMS))
 
     def __post_init__(self):
+        if self.augmenter is None:
+            self.augmenter = "wordnet" if self.variants_column is None else "none"
+        if self.variants_column is not None and self.greedy_search != "none":
+            raise ValueError(
+                f"greedy_search is {self.greedy_search!r}, which searches among the candidates of an augmenter, and "
+                f"variants_column is {self.variants_column!r}; expected one of them."
+            )
         try:
             self.adversary()
         except ValueError as error:
@@ -104,8 +118,41 @@ class AugmenterArguments:
             return None
         return AdversarialVariants(self.adversarial_num_steps, self.adversarial_step_size, self.adversarial_norm)
 
-    def config(self, model: str, max_length: int, cache_dir: str | None) -> dict[str, Any]:
-        """The augmenter's configuration, for a classifier `model` whose inputs have at most `max_length` tokens."""
+    def column_of_variants(self) -> str | None:
+        """The column of the training data that has variants, given here or in the file of the augmenter."""
+        if (
+            self.variants_column is not None
+            or self.augmenter in (*NAMES, "none")
+            or not Path(self.augmenter).is_file()
+        ):
+            return self.variants_column
+        config = augmenter_config(self.augmenter)
+        return config.get("column") if config["class"] == "VariantsFromColumn" else None
+
+    def config(
+        self,
+        model: str,
+        max_length: int,
+        cache_dir: str | None,
+        text_columns: Sequence[str] = (),
+        delimiter: str | None = None,
+    ) -> dict[str, Any]:
+        """
+        The augmenter's configuration, for a classifier `model` whose inputs have at most `max_length` tokens, and are
+        made from `text_columns`, which a `delimiter` may join.
+        """
+        if self.variants_column is None:
+            config = self._config_of_augmenter(model, cache_dir)
+        else:
+            then = None if self.augmenter == "none" else self._config_of_augmenter(model, cache_dir)
+            columns = {"column": self.variants_column, "text_columns": list(text_columns), "delimiter": delimiter}
+            config = {"class": "VariantsFromColumn", **columns, "then": then}
+        config = limited(config, max_length)
+        if self.greedy_search != "none":
+            config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}
+        return config
+
+    def _config_of_augmenter(self, model: str, cache_dir: str | None) -> dict[str, Any]:
         options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
         options["lang"] = self.augmenter_lang
         if self.augmenter in (*WITH_MASKED_LM, "wordnet"):
@@ -113,10 +160,7 @@ class AugmenterArguments:
         if self.augmenter in WITH_MASKED_LM:
             options["masking"] = self.mlm_masking
         name = self.augmenter_model or (model if self.augmenter in WITH_MODEL else None)
-        config = limited(augmenter_config(self.augmenter, name, **options), max_length)
-        if self.greedy_search != "none":
-            config = {"class": "GreedySearch", "candidates": config, "objective": self.greedy_search}
-        return config
+        return augmenter_config(self.augmenter, name, **options)
 
 
 @dataclass

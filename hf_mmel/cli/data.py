@@ -6,7 +6,7 @@ Each fault in them is a `ValueError` that names the file or split, before a mode
 import glob
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -146,12 +146,18 @@ def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lamb
         readers.setLevel(level)
 
 
-def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> tuple[str, ...]:
-    """The text columns: one, two of a pair, or several to join. Checks that each row that is read has a text."""
+def find_text_columns(
+    splits: dict[str, Dataset], data_args: DataArguments, variants_column: str | None = None
+) -> tuple[str, ...]:
+    """
+    The text columns: one, two of a pair, or several to join. Checks that each row that is read has a text. The
+    `variants_column` is not guessed to be one of them.
+    """
     columns = listed(data_args.text_column_names) or data_args.task.text_columns
     if not columns:
         split, dataset = next(iter(splits.items()))
-        columns = _guess_text_columns(dataset, data_args.label_column_name)
+        not_text = (data_args.label_column_name, *listed(data_args.label_column_name), variants_column)
+        columns = _guess_text_columns(dataset, not_text)
         if not columns:
             raise ValueError(
                 f"{data_args.where(split)} has no column of strings; its columns are "
@@ -171,12 +177,11 @@ def find_text_columns(splits: dict[str, Dataset], data_args: DataArguments) -> t
     return columns
 
 
-def _guess_text_columns(dataset: Dataset, label_column: str) -> tuple[str, ...]:
+def _guess_text_columns(dataset: Dataset, not_text: Collection[str | None]) -> tuple[str, ...]:
     for columns in (("sentence1", "sentence2"), ("sentence",), ("text",)):
         if set(columns) <= set(dataset.column_names):
             return columns
-    label_columns = (label_column, *listed(label_column))
-    features = {name: feature for name, feature in dataset.features.items() if name not in label_columns}
+    features = {name: feature for name, feature in dataset.features.items() if name not in not_text}
     strings = (name for name, feature in features.items() if getattr(feature, "dtype", "").endswith("string"))
     return tuple(islice((name for name in strings if not _holds_numbers(dataset, name)), 2))
 
@@ -193,15 +198,15 @@ def encode_splits(
     text_columns: tuple[str, ...],
     max_length: int,
     labels: Labels,
+    kept_columns: Sequence[str] = (),
 ) -> dict[str, Dataset]:
     """
     The tokenizer's columns, unpadded, and `label`, see `encode_labels`, of the first `max_..._samples` examples of
-    each split. Test splits have no labels. Training data is shuffled before it is cut.
+    each split. Test splits have no labels. Training data is shuffled before it is cut, and keeps some of its own
+    columns.
     """
-    delimiter = data_args.text_column_delimiter
-    if delimiter is None and len(text_columns) > 2:  # two are a pair
-        delimiter = " "
-    options = {"tokenizer": tokenizer, "text_columns": text_columns, "delimiter": delimiter, "max_length": max_length}
+    options = {"tokenizer": tokenizer, "text_columns": text_columns, "max_length": max_length}
+    options["delimiter"] = data_args.delimiter(text_columns)
     encoded = {}
     for split, dataset in splits.items():
         dataset = _first(dataset, data_args.num_read(split))
@@ -209,7 +214,7 @@ def encode_splits(
             _tokenize,
             batched=True,
             fn_kwargs=options,
-            remove_columns=dataset.column_names,
+            remove_columns=[name for name in dataset.column_names if split != "train" or name not in kept_columns],
             load_from_cache_file=not data_args.overwrite_cache,
             num_proc=data_args.preprocessing_num_workers,
             desc=f"Tokenising {split}",

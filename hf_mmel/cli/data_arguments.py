@@ -1,5 +1,6 @@
 """The arguments of the data, and the GLUE tasks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,6 +163,10 @@ class DataArguments:
 
     def _named_files(self) -> dict[str, str]:
         return {split: file for split in SPLITS if (file := getattr(self, f"{split}_file")) is not None}
+
+    def delimiter(self, text_columns: Sequence[str]) -> str | None:
+        """What joins the text columns; `None` if there is one, or two of a pair."""
+        return " " if self.text_column_delimiter is None and len(text_columns) > 2 else self.text_column_delimiter
 
     def split_name(self, split: str) -> str:
         """The name of a split in the dataset."""

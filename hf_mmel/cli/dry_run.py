@@ -11,8 +11,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from augment import GreedySearch
-from augment.base import Augmenter
+from augment import Augmenter, GreedySearch, VariantsFromColumn
 from augment.core.marking import PLAIN, marked
 from augment.core.variant_count import ADVICE, VariantCount
 
@@ -38,7 +37,7 @@ def dry_run(
     tokenizer: PreTrainedTokenizerBase,
     encoded: dict[str, Dataset],
     labels: Labels,
-    augmenter: Augmenter | None,
+    augmenter: Augmenter | VariantsFromColumn | None,
     data_collator: Collator,
     make_trainer: TrainerMaker,
     num_adversarial: int = 0,
@@ -127,7 +126,7 @@ def _num_steps(num_examples: int, args: MMELTrainingArguments) -> int:
 def _time(
     train: Dataset,
     args: MMELTrainingArguments,
-    augmenter: Augmenter | None,
+    augmenter: Augmenter | VariantsFromColumn | None,
     num_parameters: int,
     make_trainer: TrainerMaker,
 ) -> Iterator[str]:

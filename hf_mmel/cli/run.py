@@ -16,7 +16,7 @@ import datasets
 import transformers
 from transformers import DataCollatorWithPadding, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from augment.base import Augmenter
+from augment import Augmenter, VariantsFromColumn
 from augment.core.atomic_file import write_json
 
 from ..distributed import check_seen_by_all, end_processes, release
@@ -39,6 +39,7 @@ from .resuming import ResumePoint, check_overwriting, find_resume_point, load_st
 from .saving import finished_model_kept, save_metrics, write_predictions
 from .seeds import SeedResults
 from .submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
+from .variants_column import with_variants
 
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Prepared(NamedTuple):
     encoded: dict[str, datasets.Dataset]
     collator: DataCollatorWithPadding
     compute_metrics: ComputeMetrics | None
-    augmenter: Augmenter | None
+    augmenter: Augmenter | VariantsFromColumn | None
 
 
 @file_errors()
@@ -120,7 +121,11 @@ def prepare(args: Arguments) -> Prepared:
         splits = load_splits(data_args, names, model_args.cache_dir, model_args.token)
         if submission is not None and data_args.task_name == "mnli":
             splits |= load_diagnostics(data_args, model_args.cache_dir, model_args.token)
-        text_columns = find_text_columns(splits, data_args)
+        column = augmenter_args.column_of_variants() if training_args.do_train else None
+        text_columns = find_text_columns(splits, data_args, column)
+        if column is not None:
+            read = data_args.where("train"), data_args.num_read("train")
+            splits["train"] = with_variants(splits["train"], column, text_columns, *read)
         config = load_config(model_args)
         labels = find_labels(splits, data_args, config)
         name_classes(config, labels, model_args)
@@ -129,7 +134,8 @@ def prepare(args: Arguments) -> Prepared:
         tokenizer = load_tokenizer(model_args, config, augmenter_args)
         max_length = longest_input(tokenizer, config, model_args, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
-            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels)
+            kept = () if column is None or training_args.mmel_loss == "none" else (column, *text_columns)
+            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels, kept)
         compute_metrics = None
         if training_args.do_eval:
             compute_metrics = build_metrics(data_args, labels, model_args.cache_dir)
@@ -142,23 +148,28 @@ def prepare(args: Arguments) -> Prepared:
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
     train_dataset = None if run_args.dry_run else encoded.get("train")
-    augmenter = build_augmenter(args, tokenizer, max_length, train_dataset)
+    augmenter = build_augmenter(args, tokenizer, max_length, train_dataset, text_columns)
     return Prepared(config, labels, tokenizer, max_length, encoded, collator, compute_metrics, augmenter)
 
 
 def build_augmenter(
-    args: Arguments, tokenizer: PreTrainedTokenizerBase, max_length: int, train_dataset: datasets.Dataset | None
-) -> Augmenter | None:
+    args: Arguments,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    train_dataset: datasets.Dataset | None,
+    text_columns: tuple[str, ...] = (),
+) -> Augmenter | VariantsFromColumn | None:
     """The source of variants, which computes in advance what it needs of `train_dataset`; `None` without variants."""
     loss = args.training.mmel_loss
     if not args.training.do_train or loss == "none":
         return None
-    if args.augmenter.augmenter == "none":
+    if args.augmenter.augmenter == "none" and args.augmenter.variants_column is None:
         if args.augmenter.adversary() is None:
             logger.warning("Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.", loss)
         return None
     with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
-        config = args.augmenter.config(args.model.model_name_or_path, max_length, args.model.cache_dir)
+        columns = text_columns, args.data.delimiter(text_columns)
+        config = args.augmenter.config(args.model.model_name_or_path, max_length, args.model.cache_dir, *columns)
         with args.training.main_process_first(desc="building the augmenter"):
             augmenter = Augmenter.from_dict(config, tokenizer)
         if train_dataset is not None:

@@ -10,7 +10,7 @@ from accelerate.utils import get_max_memory
 from transformers import IntervalStrategy, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import SaveStrategy
 
-from augment.base import Augmenter
+from augment import Augmenter, VariantsFromColumn
 
 from ..monitoring.variant_count import VariantCountCallback
 from ..trainer import MMELTrainer
@@ -34,8 +34,9 @@ class StepTimes(NamedTuple):
 class OnDemand:
     """An augmenter that computes nothing in advance, so that a few batches do not cost a pass over the dataset."""
 
-    def __init__(self, augmenter: Augmenter):
+    def __init__(self, augmenter: Augmenter | VariantsFromColumn):
         self.tokenizer, self.columns, self.variants = augmenter.tokenizer, augmenter.columns, augmenter.variants
+        self.keeps_copies = augmenter.keeps_copies
 
 
 class _StepTimer(TrainerCallback):

@@ -26,6 +26,7 @@ from ..training_args import MMEL_LOSSES
 
 
 RUNS_FOLDER = "cells"
+COLUMN = "column"  # among the augmenters: the variants of `--variants_column` alone
 # Options that a comparison refuses, and what to do instead.
 _REFUSED = {
     "mmel_loss": "pass --methods",
@@ -152,7 +153,7 @@ def read_plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"jobs is {args.jobs}, but with a launcher the runs go one after the other; leave one out.")
     return Plan(
         methods,
-        _augmenters(args.augmenters) if methods != [BASELINE.method] else {},
+        _augmenters(args.augmenters, value_of(options, "variants_column")) if methods != [BASELINE.method] else {},
         _seeds(args.seeds),
         options,
         Path(output_dir),
@@ -207,17 +208,27 @@ def _guess(prepared: cli.Prepared, is_mismatched: bool) -> Guess:
     return majority_guess(prepared.compute_metrics, splits[is_mismatched], prepared.labels)
 
 
-def _augmenters(text: str) -> dict[str, str]:
-    """The augmenters by their names; a JSON file is named after the file."""
-    values = listed(text)
+def _augmenters(text: str | None, variants_column: str | None) -> dict[str, str]:
+    """
+    The augmenters by their names; a JSON file is named after the file. If there is a `variants_column`, `COLUMN` names
+    its variants alone, and is the default.
+    """
+    values = listed(("wordnet" if variants_column is None else COLUMN) if text is None else text)
     augmenters = {value if value in NAMES else Path(value).stem: value for value in values}
+    if variants_column is not None and augmenters.get(COLUMN) == COLUMN:
+        augmenters[COLUMN] = "none"
     if not values or len(augmenters) < len(values):
         raise UsageError(f"augmenters is {text!r}; expected one or more, each with a name of its own.")
     for name, value in augmenters.items():
+        if name == COLUMN and value == "none":
+            continue
         if name == BASELINE.method:
             raise UsageError("augmenters has 'none'; to train without an augmenter, add 'none' to --methods.")
         if value not in NAMES and not Path(value).is_file():
-            raise UsageError(f"augmenters has {value!r}; expected {', '.join(NAMES)}, or your own JSON file.")
+            raise UsageError(
+                f"augmenters has {value!r}; expected {', '.join(NAMES)}, your own JSON file, or {COLUMN!r} with "
+                "--variants_column."
+            )
         if value not in NAMES and name in NAMES:
             raise UsageError(f"augmenters has the file {value!r}, but {name} is an augmenter; rename the file.")
     return augmenters

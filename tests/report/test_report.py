@@ -183,6 +183,15 @@ def test_adversarial_variants_are_told_of_and_counted(run, files, report, tmp_pa
     assert told[augmenter] in text and '"num_steps": 3' in text
 
 
+def test_variants_of_a_column_are_read_again(run, files, write, report, tmp_path):
+    rows = [{**row, "paraphrases": [f"again {row['text']}"]} for row in reviews()]
+    run(*files, "--train_file", write("train.jsonl", rows), "--do_train", "--variants_column", "paraphrases")
+    assert report(tmp_path / "out")[0] == 0
+    found = read(tmp_path / "out")
+    assert {"flips", "hardest"} <= set(found.ids) and "missing" not in found.ids
+    assert "variants per example by VariantsFromColumn" in found.text and "Of 16 variants" in found.text
+
+
 def test_an_interrupted_training_is_told_of_up_to_its_last_checkpoint(run, files, report, tmp_path):
     options = ["--do_train", "--do_eval", "--mmel_loss", "hard", "--logging_steps", 1]
     run(*files, *options, "--save_strategy", "steps", "--save_steps", 2, "--max_steps", 2)

@@ -1,0 +1,60 @@
+"""Lists of texts in a column of a dataset, in the forms in which files have them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+Entry = tuple[str | None, ...]  # a text for each text column; `None` keeps the text of the row
+
+
+def entries_of(value: Any, names: Sequence[str]) -> list[Entry]:
+    """
+    The texts in one row of a column of lists: a text for each text column, of these `names`, or `None` where the row's
+    own text stays. Raises a `ValueError` that goes on after the name of the row: "is 3; expected ...".
+    """
+    if isinstance(value, str):
+        value = _parsed(value)
+    if value is None:
+        return []
+    if isinstance(value, str | Mapping):
+        value = [value]
+    if not isinstance(value := plain(value), list):
+        raise ValueError(f"is {value!r:.60}; expected a list of texts.")
+    return [entry for item in value if (entry := _entry(item, names)) is not None]
+
+
+def _parsed(text: str) -> Any:
+    """The list of a cell that holds one in JSON, else the text."""
+    stripped = text.strip()
+    if not (stripped.startswith("[") and stripped.endswith("]")):
+        return text
+    try:
+        return json.loads(stripped)
+    except ValueError:
+        raise ValueError(
+            f'is {text!r:.60}, which is not a list in JSON, such as ["a", "b"]; json.dumps(texts) writes one.'
+        ) from None
+
+
+def _entry(item: Any, names: Sequence[str]) -> Entry | None:
+    """The texts of one variant; `None` if all of them are missing or blank."""
+    texts: Any = plain(item)
+    if texts is None or isinstance(texts, str):
+        texts = (texts, *[None] * (len(names) - 1))
+    elif isinstance(texts, Mapping) and not texts.keys().isdisjoint(names):
+        texts = tuple(texts.get(name) for name in names)
+    fits = isinstance(texts, list | tuple) and len(texts) == len(names)
+    if not fits or any(text is not None and not isinstance(text, str) for text in texts):
+        raise ValueError(f"has {item!r:.60} in its list; {_expected_entry(names)}.")
+    return tuple(texts) if any(text is not None and text.strip() for text in texts) else None
+
+
+def _expected_entry(names: Sequence[str]) -> str:
+    shown = " and ".join(map(repr, names))
+    return f"expected a text{f', a list with a text for {shown}' if len(names) > 1 else ''}, or a dict with {shown}"
+
+
+def plain(value: Any) -> Any:
+    """A list for a tuple, a tensor or an array."""
+    return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
