@@ -9,6 +9,7 @@ from .core import versions  # noqa: F401 - refuses what is out of range before a
 from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
 from .embedding import EmbeddingNeighbours
+from .generated import Generated
 from .greedy import GreedySearch
 from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
@@ -22,6 +23,7 @@ __all__ = [
     "Edit",
     "EmbeddingNeighbours",
     "FirstOf",
+    "Generated",
     "GreedySearch",
     "ImageVariants",
     "LexiconSubstitution",

@@ -193,9 +193,6 @@ class Generated:
 
         return dataset.add_column(column, groups, feature=List(Value("string")))
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.generators))})"
-
     def _num_texts(self, num_variants: int) -> int:
         """How many texts are generated for each original."""
         check_count("num_variants", num_variants)

@@ -70,7 +70,7 @@ class TextFilter:
         for begin in range(0, len(pairs), SCORED_TEXTS):
             originals, texts = map(list, zip(*pairs[begin : begin + SCORED_TEXTS], strict=True))
             scores = np.asarray(self.scorer(originals, texts))
-            if scores.shape != (len(texts),) or scores.dtype.kind not in "fiu":
+            if scores.shape != (len(texts),) or scores.dtype.kind not in "fiub":
                 raise ValueError(
                     f"The scorer returned an array of {scores.dtype} of shape {scores.shape} for {len(texts)} pairs; "
                     f"expected a number for each pair, of shape ({len(texts)},)."

@@ -122,7 +122,7 @@ class TextGenerator:
         most, lengths = longest_input(self.model), np.array([len(row) for row in ids])
         limits = np.broadcast_to(self.options.get("max_new_tokens") or 2 * own + 16, own.shape)
         limits = np.minimum(limits, most - lengths if self.is_causal else most - 1)
-        return np.where(lengths <= min(self.tokenizer.model_max_length, most), limits, 0)
+        return np.where((lengths > 0) & (lengths <= min(self.tokenizer.model_max_length, most)), limits, 0)
 
     def _batches(self, lengths: np.ndarray, limits: np.ndarray, num_rows: int) -> Iterator[np.ndarray]:
         """Indices of prompts that go together, by length. A prompt becomes `num_rows` rows in the model."""
@@ -140,7 +140,7 @@ class TextGenerator:
         if batch:
             yield np.array(batch)
 
-    def _generate(self, ids: Sequence[Sequence[int]], limits: np.ndarray, keys: np.ndarray) -> list[Texts]:
+    def _generate(self, ids: Sequence[list[int]], limits: np.ndarray, keys: np.ndarray) -> list[Texts]:
         """A batch of prompts."""
         import torch
 
@@ -162,18 +162,21 @@ class TextGenerator:
         ]
         return [texts[i : i + keys.shape[1]] for i in range(0, len(texts), keys.shape[1])]
 
-    def _padded(self, ids: Sequence[Sequence[int]]) -> dict[str, Any]:
+    def _padded(self, ids: Sequence[list[int]]) -> dict[str, Any]:
         """A batch of prompts as tensors, padded on the left for a causal model."""
         import torch
 
-        longest = max(map(len, ids))
-        columns: dict[str, list[list[int]]] = {"input_ids": [], "attention_mask": []}
+        longest, tokens, mask = max(map(len, ids)), [], []
         for row in ids:
             padding = longest - len(row)
-            for name, values, filler in (("input_ids", list(row), self._pad), ("attention_mask", [1] * len(row), 0)):
-                filling = [filler] * padding
-                columns[name].append(filling + values if self.is_causal else values + filling)
-        return {name: torch.tensor(rows, device=self.model.device) for name, rows in columns.items()}
+            # The model does not see the padding, but penalties of repetition do, so it repeats a token of the prompt.
+            tokens.append(row[:1] * padding + row if self.is_causal else row + row[-1:] * padding)
+            mask.append([0] * padding + [1] * len(row) if self.is_causal else [1] * len(row) + [0] * padding)
+        device = self.model.device
+        return {
+            "input_ids": torch.tensor(tokens, device=device),
+            "attention_mask": torch.tensor(mask, device=device),
+        }
 
     @cached_property
     def _ends(self) -> list[int]:

@@ -42,8 +42,8 @@ def make_generator(kind: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]
         model = GPT2LMHeadModel(GPT2Config(**sizes, eos_token_id=tokenizer.sep_token_id))
     for embedding in (module for module in model.modules() if isinstance(module, torch.nn.Embedding)):
         torch.nn.init.normal_(embedding.weight, std=0.2)
-    # Some 5 % of the tokens end a text, so that texts of random tokens do end.
-    ends = [tokenizer.sep_token_id, *range(6, len(tokenizer), 20)]
+    # Some 10 % of the tokens end a text, so that texts of random tokens do end.
+    ends = [tokenizer.sep_token_id, *range(6, len(tokenizer), 10)]
     model.generation_config.eos_token_id = ends
     return perturb_weights(model).eval(), tokenizer
 
