@@ -265,7 +265,7 @@ def _checked_model(model: Any, tokenizer: Any) -> Any:
     if isinstance(model, str | os.PathLike):
         return os.fspath(model)
     if not hasattr(model, "can_generate"):
-        raise TypeError(f"model is a {type(model).__name__}; expected the name of a model, or a transformers model.")
+        raise TypeError(f"model is {model!r:.60}; expected the name of a model, or a model of transformers.")
     if not model.can_generate():
         raise ValueError(
             f"model is a {type(model).__name__}, which writes no texts; expected a sequence-to-sequence model, such "

@@ -15,7 +15,7 @@ from .output import ResumableWriter, checked_output
 # Options of the command that are arguments of `generate`.
 GENERATION = ("num_return_sequences", "temperature", "top_p", "num_beams", "max_new_tokens")
 
-_CHUNK = 1000  # rows that are read and written at once
+CHUNK = 1000  # rows that are read and written at once
 
 
 def generate(args: Namespace) -> Iterator[str]:
@@ -44,11 +44,11 @@ def generate(args: Namespace) -> Iterator[str]:
         import pyarrow
 
         schema = schema.append(pyarrow.field(args.new_column, pyarrow.list_(pyarrow.string())))
-    settings = {"input": table.digest(), "column": args.new_column, "texts": _digest(groups), "rows": _CHUNK}
+    settings = {"input": table.digest(), "column": args.new_column, "texts": _digest(groups), "rows": CHUNK}
     writer = ResumableWriter(out, [*columns, args.new_column], schema, settings)
-    for i, rows in enumerate(table.chunks(_CHUNK)):
+    for i, rows in enumerate(table.chunks(CHUNK)):
         if i >= writer.num_parts:
-            own = groups[i * _CHUNK :]
+            own = groups[i * CHUNK :]
             writer.add([{**row, args.new_column: group} for row, group in zip(rows, own, strict=False)], {})
     writer.finish()
     num_texts, num_without = sum(map(len, groups)), sum(not group for group in groups)

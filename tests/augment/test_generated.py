@@ -134,10 +134,8 @@ def test_a_chain_continues_with_what_the_model_before_wrote(written):
     groups = chain.texts(SENTENCES, 3)
     assert sum(map(len, groups)) > 9
     assert set(written[0]) == set(SENTENCES) and len(written) == 2
-    alone = Generated(first, "to: {text}", tokenizer=one, **options)
-    assert {normalised(text) for group in alone.texts(SENTENCES, 6) for text in group} <= {
-        *map(normalised, written[1])
-    }
+    alone = Generated(first, "to: {text}", tokenizer=one, **options).texts(SENTENCES, 6)
+    assert {normalised(text) for group in alone for text in group} <= {*map(normalised, written[1])}
     assert [generator.prompt for generator in chain.generators] == ["to: {text}", "back: {text}"]
 
 
@@ -176,12 +174,10 @@ def test_what_is_left_out_is_logged_with_its_reason(caplog):
 
 
 def test_a_model_by_name_is_loaded_at_first_use(tmp_path):
-    Generated("absent/model")
+    Generated("./absent")
     name = save_generator("t5", tmp_path / "t5")
-    texts = Generated(tmp_path / "t5", "say: {text}", min_ratio=0, max_ratio=9, device="cpu", **LIMIT).texts(
-        SENTENCES, 3
-    )
-    assert texts == generated("t5").texts(SENTENCES, 3)
+    by_path = Generated(tmp_path / "t5", "say: {text}", min_ratio=0, max_ratio=9, device="cpu", **LIMIT)
+    assert by_path.texts(SENTENCES, 3) == generated("t5").texts(SENTENCES, 3)
     with pytest.raises(OSError, match="absent"):
         Generated(str(tmp_path / "absent")).texts(["film"])
     assert Generated(name).options == {"do_sample": True, "num_beams": 1}
@@ -190,7 +186,7 @@ def test_a_model_by_name_is_loaded_at_first_use(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"model": 3}, TypeError, "model is a int; expected the name of a model"),
+        ({"model": 3}, TypeError, "model is 3; expected the name of a model"),
         ({"model": []}, ValueError, "model is an empty list"),
         ({"prompt": "paraphrase: "}, ValueError, "prompt is 'paraphrase: '; expected a string with {text}"),
         ({"prompt": None}, ValueError, "prompt is None; expected a string with {text}"),
@@ -247,7 +243,7 @@ def test_datasets_that_cannot_be_annotated_are_refused():
     rows, made = Dataset.from_dict({"text": SENTENCES}), Generated("some/name")
     with pytest.raises(ValueError, match="text_column is 'sentence'; the dataset has the columns text"):
         made.annotate(rows, "sentence")
-    with pytest.raises(ValueError, match="already has a column 'text'. Choose another name"):
+    with pytest.raises(ValueError, match=r"already has a column 'text'\. Choose another name"):
         made.annotate(rows, column="text")
     for dataset in (rows.to_iterable_dataset(), DatasetDict({"train": rows}), {"text": SENTENCES}):
         with pytest.raises(TypeError, match=rf"dataset is a {type(dataset).__name__}; expected a datasets.Dataset or"):

@@ -46,9 +46,7 @@ def test_an_interrupted_call_resumes_with_the_same_parts(tmp_path):
     assert resumed.parts == whole.parts[2:]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", '{"originals": ["text 2"]}', "[]", '{"originals": ["other"], "texts": []}']
-)
+@pytest.mark.parametrize("content", ["", "{", '{"originals": ["text 2"]}', "[]", '{"originals": [], "texts": []}'])
 def test_a_damaged_part_is_made_again(tmp_path, content):
     stored_texts(tmp_path, ORIGINALS, {}, Writer())
     (tmp_path / "part-00001.json").write_text(content)
