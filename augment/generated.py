@@ -226,18 +226,17 @@ class Generated:
 
     def _generate(self, originals: Sequence[str], num_texts: int, seed: tuple[int, ...]) -> list[Texts]:
         hashes = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in originals]
-        keys = np.stack(
-            [
-                row_keys([(*seed, number, step, k) for number in hashes for k in range(num_texts)])
-                for step in range(len(self.generators))
-            ]
-        )
-        groups = self.generators[0].generate(originals, keys[0].reshape(-1, num_texts))
-        for step, generator in enumerate(self.generators[1:], 1):
+        groups: list[Texts] = []
+        for step, generator in enumerate(self.generators):
+            keys = row_keys([(*seed, number, step, k) for number in hashes for k in range(num_texts)])
+            keys = keys.reshape(-1, num_texts)
+            if step == 0:
+                groups = generator.generate(originals, keys)
+                continue
             places = [(i, k) for i, group in enumerate(groups) for k, text in enumerate(group) if text]
-            texts = [str(groups[i][k]) for i, k in places]
-            own = keys[step][[i * num_texts + k for i, k in places]][:, None]
-            for (i, k), new in zip(places, generator.generate(texts, own), strict=True):
+            own = np.array([keys[place] for place in places], dtype=np.uint64)[:, None]
+            written = generator.generate([str(groups[i][k]) for i, k in places], own) if places else []
+            for (i, k), new in zip(places, written, strict=True):
                 groups[i][k] = new[0] if new else None
         return groups
 

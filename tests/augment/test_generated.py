@@ -91,7 +91,27 @@ def test_filters_change_without_new_texts(written):
     assert 0 < sum(map(len, scored)) < sum(map(len, every))
 
 
-@pytest.mark.parametrize("change", ["model", "prompt", "option", "seed", "texts", "number", "chain"])
+def test_another_number_of_texts_needs_new_ones(written):
+    groups = [generated(num_return_sequences=None).texts(SENTENCES, number) for number in (2, 2, 6)]
+    assert len(written) == 2
+    assert groups[0] == groups[1] and groups[2] == generated().texts(SENTENCES, 6)
+
+
+def test_each_text_has_random_numbers_of_its_own(monkeypatch):
+    keys = []
+
+    def write(self, texts, own):
+        keys.append(own)
+        return [["a"] * own.shape[1] for _ in texts]
+
+    monkeypatch.setattr(TextGenerator, "generate", write)
+    model, tokenizer = make_generator("gpt2")
+    Generated([model, model], tokenizer=tokenizer, num_return_sequences=3).texts(SENTENCES, 3)
+    assert [own.shape for own in keys] == [(9, 3), (27, 1)]
+    assert len(np.unique(np.concatenate([own.ravel() for own in keys]))) == 54
+
+
+@pytest.mark.parametrize("change", ["model", "prompt", "option", "seed", "texts", "chain"])
 def test_texts_of_other_settings_are_not_used(change, written):
     generated().texts(SENTENCES, 2)
     number, texts, seed, arguments = len(written), SENTENCES, 42, {}
@@ -101,8 +121,6 @@ def test_texts_of_other_settings_are_not_used(change, written):
         arguments["prompt"] = "{text}"
     elif change == "option":
         arguments["top_k"] = 7
-    elif change == "number":
-        arguments["num_return_sequences"] = 5
     texts = SENTENCES[1:] if change == "texts" else SENTENCES
     if change == "chain":
         model, tokenizer = make_generator("gpt2")
@@ -137,6 +155,12 @@ def test_a_chain_continues_with_what_the_model_before_wrote(written):
     alone = Generated(first, "to: {text}", tokenizer=one, **options).texts(SENTENCES, 6)
     assert {normalised(text) for group in alone for text in group} <= {*map(normalised, written[1])}
     assert [generator.prompt for generator in chain.generators] == ["to: {text}", "back: {text}"]
+
+
+def test_a_chain_ends_where_a_model_wrote_nothing():
+    model, tokenizer = make_generator("gpt2")
+    endless = Generated([model, model], tokenizer=tokenizer, eos_token_id=-1, max_new_tokens=2)
+    assert endless.texts(SENTENCES, 2) == [[]] * 9
 
 
 def test_beams_and_a_generation_config_are_options_of_generate():
