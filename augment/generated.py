@@ -54,7 +54,7 @@ class Generated:
         min_ratio (`float`, *optional*, defaults to 0.5): Shortest new text, in characters of the original.
         max_ratio (`float`, *optional*, defaults to 2.0): Longest new text, in characters of the original.
         scorer (`Callable`, *optional*):
-            `scorer(original_texts, texts)` gives a number for each of N pairs, `(N,)`, at most 1,024 at once.
+            `scorer(original_texts, texts)` gives a number for each of N pairs, `(N,)`, at most 128 at once.
         min_score (`float`, *optional*): Texts with a lower score are left out.
         device (`str`, *optional*): Where models given by name run. Defaults to the GPU if there is one.
         batch_tokens (`int`, *optional*):

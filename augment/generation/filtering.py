@@ -11,7 +11,7 @@ from .text_generator import Texts
 
 Scorer = Callable[[list[str], list[str]], Any]
 
-SCORED_TEXTS = 1024  # at once
+SCORED_TEXTS = 128  # at once
 
 # Why texts are left out.
 REASONS = {
