@@ -10,6 +10,7 @@ from .eda import RandomDelete, RandomInsert, RandomSwap
 from .edits import Edit, apply_edits
 from .embedding import EmbeddingNeighbours
 from .from_column import VariantsFromColumn
+from .generated import Generated
 from .greedy import GreedySearch
 from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
@@ -26,6 +27,7 @@ __all__ = [
     "Edit",
     "EmbeddingNeighbours",
     "FirstOf",
+    "Generated",
     "GreedySearch",
     "ImageVariants",
     "InTurn",

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from .cli import commands
+from .cli.generate import generate
 from .cli.output import SUFFIXES
 from .core.running import CommandParser, run_command, tolerate_encodings
 from .core.tables import READERS
@@ -63,6 +64,39 @@ def _parser() -> argparse.ArgumentParser:
         "--keep_copies", action="store_true", help="also write variants that equal the original or an earlier variant"
     )
     write.set_defaults(run=commands.write, after_interruption="; run the same command again to resume")
+
+    new_texts = add("generate", help="write the rows of a file with paraphrases or back-translations by a model")
+    option = new_texts.add_argument
+    option("input", metavar="IN", help=f"the file of rows: {readable}")
+    option("output", metavar="OUT", help=f"the file to write: {writable}")
+    option(
+        "--model",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="name or folder of a sequence-to-sequence or causal model; given twice, the second model continues with "
+        "what the first one wrote, such as a translation back",
+    )
+    option(
+        "--prompt",
+        action="append",
+        help="what the model is given, with {text} in the place of the text (default: {text}); one for each --model, "
+        "or one for all",
+    )
+    option("--column", default="text", help="column that contains the text (default: text)")
+    option("--new_column", default="paraphrases", metavar="NAME", help="the column to add (default: paraphrases)")
+    option("--num_variants", type=int, default=4, metavar="K", help="most new texts of each text (default: 4)")
+    option("--seed", type=int, default=0, help="random seed (default: 0)")
+    option("--num_return_sequences", type=int, metavar="N", help="texts to generate, of which K are kept (default: K)")
+    option("--temperature", type=float, metavar="T", help="of sampling (default: the model's)")
+    option("--top_p", type=float, metavar="P", help="of sampling (default: the model's)")
+    option("--num_beams", type=int, metavar="N", help="beam search in place of sampling")
+    option("--max_new_tokens", type=int, metavar="N", help="limit of a new text (default: twice its original, and 16)")
+    option("--min_ratio", type=float, default=0.5, metavar="R", help="shortest new text, in originals (default: 0.5)")
+    option("--max_ratio", type=float, default=2.0, metavar="R", help="longest new text, in originals (default: 2)")
+    option("--batch_tokens", type=int, metavar="N", help="tokens per batch (default: 4096 on a CPU, else 65536)")
+    option("--cache_dir", metavar="DIR", help="where generated texts are stored (default: $HF_MMEL_CACHE)")
+    new_texts.set_defaults(run=generate, after_interruption="; run the same command again to resume")
 
     stats = add("stats", parents=[shared], help="report how much of a file's text an augmenter changes")
     stats.add_argument("file", metavar="FILE", help=f"the file of rows: {readable}")

@@ -5,7 +5,6 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..core.variant_count import ADVICE, VariantCount, are_first
 from ..core.words import WordFinder
 from ..languages.language import ENGLISH, check_lang
 from ..registry import augmenter_config, load_augmenter
-from .output import SUFFIXES
+from .output import checked_output
 
 
 CHUNK = 1000  # rows that are read, augmented and written at once
@@ -60,7 +59,7 @@ def write(args: Namespace) -> Iterator[str]:
         raise ValueError(f"column and column2 are both {args.column!r}; expected different columns.")
     columns = [args.column] if args.column2 is None else [args.column, args.column2]
     table = Table(args.input, columns)
-    out = _checked_output(args.output, table.path)
+    out = checked_output(args.output, table.path)
     num_rows, table_columns = table.scan()
     for name in ("example", "variant"):
         if name in table_columns:
@@ -191,20 +190,6 @@ def _copies(original: Texts | str, variants: Sequence[Texts | str]) -> set[int]:
 def _are_meant(augmenter: Augmenter, original: Texts | str, variants: Sequence[Texts | str]) -> bool:
     """Whether the variants of an original are copies that are meant to be trained on."""
     return augmenter.keeps_copies and all(variant == original for variant in variants)
-
-
-def _checked_output(name: str, source: Path) -> Path:
-    """The file to write, after checking that it can be written."""
-    out = Path(name)
-    if out.suffix not in SUFFIXES:
-        raise ValueError(f"{out} ends in {out.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"The folder {out.parent} of {out} does not exist; create it first.")
-    if out.is_dir():
-        raise IsADirectoryError(f"{out} is a folder; expected a file name.")
-    if out.exists() and out.samefile(source):
-        raise ValueError(f"{out} is also the input file; expected another name.")
-    return out
 
 
 def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:

@@ -130,6 +130,20 @@ class ResumableWriter:
             self.num_parts, self.counts = num_parts, counts
 
 
+def checked_output(name: str, source: Path) -> Path:
+    """The file to write, after checking that rows of the source can be written to it."""
+    out = Path(name)
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f"{out} ends in {out.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"The folder {out.parent} of {out} does not exist; create it first.")
+    if out.is_dir():
+        raise IsADirectoryError(f"{out} is a folder; expected a file name.")
+    if out.exists() and out.samefile(source):
+        raise ValueError(f"{out} is also the input file; expected another name.")
+    return out
+
+
 def _features(schema) -> dict[str, Any]:
     """The feature types that `datasets` notes in the schema of a parquet file, by column."""
     try:

@@ -19,8 +19,8 @@ import numpy as np
 
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
-from ..core.devices import default_device
 from ..core.ragged import ranges, run_hashes
+from ..core.shared_folder import open_folder
 
 
 logger = logging.getLogger(__name__)
@@ -103,20 +103,8 @@ def make_table(
     all must be able to access the folder. `manifest` is everything that determines the candidates, as plain data; a
     folder with another one raises a `ValueError`. `propose` computes the candidates of a batch.
     """
-    process, num_processes, gather = _distributed()
-    manifest_file, checksum_file = folder / "manifest.json", folder / "checksums.json"
-    if process == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not manifest_file.exists():
-            write_json(manifest_file, manifest)
-    gather(None)
-    if without := [number for number, exists in enumerate(gather(manifest_file.exists())) if not exists]:
-        raise ValueError(
-            f"The candidate table in {folder}, on the machine of process 0, is not there for the processes {without}, "
-            "but all processes write and read it. Choose a folder on a file system that all machines share "
-            "(cache_dir, or the environment variable HF_MMEL_CACHE)."
-        )
-    _check_manifest(manifest_file, manifest)
+    process, num_processes, gather = open_folder(folder, manifest, "candidate table")
+    checksum_file = folder / "checksums.json"
     if process == 0 and checksum_file.exists() and not _is_intact(folder):
         logger.warning("The candidate table in %s is damaged and will be made again.", folder)
         checksum_file.unlink(missing_ok=True)
@@ -193,18 +181,6 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    try:
-        found = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged. Delete the folder, or choose another path.") from error
-    if differing := [name for name in manifest if found.get(name) != manifest[name]]:
-        raise ValueError(
-            f"{path.parent} contains a candidate table made with a different {', '.join(differing)}. Choose another "
-            "path, or omit it to get a separate folder, or delete this folder if the old table is not needed."
-        )
-
-
 def _is_intact(folder: Path) -> bool:
     """Whether the files of a complete table are unchanged."""
     try:
@@ -233,17 +209,3 @@ def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
             yield [choice for row in rows for choice in row] if nested else rows
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("The dataset has rows without input_ids; expected the output of a tokenizer.") from error
-
-
-def _distributed() -> tuple[int, int, Callable[[Any], list[Any]]]:
-    """Index of this process, number of processes, and a function that gathers a value from all processes."""
-    import torch
-
-    initialised = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if not initialised and int(os.environ.get("WORLD_SIZE", "1")) <= 1:
-        return 0, 1, lambda value: [value]
-    from accelerate import PartialState
-    from accelerate.utils import gather_object
-
-    state = PartialState(cpu=default_device() == "cpu")
-    return state.process_index, state.num_processes, lambda value: gather_object([value])

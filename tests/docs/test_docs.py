@@ -19,6 +19,7 @@ from accelerate.commands.launch import launch_command_parser
 from augmenters import make_masked_lm
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
+from generators import save_generator
 from torch.distributed.run import get_args_parser
 from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNetForImageClassification
 
@@ -40,6 +41,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "exam
 LANGUAGES = {"bash", "python", "pycon", "diff", "json", "bibtex", ""}
 ENCODERS = ("bert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2")
 MASKED_LMS = ("google-bert/bert-base-uncased", "google-bert/bert-base-multilingual-cased")
+# Models that write texts, and the kinds of tiny ones in their places.
+GENERATORS = {
+    "humarin/chatgpt_paraphraser_on_T5_base": "t5",
+    "Helsinki-NLP/opus-mt-en-de": "bart",
+    "Helsinki-NLP/opus-mt-de-en": "t5",
+    "Qwen/Qwen2.5-1.5B-Instruct": "gpt2",
+}
 # What stands for `...` in a command.
 ELIDED = "--model_name_or_path bert-base-uncased --task_name rte --do_train --do_eval --output_dir outputs/elided"
 # Added to each run, so that it takes a moment. Later options win.
@@ -113,7 +121,7 @@ class Shell:
             kinds[program](argv)
 
     def _words(self, command: str) -> list[str]:
-        names = dict.fromkeys(ENCODERS, self.encoder) | dict.fromkeys(MASKED_LMS, self.masked_lm)
+        names = dict.fromkeys(ENCODERS, self.encoder) | dict.fromkeys(MASKED_LMS, self.masked_lm) | GENERATORS
         words = shlex.split(command.replace("...", ELIDED))
         return [str(names.get(word, word)) for word in words]
 
@@ -192,6 +200,8 @@ def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkey
     for name, model in {"classifier": make_model(tokenizer, **labels), "masked_lm": make_masked_lm(tokenizer)}.items():
         model.save_pretrained(tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
+    for kind in set(GENERATORS.values()):
+        save_generator(kind, tmp_path / kind)
     rows = pd.DataFrame({"sentence": SENTENCES, "label": ["bad", "good", "mixed"] * 3})
     for name in ("train", "dev"):
         rows.to_csv(f"{name}.csv", index=False)
@@ -239,6 +249,8 @@ def test_the_snippets_of_a_page_run_in_their_order(shell, names, page):
     for code in snippets(page):
         for model in (*MASKED_LMS, *ENCODERS):
             code = code.replace(f'"{model}"', repr(str(shell.masked_lm)))
+        for model, kind in GENERATORS.items():
+            code = code.replace(f'"{model}"', repr(kind))
         exec(compile(code, page.name, "exec"), names)
 
 

@@ -207,7 +207,7 @@ def in_processes(monkeypatch, tokenizer, examples, *folders):
             outcomes[process] = error
 
     monkeypatch.setattr(
-        "augment.mlm.candidate_table._distributed", lambda: (int(threading.current_thread().name), 2, gather)
+        "augment.core.shared_folder.distributed", lambda: (int(threading.current_thread().name), 2, gather)
     )
     threads = [
         threading.Thread(target=run, args=(process, folder), name=str(process))

@@ -1,0 +1,1 @@
+"""Texts written by sequence-to-sequence and causal language models."""
