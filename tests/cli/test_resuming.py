@@ -105,36 +105,38 @@ def test_an_incomplete_checkpoint_is_skipped(run, files, tmp_path, written, capl
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("trainer_state.json", b'{"global_step": "two"}'),
-        ("trainer_state.json", b'{"unheard_of": 1}'),
-        ("trainer_state.json", b'{"log_history": [{"loss": 1.0}]}'),
-        (
-            "trainer_state.json",
-            b'{"stateful_callbacks": {"VariantHistory": {"attributes": {"hardest_variants": [1]}}}}',
-        ),
-        ("config.json", b'{"hidden_size": \xff}'),
-        ("config.json", b"[]"),
-        ("config.json", b'{"dtype": "x"}'),
-        ("tokenizer_config.json", b'{"model_max'),
-        ("model.safetensors", b"half"),
-        ("optimizer.pt", b"PK"),
-    ],
-)
-def test_a_checkpoint_with_a_damaged_file_is_skipped(run, files, tmp_path, name, content, caplog):
+DAMAGE = [
+    ("trainer_state.json", b'{"global_step": "two"}'),
+    ("trainer_state.json", b'{"unheard_of": 1}'),
+    ("trainer_state.json", b'{"log_history": [{"loss": 1.0}]}'),
+    ("trainer_state.json", b'{"stateful_callbacks": {"VariantHistory": {"attributes": {"hardest_variants": [1]}}}}'),
+    ("config.json", b'{"hidden_size": \xff}'),
+    ("config.json", b"[]"),
+    ("config.json", b'{"dtype": "x"}'),
+    ("tokenizer_config.json", b'{"model_max'),
+    ("model.safetensors", b"half"),
+    ("optimizer.pt", b"PK"),
+]
+
+
+def test_a_checkpoint_with_a_damaged_file_is_skipped(run, files, tmp_path, caplog):
     options = [*files, "--do_train", "--save_strategy", "steps", "--save_steps", 1]
     run(*options)
     last = tmp_path / "out" / "checkpoint-3"
-    assert is_complete(last)
+    for name, content in DAMAGE:
+        assert is_complete(last)
+        whole = (last / name).read_bytes()
+        (last / name).write_bytes(content)
+        assert last_checkpoint(tmp_path / "out") == str(tmp_path / "out" / "checkpoint-2"), (name, content)
+        assert "checkpoint-3 is incomplete" in caplog.text
+        caplog.clear()
+        with pytest.raises(UsageError, match="expected the folder of a complete checkpoint"):
+            run(*options, "--resume_from_checkpoint", last)
+        (last / name).write_bytes(whole)
     (last / name).write_bytes(content)
     (tmp_path / "out" / "train_results.json").unlink()
     run(*options)
-    assert "checkpoint-3 is incomplete" in caplog.text and "Resuming from" in caplog.text
-    (last / name).write_bytes(content)
-    with pytest.raises(UsageError, match="expected the folder of a complete checkpoint"):
-        run(*options, "--resume_from_checkpoint", last)
+    assert "Resuming from" in caplog.text and "checkpoint-2" in caplog.text
 
 
 @pytest.mark.parametrize("size", [0, 100])
