@@ -68,12 +68,10 @@ def logits_alone(model, row) -> torch.Tensor:
         return model(torch.tensor([row["input_ids"]])).logits
 
 
-def objective_alone(model, objective, example, variant) -> float:
+def objective_alone(model, objective, example, variant, problem_type="single_label_classification") -> float:
     if objective == "loss":
-        label = torch.tensor([example["label"]])
-        return per_variant_loss(logits_alone(model, variant), label, "single_label_classification").item()
-    logits = [logits_alone(model, row) for row in (variant, example)]
-    return divergence(*logits, "single_label_classification").item()
+        return per_variant_loss(logits_alone(model, variant), torch.tensor([example["label"]]), problem_type).item()
+    return divergence(*(logits_alone(model, row) for row in (variant, example)), problem_type).item()
 
 
 def mean_objective(model, objective, examples, groups) -> float:
@@ -133,13 +131,7 @@ def test_scores_are_those_of_each_row_alone(tokenizer, source, objective, label,
     with torch.no_grad():
         scores = augmenter.score(rows, of)
     for row, number, score in zip(rows, of, scores, strict=True):
-        logits = [logits_alone(model, row), logits_alone(model, examples[number])]
-        expected = (
-            per_variant_loss(logits[0], torch.tensor([label]), problem_type)
-            if objective == "loss"
-            else divergence(*logits, problem_type)
-        )
-        assert score == pytest.approx(expected.item(), abs=1e-5)
+        assert score == pytest.approx(objective_alone(model, objective, examples[number], row, problem_type), abs=1e-5)
 
 
 def test_the_model_is_left_as_it_was(tokenizer, source):

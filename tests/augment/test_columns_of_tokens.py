@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SENTENCES, WORDS
+from conftest import SENTENCES, TOKENIZER_KINDS, WORDS
+from pairwise import pairwise
 
 from augment import Compose, LexiconSubstitution, RandomDelete, RandomInsert, RandomSwap
 from augment.core.batch import IGNORE_INDEX
 
 
 LONGER = {**WORDS, "film": ["motion picture"], "awful": ["really terrible"]}
+
+KINDS = {"list": list, "tuple": tuple, "numpy": np.array, "torch": torch.tensor}
 
 
 def marked(tokenizer, text: str) -> dict:
@@ -36,8 +39,7 @@ def make_all(tokenizer) -> list:
     ]
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
-@pytest.mark.parametrize("number", range(4))
+@pairwise(["any_tokenizer"], number=range(4), any_tokenizer=TOKENIZER_KINDS, kind=KINDS)
 def test_each_token_of_a_variant_has_the_entries_of_the_token_it_comes_from(any_tokenizer, number, kind):
     augmenter, num_longer = make_all(any_tokenizer)[number], 0
     for seed, text in enumerate(SENTENCES):

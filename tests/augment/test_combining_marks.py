@@ -101,3 +101,11 @@ def test_a_mark_that_follows_no_letter_is_no_word(kind):
     ids = tokenizer("the movie \u2764\ufe0f", add_special_tokens=False)["input_ids"]
     words = WordFinder(tokenizer).words(Batch([ids]))
     assert [tokenizer.decode(list(pieces)).strip() for pieces in words.pieces(np.array(ids))] == ["the", "movie"]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_mark_in_a_piece_of_its_own_belongs_to_the_word(kind):
+    tokenizer, text = make_tokenizer(kind), unicodedata.normalize("NFD", "the café movie")
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    words = WordFinder(tokenizer).words(Batch([ids]))
+    assert [tokenizer.decode(list(pieces)).strip() for pieces in words.pieces(np.array(ids))] == text.split()

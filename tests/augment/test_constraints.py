@@ -1,4 +1,9 @@
-"""What an augmenter of any kind may not change."""
+"""
+What an augmenter of any kind may not change.
+
+Each law is tested with every augmenter and every family of tokenizers, and each augmenter with every tokenizer, but
+not each law with every pair of them: augmenters find the words that may change through the same code.
+"""
 
 import os
 import re
@@ -9,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from augmenters import AUGMENTERS
-from conftest import SENTENCES
+from conftest import SENTENCES, TOKENIZER_KINDS
+from pairwise import in_turn
 
 from augment import LexiconSubstitution, RandomDelete
 from examples import PAIRS, examples_of, ids_of, pair_of
@@ -21,6 +27,11 @@ KEPT = ["movie", "Actors", "FILM", "the", "and"]
 @pytest.fixture(params=AUGMENTERS)
 def name(request):
     return request.param
+
+
+def each_with_a_tokenizer(shift: int) -> pytest.MarkDecorator:
+    names = ["name", "any_tokenizer"]
+    return in_turn(shift, names, name=list(AUGMENTERS), any_tokenizer=TOKENIZER_KINDS)
 
 
 @pytest.fixture
@@ -39,6 +50,7 @@ def changed_words(augmenter, texts) -> list[tuple[str, str]]:
     return changed
 
 
+@each_with_a_tokenizer(0)
 def test_words_to_keep_stay_in_any_case(build, any_tokenizer):
     texts = [*SENTENCES, *(sentence.upper() for sentence in SENTENCES)]
     kept = {word.lower() for word in KEPT}
@@ -47,6 +59,7 @@ def test_words_to_keep_stay_in_any_case(build, any_tokenizer):
     assert changed and not kept & {old.lower() for old, _ in changed}
 
 
+@each_with_a_tokenizer(1)
 def test_words_of_a_pattern_stay(build, any_tokenizer):
     pattern = "[mt].*|.*s"
     assert any(re.fullmatch(pattern, old) for old, _ in changed_words(build(any_tokenizer), SENTENCES))
@@ -63,6 +76,7 @@ def test_pattern_matches_whole_words_in_their_case(any_tokenizer):
     assert augmenter.augment_text("Movie and the story", 1, 0) == [variant]
 
 
+@each_with_a_tokenizer(2)
 def test_no_more_words_change_than_max_replaced(name, build, any_tokenizer):
     if name in ("compose", "one_of"):
         pytest.skip("each part has a limit of its own")
@@ -73,6 +87,7 @@ def test_no_more_words_change_than_max_replaced(name, build, any_tokenizer):
     assert max(counts) == 2 and max(unlimited) >= 2
 
 
+@each_with_a_tokenizer(1)
 @pytest.mark.parametrize(("segments", "kept"), [("first", 1), ("second", 0)])
 def test_only_the_chosen_text_of_a_pair_changes(build, any_tokenizer, segments, kept):
     augmenter, changed = build(any_tokenizer, segments=segments), 0
@@ -89,6 +104,7 @@ def test_only_the_chosen_text_of_a_pair_changes(build, any_tokenizer, segments, 
     assert changed >= 3
 
 
+@each_with_a_tokenizer(2)
 def test_spans_of_a_text_stay(build, any_tokenizer):
     augmenter = build(any_tokenizer)
     for text in SENTENCES[:-1]:
@@ -101,6 +117,7 @@ def test_spans_of_a_text_stay(build, any_tokenizer):
         assert augmenter.augment_text(text, 6, 0, keep_spans=[]) == free
 
 
+@each_with_a_tokenizer(0)
 def test_spans_of_texts_are_one_list_each(build, any_tokenizer):
     augmenter, texts = build(any_tokenizer), SENTENCES[:2]
     spans = [[(4, 9)], []]

@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from conftest import SENTENCES, WORDS
+from conftest import SENTENCES, WORDS, make_tokenizer
 
 from augment import LexiconSubstitution, RandomDelete, RandomInsert, RandomSwap
 from examples import PAIRS, TEXTS, examples_of, ids_of, pair_of
@@ -134,6 +134,14 @@ def test_a_word_without_a_space_is_deleted_and_the_next_one_loses_its_space(any_
         assert ids_of(augmenter.variants(example, 1, seed)) == [any_tokenizer(variant)["input_ids"]]
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_word_without_a_space_stays_if_all_words_after_it_go(kind):
+    augmenter = RandomDelete(make_tokenizer(kind), replace_prob=0.9)
+    found = {text for (text,) in augmenter.augment_text(["story (film movie) and odd music"] * 60, 1, range(60))}
+    assert any("(film)" in text for text in found) and any("(movie)" in text for text in found)
+    assert not any("()" in text for text in found)
+
+
 def test_the_next_word_keeps_its_label_if_it_loses_its_space(any_tokenizer):
     example = dict(any_tokenizer("film movie story"))
     words = any_tokenizer("film movie story").word_ids()
@@ -177,9 +185,9 @@ def test_swaps_reach_a_word_without_a_space(any_tokenizer):
 
 def test_more_pairs_change_places_with_a_higher_probability(tokenizer):
     text = " ".join(sorted({word for sentence in SENTENCES[:7] for word in sentence.replace(",", "").split()})[:20])
-    example = examples_of(tokenizer, [text])[0]
     for prob in (0.1, 0.6, 1.0):
-        pairs = [len(RandomSwap(tokenizer, replace_prob=prob).edits(example, 1, seed)[0]) / 2 for seed in range(300)]
+        swapped = RandomSwap(tokenizer, replace_prob=prob).augment_text([text] * 300, 1, range(300))
+        pairs = [sum(map(str.__ne__, text.split(), variant.split())) / 2 for (variant,) in swapped]
         num_pairs = len(text.split()) // 2
         expected = 1 + prob * (num_pairs - 1)
         assert abs(np.mean(pairs) - expected) <= 4 * np.std(pairs) / np.sqrt(300)

@@ -310,7 +310,7 @@ def test_odd_texts_have_variants(build, any_tokenizer):
 
 
 @EVERY_TOKENIZER
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(max_size=40), max_size=4), num_variants=st.integers(1, 5), seed=st.integers())
 def test_any_text_gives_valid_ids(build, any_tokenizer, texts, num_variants, seed):
     augmenter, seeds = build(any_tokenizer), [(seed, i) for i in range(len(texts))]

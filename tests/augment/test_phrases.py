@@ -74,6 +74,12 @@ def test_texts_of_a_pair_share_no_phrase(any_tokenizer):
     assert LexiconSubstitution(any_tokenizer, {"odd movie": ["film"]}).variants(example, 1, 0) == [example]
 
 
+def test_texts_of_a_batch_share_no_phrase(any_tokenizer):
+    augmenter = LexiconSubstitution(any_tokenizer, {"odd movie": ["film"]})
+    examples = [dict(any_tokenizer(text, add_special_tokens=False)) for text in ("the odd", "movie ran", " movie ran")]
+    assert augmenter.variants(examples, 1, [0, 1, 2]) == [[example] for example in examples]
+
+
 def test_a_phrase_is_one_word_of_max_replaced(any_tokenizer):
     augmenter = LexiconSubstitution(any_tokenizer, {"odd movie": ["film"]}, replace_prob=1.0, max_replaced=1)
     (text,) = set(augmenter.augment_text("the odd movie", 1, 0))

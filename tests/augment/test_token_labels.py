@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from augmenters import AUGMENTERS, lexicon, masked_lm
-from conftest import SENTENCES, WORDS
+from conftest import SENTENCES, TOKENIZER_KINDS, WORDS
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from pairwise import in_turn
 
 from augment import Compose, LexiconSubstitution, OneOf, RandomDelete, RandomInsert, RandomSwap, Sometimes
 from augment.core.batch import are_of_tokens
@@ -31,6 +32,11 @@ def name(request):
 def build(name, wordnet, wordnet_cache, monkeypatch):
     monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
     return AUGMENTERS[name]
+
+
+def each_with_a_tokenizer(shift: int) -> pytest.MarkDecorator:
+    """For laws in which the tokenizer has no part, since others say where labels go."""
+    return in_turn(shift, ["name", "any_tokenizer"], name=STAYING, any_tokenizer=TOKENIZER_KINDS)
 
 
 def labelled(tokenizer, *texts: str) -> dict:
@@ -127,6 +133,7 @@ def test_the_tokens_that_stand_for_others_are_the_same_unless_replaced(build, an
             assert {i for i, _ in pairs} == set(range(len(ids))) - touched
 
 
+@each_with_a_tokenizer(0)
 def test_labels_do_not_change_the_variants(build, any_tokenizer):
     augmenter = build(any_tokenizer)
     examples = [labelled(any_tokenizer, text) for text in SENTENCES]
@@ -136,6 +143,7 @@ def test_labels_do_not_change_the_variants(build, any_tokenizer):
     assert groups == [augmenter.variants(example, 3, seed) for example, seed in zip(examples, SEEDS, strict=True)]
 
 
+@each_with_a_tokenizer(1)
 def test_labels_of_all_pieces_stay_with_the_pieces_that_stay(build, any_tokenizer):
     example = labelled(any_tokenizer, "children laughed and clapped at the funny clown in the awful movie")
     special = any_tokenizer.all_special_ids
@@ -145,6 +153,7 @@ def test_labels_of_all_pieces_stay_with_the_pieces_that_stay(build, any_tokenize
         assert variant["labels"] == expected
 
 
+@each_with_a_tokenizer(2)
 def test_arrays_give_what_lists_give(build, any_tokenizer):
     augmenter, example = build(any_tokenizer), labelled(any_tokenizer, SENTENCES[0])
     expected = augmenter.variants(example, 3, 0)
@@ -230,6 +239,7 @@ def test_words_that_move_are_refused_where_tokens_have_labels(tokenizer, make, c
 # --- labels of a text as a whole --------------------------------------------------------------
 
 
+@each_with_a_tokenizer(0)
 def test_labels_of_a_text_pass_untouched(build, any_tokenizer):
     augmenter, example = build(any_tokenizer), dict(any_tokenizer(SENTENCES[0]))
     length = len(example["input_ids"])
@@ -300,6 +310,7 @@ def test_a_table_of_choices_is_that_of_their_rows(tokenizer, tmp_path, kind):
             assert (table.folder / file).read_bytes() == (expected.folder / file).read_bytes()
 
 
+@each_with_a_tokenizer(1)
 def test_pairs_keep_their_parts_and_their_labels(build, any_tokenizer):
     augmenter = build(any_tokenizer)
     for seed, (first, second) in enumerate(PAIRS):

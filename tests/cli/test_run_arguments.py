@@ -2,12 +2,15 @@
 
 import json
 import os
+from dataclasses import fields
+from typing import get_type_hints
 
 import pytest
 from conftest import reviews
 from datasets import Dataset, DatasetDict
 
 from hf_mmel.__main__ import parse
+from hf_mmel.cli.arguments import Arguments
 from hf_mmel.cli.errors import UsageError
 from hf_mmel.cli.parser import read_options
 from hf_mmel.cli.run import main, parse_arguments
@@ -52,6 +55,16 @@ def test_every_boolean_can_be_negated(name):
         assert parsed(no)[name] is False
         assert parsed(f"--{name}", "true", no)[name] is False
     assert parsed(f"--{name}", "true")[name] is True
+
+
+def test_help_lists_every_argument_with_its_text(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    words = capsys.readouterr().out.split()
+    options = [option for group in get_type_hints(Arguments).values() for option in fields(group) if option.init]
+    assert ended.value.code == 0 and {f"--{option.name}" for option in options} <= {word.strip(",") for word in words}
+    for option in options:  # lines are broken at hyphens, too
+        assert "".join(option.metadata["help"].split()).replace("%%", "%") in "".join(words)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,14 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from conftest import results, reviews
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from transformers import AutoModelForSequenceClassification, BertConfig, EvalPrediction
+from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hf_mmel.cli import run as cli
-from hf_mmel.cli.data_arguments import DataArguments
-from hf_mmel.cli.labels import REGRESSION, Labels
-from hf_mmel.cli.metrics import build_metrics
 from hf_mmel.cli.run import UsageError
 
 
@@ -262,44 +258,6 @@ def test_validation_labels_are_of_the_kind_of_training_labels(run, write, severa
     files = [many, one] if several else [one, many]
     with pytest.raises(UsageError, match=r"holds .*; expected .*, as in the training data"):
         run("--train_file", files[0], "--validation_file", files[1], *ACTIONS)
-
-
-CLASSES = Labels("single_label_classification", ["b", "a"], ["a", "b"])  # the checkpoint's order is not the data's
-MORE = Labels("single_label_classification", ["a", "b", "c"], ["a", "b", "c"])
-
-
-@pytest.mark.parametrize(
-    ("name", "labels", "outputs", "references", "expected"),
-    [
-        ("accuracy", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"accuracy": 2 / 4}),
-        ("precision", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"precision": 1 / 3}),  # of b, the data's class 1
-        ("recall", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"recall": 1 / 1}),
-        ("f1", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"f1": 2 * 1 / (3 + 1)}),
-        ("f1", MORE, [0, 0, 1, 2], [0, 1, 1, 1], {"f1": (2 / 3 + 2 / 4 + 0) / 3}),  # the mean over the classes
-        ("mse", REGRESSION, [1.0, 2.0], [3.0, 2.0], {"mse": 4 / 2}),
-        ("mae", REGRESSION, [1.0, 2.0], [3.0, 2.0], {"mae": 2 / 2}),
-    ],
-)
-def test_scores_go_by_name(name, labels, outputs, references, expected):
-    compute = build_metrics(DataArguments(dataset_name="data", metric_name=name), labels)
-    logits = np.eye(labels.num_outputs)[outputs] if labels.names else np.array(outputs)[:, None]
-    assert compute(EvalPrediction(logits, np.array(references))) == pytest.approx(expected)
-
-
-def test_a_metric_may_be_a_module_of_ones_own(run, files, tmp_path):
-    (tmp_path / "halves.py").write_text(
-        "import datasets\n"
-        "import evaluate\n"
-        "class Halves(evaluate.Metric):\n"
-        "    def _info(self):\n"
-        "        value = datasets.Value('int64')\n"
-        "        features = datasets.Features({'predictions': value, 'references': value})\n"
-        "        return evaluate.MetricInfo(description='', citation='', features=features)\n"
-        "    def _compute(self, predictions, references):\n"
-        "        return {'half': 0.5, 'one': 1.0}\n"
-    )
-    metrics = run(*files, "--do_train", "--do_eval", "--metric_name", tmp_path / "halves.py")
-    assert (metrics["eval_half"], metrics["eval_one"], metrics["eval_combined_score"]) == (0.5, 1.0, 0.75)
 
 
 # Faults of the scripts that this command takes the place of, by name.

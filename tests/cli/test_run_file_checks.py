@@ -178,8 +178,9 @@ def test_a_byte_order_mark_and_windows_lines_are_read(accepted):
     assert set(accepted("bom.csv", "\ufefftext,label\r\na,x\r\nb,y\r\n").label2id) == {"x", "y"}
 
 
-@pytest.mark.parametrize("text", ["good " * 200_000, "x" * 1_000_000], ids=["words", "one word"])
-@pytest.mark.parametrize("name", ["long.csv", "long.jsonl"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("long.csv", "good " * 200_000), ("long.jsonl", "x" * 1_000_000)], ids=["words", "one word"]
+)
 def test_a_text_of_a_million_characters_is_cut(accepted, name, text):
     rows = [{"text": "a film", "label": "b"}, {"text": text, "label": "a"}]
     content = lines(*rows) if name.endswith("jsonl") else f"text,label\na film,b\n{text},a\n"

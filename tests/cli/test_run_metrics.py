@@ -1,11 +1,12 @@
-"""The scores of a model that has learned nothing."""
+"""The scores that a model is given, and those of a model that has learned nothing."""
 
 import numpy as np
 import pytest
 from datasets import Dataset
+from transformers import EvalPrediction
 
 from hf_mmel.cli.data_arguments import DataArguments
-from hf_mmel.cli.labels import Labels
+from hf_mmel.cli.labels import REGRESSION, Labels
 from hf_mmel.cli.metrics import build_metrics, majority_guess
 
 
@@ -50,3 +51,43 @@ def test_the_guess_of_probabilities_is_the_class_that_is_most_often_the_likelies
     data = Dataset.from_dict({"label": [[0.4, 0.6], [0.3, 0.7], [1.0, 0.0]]})
     guess = majority_guess(lambda prediction: {"class": prediction.predictions[0].argmax()}, data, kind)
     assert guess == ("the majority class", {"eval_class": 1})
+
+
+CLASSES = Labels("single_label_classification", ["b", "a"], ["a", "b"])  # the checkpoint's order is not the data's
+
+
+MORE = Labels("single_label_classification", ["a", "b", "c"], ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "outputs", "references", "expected"),
+    [
+        ("accuracy", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"accuracy": 2 / 4}),
+        ("precision", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"precision": 1 / 3}),  # of b, the data's class 1
+        ("recall", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"recall": 1 / 1}),
+        ("f1", CLASSES, [0, 0, 1, 0], [0, 1, 1, 1], {"f1": 2 * 1 / (3 + 1)}),
+        ("f1", MORE, [0, 0, 1, 2], [0, 1, 1, 1], {"f1": (2 / 3 + 2 / 4 + 0) / 3}),  # the mean over the classes
+        ("mse", REGRESSION, [1.0, 2.0], [3.0, 2.0], {"mse": 4 / 2}),
+        ("mae", REGRESSION, [1.0, 2.0], [3.0, 2.0], {"mae": 2 / 2}),
+    ],
+)
+def test_scores_go_by_name(name, labels, outputs, references, expected):
+    compute = build_metrics(DataArguments(dataset_name="data", metric_name=name), labels)
+    logits = np.eye(labels.num_outputs)[outputs] if labels.names else np.array(outputs)[:, None]
+    assert compute(EvalPrediction(logits, np.array(references))) == pytest.approx(expected)
+
+
+def test_a_metric_may_be_a_module_of_ones_own(run, files, tmp_path):
+    (tmp_path / "halves.py").write_text(
+        "import datasets\n"
+        "import evaluate\n"
+        "class Halves(evaluate.Metric):\n"
+        "    def _info(self):\n"
+        "        value = datasets.Value('int64')\n"
+        "        features = datasets.Features({'predictions': value, 'references': value})\n"
+        "        return evaluate.MetricInfo(description='', citation='', features=features)\n"
+        "    def _compute(self, predictions, references):\n"
+        "        return {'half': 0.5, 'one': 1.0}\n"
+    )
+    metrics = run(*files, "--do_train", "--do_eval", "--metric_name", tmp_path / "halves.py")
+    assert (metrics["eval_half"], metrics["eval_one"], metrics["eval_combined_score"]) == (0.5, 1.0, 0.75)

@@ -1,43 +1,18 @@
 """The comparison as users run it, most of it with a stand-in for the training runs."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import reviews
+from stand_in import write_stand_in
 
-from hf_mmel.__main__ import main, parse
-from hf_mmel.compare.plan import check, read_plan
+from hf_mmel.__main__ import main
 
 
 pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
 
-
-ROOT = Path(__file__).parents[2]
-# Replaces Python: `stand_in.py -m hf_mmel.cli.run OPTION...` writes at once what a training run would write.
-STAND_IN = """\
-import json, pathlib, sys
-options = sys.argv[3:]
-value = {name: options[len(options) - options[::-1].index(name)] for name in options if name.startswith("--")
-         and name not in ("--do_train", "--do_eval", "--use_cpu", "--overwrite_output_dir")}
-method, seed, out = value["--mmel_loss"], int(value["--seed"]), pathlib.Path(value["--output_dir"])
-with open(pathlib.Path(__file__).with_name("calls"), "a") as calls:
-    print(json.dumps(options), file=calls)
-gain = {"none": 0, "uniform": 0.01, "hard": 0.02, "soft": 0.03}[method]
-metrics = {"eval_accuracy": 0.5 + gain + 0.01 * seed + 0.001 * gain * seed**2, "eval_loss": 1 - gain}
-metrics["eval_samples"] = 16
-(out / "all_results.json").write_text(json.dumps(metrics))
-(out / "model.safetensors").write_text("weights")
-(out / "checkpoint-2").mkdir(exist_ok=True)
-if pathlib.Path(__file__).with_name(f"fail-{out.name}").exists():
-    raise MemoryError("There is no room.")
-"""
 
 GOOD_RESULTS = {"arguments": {}, "augmenters": {}, "cells": []}
 OF_RUN = {"method": "none", "augmenter": None, "seed": 1, "metrics": {"eval_accuracy": 0.5}, "seconds": 1.0}
@@ -48,11 +23,11 @@ WRONG_RESULTS += [{"cells": [OF_RUN | {"metrics": 3}]}, {"cells": [OF_RUN | {"se
 @pytest.fixture
 def compare(synonyms, model_dir, files, tmp_path, capsys):
     """Runs `python -m hf_mmel compare` in this process; the exit code, and what was said."""
-    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    launcher = write_stand_in(tmp_path)
 
     def compare(*options, code=0, data=files, out=("--output_dir", tmp_path / "out")):
         argv = ["compare", "--model_name_or_path", model_dir, *data, *out, "--cache_dir", tmp_path / "cache"]
-        argv += ["--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}", "--methods", "none,hard", *options]
+        argv += ["--launcher", launcher, "--methods", "none,hard", *options]
         assert main(list(map(str, argv))) == code
         said = capsys.readouterr()
         return said.out + said.err
@@ -226,7 +201,7 @@ def test_a_file_may_hold_the_options_and_later_ones_count_over_it(compare, calls
     (config := tmp_path / "config.json").write_text(
         json.dumps({**options, "output_dir": "elsewhere", "num_variants": 3})
     )
-    argv = ["compare", str(config), "--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}"]
+    argv = ["compare", str(config), "--launcher", write_stand_in(tmp_path)]
     argv += ["--methods", "hard", "--seeds", "1", "--cache_dir", str(tmp_path / "cache"), "--output_dir", str(out)]
     argv += ["--lambda_p", "2", "--model_name_or_path", str(tmp_path.parent / "nothing")]
     assert main(argv) == 1 and calls() == []  # there is no such model
@@ -277,47 +252,6 @@ def test_what_makes_no_sense_is_refused_in_one_line_before_anything_runs(compare
     assert calls() == [] and not out.exists()
 
 
-@pytest.mark.parametrize(
-    ("task", "metric", "chosen"),
-    [
-        ("mrpc", None, "eval_combined_score"),
-        ("stsb", "pearson", "eval_pearson"),
-        ("mnli", None, "eval_accuracy"),
-        ("mnli", "accuracy_mm", "eval_accuracy_mm"),
-    ],
-)
-def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric, chosen):
-    options = ["compare", *mirror, "--task_name", task, "--model_name_or_path", model_dir, "--output_dir", "nowhere"]
-    options += ["--methods", "none", "--use_cpu", *(["--metric", metric] if metric else [])]
-    assert check(read_plan(parse([str(option) for option in options])))[0].metric == chosen
-
-
-@pytest.mark.parametrize(
-    ("options", "chosen", "lower"),
-    [
-        (["--load_best_model_at_end"], "eval_accuracy", False),
-        (["--load_best_model_at_end", "--metric", "accuracy"], "eval_accuracy", False),
-        (["--metric_for_best_model", "loss", "--metric", "accuracy"], "eval_accuracy", False),
-        (["--metric_for_best_model", "accuracy", "--metric", "loss"], "eval_loss", True),
-        (["--metric_for_best_model", "loss"], "eval_loss", True),
-        (["--metric_for_best_model", "accuracy", "--greater_is_better", "false"], "eval_accuracy", True),
-    ],
-)
-def test_what_the_best_checkpoint_is_chosen_by_does_not_turn_another_score(model_dir, files, options, chosen, lower):
-    argv = ["compare", *files, "--model_name_or_path", model_dir, "--output_dir", "nowhere", "--methods", "none"]
-    argv += ["--use_cpu", "--eval_strategy", "epoch", "--save_strategy", "epoch", *options]
-    criterion, _ = check(read_plan(parse([str(option) for option in argv])))
-    assert criterion[:2] == (chosen, lower)
-
-
-def test_the_score_of_several_labels_is_known_too(model_dir, write):
-    rows = [{"text": "the film was good .", "label": labels} for labels in (["a"], ["a", "b"], [])] * 3
-    file = write("rows.json", rows)
-    options = ["compare", "--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
-    options += ["--output_dir", "nowhere", "--methods", "none", "--use_cpu"]
-    assert check(read_plan(parse([str(option) for option in options])))[0].metric == "eval_f1"
-
-
 def test_there_has_to_be_an_output_dir_and_something_to_evaluate(compare, calls, files):
     assert "There is no output_dir" in compare(out=(), code=1)
     assert "pass --validation_file" in compare(data=files[:2], code=1)
@@ -350,70 +284,3 @@ def test_a_budget_whose_first_run_fails_is_not_spent(compare, calls, tmp_path):
 def test_matplotlib_is_missed_before_any_work(compare, calls, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert 'pip install "hf_mmel[report]"' in compare(code=1) and calls() == []
-
-
-def launch(tmp_path, *options):
-    command = [sys.executable, "-m", "hf_mmel", "compare", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
-        list(map(str, command)),
-        cwd=tmp_path,
-        env={**environment, "HF_HOME": str(tmp_path / "hf")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=listen,
-    )
-
-
-def listen():
-    """Signals end a process as they do in a terminal; shells have background jobs ignore some."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def test_names_and_lines_that_an_encoding_lacks_are_written_otherwise(files, model_dir, tmp_path, out, monkeypatch):
-    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
-    (tmp_path / "stand_in.py").write_text(STAND_IN)
-    train = files[1].rename(tmp_path / os.fsdecode(b"donn\xe9es.csv"))
-    options = ["--model_name_or_path", model_dir, "--train_file", train, *files[2:], "--output_dir", out, "--use_cpu"]
-    options += ["--cache_dir", tmp_path / "cache", "--seeds", "1,", "--methods", "none"]
-    done = launch(tmp_path, *options, "--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}")
-    said = done.communicate(timeout=120)[0]
-    assert done.returncode == 0, said
-    assert "1 of 1  none  \\u2013  seed 1" in said and (out / "compare.md").exists()
-
-
-@pytest.mark.slow
-def test_two_methods_and_two_seeds_are_really_trained(model_dir, files, tmp_path, out):
-    options = ["--model_name_or_path", model_dir, *files, "--output_dir", out, "--use_cpu", "--max_steps", 30]
-    options += ["--learning_rate", 1e-2, "--per_device_train_batch_size", 4, "--num_variants", 2]
-    options += ["--methods", "none,hard", "--augmenters", "delete", "--seeds", 2, "--jobs", 2]
-    done = launch(tmp_path, *options)
-    said = done.communicate(timeout=400)[0]
-    assert done.returncode == 0, said
-    assert "4 of 4" in said and "2 at a time" in said
-    scores = [cell["metrics"]["eval_accuracy"] for cell in read(out)["cells"]]
-    assert len(scores) == 4 and max(scores) == 1.0
-    losses = [cell["metrics"]["train_loss"] for cell in read(out)["cells"]]
-    assert len(set(losses)) == 4
-    assert not list(out.rglob("*.safetensors"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_ends_what_runs_and_keeps_what_is_finished(model_dir, files, tmp_path, out, number):
-    waits = "if seed == 2: import time, os; print(os.getpid(), flush=True); time.sleep(60)\n"
-    (tmp_path / "stand_in.py").write_text(STAND_IN.replace("gain = ", waits + "gain = "))
-    options = ["--model_name_or_path", model_dir, *files, "--output_dir", out, "--use_cpu", "--methods", "none"]
-    compare = launch(tmp_path, *options, "--launcher", f"{sys.executable} {tmp_path / 'stand_in.py'}")
-    log, end = out / "cells" / "none-seed-2" / "log.txt", time.monotonic() + 120
-    while not (log.exists() and log.read_text()) and time.monotonic() < end:
-        time.sleep(0.1)
-    compare.send_signal(number)
-    said = compare.communicate(timeout=60)[0]
-    assert compare.returncode == 130 and "interrupted; the same command goes on from here" in said
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(log.read_text()), 0)
-    assert [cell["seed"] for cell in read(out)["cells"]] == [1]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import WORDS
 from datasets import Dataset
+from pairwise import in_turn
 from task_heads import TASK_HEADS
 from trainer_runs import ROUNDING, RecordGradients, same_gradient, weights_of
 from transformers import BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
@@ -66,9 +67,9 @@ def arrays(predictions) -> list[np.ndarray]:
 def test_an_original_without_variants_trains_as_under_the_stock_trainer_bit_for_bit(
     train, head, tokenizer, tmp_path, mmel_loss
 ):
-    fields = {"max_steps": 20, "dropout": 0.1, "save_strategy": "steps", "save_steps": 20}
+    fields = {"max_steps": 6, "dropout": 0.1, "save_strategy": "steps", "save_steps": 6}
     stock = train(Trainer, head, **fields)
-    checkpoint = tmp_path / "out" / "checkpoint-20"
+    checkpoint = tmp_path / "out" / "checkpoint-6"
     expected = {path.name: path.read_bytes() for path in checkpoint.glob("*") if path.suffix != ".json"}
     ours = train(MMELTrainer, head, mmel_loss=mmel_loss, augmenter=LexiconSubstitution(tokenizer, {}), **fields)
 
@@ -76,7 +77,7 @@ def test_an_original_without_variants_trains_as_under_the_stock_trainer_bit_for_
     assert torch.equal(stock.gradients, ours.gradients) and torch.equal(weights_of(stock), weights_of(ours))
     names = ("loss", "grad_norm", "learning_rate", "epoch")
     histories = [[[entry.get(name) for name in names] for entry in t.state.log_history[:-1]] for t in (stock, ours)]
-    assert histories[0] == histories[1] and len(histories[0]) == 20
+    assert histories[0] == histories[1] and len(histories[0]) == 6
     assert stock.evaluate()["eval_loss"] == ours.evaluate()["eval_loss"]
     predictions = [arrays(t.predict(t.eval_dataset).predictions) for t in (stock, ours)]
     assert all(np.array_equal(a, b) for a, b in zip(*predictions, strict=True))
@@ -113,7 +114,7 @@ class UntilLearned(TrainerCallback):
         control.should_training_stop = metrics["eval_loss"] < 0.7 * self.first
 
 
-@pytest.mark.parametrize("mmel_loss", METHODS)
+@in_turn(fixtures=["head"], head=TASK_HEADS, mmel_loss=METHODS)
 def test_a_tiny_model_learns(train, head, augmenter, mmel_loss):
     fields = {"learning_rate": 5e-3, "lr_scheduler_type": "constant", "lambda_p": 0.1, "augmenter": augmenter}
     fields |= {"eval_strategy": "steps", "eval_steps": 10, "eval_on_start": True, "callbacks": [UntilLearned()]}
@@ -124,7 +125,7 @@ def test_a_tiny_model_learns(train, head, augmenter, mmel_loss):
     assert len(figures) > len(logs) >= 10 and np.isfinite(figures).all()
 
 
-@pytest.mark.parametrize("mmel_loss", METHODS)
+@in_turn(1, ["head"], head=TASK_HEADS, mmel_loss=METHODS)
 def test_accumulation_changes_nothing(train, head, tokenizer, mmel_loss):
     """Rows are padded to one length, since a model for question answering sees its padding."""
     augmenter = LexiconSubstitution(tokenizer, {word: [new[0]] for word, new in WORDS.items()}, replace_prob=0.5)

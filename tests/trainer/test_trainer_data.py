@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import SENTENCES
 from datasets import Dataset
+from pairwise import in_turn, pairwise
 from trainer_runs import LOSSES, Stream, run, weights_of
 from transformers import DataCollatorWithPadding
 
@@ -34,9 +35,9 @@ def variants_of(batches):
     return [batch["input_ids"][batch["variant_mask"]].tolist() for batch in batches]
 
 
-@LOSSES
-@pytest.mark.parametrize("stream_of", [Dataset.to_iterable_dataset, Stream], ids=["datasets", "torch"])
-@pytest.mark.parametrize("workers", [0, 1])
+@pairwise(
+    mmel_loss=["hard", "soft"], stream_of={"datasets": Dataset.to_iterable_dataset, "torch": Stream}, workers=[0, 1]
+)
 def test_a_stream_has_the_variants_and_weights_of_rows_read_in_order(
     arguments, tokenizer, dataset, augmenter, mmel_loss, stream_of, workers
 ):
@@ -84,8 +85,7 @@ class PadModelInputs(DataCollatorWithPadding):
         return super().__call__([{k: v for k, v in row.items() if not isinstance(v, str)} for row in features])
 
 
-@LOSSES
-@pytest.mark.parametrize("kind", ["rows", "list", "stream"])
+@in_turn(kind=["rows", "list", "stream"], mmel_loss=["hard", "soft"])
 def test_columns_of_text_change_nothing_removed_or_not(arguments, tokenizer, dataset, augmenter, mmel_loss, kind):
     as_kind = {"rows": lambda data: data, "list": list, "stream": Dataset.to_iterable_dataset}[kind]
     with_text = dataset.add_column("text", [f"text {i}" for i in range(9)]).add_column("source", ["film"] * 9)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_model
+from pairwise import in_turn
 from trainer_runs import LOSSES, run, training_logs, weights_of
 from transformers import BertForSequenceClassification, EarlyStoppingCallback, Trainer, TrainerCallback
 
@@ -24,16 +25,14 @@ class BetweenSteps(TrainerCallback):
             self.results.append(self.function(self.trainer))
 
 
-@LOSSES
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda trainer: trainer.evaluate()["eval_loss"],
-        lambda trainer: trainer.predict(trainer.eval_dataset).metrics["test_loss"],
-        lambda trainer: next(iter(trainer.get_train_dataloader()))["labels"].sum().item(),
-    ],
-    ids=["evaluate", "predict", "get_train_dataloader"],
-)
+FUNCTIONS = {
+    "evaluate": lambda trainer: trainer.evaluate()["eval_loss"],
+    "predict": lambda trainer: trainer.predict(trainer.eval_dataset).metrics["test_loss"],
+    "get_train_dataloader": lambda trainer: next(iter(trainer.get_train_dataloader()))["labels"].sum().item(),
+}
+
+
+@in_turn(function=FUNCTIONS, mmel_loss=["hard", "soft"])
 def test_what_a_callback_asks_of_the_trainer_does_not_disturb_the_training(
     arguments, tokenizer, dataset, augmenter, mmel_loss, function
 ):

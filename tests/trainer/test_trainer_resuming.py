@@ -27,13 +27,16 @@ KINDS = {
 
 @pytest.fixture
 def train(arguments, tokenizer, augmenter):
-    """Trains with dropout, a random order where there is one, and a checkpoint at every step."""
+    """Trains with dropout, a random order where there is one, and a checkpoint at every step unless it resumes."""
 
     def train(dataset, checkpoint=None, callbacks=None, augmenter=augmenter, **fields):
         defaults = {"per_device_train_batch_size": 2, "max_steps": 8, "learning_rate": 1e-3, "logging_steps": 1}
+        defaults["save_strategy"] = "steps" if checkpoint is None else "no"
         trainer = MMELTrainer(
             make_model(tokenizer, dropout=0.1),
-            arguments(**{**defaults, "save_strategy": "steps", "save_steps": 1, **fields}),
+            arguments(
+                **{**defaults, "save_strategy": "steps" if checkpoint is None else "no", "save_steps": 1, **fields}
+            ),
             train_dataset=dataset,
             processing_class=tokenizer,
             augmenter=augmenter,

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
+from pairwise import pairwise
 from trainer_runs import LOSSES, run, same_weights, training_logs, weights_of
 from transformers import Trainer, TrainingArguments
 
@@ -207,9 +208,9 @@ class TwoReplicas(torch.nn.DataParallel):
         return type(outputs[0])({name: torch.cat([torch.atleast_1d(x) for x in xs]) for name, xs in joined.items()})
 
 
-@LOSSES
-@pytest.mark.parametrize("accumulation", [1, 2])
-@pytest.mark.parametrize("words", [WORDS, {"zebra": ["film"]}], ids=["variants", "no variants"])
+@pairwise(
+    mmel_loss=["hard", "soft"], accumulation=[1, 2], words={"variants": WORDS, "no variants": {"zebra": ["film"]}}
+)
 def test_data_parallel_devices_give_the_updates_of_one_device(
     arguments, tokenizer, texts, mmel_loss, accumulation, words, monkeypatch
 ):
