@@ -18,9 +18,11 @@ from augment import (
     RandomInsert,
     WordNetSynonyms,
 )
+from augment.__main__ import main
 from augment.core.byte_tokenizer import ByteTokenizer
 from augment.core.scripts import script_of
 from augment.core.vocabulary import Vocabulary
+from hf_mmel.cli.arguments import AugmenterArguments
 
 
 STOP_WORDS = {lang: set(words.split()) for lang, (_, words) in LISTS.items()}
@@ -212,6 +214,18 @@ def test_the_language_is_part_of_plain_data(tokenizer):
     ):
         with pytest.raises(ValueError, match="three letters"):
             make(tokenizer, lang="de")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("wordnet", "影片"), ("delete", "")])
+def test_the_command_takes_the_language(name, expected, capsys):
+    assert main(["preview", "--text", "电影。", "--lang", "cmn", "--augmenter", name, "--num_variants", "1"]) == 0
+    assert ("1  影片。" in capsys.readouterr().out) == bool(expected)
+
+
+def test_the_training_command_takes_the_language():
+    config = AugmenterArguments(augmenter="insert", augmenter_lang="spa").config("model", 64, None)
+    assert config["source"]["lang"] == "spa"
+    assert "lang" not in AugmenterArguments().config("model", 64, None)
 
 
 def test_a_list_of_words_has_articles_in_english_alone(tokenizer):
