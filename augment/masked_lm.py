@@ -1,5 +1,8 @@
 """Substitution by words that a masked language model proposes."""
 
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 
 from .configurable import check_choice
@@ -8,6 +11,7 @@ from .core.candidates import Candidates
 from .core.given import check_object
 from .core.vocabulary import checked_inflection, keeps_inflection
 from .core.words import Words
+from .english.antonyms import antonyms_fingerprint
 from .languages.language import ENGLISH, check_lang
 from .mlm.masking import MASKINGS
 from .mlm.source import MaskedLMSource, Questions
@@ -22,8 +26,8 @@ class MaskedLMSubstitution(MaskedLMSource):
     Replaces words by words that a masked language model proposes, which fit the context.
 
     The candidates of a word are the `top_m` most likely whole words with the same case, inflection and preceding space
-    (or none). In English, its antonyms are never among them. After "a" and "an", they start with a vowel letter
-    exactly if the word does. A variant takes each candidate with probability
+    (or none). In English, its antonyms in WordNet are never among them, and after "a" and "an" they start with a vowel
+    letter exactly if the word does. A variant takes each candidate with probability
     `P ~ softmax(log P(word | context) / temperature)`. Stop words, numbers and parts of hyphenated words stay, and so
     do capitalised words inside a sentence, mostly names, if the tokenizer preserves case, and words that the
     dictionary lacks, with `keep_inflection`.
@@ -69,7 +73,7 @@ class MaskedLMSubstitution(MaskedLMSource):
 
     Raises:
         `ImportError`: if inflection is kept and `lemminflect` is not installed.
-        `LookupError`: if WordNet, which knows the antonyms, is not installed, or the stop words of another language.
+        `LookupError`: if the stop words of another language than English are not installed.
         `ValueError`: if an argument is out of range, the model has another vocabulary, or the tokenizer has no mask,
             is slow or marks words in an unknown way.
 
@@ -89,7 +93,7 @@ class MaskedLMSubstitution(MaskedLMSource):
 
     maskings = MASKINGS
     table_format = 3
-    table_options = ("top_m", "min_probability", "masking", "multi_piece", "lang", "keep_inflection")
+    table_options = ("top_m", "min_probability", "masking", "multi_piece", "lang", "keep_inflection", "fixed_by")
 
     def __init__(
         self,
@@ -116,7 +120,17 @@ class MaskedLMSubstitution(MaskedLMSource):
         self.multi_piece = multi_piece
         self.lang = check_lang(lang)
         self.keep_inflection = checked_inflection(keep_inflection, lang)
-        self._choices: dict[int, np.ndarray] = {}  # the whole words that each kind of word may become
+
+    @cached_property
+    def _choices(self) -> dict[int, np.ndarray]:
+        """For each kind of word met so far, the whole words that it may become."""
+        return {}
+
+    @property
+    def fixed_by(self) -> dict[str, Any]:
+        """What else determines the candidates: the antonyms that are left out, and the source."""
+        source = None if self.source is None else self.source.to_dict()
+        return {"antonyms": antonyms_fingerprint() if self.lang == ENGLISH else None, "source": source}
 
     @property
     def needs_tags(self) -> bool:
@@ -130,10 +144,8 @@ class MaskedLMSubstitution(MaskedLMSource):
             self._choices_of(batch, words) if self.source is None else self._choices_of_source(batch, words)
         )
         own = np.where(words.length == 1, batch.ids[words.start], -1)
-        excluded = [ids[ids >= 0] for ids in own[:, None]]
-        if self.lang == ENGLISH:
-            antonyms = self._vocabulary.antonyms_of(batch.ids, words)
-            excluded = [np.concatenate(pair) for pair in zip(excluded, antonyms, strict=True)]
+        antonyms = self._vocabulary.antonyms_of(batch.ids, words)
+        excluded = [np.concatenate([ids[ids >= 0], other]) for ids, other in zip(own[:, None], antonyms, strict=True)]
         return Questions(words, choices, excluded)
 
     def _choices_of(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:

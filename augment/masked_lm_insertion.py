@@ -74,8 +74,12 @@ class MaskedLMInsertion(MaskedLMSource):
 
     def __init__(self, tokenizer, model, *, modifiers_only: bool = True, **options):
         super().__init__(tokenizer, model, **options)
-        self._choices: dict[int, np.ndarray] = {}  # of each kind of place
         self.modifiers_only = checked_inflection(modifiers_only, self.lang)
+
+    @cached_property
+    def _choices(self) -> dict[int, np.ndarray]:
+        """For each kind of place met so far, the ids that may be inserted."""
+        return {}
 
     @property
     def needs_tags(self) -> bool:

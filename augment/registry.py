@@ -26,6 +26,7 @@ WITH_MASKED_LM = ("mlm", "mlm_insert")
 WITH_MODEL = (*WITH_MASKED_LM, "embedding")
 WITH_WORDS = tuple(name for name in NAMES if name != "same_text")  # which have a `replace_prob` and constraints
 _WITHOUT_LANGUAGE = ("delete", "swap", "typos", "mlm_insert", "same_text")
+_ENGLISH_ONLY = ("mlm_insert",)
 _MAX_DEPTH = 50
 
 
@@ -46,7 +47,9 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
         problem = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
         raise ValueError(f"The augmenter {name!r} {problem}.")
     if name in _WITHOUT_LANGUAGE:
-        options.pop("lang", None)
+        lang = options.pop("lang", "eng")
+        if name in _ENGLISH_ONLY and lang != "eng":
+            raise ValueError(f"lang is {lang!r}, but the augmenter {name!r} knows English only; choose another one.")
     config = dict(_CONFIGS[name])
     if "source" in config:  # the constraints belong to the source
         own = {option: options.pop(option) for option in ("replace_prob",) if option in options}

@@ -229,6 +229,13 @@ def augmenter(tokenizer) -> LexiconSubstitution:
     return LexiconSubstitution(tokenizer, WORDS)
 
 
+@pytest.fixture(autouse=True)
+def antonyms(request, monkeypatch) -> None:
+    """A few antonyms, whatever is installed; slow tests have WordNet's."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("augment.english.antonyms._antonyms_of_lemmas", lambda: {"great": ["awful", "bad"]})
+
+
 @pytest.fixture(scope="session")
 def nltk_data(tmp_path_factory) -> Path:
     """A folder for NLTK with a small WordNet in it."""
@@ -331,8 +338,9 @@ def write(tmp_path):
 
 
 def reviews(labels=("bad", "good"), num_examples=16):
-    texts = ["the film was awful .", "the film was good ."]
-    return [{"text": texts[i % 2], "label": labels[i % 2]} for i in range(num_examples)]
+    return [
+        {"text": f"the film was {('awful', 'good')[i % 2]} .", "label": labels[i % 2]} for i in range(num_examples)
+    ]
 
 
 def results(tmp_path, name, out="out"):

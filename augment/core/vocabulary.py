@@ -92,7 +92,9 @@ class Vocabulary:
         return self._look_up(ids, words, self.vowels, lambda group, text: starts_with_vowel(text))
 
     def antonyms_of(self, ids: np.ndarray, words: Words) -> list[np.ndarray]:
-        """For each word that lies in `ids`, the whole words that mean the opposite, in any inflection."""
+        """For each word that lies in `ids`, the whole words of opposite meaning, in any inflection; English only."""
+        if self._lang != ENGLISH:
+            return [np.zeros(0, dtype=np.int64)] * len(words)
         found = []
         for pieces in words.pieces(ids):
             if pieces not in self._antonyms:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core.atomic_file import cache_folder, write_json
 from .senses import PARTS_OF_SPEECH, data_lines, split_line
-from .wordnet_data import load_wordnet, wordnet_fingerprint
+from .wordnet_data import DOWNLOAD_COMMAND, load_wordnet, wordnet_fingerprint
 
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def antonyms_of(word: str) -> frozenset[str]:
     adjectives are clusters around pairs of antonyms, such as wet and dry: every word of one cluster counts as an
     antonym of every word of the other.
 
-    Raises a `LookupError` if WordNet is not installed, and an `ImportError` if `lemminflect` is not.
+    Without WordNet, which is warned of once, only the latter are known.
     """
     known = _antonyms_of_lemmas()
     return frozenset().union(*(_negations(lemma).union(known.get(lemma, ())) for lemma in lemmas_of(word)))
@@ -38,9 +38,11 @@ def antonyms_of(word: str) -> frozenset[str]:
 
 @cache
 def lemmas_of(word: str) -> frozenset[str]:
-    """The lemmas that a lower-case word may be a form of, itself included."""
-    from lemminflect import getAllLemmas
-
+    """The lemmas that a lower-case word may be a form of, itself included: only itself without `lemminflect`."""
+    try:
+        from lemminflect import getAllLemmas
+    except ImportError:
+        return frozenset({word})
     return frozenset({word}.union(*getAllLemmas(word).values()))
 
 
@@ -55,14 +57,14 @@ def _negations(lemma: str) -> set[str]:
 
 
 def read_antonyms(wordnet) -> dict[str, list[str]]:
-    """Lemma -> the lemmas of opposite meaning, in sorted order, words with underscores between them."""
+    """Lemma -> the lemmas of opposite meaning, both in lower case and in sorted order."""
     names: dict[Synset, list[str]] = {}
     similar: dict[Synset, list[Synset]] = defaultdict(list)
     pairs: list[tuple[Synset, int, Synset, int]] = []  # synset and index of a word, and those of its antonym
     for pos, file_name in PARTS_OF_SPEECH.items():
         for line in data_lines(wordnet, file_name):
             offset, words, pointers = split_line(line)
-            names[pos, offset] = words
+            names[pos, offset] = [word.replace("_", " ") for word in words]
             for pointer in pointers:
                 target = pointer.pos, pointer.target
                 if pointer.symbol == _SIMILAR:
@@ -84,7 +86,14 @@ def read_antonyms(wordnet) -> dict[str, list[str]]:
 @cache
 def _antonyms_of_lemmas() -> dict[str, list[str]]:
     """What `read_antonyms` gives, kept in the cache folder, since NLTK takes seconds to open WordNet."""
-    path = cache_folder(None) / f"antonyms-{zlib.crc32(Path(__file__).read_bytes()):08x}-{_digest()}.json"
+    digest = antonyms_fingerprint()
+    if digest is None:
+        logger.warning(
+            "WordNet is not installed, so that a word may be replaced by its antonym. Install it with: %s",
+            DOWNLOAD_COMMAND,
+        )
+        return {}
+    path = cache_folder() / f"antonyms-{digest}.json"
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
@@ -97,7 +106,7 @@ def _antonyms_of_lemmas() -> dict[str, list[str]]:
     return antonyms
 
 
-def _digest() -> str:
-    """Of WordNet. Raises a `LookupError` if it is not installed."""
-    found = wordnet_fingerprint()
-    return "none" if found is None else f"{zlib.crc32(found.encode()):08x}"
+def antonyms_fingerprint() -> str | None:
+    """A digest of WordNet and of this code; `None` if WordNet is not installed."""
+    wordnet = wordnet_fingerprint()
+    return None if wordnet is None else f"{zlib.crc32(wordnet.encode() + Path(__file__).read_bytes()):08x}"

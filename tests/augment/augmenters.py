@@ -10,6 +10,7 @@ from augment import (
     EmbeddingNeighbours,
     FirstOf,
     GreedySearch,
+    InTurn,
     LexiconSubstitution,
     MaskedLMInsertion,
     MaskedLMSubstitution,
@@ -41,10 +42,13 @@ def make_masked_lm(tokenizer, model_type="bert"):
     return perturb_weights(model).eval()
 
 
+# To a model of random weights all words are about equally likely.
+RANDOM_MODEL = {"top_m": 15, "min_probability": 0.0, "masking": "grouped", "multi_piece": "refill"}
+
+
 def masked_lm(tokenizer, **options):
     options = {"top_m": 4, "keep_inflection": False, **options}
-    # To a model of random weights all words are about equally likely.
-    options = {"top_m": 15, "min_probability": 0.0, "masking": "grouped", "multi_piece": "refill"} | options
+    options = RANDOM_MODEL | options
     return MaskedLMSubstitution(tokenizer, make_masked_lm(tokenizer), **options)
 
 
@@ -66,6 +70,10 @@ AUGMENTERS = {
     "first_of": lambda tokenizer, **options: FirstOf(
         [LexiconSubstitution(tokenizer, {"movie": ["story"]}, **options), lexicon(tokenizer, **options)], **options
     ),
+    "in_turn": lambda tokenizer, **options: InTurn(
+        [LexiconSubstitution(tokenizer, {"movie": ["story"]}, **options), lexicon(tokenizer, **options)]
+    ),
+    "in_context": lambda tokenizer, **options: masked_lm(tokenizer, source=lexicon(tokenizer), **options),
     "greedy": lambda tokenizer, **options: GreedySearch(lexicon(tokenizer, **options)),
     "embedding": lambda tokenizer, **options: EmbeddingNeighbours(
         tokenizer, make_model(tokenizer), num_neighbours=3, min_similarity=-1, keep_inflection=False, **options

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import SENTENCES, WORDS, make_tokenizer
 
-from augment import Compose, Edit, FirstOf, LexiconSubstitution, OneOf, RandomDelete, RandomSwap, Sometimes
+from augment import Compose, Edit, FirstOf, InTurn, LexiconSubstitution, OneOf, RandomDelete, RandomSwap, Sometimes
 from augment.core.batch import Batch
 from augment.core.edits import Edits
 from augment.core.randomness import row_keys
@@ -167,3 +167,36 @@ def test_composition_of_every_kind_keeps_texts_clean(any_tokenizer):
     augmenter = Compose([lexicon(any_tokenizer, WORDS), RandomSwap(any_tokenizer), RandomDelete(any_tokenizer)])
     for group in augmenter.augment_text(SENTENCES, 4, list(range(len(SENTENCES)))):
         assert all(text == " ".join(text.split()) for text in group)
+
+
+def test_in_turn_gives_the_variants_of_the_first_augmenter_where_it_makes_enough(any_tokenizer):
+    one, other = lexicon(any_tokenizer, WORDS, replace_prob=0.4), RandomSwap(any_tokenizer)
+    together, alone = (
+        augmenter.augment_text(TEXTS, 2, range(len(TEXTS))) for augmenter in (InTurn([one, other]), one)
+    )
+    enough = [len({text, *group}) == 3 for text, group in zip(TEXTS, alone, strict=True)]
+    assert 3 < sum(enough) < len(TEXTS)
+    for text, whole, group in zip(TEXTS, together, alone, strict=True):
+        kept = [variant for i, variant in enumerate(group) if variant not in (text, *group[:i])]
+        assert whole[: len(kept)] == kept
+
+
+def test_in_turn_fills_up_with_the_next_augmenters_and_says_so_by_copies_at_last(tokenizer):
+    one, other = lexicon(tokenizer, {"movie": ["film"]}), lexicon(tokenizer, {"movie": ["film", "story"]})
+    augmenter = InTurn([one, other])
+    assert augmenter.augment_text("the movie", 3, 0) == ["the film", "the story", "the movie"]
+    assert InTurn([one]).augment_text("the actors", 2, 0) == ["the actors", "the actors"]
+
+
+def test_in_turn_asks_the_next_augmenter_only_for_what_is_missing(tokenizer, monkeypatch):
+    one, other = lexicon(tokenizer, {"movie": ["film"]}), lexicon(tokenizer, {"actors": ["players"]})
+    asked = []
+    draw = type(other).draw_edits
+    monkeypatch.setattr(
+        type(other),
+        "draw_edits",
+        lambda self, batch, *args: asked.append((self, len(batch))) or draw(self, batch, *args),
+    )
+    texts = ["the movie", "the actors", "a movie"]
+    assert InTurn([one, other]).augment_text(texts, 1, [0, 1, 2]) == [["the film"], ["the players"], ["a film"]]
+    assert asked == [(one, 3), (other, 1)]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from augmenters import make_masked_lm, masked_lm
+from augmenters import RANDOM_MODEL, make_masked_lm, masked_lm
 from conftest import SENTENCES, make_tokenizer
 
 from augment import Augmenter, FirstOf, LexiconSubstitution, MaskedLMSubstitution
@@ -176,7 +176,7 @@ def test_model_by_name_is_loaded_at_first_use(tokenizer, saved, tmp_path):
     augmenter = MaskedLMSubstitution(tokenizer, tmp_path)
     with pytest.raises(OSError):
         augmenter.augment_text("the movie", 1, 0)
-    by_name = MaskedLMSubstitution(tokenizer, saved, keep_inflection=False, top_m=4)
+    by_name = MaskedLMSubstitution(tokenizer, saved, **RANDOM_MODEL | {"keep_inflection": False, "top_m": 4})
     texts = by_name.augment_text(SENTENCES, 3, list(range(len(SENTENCES))))
     assert texts == masked_lm(tokenizer).augment_text(SENTENCES, 3, list(range(len(SENTENCES))))
 

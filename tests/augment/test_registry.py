@@ -21,7 +21,7 @@ def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_c
     make_masked_lm(tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     model = str(tmp_path) if name in WITH_MODEL else None
-    config = augmenter_config(name, model, replace_prob=0.2, max_length=9, segments="first")
+    config = augmenter_config(name, model, replace_prob=0.2, max_length=9, segments="first", lang="eng")
     augmenter = Augmenter.from_dict(config, tokenizer)
     assert augmenter.replace_prob == 0.2
     assert augmenter_config(name, model)["class"] == config["class"] == type(augmenter).__name__

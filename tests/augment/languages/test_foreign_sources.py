@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from augmenters import make_masked_lm
+from augmenters import masked_lm
 from conftest import make_model
 from foreign import ENGLISH, TEXTS, WORDS, changes, make_multilingual_tokenizer, write_language
 from foreign import STOP_WORDS as LISTS
@@ -14,13 +14,14 @@ from augment import (
     Augmenter,
     EmbeddingNeighbours,
     LexiconSubstitution,
-    MaskedLMSubstitution,
     RandomInsert,
     WordNetSynonyms,
 )
+from augment.__main__ import main
 from augment.core.byte_tokenizer import ByteTokenizer
 from augment.core.scripts import script_of
 from augment.core.vocabulary import Vocabulary
+from hf_mmel.cli.arguments import AugmenterArguments
 
 
 STOP_WORDS = {lang: set(words.split()) for lang, (_, words) in LISTS.items()}
@@ -48,7 +49,7 @@ def data(tmp_path, monkeypatch):
 def sources(tokenizer, lang, **options):
     """One of every source of candidates with the model of all languages."""
     return [
-        MaskedLMSubstitution(tokenizer, make_masked_lm(tokenizer), top_m=8, lang=lang, **options),
+        masked_lm(tokenizer, **{"top_m": 8, "keep_inflection": None, "lang": lang} | options),
         EmbeddingNeighbours(
             tokenizer, make_model(tokenizer), num_neighbours=8, min_similarity=-1, lang=lang, **options
         ),
@@ -212,6 +213,18 @@ def test_the_language_is_part_of_plain_data(tokenizer):
     ):
         with pytest.raises(ValueError, match="three letters"):
             make(tokenizer, lang="de")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("wordnet", "影片"), ("delete", "")])
+def test_the_command_takes_the_language(name, expected, capsys):
+    assert main(["preview", "--text", "电影。", "--lang", "cmn", "--augmenter", name, "--num_variants", "1"]) == 0
+    assert ("1  [-电影-] {+影片+}。" in capsys.readouterr().out) == bool(expected)
+
+
+def test_the_training_command_takes_the_language():
+    config = AugmenterArguments(augmenter="insert", augmenter_lang="spa").config("model", 64, None)
+    assert config["source"]["lang"] == "spa"
+    assert "lang" not in AugmenterArguments().config("model", 64, None)
 
 
 def test_a_list_of_words_has_articles_in_english_alone(tokenizer):

@@ -38,6 +38,8 @@ def test_german_nouns_keep_their_capital_and_other_words_have_none(table_of):
     assert table["sehen"] == ["erblicken"]
     assert table["herrlich"] == ["toll"]  # "Wasser" is no adjective
     assert "Wasser" not in table
+    table = table_of("deu", {"noun:machine": ["Maschine", "DVD", "iPhone", "Apparat"]})
+    assert table["Maschine"] == ["Apparat"] and not {"DVD", "iPhone"} & table.keys()
 
 
 def test_names_have_no_synonyms(table_of):
@@ -69,6 +71,11 @@ def test_two_senses_that_are_shared_add_up(table_of):
 @pytest.mark.parametrize(("noun", "is_replaced"), [("noun:aardvark", True), ("noun:term", False)])
 def test_a_word_that_is_often_another_part_of_speech_stays(table_of, noun, is_replaced):
     assert ("hermoso" in table_of("spa", {noun: ["hermoso"]})) == is_replaced  # 1 or 12 uses, and 9 as an adjective
+
+
+def test_synonyms_in_a_rare_part_of_speech_are_not_offered(table_of):
+    # 1 use as a noun, all of "tierno", and 9 as an adjective.
+    assert table_of("spa", {"noun:aardvark": ["hermoso", "tierno"]}, min_sense_share=0.1)["hermoso"] == ["precioso"]
 
 
 def test_a_sense_that_is_slang_in_english_gives_no_synonyms(table_of, monkeypatch):

@@ -41,7 +41,7 @@ def asked(tokenizer, masking="grouped", texts=TEXTS):
 def best(fill_mask, tokenizer, top_m=5, choices=None, **options):
     masked, old = asked(tokenizer, **options)
     own = np.arange(len(tokenizer)) if choices is None else np.array(choices)
-    return fill_mask.best(masked, old, [own] * len(old), [np.zeros(0, dtype=np.int64)] * len(old), top_m)
+    return fill_mask.best(masked, [own] * len(old), [ids[ids >= 0] for ids in old[:, None]], top_m)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "distilbert", "electra"])
