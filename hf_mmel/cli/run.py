@@ -124,7 +124,7 @@ def prepare(args: Arguments) -> Prepared:
         column = augmenter_args.column_of_variants() if training_args.do_train else None
         text_columns = find_text_columns(splits, data_args, column)
         if column is not None:
-            read = data_args.where("train"), data_args.num_read("train")
+            read = data_args.label_column_name, data_args.where("train"), data_args.num_read("train")
             splits["train"] = with_variants(splits["train"], column, text_columns, *read)
         config = load_config(model_args)
         labels = find_labels(splits, data_args, config)

@@ -6,6 +6,7 @@ from datasets import Dataset, List, Value
 
 from augment.from_column import entries_of
 
+from .data_arguments import listed
 from .file_checks import check_column, row_error
 
 
@@ -13,7 +14,12 @@ EXAMPLE = "example"  # the column in which `python -m augment write` numbers the
 
 
 def with_variants(
-    dataset: Dataset, column: str, text_columns: Sequence[str], where: str, limit: int | None = None
+    dataset: Dataset,
+    column: str,
+    text_columns: Sequence[str],
+    label_column: str,
+    where: str,
+    limit: int | None = None,
 ) -> Dataset:
     """
     The training data with a column of lists, as `augment.VariantsFromColumn` reads it. Checks the first `limit` rows.
@@ -23,8 +29,11 @@ def with_variants(
     variants. Raises a `ValueError` that names the row if the column is missing or has anything else than texts.
     """
     check_column(dataset, column, where, "--variants_column")
-    if column in text_columns:
-        raise ValueError(f"variants_column is {column!r}, which is a text column; name the column with the variants.")
+    if column in (*text_columns, *listed(label_column), "label"):
+        raise ValueError(
+            f"variants_column is {column!r}, which is a column of the text or of the labels; name the column with the "
+            "variants."
+        )
     if EXAMPLE in dataset.column_names and _are_numbers(dataset, column) and _are_numbers(dataset, EXAMPLE):
         return _gathered(dataset, column, text_columns, where)
     num_entries = 0
