@@ -207,7 +207,7 @@ def test_a_dry_run_shows_the_variants(run, write, capsys):
         (
             ROWS,
             ["--variants_column", "text", "--text_column_names", "text"],
-            "variants_column is 'text', which is a te",
+            "variants_column is 'text', which is a co",
         ),
         (
             [{**ROWS[0], "paraphrases": 1}] * 2,
@@ -225,6 +225,7 @@ def test_a_dry_run_shows_the_variants(run, write, capsys):
             "in row 0 .* is \"\\['a'\\]\", which is not a list in JSON",
         ),
         ([{**ROWS[0], "paraphrases": []}] * 2, COLUMN, "column 'paraphrases' has no text in any row; expected lists"),
+        (ROWS, ["--variants_column", "label"], "variants_column is 'label', which is a column of the text or of the"),
         (ROWS, [*COLUMN, "--greedy_search", "loss"], "greedy_search is 'loss', .* variants_column is 'paraphrases'"),
         (ROWS, [*COLUMN, "--augmenter", "thesaurus"], "The augmenter is 'thesaurus'; expected one of wordnet"),
     ],
