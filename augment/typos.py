@@ -44,7 +44,7 @@ class Typos(Substitution):
     ```python
     >>> augmenter = Typos(tokenizer, replace_prob=0.2)
     >>> augmenter.augment_text("The movie was awful.", num_variants=2, seed=0)
-    ['The movie was awfuul.', 'The mobie was awful.']
+    ['The moviie was awful.', 'The move was awful.']
     ```
 
     Source: Belinkov and Bisk, "Synthetic and natural noise both break neural machine translation", ICLR 2018, and
