@@ -179,11 +179,13 @@ def test_data_that_have_changed_are_refused(compare, write, out):
 
 def test_an_augmenter_that_has_changed_is_refused(compare, calls, out, tmp_path):
     (own := tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
-    grid = ["--seeds", "1,2", "--methods", "hard", "--augmenters", f"wordnet,{own}", "--replace_prob", 0.3]
+    grid = ["--seeds", "1,2", "--methods", "hard", "--augmenters", f"wordnet,{own},same_text", "--replace_prob", 0.3]
     compare(*grid)
     options = calls.options()
     assert "--replace_prob" in options[0] and "--replace_prob" not in options[1], "a file has its arguments itself"
-    assert calls() == [f"hard-{name}-seed-{seed}" for seed in (1, 2) for name in ("wordnet", "own")]
+    assert "--replace_prob" not in options[2], "copies replace no word"
+    names = ("wordnet", "own", "same_text")
+    assert calls() == [f"hard-{name}-seed-{seed}" for seed in (1, 2) for name in names]
     own.write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.2}))
     assert "own was {'class': 'RandomDelete', 'replace_prob': 0.1}" in compare(*grid, code=1)
 
