@@ -91,7 +91,6 @@ SENTENCES = [
     "the worst thing I ever saw",
     "don't: it's a state-of-the-art (3-d) film's end!",
 ]
-
 WORDS = {
     "movie": ["film", "motion picture", "picture"],
     "film": ["movie", "picture"],
@@ -230,8 +229,7 @@ def augmenter(tokenizer) -> LexiconSubstitution:
 
 
 @pytest.fixture(autouse=True)
-def antonyms(request, monkeypatch) -> None:
-    """A few antonyms, whatever is installed; slow tests have WordNet's."""
+def antonyms_whatever_is_installed(request, monkeypatch) -> None:
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr("augment.english.antonyms._antonyms_of_lemmas", lambda: {"great": ["awful", "bad"]})
 
@@ -331,8 +329,8 @@ def write(tmp_path):
     def write(name, rows):
         texts = {"csv": pd.DataFrame(rows).to_csv(index=False), "json": json.dumps(rows)}
         texts["jsonl"] = "\n".join(map(json.dumps, rows))
-        (tmp_path / name).write_text(texts[name.split(".")[1]])
-        return tmp_path / name
+        (path := tmp_path / name).write_text(texts[name.split(".")[1]])
+        return path
 
     return write
 
