@@ -51,7 +51,7 @@ class Vocabulary:
         self._texts, self._spaced = _beginnings(tokenizer)
         dtype = np.int8 if lang == ENGLISH else np.int16
         self._group = np.zeros(len(self._spaced), dtype=dtype)
-        for piece, text in self._texts.items():
+        for piece, text in sorted(self._texts.items()):  # so that the numbers of scripts have one order
             self._group[piece] = self._group_of(text, self._spaced[piece])
         self.group = np.where(self._whole_words(), self._group, 0).astype(dtype)
         self._antonyms: dict[tuple[int, ...], np.ndarray] = {}

@@ -96,7 +96,7 @@ def test_a_label_stays_with_its_word_or_goes_to_what_replaces_it(name, build, an
             for word, spelling in found.items():
                 assert re.fullmatch(may_become(name, words[word]), spelling), (words[word], spelling)
             changed += found != words
-    assert changed >= 8
+    assert changed >= 5
 
 
 def test_labels_and_alignment_are_what_the_edits_say(build, any_tokenizer):

@@ -239,3 +239,10 @@ def test_a_table_of_another_language_is_another_table(tokenizer, tmp_path, caplo
         sources(tokenizer, lang)[0].precompute(rows)
     assert len(list((tmp_path / "cache").glob("masked-lm-*"))) == 2
     assert not [record for record in caplog.records if record.levelno > logging.WARNING]
+
+
+def test_the_words_of_a_vocabulary_do_not_depend_on_its_order(tokenizer, monkeypatch):
+    first = Vocabulary(tokenizer, "deu").fingerprint(False)
+    items = sorted(tokenizer.get_vocab().items(), key=lambda item: -item[1])
+    monkeypatch.setattr(type(tokenizer), "get_vocab", lambda self: dict(items))
+    assert Vocabulary(tokenizer, "deu").fingerprint(False) == first
