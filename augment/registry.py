@@ -10,8 +10,19 @@ from .base import Augmenter
 from .configurable import configurable_classes, is_config, parameters_of
 
 
+_IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "wordnet": {"class": "WordNetSynonyms"},
+    # Those that keep the meaning best come first. The last ones serve examples that these cannot change.
+    "context": {
+        "class": "InTurn",
+        "augmenters": [
+            _IN_CONTEXT,
+            {"class": "WordNetSynonyms"},
+            {"class": "RandomSwap"},
+            {"class": "MaskedLMSubstitution"},
+        ],
+    },
     "mlm": {"class": "MaskedLMSubstitution"},
     "mlm_insert": {"class": "MaskedLMInsertion"},
     "embedding": {"class": "EmbeddingNeighbours"},
@@ -22,11 +33,11 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "same_text": {"class": "SameText"},
 }
 NAMES = tuple(_CONFIGS)
-WITH_MASKED_LM = ("mlm", "mlm_insert")
+WITH_MASKED_LM = ("context", "mlm", "mlm_insert")
 WITH_MODEL = (*WITH_MASKED_LM, "embedding")
 WITH_WORDS = tuple(name for name in NAMES if name != "same_text")  # which have a `replace_prob` and constraints
 _WITHOUT_LANGUAGE = ("delete", "swap", "typos", "mlm_insert", "same_text")
-_ENGLISH_ONLY = ("mlm_insert",)
+_ENGLISH_ONLY = ("context", "mlm_insert")
 _MAX_DEPTH = 50
 
 
@@ -34,8 +45,8 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
     """
     The configuration of an augmenter, as `Augmenter.to_dict` returns it, given one of `NAMES` or a JSON file that
     contains it, and arguments of the augmenter; `None` means its default. Those to which every language is the same
-    ignore `lang`. Raises a `ValueError` if the name is
-    unknown, the file is not readable, or the arguments are incompatible.
+    ignore `lang`. Raises a `ValueError` if the name is unknown, the file is not readable, or the arguments are
+    incompatible.
     """
     options = {option: value for option, value in {"model": model, **options}.items() if value is not None}
     if name not in NAMES:
@@ -46,15 +57,33 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
     if (model is None) == (name in WITH_MODEL):
         problem = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
         raise ValueError(f"The augmenter {name!r} {problem}.")
+    if name in _ENGLISH_ONLY and options.get("lang", "eng") != "eng":
+        raise ValueError(
+            f"lang is {options['lang']!r}, but the augmenter {name!r} knows English only; choose another one."
+        )
     if name in _WITHOUT_LANGUAGE:
-        lang = options.pop("lang", "eng")
-        if name in _ENGLISH_ONLY and lang != "eng":
-            raise ValueError(f"lang is {lang!r}, but the augmenter {name!r} knows English only; choose another one.")
+        options.pop("lang", None)
     config = dict(_CONFIGS[name])
+    if "augmenters" in config:
+        return {**config, "augmenters": [_with_options(part, options) for part in config["augmenters"]]}
     if "source" in config:  # the constraints belong to the source
         own = {option: options.pop(option) for option in ("replace_prob",) if option in options}
         return {**config, "source": {**config["source"], **options}, **own}
     return {**config, **options}
+
+
+def _with_options(part: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a part with those of the options that it has."""
+
+    def with_those_of(config: Mapping[str, Any], allowed: Mapping[str, Any]) -> dict[str, Any]:
+        known = parameters_of(configurable_classes()[config["class"]])
+        return {**config, **{name: value for name, value in allowed.items() if name in known}}
+
+    config = with_those_of(part, options)
+    if "source" in part:  # which takes part in no draw
+        files = {name: options[name] for name in ("cache_dir",) if name in options}
+        config["source"] = with_those_of(part["source"], files)
+    return config
 
 
 def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from transformers import (
 
 from augment import Augmenter
 from augment.core.devices import fast_dtype
-from augment.registry import augmenter_config, limited
+from augment.registry import WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 from benchmarks.suite.data import both
 from benchmarks.suite.train import predict
 from hf_mmel.cli import run as cli
@@ -66,8 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         if name == "both":
             config = both(args.model, None, args.cache_dir)
         else:
-            options = {"cache_dir": args.cache_dir} if name in ("mlm", "wordnet") else {}
-            config = augmenter_config(name, args.model if name == "mlm" else None, **options)
+            options = {"cache_dir": args.cache_dir} if name in (*WITH_MASKED_LM, "wordnet") else {}
+            config = augmenter_config(name, args.model if name in WITH_MODEL else None, **options)
         augmenter = Augmenter.from_dict(limited(config, 128), prepared.tokenizer)
         found = flips(parts[2], augmenter, args.num_variants, judge, novice)
         print(f"| {name} | {found.per_example:.1f} | {100 * found.all:.1f} % | {100 * found.hardest:.1f} % |")
@@ -79,7 +79,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="Name or folder of an encoder with a masked-LM head.")
     parser.add_argument("--data", default="nyu-mll/glue", help="GLUE, name or folder.")
     parser.add_argument("--task", default="sst2", help="One of single labels.")
-    parser.add_argument("--augmenters", nargs="+", default=["wordnet", "mlm", "delete"])
+    parser.add_argument("--augmenters", nargs="+", default=["wordnet", "context", "mlm", "delete"])
     parser.add_argument("--num_variants", type=int, default=4, help="K")
     parser.add_argument("--num_judge", type=int, default=20_000, help="Examples that the judge is trained on.")
     parser.add_argument("--num_novice", type=int, default=500, help="Others, that the novice is trained on.")

@@ -11,9 +11,9 @@ import torch
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
-from augment import GreedySearch
 from augment.core.atomic_file import atomic_write
 from augment.core.variant_table import VariantTable
+from augment.greedy import GreedySearch
 
 from .data.group_collator import GroupCollator
 from .distributed import gathered

@@ -11,10 +11,10 @@ from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import DataCollatorWithPadding
 
-from augment import GreedySearch
 from augment.core.batch import SPANS_KEY, Batch
 from augment.core.randomness import Seed, mix, row_keys
 from augment.core.variant_table import VariantTable, example_keys
+from augment.greedy import GreedySearch
 
 from .data.group_collator import plain
 from .data.groups import IGNORE_INDEX, LABELS, POSITIONS, are_labelled

@@ -11,9 +11,11 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from augment import Augmenter, GreedySearch, VariantsFromColumn
+from augment.base import Augmenter
 from augment.core.marking import PLAIN, marked
 from augment.core.variant_count import ADVICE, VariantCount
+from augment.from_column import VariantsFromColumn
+from augment.greedy import GreedySearch
 
 from ..data.groups import VARIANT_MASK, as_groups
 from ..data.variant_collator import VariantCollator

@@ -16,8 +16,9 @@ import datasets
 import transformers
 from transformers import DataCollatorWithPadding, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from augment import Augmenter, VariantsFromColumn
+from augment.base import Augmenter
 from augment.core.atomic_file import write_json
+from augment.from_column import VariantsFromColumn
 
 from ..distributed import check_seen_by_all, end_processes, release
 from ..objective.class_weights import class_weights_of

@@ -10,7 +10,8 @@ from accelerate.utils import get_max_memory
 from transformers import IntervalStrategy, PrinterCallback, TrainerCallback
 from transformers.trainer_utils import SaveStrategy
 
-from augment import Augmenter, VariantsFromColumn
+from augment.base import Augmenter
+from augment.from_column import VariantsFromColumn
 
 from ..monitoring.variant_count import VariantCountCallback
 from ..trainer import MMELTrainer

@@ -23,10 +23,17 @@ def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_c
     model = str(tmp_path) if name in WITH_MODEL else None
     config = augmenter_config(name, model, replace_prob=0.2, max_length=9, segments="first", lang="eng")
     augmenter = Augmenter.from_dict(config, tokenizer)
-    assert augmenter.replace_prob == 0.2
+    assert all(part.replace_prob == 0.2 for part in (augmenter.augmenters if name == "context" else [augmenter]))
     assert augmenter_config(name, model)["class"] == config["class"] == type(augmenter).__name__
-    limits = augmenter.source if name == "insert" else augmenter
-    assert (limits.max_length, limits.segments) == (9, "first")
+    limits = {"insert": [getattr(augmenter, "source", None)], "context": getattr(augmenter, "augmenters", None)}
+    assert all((part.max_length, part.segments) == (9, "first") for part in limits.get(name, [augmenter]))
+
+
+@pytest.mark.parametrize("name", ["context", "mlm_insert"])
+def test_augmenters_that_know_english_only_refuse_other_languages(name):
+    with pytest.raises(ValueError, match=f"lang is 'deu', but the augmenter '{name}' knows English only"):
+        augmenter_config(name, "model", lang="deu")
+    assert "deu" not in str(augmenter_config(name, "model", lang="eng"))
 
 
 def test_copies_have_no_words_to_choose(tokenizer):

@@ -220,7 +220,7 @@ def names(shell, tokenizer, monkeypatch) -> dict:
     monkeypatch.setattr(
         augment,
         "WordNetSynonyms",
-        lambda tokenizer, **options: augment.LexiconSubstitution(tokenizer, WORDS, **options),
+        lambda tokenizer, readings="main", **options: augment.LexiconSubstitution(tokenizer, WORDS, **options),
     )
     examples = [dict(tokenizer(text)) for text in SENTENCES]
     labelled = Dataset.from_list([{**example, "label": i % 2} for i, example in enumerate(examples)])

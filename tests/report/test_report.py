@@ -81,8 +81,8 @@ def test_scored_examples_are_drawn_and_the_variants_those_of_the_first_epoch(dat
     collator = trainer.build_group_collator()
     scored = score_variants(trainer, collator, 4)
     assert (
-        scored.count.examples == 4
-        and scored.count.different == len(scored.texts)
+        scored.variant_count.examples == 4
+        and scored.variant_count.different == len(scored.texts)
         and scored.num_all_examples == len(SENTENCES)
     )
     assert len(set(scored.originals)) <= 4 and set(scored.originals) <= {
