@@ -17,6 +17,9 @@ from hf_mmel.cli.hub import data_facts
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole commands, each with its pushes
+
+
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_token_of_me"
 
@@ -201,7 +204,6 @@ def run_alone(hub, options, **environment) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
 
-@pytest.mark.integration
 def test_no_token_is_printed_written_or_uploaded(hub, options, tmp_path):
     hub.tokens = {"hf_sentinel_to_push": "me"}
     options += ["--token", "hf_sentinel_to_read", "--hub_token", "hf_sentinel_to_push", "--log_level", "debug"]
@@ -218,7 +220,6 @@ def test_no_token_is_printed_written_or_uploaded(hub, options, tmp_path):
     assert [path for path, content in uploaded.items() if b"sentinel" in content] == []
 
 
-@pytest.mark.integration
 def test_a_token_of_the_environment_that_will_not_do_ends_the_command_with_one_line(hub, options):
     ended = run_alone(hub, options, HF_TOKEN="hf_sentinel")
     assert ended.returncode == 1 and "sentinel" not in ended.stdout + ended.stderr

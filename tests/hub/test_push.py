@@ -17,6 +17,9 @@ from transformers import TrainerCallback
 from hf_mmel import MMELTrainer
 
 
+pytestmark = pytest.mark.integration  # every test is a training with its pushes
+
+
 TOKEN = "hf_token_of_me"
 
 
@@ -62,7 +65,6 @@ with torch.no_grad():
 """
 
 
-@pytest.mark.integration
 def test_a_pushed_model_is_that_of_the_trainer_to_transformers_alone(hub, make_trainer, tokenizer):
     trainer = make_trainer(push_to_hub=True, hub_private_repo=True)
     trainer.train()

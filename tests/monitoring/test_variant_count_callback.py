@@ -64,7 +64,7 @@ def train(arguments, tokenizer, augmenter):
 def test_few_variants_are_a_warning_that_says_what_to_do(train, few, lines):
     train(few)
     assert lines() == [("WARNING", f"{FEW}. {ADVICE}")]
-    assert all(name in ADVICE for name in ("FirstOf", "masked LM", "min_sense_share", "num_variants"))
+    assert all(name in ADVICE for name in ("InTurn", "masked LM", "min_sense_share", "num_variants"))
 
 
 def test_enough_variants_are_a_line_of_information(train, few, lines):

@@ -11,6 +11,9 @@ from augment import GreedySearch
 from hf_mmel import MMELTrainer
 
 
+pytestmark = pytest.mark.integration  # every search is several trainings
+
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # The seed of the data is given because making a model sets the global one, from which samplers would take it.

@@ -16,6 +16,9 @@ from hf_mmel import GreedySearchCallback, MMELTrainer
 from hf_mmel.callbacks import SEARCHED_VARIANTS
 
 
+pytestmark = pytest.mark.integration  # whole trainings, each interrupted and resumed
+
+
 # As a function of the rows. The streams are so long that none is read twice: `Trainer`, which does not know their
 # length, takes all steps for one epoch and resumes at the wrong place in a second reading.
 KINDS = {

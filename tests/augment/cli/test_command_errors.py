@@ -36,7 +36,7 @@ def fails(capsys, *argv: str) -> str:
         ("preview --text a --num_variants 0", "num_variants is 0; expected at least 1"),
         ("preview --text a --augmenter delete --replace_prob 0", "replace_prob is 0.0; expected a probability"),
         ("preview --text a --augmenter same_text --replace_prob 0.1", "SameText has no replace_prob"),
-        ("preview --text a --augmenter synonyms", "The augmenter is 'synonyms'; expected one of wordnet, mlm"),
+        ("preview --text a --augmenter synonyms", "The augmenter is 'synonyms'; expected one of wordnet, context"),
         ("preview --text a --augmenter mlm", "The augmenter 'mlm' needs a model"),
         ("preview --text a --augmenter delete --model bert", "'delete' has no use for the model 'bert'"),
         ("preview --text a --augmenter delete --tokenizer ./absent", "The tokenizer './absent' cannot be loaded: "),
@@ -91,7 +91,8 @@ def test_row_without_text_is_found_before_any_work(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("name", WITH_MODEL)
-def test_model_without_weights_is_refused_in_one_line(name, tokenizer, capsys):
+def test_model_without_weights_is_refused_in_one_line(name, tokenizer, capsys, synonyms, monkeypatch):
+    monkeypatch.setattr("augment.english.synonyms.build_related_words", lambda wordnet: {"film": ["movie"]})
     tokenizer.save_pretrained("model")
     BertConfig(vocab_size=len(tokenizer)).save_pretrained("model")
     assert "model" in fails(capsys, "write", "a.csv", "b.csv", "--augmenter", name, "--model", "model")
