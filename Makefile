@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 QUICK := not slow and not integration
+# Compiled tests are kept, since each process would compile all of them again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test integration slow test-numerics style quality docs wordnet test-oldest test-latest clean
 

@@ -1,5 +1,6 @@
 """Substitution by words that a masked language model proposes."""
 
+import os
 from functools import cached_property
 from typing import Any
 
@@ -103,13 +104,29 @@ class MaskedLMSubstitution(MaskedLMSource):
         source: Substitution | None = None,
         top_m: int = 8,
         min_probability: float = 0.001,
+        temperature: float = 1.0,
         masking: str = "none",
         multi_piece: str = "leave",
         lang: str = ENGLISH,
         keep_inflection: bool | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_tokens: int | None = None,
+        cache_dir: str | os.PathLike | None = None,
         **options,
     ):
-        super().__init__(tokenizer, model, top_m=top_m, masking=masking, **options)
+        super().__init__(
+            tokenizer,
+            model,
+            top_m=top_m,
+            temperature=temperature,
+            masking=masking,
+            device=device,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+            cache_dir=cache_dir,
+            **options,
+        )
         if source is not None:
             check_object("source", source, Substitution)
         if not 0 <= min_probability <= 1:

@@ -72,8 +72,8 @@ class MaskedLMInsertion(MaskedLMSource):
     table_format = "insertion-1"
     table_options = ("top_m", "masking", "modifiers_only")
 
-    def __init__(self, tokenizer, model, *, modifiers_only: bool = True, **options):
-        super().__init__(tokenizer, model, **options)
+    def __init__(self, tokenizer, model, *, modifiers_only: bool = True, masking: str = "grouped", **options):
+        super().__init__(tokenizer, model, masking=masking, **options)
         self.modifiers_only = checked_inflection(modifiers_only, self.lang)
 
     @cached_property

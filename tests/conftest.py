@@ -1,6 +1,5 @@
 """Tiny tokenizers and models, made in seconds and without a network."""
 
-import gc
 import json
 import os
 import re
@@ -33,7 +32,7 @@ from augment.english.wordnet_data import load_wordnet
 from hf_mmel import MMELTrainingArguments
 
 
-pytest_plugins = ["hub_fixtures"]
+pytest_plugins = ["hub_fixtures", "quick_fixtures"]
 
 # The same texts at every run; `pytest --hypothesis-profile default` looks for new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -70,14 +69,6 @@ def perturb_weights(model: torch.nn.Module) -> torch.nn.Module:
             for weight in model.parameters():
                 weight.mul_(1 + amount * torch.randn(weight.shape, generator=generator))
     return model
-
-
-@pytest.fixture(autouse=True, scope="module")
-def collect_no_libraries():
-    """`Trainer` collects garbage wherever a training begins, and would go through all that is imported each time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 SENTENCES = [

@@ -104,13 +104,13 @@ def test_counts_of_the_histograms_add_up_to_the_weighed_variants(train, monkeypa
         add(self, losses, variant_mask, *args, **kwargs)
 
     monkeypatch.setattr(GroupMetrics, "add", recorded)
-    trainer = train(**MODES[mode])
+    trainer = train(num_train_epochs=1, **MODES[mode])
     histograms = history_of(trainer)["weight_histograms"]
     logs = training_logs(trainer)
     assert [(entry["step"], entry["epoch"]) for entry in histograms] == [(log["step"], log["epoch"]) for log in logs]
     assert len(weighed) == trainer.state.global_step * fields_of(mode, "gradient_accumulation_steps", 1)
     logged = logs[-1]["step"] * fields_of(mode, "gradient_accumulation_steps", 1)
-    assert sum(sum(entry["counts"]) for entry in histograms) == sum(weighed[:logged]) > 100
+    assert sum(sum(entry["counts"]) for entry in histograms) == sum(weighed[:logged]) > 30
 
 
 def fields_of(mode, name, default):
