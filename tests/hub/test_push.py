@@ -132,7 +132,6 @@ def test_a_branch_of_its_own_leaves_the_main_one_alone(hub, make_trainer):
     assert hub.repositories["me/out"].files() == {}
 
 
-@pytest.mark.integration  # it waits before it tries again
 @pytest.mark.parametrize("failure", ["500", "closed"])
 def test_an_upload_that_breaks_off_is_made_again(hub, make_trainer, failure):
     trainer = make_trainer()
