@@ -125,6 +125,7 @@ def test_fresh_interpreter_gives_the_same_variants(tokenizer, nltk_data, wordnet
     assert result.stdout.splitlines() == expected, result.stderr
 
 
+@pytest.mark.integration
 def test_worker_processes_give_the_same_variants(build, tokenizer):
     examples = examples_of(tokenizer, SENTENCES)
     collator = VariantCollator(tokenizer, build(tokenizer), num_variants=3)

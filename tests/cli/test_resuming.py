@@ -195,8 +195,10 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("is_finished", [True, False])
-@pytest.mark.parametrize(("changed", "message"), OTHERS)
+@pytest.mark.parametrize(
+    ("is_finished", "changed", "message"),
+    [*((False, *others) for others in OTHERS), (True, *OTHERS[0]), (True, *OTHERS[2])],
+)
 def test_a_run_with_other_arguments_is_not_resumed(run, files, tmp_path, monkeypatch, is_finished, changed, message):
     monkeypatch.chdir(tmp_path)
     options = ["--train_file", "train.csv", "--do_train", "--save_strategy", "steps", "--save_steps", 1]
@@ -229,8 +231,10 @@ def test_a_run_resumes_with_more_steps_and_other_intervals(run, files, tmp_path,
     assert "Resuming from" in caplog.text and (tmp_path / "out" / "checkpoint-5").is_dir()
 
 
-@pytest.mark.parametrize("kept", [True, False, None])
-@pytest.mark.parametrize("name", ["train.csv", "own.json", "train"])
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("train.csv", True), ("own.json", True), ("train", True), ("train.csv", False), ("own.json", None)],
+)
 def test_a_changed_file_counts_as_a_changed_argument(run, write, tmp_path, name, kept, caplog):
     (tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
     file = write("train.csv", reviews())

@@ -213,6 +213,7 @@ WRITTEN = {
 }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("case", COMMAND_LINES)
 def test_command_lines_of_both_scripts_run_unchanged(case, at_hub, tmp_path):
     main([*COMMAND_LINES[case].format(out="out").split(), "--use_cpu", "--report_to", "none"])

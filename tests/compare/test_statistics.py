@@ -59,6 +59,7 @@ def test_the_interval_moves_grows_and_turns_with_the_values(n):
     assert interval == mean_interval(values) and interval.low < values.mean() < interval.high
 
 
+@pytest.mark.integration  # many draws
 @pytest.mark.parametrize(
     ("n", "draw", "mean", "least"),
     [(3, "normal", 0, 0.92), (4, "normal", 0, 0.92), (5, "normal", 0, 0.92), (5, "exponential", 1, 0.88)],

@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import WORDS, make_model
+from datasets import Dataset
 from head_batches import batch_of
+from task_heads import TASK_HEADS
 from torch import nn
 from trainer_runs import run
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
@@ -37,6 +39,18 @@ class LossInTraining(BertForSequenceClassification):
         if labels is not None and self.training:
             outputs.loss = outputs.loss + 0.1 * self.classifier.weight.abs().sum()
         return outputs
+
+
+class Normalised(BertForSequenceClassification):
+    """With running means."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.norm = nn.BatchNorm1d(config.num_labels)
+
+    def forward(self, input_ids=None, attention_mask=None, token_type_ids=None, labels=None):
+        logits = self.norm(super().forward(input_ids, attention_mask, token_type_ids).logits)
+        return {"loss": None if labels is None else F.cross_entropy(logits, labels), "logits": logits}
 
 
 class TwoHeads(nn.Module):
@@ -107,6 +121,17 @@ def test_the_check_leaves_no_trace(arguments, tokenizer, dataset, mmel_loss):
     assert torch.equal(checked, unchecked)
 
 
+def test_the_check_leaves_running_means_alone(arguments, tokenizer, dataset):
+    means = []
+    for check in (True, False):
+        torch.manual_seed(0)
+        args = arguments(mmel_loss="hard", loss_check=check, **ONE_STEP)
+        trainer = trainer_of(Normalised(make_model(tokenizer).config), args, tokenizer, dataset)
+        trainer.train()
+        means.append(trainer.model.norm.running_mean)
+    assert means[0].any() and torch.equal(*means)
+
+
 def test_the_configuration_of_the_model_is_never_written(arguments, tokenizer, dataset):
     model = TwoHeads(make_model(tokenizer)).model  # whose forward is given no labels by the step
     trainer = trainer_of(model, arguments(loss_check=False, **ONE_STEP), tokenizer, dataset)
@@ -121,8 +146,7 @@ def focal(outputs, labels, num_items_in_batch=None):
     """Focal loss, the mean over the labelled rows."""
     logits = outputs["logits"].flatten(0, -2)
     losses = F.cross_entropy(logits, labels.flatten(), reduction="none")
-    losses = (1 - (-losses).exp()) ** 2 * losses
-    return losses.sum() / (labels.ne(-100).sum() if num_items_in_batch is None else num_items_in_batch)
+    return ((1 - (-losses).exp()) ** 2 * losses).sum() / num_items_in_batch
 
 
 def smooth_targets(outputs, labels, num_items_in_batch=None):
@@ -152,26 +176,50 @@ def test_a_loss_function_is_taken_for_each_row(arguments, tokenizer, dataset, mm
     torch.testing.assert_close(loss.detach(), torch.stack(groups).mean())
 
 
+def test_a_loss_function_of_words_trains_like_the_same_loss_of_the_model(arguments, tokenizer):
+    def cross_entropy(outputs, labels, num_items_in_batch):
+        return F.cross_entropy(outputs.logits.flatten(0, -2), labels.flatten(), reduction="sum") / num_items_in_batch
+
+    head, losses = TASK_HEADS["tokens"], []
+    rows = Dataset.from_list(head.rows(tokenizer))
+    args = arguments(mmel_loss="hard", num_variants=2, train_sampling_strategy="sequential")
+    for loss_func in (None, cross_entropy):
+        options = {"data_collator": head.collator(tokenizer), "compute_loss_func": loss_func}
+        trainer = trainer_of(head.model(tokenizer), args, tokenizer, rows, **options)
+        batch = next(iter(trainer.get_train_dataloader()))
+        losses.append(trainer.compute_loss(trainer.model.train(), batch))
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-4)
+
+
+def test_a_row_without_a_label_has_no_part_in_a_loss_function(arguments, tokenizer, dataset):
+    args = arguments(mmel_loss="hard", num_variants=2)
+    trainer = trainer_of(make_model(tokenizer), args, tokenizer, dataset, compute_loss_func=focal)
+    batch = next(iter(trainer.get_train_dataloader()))
+    batch["labels"][3] = -100
+    labelled = {name: x[batch["labels"] != -100] for name, x in batch.items()}
+    losses = [trainer.compute_loss(trainer.model.train(), dict(part)).item() for part in (batch, labelled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+class WithoutNumItems(MMELTrainer):
+    """Of a model whose forward takes no `num_items_in_batch`."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = False
+
+
+@pytest.mark.parametrize("cls", [MMELTrainer, WithoutNumItems])
 @pytest.mark.parametrize(("batch_size", "accumulation"), [(4, 2), (2, 4), (3, 3)])
 def test_a_loss_function_has_the_same_gradient_for_any_cut_into_micro_batches(
-    arguments, tokenizer, dataset, batch_size, accumulation
+    arguments, tokenizer, dataset, batch_size, accumulation, cls
 ):
-    rows = dataset.select(range(8 if batch_size < 3 or batch_size == 4 else 9))
-    gradients = []
-    for size, steps in ((len(rows), 1), (batch_size, accumulation)):
-        args = arguments(
-            max_steps=1, per_device_train_batch_size=size, gradient_accumulation_steps=steps, mmel_loss="hard"
-        )
-        _, gradient = run(
-            MMELTrainer,
-            args,
-            tokenizer,
-            rows,
-            dropout=0.0,
-            augmenter=LexiconSubstitution(tokenizer, WORDS),
-            compute_loss_func=focal,
-        )
-        gradients.append(gradient)
+    rows, gradients = dataset.select(range(batch_size * accumulation)), []
+    options = {"augmenter": LexiconSubstitution(tokenizer, WORDS), "compute_loss_func": focal, "dropout": 0.0}
+    for size, steps, chunk in ((len(rows), 1, None), (batch_size, accumulation, 1)):
+        fields = {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps}
+        args = arguments(max_steps=1, mmel_loss="hard", variant_chunk_size=chunk, **fields)
+        gradients.append(run(cls, args, tokenizer, rows, **options)[1])
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-3)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
+from pairwise import pairwise
 from trainer_runs import Stream, training_logs, weights_of
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -65,10 +66,7 @@ def optimizer_state(trainer):
     return torch.cat([value.flatten().float() for state in states for value in state.values()])
 
 
-@pytest.mark.parametrize(
-    ("accumulation", "workers", "mmel_loss"), [(1, 0, "hard"), (2, 0, "soft"), (1, 2, "soft"), (2, 2, "hard")]
-)
-@pytest.mark.parametrize("kind", KINDS)
+@pairwise(kind=list(KINDS), accumulation=[1, 2], workers=[0, 2], mmel_loss=["hard", "soft"])
 def test_a_resumed_run_has_weights_optimizer_and_logs_of_an_uninterrupted_one(
     train, rows, kind, accumulation, workers, mmel_loss
 ):
