@@ -10,8 +10,9 @@ from test_masked_lm import candidates_of
 from test_masked_lm_insertion import insertions_of
 from transformers import AutoTokenizer
 
-from augment import MaskedLMInsertion, MaskedLMSubstitution
+from augment import MaskedLMInsertion, MaskedLMSubstitution, WordNetSynonyms
 from augment.core.vocabulary import MODIFIER_TAGS, TAGS, word_tags
+from augment.english.antonyms import antonyms_of, lemmas_of
 
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -26,6 +27,9 @@ pytestmark = [
 ]
 
 
+MASKED = {"top_m": 15, "min_probability": 0.0, "masking": "grouped", "multi_piece": "refill"}
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
     return AutoTokenizer.from_pretrained(MODEL)
@@ -38,7 +42,7 @@ def texts():
 
 @pytest.fixture(scope="module")
 def grouped(tokenizer, texts):
-    return candidates_of(MaskedLMSubstitution(tokenizer, MODEL), texts)
+    return candidates_of(MaskedLMSubstitution(tokenizer, MODEL, **MASKED), texts)
 
 
 def best_of(found, size=5):
@@ -68,8 +72,10 @@ def test_most_words_with_meaning_have_candidates(grouped, texts):
 
 @pytest.mark.parametrize("masking, least", [("grouped", 0.5), ("none", 0.2)])
 def test_fewer_passes_propose_much_of_what_a_pass_for_each_word_does(tokenizer, texts, masking, least):
-    single = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, masking="single"), texts[:60]))
-    other = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, masking=masking), texts[:60]))
+    single, other = (
+        best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, **MASKED | {"masking": name}), texts[:60]))
+        for name in ("single", masking)
+    )
     common = single.keys() & other.keys()  # after an article, one may have no candidate that fits where the other has
     assert 200 < len(single) < 1.02 * len(common) and len(other) < 1.02 * len(common)
     shares = [len({*single[key]} & {*other[key]}) / len(single[key]) for key in common]
@@ -77,16 +83,26 @@ def test_fewer_passes_propose_much_of_what_a_pass_for_each_word_does(tokenizer, 
 
 
 def test_bfloat16_proposes_the_same_words(tokenizer, texts, grouped):
-    half = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, dtype="bfloat16"), texts[:60]))
+    half = best_of(candidates_of(MaskedLMSubstitution(tokenizer, MODEL, dtype="bfloat16", **MASKED), texts[:60]))
     full = best_of(grouped[:60])
     assert np.mean([len({*words} & {*half[key]}) / len(words) for key, words in full.items()]) > 0.9
 
 
 def test_candidates_fit_their_context(tokenizer):
-    augmenter = MaskedLMSubstitution(tokenizer, MODEL)
+    augmenter = MaskedLMSubstitution(tokenizer, MODEL, **MASKED)
     [words] = candidates_of(augmenter, ["the actors in this funny movie are wonderful ."])
     assert {"film", "story"} & {*sorted(words["movie"], key=words["movie"].get)[-5:]}
     assert {"characters", "performances"} & {*words["actors"]}
+
+
+def test_words_that_the_model_sees_become_near_ones_and_never_antonyms(tokenizer, texts):
+    [words] = candidates_of(MaskedLMSubstitution(tokenizer, MODEL), ["the actors in this funny movie are wonderful ."])
+    assert max(words["movie"], key=words["movie"].get) == "film"
+    source = WordNetSynonyms(tokenizer, readings="all")
+    for augmenter in (MaskedLMSubstitution(tokenizer, MODEL), MaskedLMSubstitution(tokenizer, MODEL, source=source)):
+        for chances in candidates_of(augmenter, texts[:60]):
+            for word, others in chances.items():
+                assert all(lemmas_of(other).isdisjoint(antonyms_of(word)) for other in others)
 
 
 def test_words_are_inserted_into_most_sentences_and_fit_their_context(tokenizer, texts):
