@@ -90,6 +90,7 @@ class RandomDelete(WordAugmenter):
         next_words = dict(zip(eligible.start.tolist(), eligible.pieces(batch.ids), strict=True))
         gone = dict(zip(deleted.start.tolist(), deleted.pieces(batch.ids), strict=True))
         columns = deleted.row.tolist(), gone.items(), spaced
+        respelt = set()  # where words have lost their space
         for row, (start, pieces), has_space in zip(*columns, strict=True):
             offset = int(batch.starts[row])
             if not has_space:
@@ -100,7 +101,9 @@ class RandomDelete(WordAugmenter):
                 new = self._spelling.respelt(old, False) if old and self.finder.spaced[old[0]] else ()
                 if not new or len(new) > len(old) + len(pieces):
                     continue
-                variants[row].append(Edit(after - offset, old, new))
+                if after not in respelt:
+                    variants[row].append(Edit(after - offset, old, new))
+                    respelt.add(after)
             variants[row].append(Edit(start - offset, pieces, ()))
         return Edits.of(variants)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import SENTENCES, WORDS, make_tokenizer
 
-from augment import LexiconSubstitution, RandomDelete, RandomInsert, RandomSwap
+from augment import LexiconSubstitution, RandomDelete, RandomInsert, RandomSwap, apply_edits
 from examples import PAIRS, TEXTS, examples_of, ids_of, pair_of
 
 
@@ -282,3 +282,10 @@ def test_a_pair_is_two_words(tokenizer):
 def test_source_of_words_to_put_in_is_a_substitution(tokenizer):
     with pytest.raises(TypeError, match="expected a Substitution"):
         RandomInsert(RandomDelete(tokenizer))
+
+
+def test_neighbours_without_a_space_that_both_go_have_the_next_word_rewritten_once():
+    tokenizer = make_tokenizer("bpe")
+    example = examples_of(tokenizer, ["\x1b\t👩 鞆\uf705ꭸ鮬뼁㹑艶䁵▮松 Z film"])[0]
+    for edits in RandomDelete(tokenizer, replace_prob=0.5).edits(example, 100, 0):
+        assert apply_edits(example["input_ids"], edits)[-1] == tokenizer.sep_token_id  # which refuses overlaps
