@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--max_new_tokens", type=int, metavar="N", help="limit of a new text (default: twice its original, and 16)")
     option("--min_ratio", type=float, default=0.5, metavar="R", help="shortest new text, in originals (default: 0.5)")
     option("--max_ratio", type=float, default=2.0, metavar="R", help="longest new text, in originals (default: 2)")
-    option("--batch_tokens", type=int, metavar="N", help="tokens per batch (default: 4096 on a CPU, else 65536)")
+    option("--batch_tokens", type=int, metavar="N", help="tokens per batch (default: 4096 on a CPU, else 16384)")
     option("--cache_dir", metavar="DIR", help="where generated texts are stored (default: $HF_MMEL_CACHE)")
     new_texts.set_defaults(run=generate, after_interruption="; run the same command again to resume")
 

@@ -14,6 +14,7 @@ from .core.atomic_file import cache_folder
 from .core.given import as_list
 from .core.randomness import Seed, row_keys
 from .core.running import shown
+from .core.shared_folder import distributed
 from .core.tables import is_encodable
 from .generation.filtering import REASONS, Scorer, TextFilter
 from .generation.store import stored_texts
@@ -58,7 +59,8 @@ class Generated:
         min_score (`float`, *optional*): Texts with a lower score are left out.
         device (`str`, *optional*): Where models given by name run. Defaults to the GPU if there is one.
         batch_tokens (`int`, *optional*):
-            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 65,536.
+            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 16,384. Fewer need less
+            memory.
         cache_dir (`str` or `Path`, *optional*):
             Where texts are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         generation:
@@ -210,6 +212,7 @@ class Generated:
 
     def _generated(self, originals: Sequence[str], num_texts: int, seed: Seed) -> dict[str, Texts]:
         """All texts of the originals, from the cache or new."""
+        distributed()  # chooses the device of this process, before models are loaded
         seed = seed if isinstance(seed, tuple) else (seed,)
         manifest = {
             "format": _FORMAT,

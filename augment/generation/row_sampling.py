@@ -37,4 +37,6 @@ class RowSampling(TorchFunctionMode):
             numbers = unit(mix(self.keys + GOLDEN * np.uint64(self._num_draws)))
         self._num_draws += 1
         sums = probs.double().cumsum(dim=-1)
+        if not sums[:, -1].isfinite().all():
+            raise ValueError("The model's probabilities are not finite. Load it in float32 or bfloat16.")
         return torch.searchsorted(sums, torch.from_numpy(numbers).to(sums.device)[:, None] * sums[:, -1:], right=True)

@@ -16,7 +16,7 @@ from ..mlm.fill_mask import longest_input, model_fingerprint
 
 PLACE = "{text}"  # of the text in a prompt
 
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
+_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 
 # What a model wrote for one text; `None` for a text without an end. Empty if the prompt was too long for the model.
 Texts = list[str | None]
@@ -34,7 +34,7 @@ class TextGenerator:
         options (`Mapping`): Arguments of `generate`.
         device (`str`, *optional*): Where a model given by name runs. Defaults to the GPU if there is one.
         batch_tokens (`int`, *optional*):
-            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 65,536.
+            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 16,384.
     """
 
     def __init__(

@@ -182,6 +182,7 @@ def test_a_dataset_gets_a_column_of_lists(tmp_path):
     assert list(dataset["paraphrases"]) == generated().texts(TEXTS, 3) and list(dataset["sentence"]) == TEXTS
     listed = generated().annotate(rows.to_list(), "sentence", "new", 3)
     assert listed == [{**row, "new": group} for row, group in zip(rows.to_list(), dataset["paraphrases"], strict=True)]
+    assert len(generated().annotate(rows.select([]), "sentence")) == 0 and generated().annotate([]) == []
     blank = generated().annotate(Dataset.from_dict({"text": ["", " "]}))
     assert blank.features["paraphrases"] == List(Value("string")) and list(blank["paraphrases"]) == [[], []]
 
@@ -195,6 +196,15 @@ def test_what_is_left_out_is_logged_with_its_reason(caplog):
     (message,) = (record.message for record in caplog.records if "new ones" in record.message)
     assert message.startswith("10 of 10 texts have fewer than 5 new ones. Of 50 that were generated")
     assert "1 with a prompt too long for the model" in message and "without an end (raise max_new_tokens)" in message
+
+
+def test_a_process_chooses_its_device_before_it_loads_a_model(tmp_path, monkeypatch):
+    steps, name = [], save_generator("gpt2", tmp_path / "gpt2")
+    monkeypatch.setattr("augment.generated.distributed", lambda: steps.append("device"))
+    monkeypatch.setattr("augment.generation.text_generator.load_model", lambda *args: steps.append("model") or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Generated(name).texts(SENTENCES)
+    assert steps == ["device", "model"]
 
 
 def test_a_model_by_name_is_loaded_at_first_use(tmp_path):

@@ -46,6 +46,12 @@ def test_a_token_of_probability_0_is_never_drawn(probs):
     assert (drawn(row_keys(range(500)), probs=torch.tensor(probs)) == int(np.argmax(probs))).all()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_probabilities_that_are_not_finite_are_refused(value):
+    with RowSampling(row_keys([0, 1])), pytest.raises(ValueError, match=r"not finite\. Load it in float32"):
+        torch.multinomial(torch.tensor([[0.5, 0.5], [0.5, value]]), 1)
+
+
 def test_several_draws_at_once_are_refused():
     with RowSampling(row_keys([0])), pytest.raises(ValueError, match="2 draws of 1 rows"):
         torch.multinomial(PROBS[None], 2)

@@ -5,7 +5,15 @@ import pytest
 import torch
 from conftest import SENTENCES, make_model, make_tokenizer
 from generators import GENERATORS, make_generator, save_generator
-from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    ByT5Tokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from augment.core.randomness import row_keys
 from augment.generation.text_generator import TextGenerator, load_model
@@ -159,6 +167,17 @@ def test_fingerprints_tell_models_prompts_tokenizers_and_templates_apart():
     prints = [str(one.fingerprint()) for one in made]
     assert len(set(prints)) == 6
     assert str(generator("gpt2").fingerprint()) == prints[0]
+
+
+def test_a_tokenizer_in_python_does_too():
+    tokenizer = ByT5Tokenizer()
+    sizes = {"d_model": 32, "d_kv": 16, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
+    model = T5ForConditionalGeneration(T5Config(vocab_size=384, **sizes))
+    model.generation_config.eos_token_id = list(range(60, 110))
+    made = TextGenerator(model, tokenizer, "say: {text}", SAMPLING)
+    assert any(text for group in made.generate(SENTENCES, keys()) for text in group)
+    other = TextGenerator(model, ByT5Tokenizer(extra_ids=5), "say: {text}", SAMPLING)
+    assert made.fingerprint()["tokenizer"] != other.fingerprint()["tokenizer"]
 
 
 @pytest.mark.parametrize("kind", ["classifier", "masked_lm"])
