@@ -20,6 +20,8 @@ def is_unspaced(text: str) -> bool:
 
 def without_spaces(text: str) -> str:
     """A decoded text without the spaces that WordPiece puts between Chinese characters."""
+    if text.isascii():  # most are, and this is quick
+        return text
     return _SPACE_INSIDE.sub("", text)
 
 
