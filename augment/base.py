@@ -1,7 +1,7 @@
 """The augmenter: tokenised examples in, K variants of each out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from numbers import Integral
 from typing import Any, overload
@@ -245,11 +245,10 @@ class Augmenter(Lazy, Configurable, ABC):
             spans = [token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
         batch = Batch(encoded["input_ids"], spans, bounded=False)
         edits = self._checked_edits(batch, num_variants, seed)
-        spell = cache(lambda pieces: without_spaces(self.tokenizer.decode(pieces).strip()))
         recase = (lambda word, new: new) if has_case(self.tokenizer) else in_case_of
         return [
             [
-                rewrite(original, offsets[i], edits.of_variant(number, batch), spell, recase)
+                rewrite(original, offsets[i], edits.of_variant(number, batch), self._spell, recase)
                 for number in range(i, len(edits), len(texts))
             ]
             for i, original in enumerate(texts)
@@ -298,6 +297,11 @@ class Augmenter(Lazy, Configurable, ABC):
     def precomputes(self) -> bool:
         """Whether `precompute` does anything."""
         return any(part.precomputes for part in self.parts)
+
+    @cached_property
+    def _spell(self) -> Callable[[tuple[int, ...]], str]:
+        """The text of token ids. Words return in batch after batch, and decoding one takes long."""
+        return cache(lambda pieces: without_spaces(self.tokenizer.decode(pieces).strip()))
 
     @cached_property
     def _special(self) -> set[int]:
