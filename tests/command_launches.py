@@ -116,7 +116,7 @@ def assert_same_results(expected: Path, found: Path) -> None:
         for out in (expected, found)
     ]
     assert {"eval_pearson", "eval_samples", "train_loss"} <= metrics[0].keys()
-    assert metrics[1] == pytest.approx(metrics[0], abs=1e-5)
+    assert metrics[1] == pytest.approx(metrics[0], abs=1e-5), metrics
     indices, numbers = zip(*(predictions(out) for out in (expected, found)), strict=True)
     assert indices[0] == indices[1] == [str(i) for i in range(15)]
     assert len(set(numbers[0])) > 10

@@ -2,7 +2,8 @@
 Tables of candidates for the rows of a dataset, computed once and read through a memory map that processes share.
 
 A table is a folder. `manifest.json` describes what it was made of. While it is being made, its rows are in part files,
-each written atomically. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`; `checksums.json` is
+each written atomically. The parts depend on the rows alone and not on the number of processes, because rounding may
+depend on the rows in a batch, and a probability that is rounded up can be one candidate more. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`; `checksums.json` is
 written last and marks the table as complete.
 """
 
@@ -25,7 +26,8 @@ from ..core.shared_folder import open_folder
 
 logger = logging.getLogger(__name__)
 
-PART_ROWS = 4096
+PART_ROWS, LEAST_ROWS = 4096, 8
+_NUM_PARTS = 64  # of less than 64 * 4096 rows, so that all processes have some
 _BLOCK_ROWS = 10_000
 _FILES = ("keys.npy", "first.npy", "entries.npy")
 
@@ -110,7 +112,7 @@ def make_table(
         checksum_file.unlink(missing_ok=True)
     gather(None)
     if not checksum_file.exists():
-        parts = _parts(folder, rows, num_processes)
+        parts = _parts(folder, rows)
         _make_parts(list(parts.items())[process::num_processes], rows, propose, quiet=process != 0)
         gather(None)
         if process == 0:
@@ -123,10 +125,9 @@ def make_table(
     return CandidateTable(folder)
 
 
-def _parts(folder: Path, rows: UniqueRows, num_processes: int) -> dict[Path, slice]:
-    """The part files and their rows: parts of equal size, and equally many for every process."""
-    per_process = -(-len(rows) // (PART_ROWS * num_processes))
-    size = max(-(-len(rows) // max(per_process * num_processes, 1)), 1)
+def _parts(folder: Path, rows: UniqueRows) -> dict[Path, slice]:
+    """The part files and their rows."""
+    size = min(max(-(-len(rows) // _NUM_PARTS), LEAST_ROWS), PART_ROWS)
     begins = range(0, max(len(rows), 1), size)
     return {
         folder / f"part-{number:05d}-of-{len(begins):05d}.npz": slice(begin, begin + size)
@@ -177,7 +178,7 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
                 np.lib.format.write_array_header_2_0(file, {**header, "shape": (int(first[-1]),)})
             file.write(entries.tobytes())
     write_json(folder / "checksums.json", _checksums(folder))
-    for path in folder.glob("part-*.npz"):  # also parts of an interrupted launch with another number of processes
+    for path in folder.glob("part-*.npz"):
         path.unlink(missing_ok=True)
 
 
