@@ -84,9 +84,9 @@ def test_the_commands_work_beside_a_package_with_the_names_of_ours(beside):
     run_beside(beside, *train, "--augmenter_model", "masked_lm", "--greedy_search", "loss")
     assert (beside / "out" / "augmenter.json").is_file()
     run_beside(beside, "-m", "hf_mmel", "report", "out")
-    assert "masked" in (beside / "out" / "report" / "report.html").read_text()
+    assert (beside / "out" / "report.html").is_file()
     grid = ["--methods", "none,hard", "--augmenters", "delete", "--seeds", "1", "--output_dir", "grid"]
-    run_beside(beside, "-m", "hf_mmel", "compare", *options, *grid)
+    assert "delete" in run_beside(beside, "-m", "hf_mmel", "compare", *options, *grid)
 
 
 def test_ours_is_a_part_of_this_package_too():
