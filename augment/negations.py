@@ -17,8 +17,8 @@ _CONTRACTIONS = {word.replace("'", mark) for word in CONTRACTIONS for mark in "'
 
 class KeepsNegations(WordAugmenter):
     """
-    A word augmenter that leaves negations ("not", "never", "without") and words of contrast ("but", "although") as they
-    are and where they are, since a text without them may have the opposite label.
+    A word augmenter that leaves negations ("not", "never", "without") and words of contrast ("but", "although") as
+    they are and where they are, since a text without them may have the opposite label.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -36,7 +36,7 @@ class KeepsNegations(WordAugmenter):
         return words[~self._are_kept(batch, words)]
 
     def negations(self, batch: Batch) -> np.ndarray:
-        """Places in `batch.ids` of the negations and words of contrast, in increasing order, "n't" included: `(N,)`."""
+        """Places in `batch.ids` of negations, "n't" included, and of words of contrast, in increasing order: `(N,)`."""
         words = self.finder.words(batch)
         places = [words.start[self._are_kept(batch, words)]]
         for pieces in self._contractions:

@@ -28,9 +28,9 @@ class Typos(KeepsNegations, Substitution):
     Makes typing errors, one in a word: two neighbouring letters are swapped, or a letter is dropped, doubled or
     replaced by one whose key touches its own on an English keyboard (QWERTY): movie → mvoie, mvie, moovie, mobie.
 
-    Any word of letters may change, stop words and names included, except English negations and words of contrast, which
-    an error may turn into other words ("not" into "now", "never" into "ever"). The four kinds of errors are equally likely, and so
-    are the errors of one kind.
+    Any word of letters may change, stop words and names included, except English negations and words of contrast,
+    which an error may turn into other words ("not" into "now", "never" into "ever"). The four kinds of errors are
+    equally likely, and so are the errors of one kind.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.

@@ -4,8 +4,8 @@ from .negations import NEGATIONS
 from .stopwords import STOP_WORDS
 
 
-# Stop words that belong to the word after them, besides negations, whose scope would change: words of degree, numerals,
-# and particles that begin a compound ("first class", "over time", "well made").
+# Stop words that belong to the word after them, besides negations, whose scope would change: words of degree,
+# numerals, and particles that begin a compound ("first class", "over time", "well made").
 _CLOSE_WORDS = """
     aren don doesn didn hadn hasn haven isn wasn weren won wouldn shouldn couldn mustn needn ain
     more most much very too quite rather so as enough well how however
@@ -13,8 +13,8 @@ _CLOSE_WORDS = """
     up down off out over under above below back away inside outside near past per via unlike except spite
 """
 
-# Words that turn what follows into its opposite or into a mere possibility, or that name another one. Negations, words of
-# contrast and other function words are stop words, which are never inserted either.
+# Words that turn what follows into its opposite or into a mere possibility, or that name another one. Negations, words
+# of contrast and other function words are stop words, which are never inserted either.
 _OPERATORS = """
     absent alleged allegedly anti anyway apparent apparently artificial artificially conceivably contrarily contrary
     conversely counterfeit devoid doubtful doubtfully dubious dubiously failed fake false falsely fictional fictitious

@@ -4,7 +4,8 @@
 _NEGATIONS = """
     no not nor neither none never nobody nothing nowhere cannot without non nope nary naught
     hardly scarcely barely seldom rarely few fewer little less least
-    aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont wouldnt nt
+    aint arent cant couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt neednt shouldnt wasnt werent wont
+    wouldnt nt
 """
 _CONTRASTS = """
     but yet though although albeit however nevertheless nonetheless notwithstanding despite spite whereas while unless

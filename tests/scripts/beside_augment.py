@@ -1,6 +1,7 @@
 """Training beside a package of the user's named augment: `beside_augment.py OTHERS FOLDER AUGMENTER...`.
 
-OTHERS is `first` if that package is imported before hf_mmel, or else `later`. FOLDER has the checkpoint of a masked LM.
+OTHERS is `first` if that package is imported before hf_mmel, or else `later`. FOLDER has the checkpoint of a masked
+LM.
 """
 
 import json
@@ -63,7 +64,7 @@ def main(folder: str, names: list[str]) -> None:
     import augment.base
 
     assert augment.MINE and augment.base.MINE
-    print(json.dumps(trained))
+    sys.stdout.write(f"{json.dumps(trained)}\n")
 
 
 if __name__ == "__main__":
