@@ -36,7 +36,7 @@ class KeepsNegations(WordAugmenter):
         return words[~self._are_kept(batch, words)]
 
     def negations(self, batch: Batch) -> np.ndarray:
-        """Places in `batch.ids` of negations, "n't" included, and of words of contrast, in increasing order: `(N,)`."""
+        """Places in `batch.ids` of negations, "n't" included, and words of contrast, in increasing order: `(N,)`."""
         words = self.finder.words(batch)
         places = [words.start[self._are_kept(batch, words)]]
         for pieces in self._contractions:
