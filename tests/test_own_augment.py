@@ -1,5 +1,6 @@
 """`import hf_mmel` where something else is called augment."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -87,6 +88,15 @@ def test_the_commands_work_beside_a_package_with_the_names_of_ours(beside):
     assert (beside / "out" / "report.html").is_file()
     grid = ["--methods", "none,hard", "--augmenters", "delete", "--seeds", "1", "--output_dir", "grid"]
     assert "delete" in run_beside(beside, "-m", "hf_mmel", "compare", *options, *grid)
+
+
+def test_no_function_of_this_package_imports_augment():
+    """Which would be the user's where the function is called; modules are executed with ours."""
+    for path in ROOT.joinpath("hf_mmel").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                imports = [node for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
+                assert not [node for node in imports if "augment" in ast.unparse(node)], f"{path}: {function.name}"
 
 
 def test_ours_is_a_part_of_this_package_too():
