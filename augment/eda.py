@@ -24,13 +24,15 @@ from .core.rejection import different_variants
 from .core.sampling import KEEP, draw
 from .core.words import WordFinder, Words, piece_text, word_marker
 from .edits import Edit
+from .negations import KeepsNegations
 from .substitution import Substitution
-from .word_augmenter import WordAugmenter, checked_probability
+from .word_augmenter import checked_probability
 
 
-class RandomDelete(WordAugmenter):
+class RandomDelete(KeepsNegations):
     """
-    Deletes words, but never all words of a text.
+    Deletes words, but never all words of a text. EDA deletes any words; here English negations and words of contrast
+    ("not", "never", "without", "but", "although") stay, since a text without them may have the opposite label.
 
     If a tokenizer writes words differently with and without a space before them, a word without a space is deleted if
     another word that may change follows it. That word loses its space, by an edit of its own that does not count as a
@@ -40,7 +42,8 @@ class RandomDelete(WordAugmenter):
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] that a word is deleted, on condition that at least one is.
-        constraints: Which words may be deleted, see `WordAugmenter`.
+        constraints: `lang` of the texts (`"eng"`; the negations of no other language are known), and which words may
+            be deleted, see `WordAugmenter`.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
@@ -108,9 +111,13 @@ class RandomDelete(WordAugmenter):
         return Edits.of(variants)
 
 
-class RandomSwap(WordAugmenter):
+class RandomSwap(KeepsNegations):
     """
     Exchanges words with others of the same text: one pair of words, and each further pair with a probability.
+
+    English negations and words of contrast ("not", "never", "don't", "but", "although") stay in their places, and no
+    word passes one of them: "not bad but slow" never becomes "bad but not slow" or "not slow but bad". EDA exchanges
+    any words.
 
     If a tokenizer writes words differently with and without a space before them, a word is written anew for its new
     place. The capitalised first word of a sentence stays if the tokenizer keeps case.
@@ -119,7 +126,8 @@ class RandomSwap(WordAugmenter):
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] of each pair but the first one, when all words are paired at random.
-        constraints: Which words may move, see `WordAugmenter`. A pair counts as two words of `max_replaced`.
+        constraints: `lang` of the texts (`"eng"`; the negations of no other language are known), and which words may
+            move, see `WordAugmenter`. A pair counts as two words of `max_replaced`.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
@@ -140,8 +148,8 @@ class RandomSwap(WordAugmenter):
     def _draw_one(self, batch: Batch, keys: np.ndarray) -> Edits:
         words = self.eligible_words(batch)
         words = words[~self._spelling.capital_of_sentence(words, batch)]
-        group = _texts(self.finder, batch, words)
-        # The words of a group are paired in random order.
+        # The words of a text between two negations are paired in random order.
+        group = _texts(self.finder, batch, words) + np.searchsorted(self.negations(batch), words.start)
         order = np.lexsort((_bits(words.row, mix(keys)), group))
         group = group[order]
         even = np.flatnonzero((positions_in(group)[:-1] % 2 == 0) & (group[1:] == group[:-1]))

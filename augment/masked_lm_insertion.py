@@ -69,7 +69,7 @@ class MaskedLMInsertion(MaskedLMSource):
 
     inserts_words = True
     maskings = ("grouped", "single")
-    table_format = "insertion-1"
+    table_format = "insertion-2"
     table_options = ("top_m", "masking", "modifiers_only")
 
     def __init__(self, tokenizer, model, *, modifiers_only: bool = True, masking: str = "grouped", **options):

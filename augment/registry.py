@@ -36,7 +36,7 @@ NAMES = tuple(_CONFIGS)
 WITH_MASKED_LM = ("context", "mlm", "mlm_insert")
 WITH_MODEL = (*WITH_MASKED_LM, "embedding")
 WITH_WORDS = tuple(name for name in NAMES if name != "same_text")  # which have a `replace_prob` and constraints
-_WITHOUT_LANGUAGE = ("delete", "swap", "typos", "mlm_insert", "same_text")
+_WITHOUT_LANGUAGE = ("mlm_insert", "same_text")
 _ENGLISH_ONLY = ("context", "mlm_insert")
 _MAX_DEPTH = 50
 

@@ -10,6 +10,7 @@ from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.lexicon import encode_after
 from .core.words import Words
+from .negations import KeepsNegations
 from .substitution import Substitution
 
 
@@ -22,19 +23,21 @@ NEIGHBOURS = {
 }
 
 
-class Typos(Substitution):
+class Typos(KeepsNegations, Substitution):
     """
     Makes typing errors, one in a word: two neighbouring letters are swapped, or a letter is dropped, doubled or
     replaced by one whose key touches its own on an English keyboard (QWERTY): movie → mvoie, mvie, moovie, mobie.
 
-    Any word of letters may change, stop words and names included. The four kinds of errors are equally likely, and so
-    are the errors of one kind.
+    Any word of letters may change, stop words and names included, except English negations and words of contrast,
+    which an error may turn into other words ("not" into "now", "never" into "ever"). The four kinds of errors are
+    equally likely, and so are the errors of one kind.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         min_letters (`int`, *optional*, defaults to 4): Words with fewer letters stay.
         keep_first (`bool`, *optional*, defaults to `True`): Whether the first letter of a word stays.
-        options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
+        options: `lang` of the texts (`"eng"`; the negations of no other language are known), `replace_prob` of
+            `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.

@@ -7,6 +7,8 @@ from .own_augment import own_augment
 
 
 with own_augment():
+    import augment as augment  # also for scripts with another module of that name: `from hf_mmel import augment`
+
     from . import version  # first: it names an unsupported package before an import fails because of it
     from .callbacks import GreedySearchCallback
     from .data.group_collator import GroupCollator

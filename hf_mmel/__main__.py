@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from augment.core.running import CommandParser, run_command, tolerate_encodings
-
 from .cli.errors import UsageError, file_errors, usage_errors
+from .own_augment import own_augment
+
+
+with own_augment():  # Python executes this module itself
+    from augment.core.running import CommandParser, run_command, tolerate_encodings
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,30 +1,30 @@
 """Where a word may be inserted into an English text, and which words never are."""
 
+from .negations import NEGATIONS
 from .stopwords import STOP_WORDS
 
 
-# Stop words that belong to the word after them: negations, whose scope would change, words of degree, numerals, and
-# particles that begin a compound ("first class", "over time", "well made").
+# Stop words that belong to the word after them, besides negations, whose scope would change: words of degree,
+# numerals, and particles that begin a compound ("first class", "over time", "well made").
 _CLOSE_WORDS = """
-    no not nor neither none never nobody nothing nowhere hardly scarcely barely seldom rarely cannot without except
     aren don doesn didn hadn hasn haven isn wasn weren won wouldn shouldn couldn mustn needn ain
-    more most less least fewer much very too quite rather so as enough well how
+    more most much very too quite rather so as enough well how however
     first second third half once twice thrice hundred thousand million billion
-    up down off out over under above below back away inside outside near past per via unlike
+    up down off out over under above below back away inside outside near past per via unlike except spite
 """
 
-# Words that turn what follows into its opposite, into a mere possibility or into a contrast, or that name another one.
-# Negations and other function words are stop words, which are never inserted either.
+# Words that turn what follows into its opposite or into a mere possibility, or that name another one. Negations, words
+# of contrast and other function words are stop words, which are never inserted either.
 _OPERATORS = """
     absent alleged allegedly anti anyway apparent apparently artificial artificially conceivably contrarily contrary
-    conversely counterfeit devoid doubtful doubtfully dubious dubiously failed fake false falsely fictional
-    fictitious former formerly however imaginary implausibly impossible impossibly improbable improbably improper
-    improperly inadequate inadequately incapable incorrect incorrectly instead insufficient insufficiently lacking
-    lesser merely minimal minimally missing mock mocking nearly negative negatively negligible nevertheless next nil
-    nominal nominally non nonetheless nonexistent notwithstanding null opposite ostensible ostensibly otherwise
-    partial partially partly phony possible possibly potential potentially previous previously pseudo purported
-    purportedly questionable questionably regardless reverse seeming seemingly simply sole solely supposed supposedly
-    theoretical theoretically unable unlikely unsuccessful unsuccessfully untrue virtual virtually void wrong wrongly
+    conversely counterfeit devoid doubtful doubtfully dubious dubiously failed fake false falsely fictional fictitious
+    former formerly imaginary implausibly impossible impossibly improbable improbably improper improperly inadequate
+    inadequately incapable incorrect incorrectly insufficient insufficiently lacking lesser merely minimal minimally
+    missing mock mocking nearly negative negatively negligible next nil nominal nominally nonexistent null opposite
+    ostensible ostensibly partial partially partly phony possible possibly potential potentially previous previously
+    pseudo purported purportedly questionable questionably regardless reverse seeming seemingly simply sole solely
+    supposed supposedly theoretical theoretically unable unlikely unsuccessful unsuccessfully untrue virtual virtually
+    void wrong wrongly
 """
 
 # Words that judge: in a text about something else they may be the whole label.
@@ -55,7 +55,7 @@ _FIXED_PHRASES = """
 """
 
 NEVER_INSERTED = frozenset(_OPERATORS.split()) | frozenset(_JUDGEMENTS.split())
-_BEFORE_INSERTIONS = STOP_WORDS - frozenset(_CLOSE_WORDS.split())
+_BEFORE_INSERTIONS = STOP_WORDS - NEGATIONS - frozenset(_CLOSE_WORDS.split())
 _FIXED = frozenset(tuple(phrase.split()) for phrase in _FIXED_PHRASES.split(","))
 
 

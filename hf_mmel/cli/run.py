@@ -322,7 +322,3 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
 
 
 __all__ = ["PROGRAM", "UsageError", "build_trainer", "main", "parse_arguments", "prepare", "run_program"]
-
-
-if __name__ == "__main__":
-    run_program(main, PROGRAM)

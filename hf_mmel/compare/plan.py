@@ -129,7 +129,7 @@ class Plan:
         return [*_DEFAULTS, *options, *own, "--do_train", "--do_eval", "--overwrite_output_dir"]
 
     def command(self, run: Run) -> list[str]:
-        return [*(self.launcher or [sys.executable]), "-m", "hf_mmel.cli.run", *self.options_of(run)]
+        return [*(self.launcher or [sys.executable]), "-m", "hf_mmel.cli", *self.options_of(run)]
 
 
 def read_plan(args: argparse.Namespace) -> Plan:

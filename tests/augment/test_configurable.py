@@ -46,6 +46,7 @@ def test_description_names_class_and_every_argument(tokenizer):
     described = RandomDelete(tokenizer, replace_prob=0.2, keep_words=["movie"]).to_dict()
     assert described == {
         "class": "RandomDelete",
+        "lang": "eng",
         "replace_prob": 0.2,
         "max_length": None,
         "segments": "all",

@@ -1,4 +1,4 @@
-"""A stand-in for training runs: `stand_in.py -m hf_mmel.cli.run OPTION...` writes at once what one would."""
+"""A stand-in for training runs: `stand_in.py -m hf_mmel.cli OPTION...` writes at once what one would."""
 
 import sys
 from pathlib import Path
