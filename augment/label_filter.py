@@ -184,7 +184,7 @@ class LabelFilter:
         for number, row in enumerate(rows):
             original = tuple(row[name] for name in text_columns)
             # Blank items have no entry: they are no variants.
-            group = [(item, entry) for item in items_of(row[column]) for entry in entries_of([item], text_columns)]
+            group = [(item, entry) for item in items_of(row.get(column)) for entry in entries_of([item], text_columns)]
             filled = [tuple(b if a is None else a for a, b in zip(entry, original, strict=True)) for _, entry in group]
             groups.append(group)
             texts += [original, *filled]
@@ -197,7 +197,7 @@ class LabelFilter:
             num_right += next(is_good)
             good = [item for item, _ in group if next(is_good)]
             num_kept += len(good)
-            lists.append(row[column] if len(good) == len(group) else with_items(row[column], good))
+            lists.append(row.get(column) if len(good) == len(group) else with_items(row[column], good))
         return Kept(lists, len(texts) - len(rows), num_kept, num_right)
 
 

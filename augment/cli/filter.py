@@ -33,7 +33,7 @@ def filter_variants(args: Namespace) -> Iterator[str]:
     table = Table(args.input, columns)
     out = checked_output(args.output, table.path)
     num_rows, table_columns = table.scan()
-    _check_columns(table, table_columns, [*columns, args.variants_column, *([label_column] if label_column else [])])
+    _check_columns(table, table_columns, [*columns, args.variants_column], label_column)
     label_filter = LabelFilter(
         args.model,
         min_label_probability=args.min_label_probability,
@@ -102,15 +102,15 @@ def _keep_rows(
         "right": int((keeps_label & is_original).sum()),
         "originals": int(is_original.sum()),
     }
-    return [rows[i] for i in np.flatnonzero(keeps_label | is_original)], counts
+    return [rows[i] for i in np.flatnonzero(keeps_label | is_original).tolist()], counts
 
 
 def _with_originals(
     table: Table, columns: Sequence[str], number_column: str | None
 ) -> Iterator[tuple[Row, Texts | None]]:
     """
-    The rows, each with the texts of the original that it is a variant of: those of the last row with number 0, if it is
-    of the same example. `None` if there is none, or rows have no numbers.
+    The rows, each with the texts of its original: those of the last row with number 0, if it is of the same example.
+    `None` if there is none, or rows have no numbers.
     """
     example, original = None, None
     for row in table:
@@ -122,16 +122,17 @@ def _with_originals(
         yield row, original if int(row[EXAMPLE]) == example else None
 
 
-def _check_columns(table: Table, table_columns: Sequence[str], names: Sequence[str]) -> None:
+def _check_columns(table: Table, known: Sequence[str], columns: Sequence[str], label_column: str | None) -> None:
+    names = [*columns, *([] if label_column is None else [label_column])]
     if len(set(names)) < len(names):
         raise ValueError(
             f"The columns of texts, variants and labels are {shown(map(repr, names))}; expected different columns."
         )
     for name in names:
-        if name not in table_columns:
+        if name not in known:
+            advice = " If there are no labels, give --no_labels." if name == label_column else ""
             raise ValueError(
-                f"{table.path} has no column {name!r}; its columns are {shown(map(repr, table_columns))}. Without "
-                "labels, give --no_labels."
+                f"{table.path} has no column {name!r}; its columns are {shown(map(repr, known))}.{advice}"
             )
 
 
@@ -144,8 +145,8 @@ def _check_rows(
             check_lists(row, number, variants_column, columns)
         elif original is None and label_column is None:
             raise ValueError(
-                f"{table.path}: row {number} (from 0) is a variant of example {row[EXAMPLE]}, and the original, number "
-                "0, is not among the rows before it. Write the file with python -m augment write --keep_original."
+                f"{table.path}: row {number} (from 0) is a variant of example {row[EXAMPLE]}, and the original, with "
+                "the number 0, is not before it. Write the file with python -m augment write --keep_original."
             )
 
 
