@@ -110,6 +110,12 @@ def test_a_label_without_a_class_is_refused_with_its_row(classifier, label):
     assert str(error.value).startswith(message + "'bad', 'good'. Name the class of each label with label_names")
 
 
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_number_without_a_name_is_refused(classifier, label):
+    with pytest.raises(ValueError, match=f"The label of row 0 .* is {label};"):
+        classifier.class_ids([label], ["bad", "good"])
+
+
 @pytest.mark.parametrize("label", [2, -1, "-1", "²"])
 def test_a_number_without_a_class_is_refused(tokenizer, label):
     nameless = TextClassifier(make_classifier(tokenizer), tokenizer)

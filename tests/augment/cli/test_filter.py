@@ -63,8 +63,10 @@ def test_lists_without_labels_go_by_the_class_of_the_original():
 
 
 @pytest.mark.parametrize("options", [(), ("--no_labels",)])
-def test_rows_of_variants_are_kept_by_the_same_rule_and_originals_always(options):
+def test_rows_of_variants_are_kept_by_the_same_rule_and_originals_always(options, capsys):
+    capsys.readouterr()
     found = filtered("rows.jsonl", "b.jsonl", *options)
+    first = capsys.readouterr().out.splitlines()[0]
     every, label_filter = list(Table("rows.jsonl")), LabelFilter("model")
     texts, classes = [row["text"] for row in every], label_filter.classifier.class_ids([row["label"] for row in every])
     originals = [SENTENCES[row["example"]] for row in every]
@@ -72,6 +74,8 @@ def test_rows_of_variants_are_kept_by_the_same_rule_and_originals_always(options
     assert found == [row for row, p in zip(every, scores, strict=True) if p >= 0.5 or row["variant"] == 0]
     assert [row["text"] for row in found if row["variant"] == 0] == SENTENCES
     assert len(SENTENCES) < len(found) < len(every)
+    before, after = (len(rows) - len(SENTENCES) for rows in (every, found))
+    assert first == f"b.jsonl: {after} of {before} variants keep their label."
 
 
 def test_rows_without_originals_are_kept_by_their_label():
@@ -182,7 +186,7 @@ def test_an_interrupted_filter_resumes_where_it_stopped(name, monkeypatch, capsy
             "The label of row 8 (from 0) is 'odd'; the classifier model has the classes 'bad', 'good'",
         ),
         ("numbers.jsonl b.jsonl", "Row 3 (from 0): the column 'paraphrases' is 3; expected a list of texts"),
-        ("alone.jsonl b.jsonl --no_labels", "alone.jsonl: row 0 (from 0) is a variant of example 7, and the original"),
+        ("alone.jsonl b.jsonl --no_labels", "alone.jsonl: row 1 (from 0) is a variant of example 7, and the original"),
     ],
 )
 def test_error_is_one_line_that_says_what_is_wrong(argv, message, capsys, masked_lm_dir):
@@ -190,7 +194,8 @@ def test_error_is_one_line_that_says_what_is_wrong(argv, message, capsys, masked
     rows = list(Table("lists.jsonl"))
     write_rows(Path("odd.jsonl"), [*rows[:8], {**rows[8], "label": "odd"}])
     write_rows(Path("numbers.jsonl"), [*rows[:3], {**rows[3], "paraphrases": 3}])
-    write_rows(Path("alone.jsonl"), [{"text": "a film", "example": 7, "paraphrases": 1}])
+    alone = [{"text": "a film", "example": example, "paraphrases": number} for example, number in ((6, 0), (7, 1))]
+    write_rows(Path("alone.jsonl"), alone)
     capsys.readouterr()
     assert main(["filter", "--model", "model", "--variants_column", "paraphrases", *argv.split()]) == 1
     captured = capsys.readouterr()
