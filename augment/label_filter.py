@@ -68,8 +68,8 @@ class LabelFilter:
     Example:
 
     ```python
-    >>> label_filter = LabelFilter("textattack/bert-base-uncased-SST-2", min_label_probability=0.5)
-    >>> dataset = label_filter.filter(dataset, "paraphrases", "sentence", "label")
+    >>> label_filter = LabelFilter("path/to/classifier", label_names={0: "NEGATIVE", 1: "POSITIVE"})
+    >>> dataset = label_filter.filter(dataset, "paraphrases", text_columns="sentence", label_column="label")
     ```
     """
 
