@@ -13,6 +13,7 @@ from .from_column import VariantsFromColumn
 from .generated import Generated
 from .greedy import GreedySearch
 from .images import ImageVariants
+from .label_filter import LabelFilter
 from .masked_lm import MaskedLMSubstitution
 from .masked_lm_insertion import MaskedLMInsertion
 from .same_text import SameText
@@ -31,6 +32,7 @@ __all__ = [
     "GreedySearch",
     "ImageVariants",
     "InTurn",
+    "LabelFilter",
     "LexiconSubstitution",
     "MaskedLMInsertion",
     "MaskedLMSubstitution",

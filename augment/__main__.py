@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from .cli import commands
+from .cli.filter import filter_variants
 from .cli.generate import generate
 from .cli.output import SUFFIXES
 from .core.running import CommandParser, run_command, tolerate_encodings
@@ -97,6 +98,38 @@ def _parser() -> argparse.ArgumentParser:
     option("--batch_tokens", type=int, metavar="N", help="tokens per batch (default: 4096 on a CPU, else 16384)")
     option("--cache_dir", metavar="DIR", help="where generated texts are stored (default: $HF_MMEL_CACHE)")
     new_texts.set_defaults(run=generate, after_interruption="; run the same command again to resume")
+
+    kept = add("filter", help="write the variants of a file to which a classifier gives their label to another file")
+    option = kept.add_argument
+    option("input", metavar="IN", help=f"the file of variants, of write, generate or your own: {readable}")
+    option("output", metavar="OUT", help=f"the file to write: {writable}")
+    option("--model", required=True, metavar="NAME", help="name or folder of a text classifier")
+    option(
+        "--variants_column",
+        required=True,
+        metavar="NAME",
+        help="column that contains lists of variants, or the number of each variant, 'variant' in files of write",
+    )
+    option("--column", default="text", help="column that contains the text (default: text)")
+    option("--column2", help="the second column of text, of a pair")
+    labels = kept.add_mutually_exclusive_group()
+    labels.add_argument("--label_column", default="label", help="column that contains the label (default: label)")
+    labels.add_argument(
+        "--no_labels", action="store_true", help="go by the class that the classifier gives the original"
+    )
+    option(
+        "--label_names",
+        metavar="LABEL=NAME,...",
+        help="the classifier's name of labels that it calls something else, such as 0=NEGATIVE,1=POSITIVE",
+    )
+    option(
+        "--min_label_probability",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="least probability of the label, by the classifier, of a variant that is kept (default: 0.5)",
+    )
+    kept.set_defaults(run=filter_variants, after_interruption="; run the same command again to resume")
 
     stats = add("stats", parents=[shared], help="report how much of a file's text an augmenter changes")
     stats.add_argument("file", metavar="FILE", help=f"the file of rows: {readable}")

@@ -55,7 +55,8 @@ class Generated:
         min_ratio (`float`, *optional*, defaults to 0.5): Shortest new text, in characters of the original.
         max_ratio (`float`, *optional*, defaults to 2.0): Longest new text, in characters of the original.
         scorer (`Callable`, *optional*):
-            `scorer(original_texts, texts)` gives a number for each of N pairs, `(N,)`, at most 128 at once.
+            `scorer(original_texts, texts)` gives a number for each of N pairs, `(N,)`, at most 128 at once. That of a
+            classifier is `LabelFilter(...).scores`.
         min_score (`float`, *optional*): Texts with a lower score are left out.
         device (`str`, *optional*): Where models given by name run. Defaults to the GPU if there is one.
         batch_tokens (`int`, *optional*):

@@ -31,7 +31,7 @@ class ResumableWriter:
         self.folder = path.with_name(f"{path.name}.parts")
         self.columns = columns
         self.schema = schema
-        self._features = _features(schema) if path.suffix != ".parquet" else {}
+        self._features = features_of(schema) if path.suffix != ".parquet" else {}
         self.settings = json.loads(json.dumps(settings))
         self.num_parts = 0  # written so far
         self.counts: dict[str, int] = {}  # sums of the counts of the parts
@@ -144,7 +144,7 @@ def checked_output(name: str, source: Path) -> Path:
     return out
 
 
-def _features(schema) -> dict[str, Any]:
+def features_of(schema) -> dict[str, Any]:
     """The feature types that `datasets` notes in the schema of a parquet file, by column."""
     try:
         return dict(json.loads(schema.metadata[b"huggingface"])["info"]["features"])

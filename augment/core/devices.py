@@ -1,4 +1,7 @@
-"""The device that models run on, and the type that it computes in."""
+"""How models run: the device, the type that it computes in, and the mode."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def default_device() -> str:
@@ -26,3 +29,14 @@ def is_on(model, device: str, dtype: str) -> bool:
     import torch
 
     return (model.device, model.dtype) == (torch.empty(0, device=device).device, getattr(torch, dtype))
+
+
+@contextmanager
+def evaluation(model) -> Iterator[None]:
+    """Puts a model into evaluation mode, and back."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -13,6 +13,11 @@ def entries_of(value: Any, names: Sequence[str]) -> list[Entry]:
     The texts in one row of a column of lists: a text for each text column, of these `names`, or `None` where the row's
     own text stays. Raises a `ValueError` that goes on after the name of the row: "is 3; expected ...".
     """
+    return [entry for item in items_of(value) if (entry := _entry(item, names)) is not None]
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of the list in one row, as the data have them. Raises a `ValueError` as `entries_of` does."""
     if isinstance(value, str):
         value = _parsed(value)
     if value is None:
@@ -21,7 +26,12 @@ def entries_of(value: Any, names: Sequence[str]) -> list[Entry]:
         value = [value]
     if not isinstance(value := plain(value), list):
         raise ValueError(f"is {value!r:.60}; expected a list of texts.")
-    return [entry for item in value if (entry := _entry(item, names)) is not None]
+    return value
+
+
+def with_items(value: Any, items: list[Any]) -> Any:
+    """These items in the form of the `value` of a row: a cell of text has the list in JSON."""
+    return json.dumps(items, ensure_ascii=False) if isinstance(value, str) else items
 
 
 def _parsed(text: str) -> Any:

@@ -3,13 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..core.devices import default_device
+from ..core.devices import default_device, evaluation
 from ..core.lexicon import tokenizer_fingerprint
 from ..mlm.fill_mask import longest_input, model_fingerprint
 
@@ -97,7 +96,7 @@ class TextGenerator:
         lengths, limits = np.array([len(row) for row in ids]), self._limits(ids)
         groups: list[Texts] = [[] for _ in texts]
         num_beams = self.options.get("num_beams") or 1
-        with _evaluation(self.model):
+        with evaluation(self.model):
             for batch in self._batches(lengths, limits, max(keys.shape[1], num_beams)):
                 written = self._generate([ids[i] for i in batch], limits[batch], keys[batch])
                 for i, group in zip(batch.tolist(), written, strict=True):
@@ -194,17 +193,6 @@ class TextGenerator:
         for stop in np.ravel(self.options.get("stop_strings") or []).tolist():
             text = text.split(stop)[0]
         return text.strip()
-
-
-@contextmanager
-def _evaluation(model) -> Iterator[None]:
-    """Puts a model into evaluation mode, and back."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def load_model(name: str, device: str):

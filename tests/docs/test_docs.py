@@ -17,6 +17,7 @@ import pytest
 import torch
 from accelerate.commands.launch import launch_command_parser
 from augmenters import make_masked_lm
+from classifiers import make_classifier, save_classifier
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from generators import save_generator
@@ -48,6 +49,7 @@ GENERATORS = {
     "Helsinki-NLP/opus-mt-de-en": "t5",
     "Qwen/Qwen2.5-1.5B-Instruct": "gpt2",
 }
+SENTIMENT = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 # What stands for `...` in a command.
 ELIDED = "--model_name_or_path bert-base-uncased --task_name rte --do_train --do_eval --output_dir outputs/elided"
 # Added to each run, so that it takes a moment. Later options win.
@@ -200,6 +202,7 @@ def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkey
     for name, model in {"classifier": make_model(tokenizer, **labels), "masked_lm": make_masked_lm(tokenizer)}.items():
         model.save_pretrained(tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
+    save_classifier(make_classifier(tokenizer, "NEGATIVE", "POSITIVE"), tokenizer, tmp_path / "sentiment")
     for kind in set(GENERATORS.values()):
         save_generator(kind, tmp_path / kind)
     rows = pd.DataFrame({"sentence": SENTENCES, "label": ["bad", "good", "mixed"] * 3})
@@ -249,7 +252,7 @@ def test_the_snippets_of_a_page_run_in_their_order(shell, names, page):
     for code in snippets(page):
         for model in (*MASKED_LMS, *ENCODERS):
             code = code.replace(f'"{model}"', repr(str(shell.masked_lm)))
-        for model, kind in GENERATORS.items():
+        for model, kind in {**GENERATORS, SENTIMENT: "sentiment"}.items():
             code = code.replace(f'"{model}"', repr(kind))
         exec(compile(code, page.name, "exec"), names)
 
