@@ -15,6 +15,7 @@ from .greedy import GreedySearch
 from .images import ImageVariants
 from .masked_lm import MaskedLMSubstitution
 from .masked_lm_insertion import MaskedLMInsertion
+from .punctuation import RandomPunctuation
 from .same_text import SameText
 from .substitution import LexiconSubstitution
 from .typos import Typos
@@ -37,6 +38,7 @@ __all__ = [
     "OneOf",
     "RandomDelete",
     "RandomInsert",
+    "RandomPunctuation",
     "RandomSwap",
     "SameText",
     "Sometimes",
