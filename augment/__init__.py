@@ -16,6 +16,7 @@ from .images import ImageVariants
 from .label_filter import LabelFilter
 from .masked_lm import MaskedLMSubstitution
 from .masked_lm_insertion import MaskedLMInsertion
+from .punctuation import RandomPunctuation
 from .same_text import SameText
 from .substitution import LexiconSubstitution
 from .typos import Typos
@@ -39,6 +40,7 @@ __all__ = [
     "OneOf",
     "RandomDelete",
     "RandomInsert",
+    "RandomPunctuation",
     "RandomSwap",
     "SameText",
     "Sometimes",

@@ -32,9 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     option = shared.add_argument
     option(
         "--augmenter",
-        default="wordnet",
+        default="synonyms",
         metavar="NAME",
-        help=f"{', '.join(NAMES)}, or a JSON file with the output of Augmenter.to_dict (default: wordnet)",
+        help=f"{', '.join(NAMES)}, or a JSON file with the output of Augmenter.to_dict (default: synonyms)",
     )
     option("--model", metavar="NAME", help="name or folder of the model of mlm, mlm_insert and embedding")
     option("--tokenizer", metavar="NAME", help="name or folder of a tokenizer (default: the model's, else of bytes)")

@@ -11,24 +11,18 @@ from .configurable import configurable_classes, is_config, parameters_of
 
 
 _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
+# Marks of punctuation serve the examples that have too few synonyms: they change nearly every text, and no meaning.
 _CONFIGS: dict[str, dict[str, Any]] = {
+    "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, {"class": "RandomPunctuation"}]},
+    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms"}, {"class": "RandomPunctuation"}]},
     "wordnet": {"class": "WordNetSynonyms"},
-    # Those that keep the meaning best come first. The last ones serve examples that these cannot change.
-    "context": {
-        "class": "InTurn",
-        "augmenters": [
-            _IN_CONTEXT,
-            {"class": "WordNetSynonyms"},
-            {"class": "RandomSwap"},
-            {"class": "MaskedLMSubstitution"},
-        ],
-    },
     "mlm": {"class": "MaskedLMSubstitution"},
     "mlm_insert": {"class": "MaskedLMInsertion"},
     "embedding": {"class": "EmbeddingNeighbours"},
     "typos": {"class": "Typos"},
     "delete": {"class": "RandomDelete"},
     "swap": {"class": "RandomSwap"},
+    "punctuate": {"class": "RandomPunctuation"},
     "insert": {"class": "RandomInsert", "source": {"class": "WordNetSynonyms"}},
     "same_text": {"class": "SameText"},
 }
@@ -36,7 +30,7 @@ NAMES = tuple(_CONFIGS)
 WITH_MASKED_LM = ("context", "mlm", "mlm_insert")
 WITH_MODEL = (*WITH_MASKED_LM, "embedding")
 WITH_WORDS = tuple(name for name in NAMES if name != "same_text")  # which have a `replace_prob` and constraints
-_WITHOUT_LANGUAGE = ("mlm_insert", "same_text")
+_WITHOUT_LANGUAGE = ("punctuate", "mlm_insert", "same_text")
 _ENGLISH_ONLY = ("context", "mlm_insert")
 _MAX_DEPTH = 50
 

@@ -40,10 +40,13 @@ class WordAugmenter(Augmenter):
 
     Attributes:
         finder (`WordFinder`): Finds the words of the tokenizer.
+        joined_words (`bool`): Whether words that are joined to a larger one, as in "state-of-the-art", may change.
 
     Raises:
         `ValueError`: if an argument is out of range, or the tokenizer is slow or marks words in an unknown way.
     """
+
+    joined_words = False
 
     def __init__(
         self,
@@ -88,7 +91,7 @@ class WordAugmenter(Augmenter):
 
     def eligible_words(self, batch: Batch) -> Words:
         """The words of a batch that may change under the constraints."""
-        words = self.finder.words(batch)
+        words = self.finder.words(batch, self.joined_words)
         if self.segments != "all":
             words = words[self.finder.segments(batch, words) == SEGMENTS.index(self.segments) - 1]
         full = self.room(batch) == 0

@@ -35,7 +35,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     for name, default, metavar, what in (
         ("--methods", "none,uniform,hard,soft", None, "values of mmel_loss (default: %(default)s)"),
-        ("--augmenters", None, "NAMES", "names or JSON files (default: wordnet, or column with --variants_column)"),
+        (
+            "--augmenters",
+            None,
+            "NAMES",
+            "names or JSON files (default: that of --augmenter, or column with --variants_column)",
+        ),
         ("--seeds", "5", None, "number of seeds, or a list such as 3,7,9 (default: %(default)s, which are 1 to 5)"),
         ("--metric", None, "NAME", "the score (default: metric_for_best_model, or the task's)"),
         ("--budget", None, "TIME", "skip seeds that would not finish in this time: 90s, 30m, 2h"),

@@ -161,9 +161,9 @@ class WordFinder:
     def num_ids(self) -> int:
         return len(self._flags)
 
-    def words(self, batch: Batch) -> Words:
+    def words(self, batch: Batch, joined: bool = False) -> Words:
         """
-        All words of a batch.
+        All words of a batch, with or without those that are joined to a larger one, as in "state-of-the-art".
 
         Raises:
             `ValueError`: if an id is not in the tokenizer's vocabulary.
@@ -192,15 +192,15 @@ class WordFinder:
         # The start and the end of a row count as special tokens.
         before = np.where(row_begins[starts], _SPECIAL, flags[starts - 1])
         after = np.where(row_begins[ends], _SPECIAL, flags[ends])
-        joined = (before & _JOINS_RIGHT != 0) & (flags[starts] & _SPACED == 0)
+        is_part = (before & _JOINS_RIGHT != 0) & (flags[starts] & _SPACED == 0)
         joined_after = np.flatnonzero(after & (_JOINS_LEFT | _SPACED) == _JOINS_LEFT)
         if len(joined_after):
             mark, second = after[joined_after], ends[joined_after] + 1
             s_follows = (flags[second] & _LETTER_S != 0) & ~row_begins[second]
             possessive = (mark & _POSSESSIVE != 0) | ((mark & _APOSTROPHE != 0) & s_follows)
-            joined[joined_after[~possessive]] = True
+            is_part[joined_after[~possessive]] = True
 
-        keep = np.flatnonzero(~joined)
+        keep = np.flatnonzero(~is_part | joined)
         starts, ends, before, after = starts[keep], ends[keep], before[keep], after[keep]
         # Some vocabularies split an article: its marker, or the n of "an", may be a piece of its own.
         n = (before & _LETTER_N != 0) & ~row_begins[starts - 1] & (flags[starts - 2] & _ARTICLE != 0)

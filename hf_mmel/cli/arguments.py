@@ -1,9 +1,12 @@
 """The arguments of the model, of the augmenter, and of the run as a whole."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from transformers import PreTrainedConfig
 
 from augment.registry import NAMES, WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 
@@ -57,7 +60,9 @@ class AugmenterArguments:
     augmenter: str = argument(
         None,
         f"Source of variants: {', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
-        "train on the originals only. Default: wordnet, or none with variants_column.",
+        "train on the originals only. Default: context if the model has a masked-LM head and the texts are English, "
+        "else synonyms; wordnet with greedy_search, which searches among the candidates of words, and none with "
+        "variants_column.",
     )
     variants_column: str | None = argument(
         None,
@@ -100,8 +105,10 @@ class AugmenterArguments:
     adversarial_norm: str = argument("l2", "Norm that measures adversarial steps.", choices=list(NORMS))
 
     def __post_init__(self):
-        if self.augmenter is None:
-            self.augmenter = "wordnet" if self.variants_column is None else "none"
+        if self.augmenter is None and self.variants_column is not None:
+            self.augmenter = "none"
+        elif self.augmenter is None and self.greedy_search != "none":
+            self.augmenter = "wordnet"
         if self.variants_column is not None and self.greedy_search != "none":
             raise ValueError(
                 f"greedy_search is {self.greedy_search!r}, which searches among the candidates of an augmenter, and "
@@ -111,6 +118,21 @@ class AugmenterArguments:
             self.adversary()
         except ValueError as error:
             raise ValueError(f"adversarial_{error}") from None
+
+    def choose_augmenter(self, model: ModelArguments) -> None:
+        """Sets the augmenter if none is given, to the best one that the model and the language allow."""
+        if self.augmenter is not None:
+            return
+        names: list[str] = []
+        if self.augmenter_lang in (None, "eng"):
+            options = {"revision": model.model_revision, "cache_dir": model.cache_dir, "token": model.token}
+            options = options if self.augmenter_model is None else {"cache_dir": model.cache_dir}
+            with suppress(OSError, ValueError):  # which loading the model reports
+                config, _ = PreTrainedConfig.get_config_dict(
+                    self.augmenter_model or model.model_name_or_path, **options
+                )
+                names = config.get("architectures") or []
+        self.augmenter = "context" if any(name.endswith("ForMaskedLM") for name in names) else "synonyms"
 
     def adversary(self) -> AdversarialVariants | None:
         """The source of adversarial variants; `None` if there are none."""
@@ -155,7 +177,7 @@ class AugmenterArguments:
     def _config_of_augmenter(self, model: str, cache_dir: str | None) -> dict[str, Any]:
         options: dict[str, Any] = {"replace_prob": self.replace_prob, "segments": self.augment_segments}
         options["lang"] = self.augmenter_lang
-        if self.augmenter in (*WITH_MASKED_LM, "wordnet"):
+        if self.augmenter in (*WITH_MASKED_LM, "synonyms", "wordnet"):
             options["cache_dir"] = cache_dir
         if self.augmenter in WITH_MASKED_LM:
             options["masking"] = self.mlm_masking

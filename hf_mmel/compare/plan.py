@@ -151,9 +151,13 @@ def read_plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"jobs is {args.jobs}; expected a whole number from 1 to {_MAX_NUM_JOBS}.")
     if args.launcher is not None and args.jobs not in (None, 1):
         raise UsageError(f"jobs is {args.jobs}, but with a launcher the runs go one after the other; leave one out.")
+    augmenters = args.augmenters
+    if augmenters is None:
+        parsed = cli.parse_arguments([*_DEFAULTS, *options, "--do_train"])
+        augmenters = COLUMN if parsed.augmenter.variants_column is not None else parsed.augmenter.augmenter
     return Plan(
         methods,
-        _augmenters(args.augmenters, value_of(options, "variants_column")) if methods != [BASELINE.method] else {},
+        _augmenters(augmenters, value_of(options, "variants_column")) if methods != [BASELINE.method] else {},
         _seeds(args.seeds),
         options,
         Path(output_dir),
@@ -208,12 +212,12 @@ def _guess(prepared: cli.Prepared, is_mismatched: bool) -> Guess:
     return majority_guess(prepared.compute_metrics, splits[is_mismatched], prepared.labels)
 
 
-def _augmenters(text: str | None, variants_column: str | None) -> dict[str, str]:
+def _augmenters(text: str, variants_column: str | None) -> dict[str, str]:
     """
     The augmenters by their names; a JSON file is named after the file. If there is a `variants_column`, `COLUMN` names
-    its variants alone, and is the default.
+    its variants alone.
     """
-    values = listed(("wordnet" if variants_column is None else COLUMN) if text is None else text)
+    values = listed(text)
     augmenters = {value if value in NAMES else Path(value).stem: value for value in values}
     if variants_column is not None and augmenters.get(COLUMN) == COLUMN:
         augmenters[COLUMN] = "none"

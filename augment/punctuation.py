@@ -1,0 +1,81 @@
+"""Insertion of punctuation marks."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from .core.batch import Batch
+from .core.candidates import Candidates
+from .core.lexicon import encode_after
+from .core.ragged import ranges
+from .core.words import Words
+from .substitution import Substitution
+
+
+MARKS = (",", ".", ";", ":", "!")
+
+
+class RandomPunctuation(Substitution):
+    """
+    Inserts punctuation marks after words: the movie, was awful.
+
+    All words stay, in their order, so that almost every text has variants that mean the same. A mark comes after a
+    word that another word or the end of the text follows. `max_replaced` is the largest number of marks in a variant.
+
+    Args:
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
+        marks (`Iterable[str]`, *optional*, defaults to `(",", ".", ";", ":", "!")`):
+            The marks, all equally likely. Those that the tokenizer does not know are left out. A question mark is not
+            among the default ones, because it turns a statement into a question.
+        replace_prob (`float`, *optional*, defaults to 0.1):
+            Probability in (0, 1] that a mark follows a word, on condition that at least one does.
+        constraints: Which words a mark may follow, see `WordAugmenter`.
+
+    Raises:
+        `ValueError`: if an argument is out of range, the tokenizer knows no mark, or is slow or marks words in an
+            unknown way.
+
+    Example:
+
+    ```python
+    >>> augmenter = RandomPunctuation(tokenizer)
+    >>> augmenter.augment_text("The movie was awful", num_variants=2, seed=0)
+    ['The movie, was awful', 'The movie was awful!']
+    ```
+
+    Source: Karimi, Rossi and Prati, "AEDA: An easier data augmentation technique for text classification", Findings of
+    EMNLP 2021, https://arxiv.org/abs/2108.13230.
+    """
+
+    inserts_words = joined_words = True
+
+    def __init__(self, tokenizer, *, marks: Iterable[str] = MARKS, replace_prob: float = 0.1, **constraints):
+        super().__init__(tokenizer, replace_prob=replace_prob, **constraints)
+        self.marks = tuple(marks)
+        encoded = dict.fromkeys(pieces for pieces in encode_after(tokenizer, list(self.marks), "a") if pieces)
+        if not encoded:
+            raise ValueError(f"The tokenizer knows none of the marks {self.marks!r:.100}; expected at least one.")
+        self._pieces = np.array([piece for pieces in encoded for piece in pieces], dtype=np.int64)
+        self._lengths = np.array([len(pieces) for pieces in encoded])
+
+    def candidates(self, batch: Batch, words: Words) -> Candidates:
+        following, first = words.start + words.length, self.finder.words(batch, joined=True).start
+        first = first[(self.finder.spaced | self.finder.unspaced)[batch.ids[first]]]
+        words = words[words.last | np.isin(following, first)]
+        # A replacement is the pieces of the word and those of the mark.
+        num_marks = len(self._lengths)
+        word = np.repeat(np.arange(len(words)), num_marks)
+        own, new = words.length[word], np.tile(self._lengths, len(words))
+        ends = (own + new).cumsum()
+        pieces = np.empty(ends[-1] if len(ends) else 0, dtype=np.int64)
+        pieces[ranges(ends - own - new, own)] = batch.ids[ranges(words.start[word], own)]
+        pieces[ranges(ends - new, new)] = np.tile(self._pieces, len(words))
+        return Candidates(
+            words,
+            np.arange(len(words)) * num_marks,
+            np.full(len(words), num_marks),
+            np.arange(len(word)),
+            np.concatenate([[0], ends]),
+            pieces,
+            int((own + new).max(initial=0)),
+        )

@@ -1,0 +1,51 @@
+"""Insertion of punctuation marks."""
+
+import re
+
+import pytest
+from conftest import SENTENCES, TOKENIZER_KINDS, make_tokenizer
+
+from augment import RandomPunctuation
+from augment.punctuation import MARKS
+
+
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+def test_all_words_stay_in_their_order(kind):
+    augmenter = RandomPunctuation(make_tokenizer(kind), replace_prob=0.5)
+    texts = SENTENCES[:-1]
+    for text, variants in zip(texts, augmenter.augment_text(texts, num_variants=4, seed=0), strict=True):
+        assert len({*variants, text}) == 5
+        words = re.findall(r"\w+", text)
+        assert all(re.findall(r"\w+", variant) == words for variant in variants)
+        assert all(len(re.findall(r"[^\w\s]", variant)) > len(re.findall(r"[^\w\s]", text)) for variant in variants)
+
+
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+def test_a_mark_stands_right_after_its_word_and_before_a_space_or_the_end(kind):
+    text = "a funny film, (3-d) state-of-the-art end!"
+    augmenter = RandomPunctuation(make_tokenizer(kind), marks=[","], replace_prob=1.0)
+    assert augmenter.augment_text(text, num_variants=1, seed=0) == ["a, funny, film, (3-d) state-of-the-art, end!"]
+
+
+def test_texts_of_stop_words_and_of_one_word_have_variants():
+    augmenter = RandomPunctuation(make_tokenizer("wordpiece"))
+    for variants in augmenter.augment_text(["it", "we left", "state-of-the-art"], num_variants=4, seed=0):
+        assert len(set(variants)) == 4
+
+
+def test_each_mark_is_as_likely_as_the_others():
+    variants = RandomPunctuation(make_tokenizer("wordpiece")).augment_text(["film"], num_variants=1, seed=0)
+    assert variants[0][0].removeprefix("film").strip() in MARKS
+
+
+def test_marks_of_other_scripts_are_given():
+    augmenter = RandomPunctuation(make_tokenizer("bpe"), marks=["、"])
+    assert augmenter.augment_text("funny film", num_variants=2, seed=0) == ["funny、 film", "funny film、"]
+
+
+def test_marks_that_the_tokenizer_does_not_know_are_left_out():
+    tokenizer = make_tokenizer("wordpiece")
+    augmenter = RandomPunctuation(tokenizer, marks=["、", "!"])
+    assert augmenter.augment_text("film", num_variants=1, seed=0) == ["film!"]
+    with pytest.raises(ValueError, match="knows none of the marks .*expected at least one"):
+        RandomPunctuation(tokenizer, marks=["、"])
