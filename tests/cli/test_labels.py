@@ -14,6 +14,7 @@ from transformers import BertConfig
 
 from hf_mmel.cli.data import find_text_columns, load_splits
 from hf_mmel.cli.data_arguments import DataArguments
+from hf_mmel.cli.files import load_file
 from hf_mmel.cli.labels import encode_labels, find_labels
 
 
@@ -207,3 +208,9 @@ def test_values_of_several_types_beside_texts_and_labels_are_read(tmp_path, read
     rows = [{**row, "meta": metas[i], "id": ids[i]} for i, row in enumerate(reviews(num_examples=8))]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert read(str(tmp_path / "a.jsonl"))[0].names == ["bad", "good"]
+
+
+def test_text_beside_values_of_other_types_stays_text(tmp_path):
+    values = ["007", "1E2", "null", "[", 7, None, {"a": "01"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": "film", "meta": value}) for value in values))
+    assert load_file(str(tmp_path / "a.jsonl"), str(tmp_path / "cache"))["meta"][:] == values
