@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import EXTRAS, LABELS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
+from ..data.groups import EXTRAS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
 from ..objective.weighting import VariantLosses
@@ -103,9 +103,9 @@ class VariantForward:
         other processes wait for a forward and a backward pass of this one. Special tokens stay, as some heads look
         for them.
         """
-        empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
-        for name, x in empty.items():
-            if name not in (EXTRAS, LABELS) and x.is_floating_point():
+        empty = dict(inputs)
+        for name, x in inputs.items():
+            if name != EXTRAS and x.is_floating_point():
                 empty[name] = torch.zeros_like(x)
             elif name == self.main_input:
                 is_special = torch.isin(x, torch.tensor(special_ids_of(self.model), dtype=x.dtype, device=x.device))
