@@ -266,7 +266,5 @@ def test_a_classifier_of_another_size_is_refused_unless_it_may_be_replaced():
         assert (config.num_labels, config.problem_type) == (3, labels.problem_type)
         assert config.id2label == {0: "a", 1: "b", 2: "c"} and config.label2id == {"a": 0, "b": 1, "c": 2}
     config = BertConfig(architectures=["BertForSequenceClassification"], num_labels=2)
-    with pytest.raises(
-        UsageError, match="x has a classifier of 2 outputs, the data needs 3; pass --ignore_"
-    ):
+    with pytest.raises(UsageError, match="x has a classifier of 2 outputs, the data needs 3; pass --ignore_"):
         name_classes(config, labels, ModelArguments("x"))
