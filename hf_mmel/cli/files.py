@@ -53,7 +53,13 @@ def load_tables(
     }
     options: dict[str, Any] = {"cache_dir": cache_dir, "split": NamedSplit(split)}
     dataset = Dataset.from_generator(_rows, features=features, gen_kwargs=arguments, **options)
-    return dataset.cast(Features({**features, **declared})) if declared else dataset
+    try:
+        return dataset.cast(Features({**features, **declared})) if declared else dataset
+    except ValueError as error:
+        raise ValueError(
+            f"{tables[0].path} does not have the types that the README of the dataset declares, "
+            f"{dict(declared)!s:.300}: {error!s:.100}. Correct the values, or dataset_info in the README."
+        ) from error
 
 
 def _is_text(feature: Any) -> bool:

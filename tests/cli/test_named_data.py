@@ -136,6 +136,17 @@ def test_types_that_a_dataset_declares_hold(publish, load, name):
     assert loaded.features == features and loaded["label"][:] == [0, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(ClassLabel(names=["pos"]), "class label neg"), (Value("int8"), "'neg'")]
+)
+def test_values_of_other_types_than_declared_are_refused(in_a_folder, load, kind, reason):
+    info = {"features": Features({"label": kind})._to_yaml_list()}
+    folder = in_a_folder({"train.csv": table(".csv", ["neg"]), "README.md": readme(dataset_info=info)})
+    message = rf"^{folder}/train.csv does not have the types .* declares, {{'label': .*{reason}.* Correct the values"
+    with pytest.raises(ValueError, match=message):
+        load(folder, "train")
+
+
 @pytest.mark.parametrize("name", ["train.csv", "train.jsonl"])
 def test_a_declared_text_stays_as_it_is_written(publish, load, name):
     features = Features({"text": Value("string"), "label": Value("string"), "score": Value("float32")})
