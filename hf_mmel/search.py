@@ -21,7 +21,8 @@ from .data.groups import IGNORE_INDEX, LABELS, POSITIONS, are_labelled
 from .distributed import gathered, is_in_processes
 from .functional import divergence, per_variant_loss
 from .objective.custom_loss import LossFunction, row_losses
-from .objective.heads import logits_of, problem_type_of
+from .objective.heads import logits_of, needs_labels, problem_type_of
+from .objective.probability_labels import has_probability_labels
 from .step.forward import evaluating
 
 
@@ -75,7 +76,11 @@ def search_variants(
     if batch_size < 1 or (max_examples is not None and max_examples < 1):
         raise ValueError(f"batch_size is {batch_size} and max_examples {max_examples}; expected numbers >= 1.")
     collate = data_collator or DataCollatorWithPadding(augmenter.tokenizer)
-    scorer = _Scorer(model, augmenter.objective, collate, batch_size, label_smoothing, compute_loss_func)
+    config = getattr(model, "config", None)
+    are_probabilities = has_probability_labels(examples, config)
+    problem_type = "single_label_classification" if are_probabilities else getattr(config, "problem_type", None)
+    options = batch_size, label_smoothing, compute_loss_func, problem_type
+    scorer = _Scorer(model, augmenter.objective, collate, *options)
     seed = seed if isinstance(seed, tuple) else (seed,)
     numbers = _shard(_drawn(len(examples), max_examples, seed))
     tables = []
@@ -129,9 +134,11 @@ class _Scorer:
         batch_size: int,
         label_smoothing: float,
         loss_func: LossFunction | None,
+        problem_type: str | None,
     ):
         self.model, self.objective, self.collate = model, objective, collate
         self.batch_size, self.label_smoothing, self.loss_func = batch_size, label_smoothing, loss_func
+        self.problem_type, self.needs_labels = problem_type, needs_labels(model)
         self.device = next(model.parameters()).device
 
     def on(self, examples: list[dict[str, Any]]) -> Callable[[list[dict[str, Any]], np.ndarray], np.ndarray]:
@@ -142,8 +149,7 @@ class _Scorer:
             raise ValueError(f"An example has the columns {sorted(examples[0])}; expected a label among them.")
         labels = labels.to(self.device)
         reference = self._logits(examples)
-        problem_type = getattr(getattr(self.model, "config", None), "problem_type", None)
-        problem_type = problem_type_of(problem_type, reference.shape[1], labels)
+        problem_type = problem_type_of(self.problem_type, reference.shape[1], labels)
         smoothing = self.label_smoothing if problem_type == "single_label_classification" else 0.0
 
         def score(rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
@@ -178,7 +184,7 @@ class _Scorer:
         parts = []
         for start in range(0, len(rows), self.batch_size):
             chosen = [rows[i] for i in order[start : start + self.batch_size]]
-            batch = {name: value for name, value in self.collate(chosen).items() if name != "labels"}
+            batch = {name: x for name, x in self.collate(chosen).items() if name != "labels" or self.needs_labels}
             outputs = self.model(**send_to_device(batch, self.device))
             parts.append(of(outputs, torch.from_numpy(order[start : start + self.batch_size]).to(self.device)))
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self.device)]

@@ -1,4 +1,4 @@
-"""A small Hub behind real HTTP: the requests that huggingface_hub makes for models, kept in memory."""
+"""A small Hub behind real HTTP: the requests of huggingface_hub for models, and of datasets for data, in memory."""
 
 import base64
 import hashlib
@@ -31,7 +31,8 @@ class Repository:
 
 class Hub(ThreadingHTTPServer):
     """
-    Repositories of models, as users write to them and read from them.
+    Repositories of models, as users write to them and read from them, and of data sets, named `datasets/USER/NAME`, as
+    users read from them.
 
     Args:
         tokens (`dict[str, str]`): Users by their tokens.
@@ -120,9 +121,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def repository(self, name: str, writes: bool = False) -> Repository:
         found = self.server.repositories.get(name)
-        if found is None or (found.private and self.user() != name.split("/")[0]):
+        owner = name.removeprefix("datasets/").split("/")[0]
+        if found is None or (found.private and self.user() != owner):
             raise Refusal(404, "Repository not found", "RepoNotFound")
-        if writes and self.user() != name.split("/")[0]:
+        if writes and self.user() != owner:
             raise Refusal(403, f"You don't have the rights to write to {name}")
         return found
 
@@ -132,9 +134,6 @@ class Handler(BaseHTTPRequestHandler):
         if branch not in repository.branches:
             raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return repository.files(branch)
-
-    def no_data_set(self) -> None:
-        raise Refusal(404, "Repository not found", "RepoNotFound")
 
     # Who asks, and repositories.
 
@@ -235,11 +234,18 @@ class Handler(BaseHTTPRequestHandler):
 
     # Downloads.
 
-    def tree(self, name: str, revision: str) -> None:
-        files = self.files(name, revision)
-        self.send_json(
-            [{"type": "file", "path": p, "size": len(c), "oid": identifier(c, False)} for p, c in files.items()]
-        )
+    def tree(self, name: str, revision: str, folder: str | None = None) -> None:
+        start, entries = "" if folder is None else f"{folder}/", {}
+        for path, content in self.files(name, revision).items():
+            if path.startswith(start):
+                child, *deeper = path[len(start) :].split("/")
+                entry = {"type": "file", "path": path, "size": len(content), "oid": identifier(content, False)}
+                if deeper and "recursive=true" not in self.path.lower():
+                    entry = {"type": "directory", "path": start + child, "oid": identifier(child.encode(), False)}
+                entries[entry["path"]] = entry
+        if folder is not None and not entries:
+            raise Refusal(404, f"There is no folder {folder}", "EntryNotFound")
+        self.send_json(list(entries.values()))
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         files, repository = self.files(name, revision), self.repository(name)
@@ -259,6 +265,7 @@ def identifier(content: bytes, large: bool) -> str:
 
 NAME = r"(?P<name>[\w.-]+/[\w.-]+)"
 MODEL = rf"/api/models/{NAME}"
+DATA = r"(?P<name>datasets/[\w.-]+/[\w.-]+)"
 ROUTES: dict[tuple[str, str], Callable[..., None]] = {
     ("GET", "/api/whoami-v2"): Handler.whoami,
     ("POST", "/api/repos/create"): Handler.create,
@@ -272,6 +279,9 @@ ROUTES: dict[tuple[str, str], Callable[..., None]] = {
     ("POST", "/verify"): Handler.verify,
     ("POST", rf"{MODEL}/commit/(?P<revision>.+)"): Handler.commit,
     ("GET", rf"{MODEL}/tree/(?P<revision>[^/]+)"): Handler.tree,
-    ("GET", r"/(?:api/)?datasets/.*"): Handler.no_data_set,
+    ("GET", rf"/api/{DATA}"): Handler.info,
+    ("GET", rf"/api/{DATA}/revision/(?P<revision>.+)"): Handler.info,
+    ("GET", rf"/api/{DATA}/tree/(?P<revision>[^/]+)(/(?P<folder>.+))?"): Handler.tree,
+    ("GET", rf"/{DATA}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"): Handler.resolve,
     ("GET", rf"/{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"): Handler.resolve,
 }

@@ -1,4 +1,4 @@
-"""Greedy search by a loss function of the user's own."""
+"""Greedy search by other losses than the cross entropy with classes: a function of the user's, probabilities."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from test_search import LEXICON, Recorded, logits_alone, made_examples
 
 from augment import GreedySearch, LexiconSubstitution
 from hf_mmel import MMELTrainer, search_variants
+from hf_mmel.functional import per_variant_loss
 
 
 def second_logit(outputs, labels, num_items_in_batch=None):
@@ -40,3 +41,16 @@ def test_a_search_in_training_goes_by_the_loss_function_of_the_trainer(arguments
         MMELTrainer(model, args, augmenter=augmenter, **options).train()
         tables.append(augmenter.table.texts)
     assert tables[0] == alone.table.texts != tables[1]
+
+
+@pytest.mark.parametrize("kind", [Dataset.from_list, list])
+def test_probabilities_score_by_their_cross_entropy_without_a_problem_type(tokenizer, kind):
+    probabilities = [[0.7, 0.2, 0.1], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    examples = [{**row, "label": probabilities[i % 3]} for i, row in enumerate(made_examples(tokenizer, 6))]
+    augmenter, model = Recorded(LexiconSubstitution(tokenizer, LEXICON)), make_model(tokenizer, num_labels=3).eval()
+    search_variants(model, augmenter, kind(examples), 2, batch_size=2)  # the last two have zeros and ones
+    with torch.no_grad():
+        scores = augmenter.score(augmenter.examples, np.array([0, 1]))
+    for row, score in zip(augmenter.examples, scores, strict=True):
+        options = torch.tensor([row["label"]]), "single_label_classification"
+        assert score == pytest.approx(per_variant_loss(logits_alone(model, row), *options).item(), abs=1e-5)

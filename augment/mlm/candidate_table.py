@@ -2,9 +2,9 @@
 Tables of candidates for the rows of a dataset, computed once and read through a memory map that processes share.
 
 A table is a folder. `manifest.json` describes what it was made of. While it is being made, its rows are in part files,
-each written atomically. The parts depend on the rows alone and not on the number of processes, because rounding may
-depend on the rows in a batch, and a probability that is rounded up can be one candidate more. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`; `checksums.json` is
-written last and marks the table as complete.
+each written atomically. They depend on the rows alone and not on the number of processes: rounding may depend on the
+rows in a batch, and can change a candidate. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`;
+`checksums.json` is written last and marks the table as complete.
 """
 
 import hashlib

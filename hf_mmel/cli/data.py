@@ -3,16 +3,13 @@
 Each fault in them is a `ValueError` that names the file or split, before a model is loaded.
 """
 
-import glob
 import logging
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, load_dataset_builder, load_from_disk
+from datasets import Dataset, DatasetDict
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from augment.core.running import shown
@@ -23,6 +20,7 @@ from .errors import hub_error_reason, reason_of
 from .file_checks import check_column, check_texts, finite_float
 from .files import load_file
 from .labels import Labels, encode_labels
+from .named_data import find_splits, load_saved
 from .probabilities import joined_columns
 
 
@@ -61,7 +59,7 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
         raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
     if Path(file).is_dir():
         with _reader_errors(file):
-            dataset = _load_saved(file)
+            dataset = load_saved(file)
             if isinstance(dataset, DatasetDict):
                 raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
             return dataset
@@ -74,8 +72,8 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
 def _load_dataset(
     data_args: DataArguments, names: list[str], cache_dir: str | None, token: str | None
 ) -> dict[str, Dataset]:
-    path, where = Path(data_args.dataset), data_args.dataset
-    if path.is_file():
+    where = data_args.dataset
+    if Path(where).is_file():
         raise ValueError(f"dataset_name is {where!r}, which is a file; pass it as --train_file or its like.")
 
     def explain(error: Exception) -> str | None:
@@ -83,26 +81,13 @@ def _load_dataset(
         return reason and f"{where} cannot be read: {reason}"
 
     with _reader_errors(where, explain):
-        if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-            saved = _load_saved(path)
-            available = saved if isinstance(saved, DatasetDict) else {"train": saved}
-        else:
-            if path.exists() and glob.has_magic(str(path.absolute())):
-                raise ValueError(
-                    f"it is {path.absolute()}, whose name has * ? or [, which datasets reads as a pattern; rename it"
-                )
-            config = data_args.dataset_config_name or data_args.task_name
-            load = partial(load_dataset_builder, data_args.dataset, config, cache_dir=cache_dir, token=token)
-            builder = load()
-            if builder.name == "csv" and builder.info.features is None:  # pandas would guess: 007 would become 7
-                builder = load(keep_default_na=False, converters={data_args.label_column_name: str})
-            builder.download_and_prepare()
-            available = builder.as_dataset()
+        config = data_args.dataset_config_name or data_args.task_name
+        available = find_splits(where, config, data_args.label_column_name, cache_dir, token)
     removed = listed(data_args.remove_splits)
     for name in removed:
         if name not in available:
             raise ValueError(f"remove_splits has {name!r}; the splits of {where} are {shown(available)}.")
-    available = {name: dataset for name, dataset in available.items() if name not in removed}
+    available = {name: load for name, load in available.items() if name not in removed}
     splits = {}
     for split in names:
         name = data_args.split_name(split)
@@ -114,13 +99,9 @@ def _load_dataset(
                 f"{where} has no split {name!r}; its splits are {shown(available)}. "
                 f"Name the right one with --{split.partition('_')[0]}_split_name."
             )
-        splits[split] = available[name]
+        with _reader_errors(where, explain):
+            splits[split] = available[name]()
     return splits
-
-
-def _load_saved(folder: str | Path) -> Dataset | DatasetDict:
-    """Loads a folder of `save_to_disk`. What is computed from it is cached there, if the folder is writable."""
-    return load_from_disk(str(folder), keep_in_memory=None if os.access(folder, os.W_OK) else True)
 
 
 def _no_rows(where: str) -> str:
@@ -137,7 +118,8 @@ def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lamb
         yield
     except Exception as error:
         cause = error.__cause__ or error
-        if isinstance(error, ValueError) and str(error).startswith((where, str(Path(where)))):  # of `Table`
+        names = where, str(Path(where)), str(Path(where).absolute())
+        if isinstance(error, ValueError) and str(error).startswith(names):  # of `Table`
             raise
         if "corresponds to no data" in f"{error} {cause}":
             raise ValueError(_no_rows(where)) from error

@@ -24,8 +24,10 @@ _WITHOUT_EFFECT = {
     *("dataloader_num_workers", "dataloader_persistent_workers", "dataloader_pin_memory"),
     *("dataloader_prefetch_factor", "save_total_limit", "save_on_each_node", "token"),
     *("logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy"),
-    "show_variants",
+    *("trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
+    *("show_variants", "use_fast_tokenizer", "local_rank", "ddp_timeout"),
 }
+_OF_BEST = {"save_steps", "save_strategy"}  # the best model is one of those that were saved
 
 
 def arguments_of(args: Arguments) -> dict[str, Any]:
@@ -33,10 +35,11 @@ def arguments_of(args: Arguments) -> dict[str, Any]:
     values: dict[str, Any] = {"num_processes": args.training.world_size}
     for group in args:
         values |= group.to_dict() if isinstance(group, TrainingArguments) else asdict(group)
+    without_effect = _WITHOUT_EFFECT - _OF_BEST if args.training.load_best_model_at_end else _WITHOUT_EFFECT
     kept = {
         name: value
         for name, value in values.items()
-        if name not in _WITHOUT_EFFECT and not name.startswith(("hub_", "push_to_hub"))
+        if name not in without_effect and not name.startswith(("hub_", "push_to_hub"))
     }
     return json.loads(json.dumps(kept, default=str))
 
@@ -74,7 +77,9 @@ def differences_of(before: Mapping[str, Any], after: Mapping[str, Any], ignored:
     The arguments that changed, without those to ignore, in words; empty if none did. The content of a file counts if
     both sides recorded it and its name is the same.
     """
-    names = [name for name in {**before, **after} if name.removeprefix(CONTENT) not in ignored]
+    # Earlier versions recorded some arguments without an effect.
+    recorded = [name for name in {**before, **after} if name in after or name not in _WITHOUT_EFFECT]
+    names = [name for name in recorded if name.removeprefix(CONTENT) not in ignored]
     changed = [name for name in names if before.get(name) != after.get(name)]
     shown = [
         name

@@ -73,7 +73,9 @@ def _check_zip(path: Path) -> None:
 def load_diagnostics(data_args: DataArguments, cache_dir: str | None, token: str | None) -> dict[str, Dataset]:
     """GLUE's diagnostics as the split `DIAGNOSTICS`. If they are not beside MNLI, under the name "ax", warns of it."""
     try:
-        splits = load_splits(replace(data_args, dataset_config_name="ax"), ["test"], cache_dir, token)
+        # They have one split, so that those to remove are of MNLI.
+        diagnostics = replace(data_args, dataset_config_name="ax", remove_splits=None)
+        splits = load_splits(diagnostics, ["test"], cache_dir, token)
     except ValueError as error:
         logger.warning("The submission will have no AX.tsv, since there are no diagnostics: %s", error)
         return {}

@@ -5,6 +5,7 @@ For groups of shape `(B, V)`, a head computes the losses under the labels and th
 the originals. Weights and objective are the same for all heads.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -264,12 +265,19 @@ def are_probabilities(labels: Tensor | None, problem_type: str | None) -> bool:
 
 def loss_of_probabilities(model: nn.Module, inputs: Mapping[str, Any]) -> tuple[Tensor, Any]:
     """The cross entropy with labels that are probabilities `(N, C)`, the mean over N rows, and the model's outputs."""
-    labels = inputs[LABELS]
-    outputs = model(**{name: x for name, x in inputs.items() if name != LABELS})
+    labels, has_labels = inputs[LABELS], needs_labels(getattr(model, "module", model))  # without its wrapper
+    outputs = model(**{name: x for name, x in inputs.items() if name != LABELS or has_labels})
     loss = per_variant_loss(logits_of(outputs, len(labels), type(model).__name__), labels, _SINGLE_LABEL).mean()
     if isinstance(outputs, dict):
         return loss, outputs
-    return loss, (loss, outputs) if isinstance(outputs, Tensor) else (loss, *outputs)
+    predictions = (outputs,) if isinstance(outputs, Tensor) else outputs if own_loss(outputs) is None else outputs[1:]
+    return loss, (loss, *predictions)
+
+
+def needs_labels(model: nn.Module) -> bool:
+    """Whether the forward of a model cannot be called without labels."""
+    parameter = inspect.signature(model.forward).parameters.get(LABELS)
+    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def zero_without_labels(loss: Tensor, outputs: Any, labels: Tensor | None) -> Tensor:

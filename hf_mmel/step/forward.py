@@ -1,6 +1,5 @@
 """Forward passes over some of the variants of a batch: from groups to per-variant losses and divergences."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -8,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import EXTRAS, LABELS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
+from ..data.groups import EXTRAS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
 from ..objective.custom_loss import LossFunction, custom_losses
-from ..objective.heads import Head, Losses
+from ..objective.heads import Head, Losses, needs_labels
 from ..objective.weighting import VariantLosses
 from ..training_args import MMELTrainingArguments
 
@@ -43,8 +42,7 @@ class VariantForward:
         self.main_input = getattr(model, "main_input_name", "input_ids")
         self.problem_type, self.loss_func = problem_type, loss_func
         self.label_smoothing, self._class_weights = label_smoothing, class_weights
-        parameters = inspect.signature(model.forward).parameters
-        self.needs_labels = LABELS in parameters and parameters[LABELS].default is inspect.Parameter.empty
+        self.needs_labels = needs_labels(model)
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def __call__(
@@ -105,9 +103,9 @@ class VariantForward:
         other processes wait for a forward and a backward pass of this one. Special tokens stay, as some heads look
         for them.
         """
-        empty = {name: x for name, x in inputs.items() if name != PERTURBATION}
-        for name, x in empty.items():
-            if name not in (EXTRAS, LABELS) and x.is_floating_point():
+        empty = dict(inputs)
+        for name, x in inputs.items():
+            if name != EXTRAS and x.is_floating_point():
                 empty[name] = torch.zeros_like(x)
             elif name == self.main_input:
                 is_special = torch.isin(x, torch.tensor(special_ids_of(self.model), dtype=x.dtype, device=x.device))

@@ -134,6 +134,17 @@ def test_a_word_without_a_space_is_deleted_and_the_next_one_loses_its_space(any_
         assert ids_of(augmenter.variants(example, 1, seed)) == [any_tokenizer(variant)["input_ids"]]
 
 
+@pytest.mark.parametrize("gap", ["\t", "\n", " \t", "\t\t"])
+def test_a_word_after_a_tab_of_its_own_piece_stays(gap):
+    """Byte-level BPE writes the next word with a space, and deletes the tab of the text with the word."""
+    tokenizer, text = make_tokenizer("bpe"), f"the{gap}movie film ran"
+    augmenter = RandomDelete(tokenizer, max_replaced=1, keep_words=["the"])
+    found = augmenter.augment_text([text] * 40, 1, range(40))
+    assert {variant for (variant,) in found} == {f"the{gap}movie film", f"the{gap}movie ran"}
+    for seed, (variant,) in enumerate(found):
+        assert ids_of(augmenter.variants(tokenizer(text), 1, seed)) == [tokenizer(variant)["input_ids"]]
+
+
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_a_word_without_a_space_stays_if_all_words_after_it_go(kind):
     augmenter = RandomDelete(make_tokenizer(kind), replace_prob=0.9)

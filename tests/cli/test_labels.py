@@ -12,9 +12,13 @@ from datasets import ClassLabel, Dataset, Features, Value
 from pyarrow import parquet
 from transformers import BertConfig
 
+from hf_mmel.cli.arguments import ModelArguments
 from hf_mmel.cli.data import find_text_columns, load_splits
 from hf_mmel.cli.data_arguments import DataArguments
-from hf_mmel.cli.labels import encode_labels, find_labels
+from hf_mmel.cli.errors import UsageError
+from hf_mmel.cli.files import load_file
+from hf_mmel.cli.labels import Labels, encode_labels, find_labels
+from hf_mmel.cli.model import name_classes
 
 
 @pytest.fixture
@@ -207,3 +211,60 @@ def test_values_of_several_types_beside_texts_and_labels_are_read(tmp_path, read
     rows = [{**row, "meta": metas[i], "id": ids[i]} for i, row in enumerate(reviews(num_examples=8))]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert read(str(tmp_path / "a.jsonl"))[0].names == ["bad", "good"]
+
+
+def test_text_beside_values_of_other_types_stays_text(tmp_path):
+    values = ["007", "1E2", "null", "[", 7, None, {"a": "01"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": "film", "meta": value}) for value in values))
+    assert load_file(str(tmp_path / "a.jsonl"), str(tmp_path / "cache"))["meta"][:] == values
+
+
+PROBABILITIES = [[0.7, 0.2, 0.1], [0.0, 1.0, 0.0]]
+
+
+@pytest.mark.parametrize("names", [["sad", "glad", "mad"], ["sad", "glad"], ["a", "b", "c", "d"], None])
+def test_probabilities_are_of_the_classes_of_a_checkpoint_of_their_size(write_labels, read, names):
+    labels = read(write_labels("a.jsonl", PROBABILITIES), names=names)[0]
+    fits = names is not None and len(names) == 3
+    assert labels.names == (names if fits else ["LABEL_0", "LABEL_1", "LABEL_2"])
+
+
+def test_validation_may_have_the_classes_that_training_has_the_probabilities_of(write_labels, read):
+    files = write_labels("a.jsonl", PROBABILITIES), write_labels("b.jsonl", ["mad", "sad"])
+    assert read(*files, names=["sad", "glad", "mad"])[1] == [PROBABILITIES, [2, 0]]
+    with pytest.raises(ValueError, match=r"b.jsonl.* the label 'mad' in row 0 .*expected one of LABEL_0, LABEL_1"):
+        read(*files)
+    with pytest.raises(ValueError, match=r"a.jsonl.* holds List.*; expected one label in each row"):
+        read(files[1], files[0])
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Neg", "POS"], ["neg", "pos"]),
+        (["POS", "Neg"], ["pos", "neg"]),
+        (["pos", "neg", "mixed"], ["neg", "pos"]),
+        (["pos", "Pos", "neg"], ["neg", "pos"]),
+        (["pos", "negative"], ["neg", "pos"]),
+    ],
+)
+def test_a_checkpoint_of_the_same_classes_keeps_its_order(write_labels, read, names, expected):
+    assert read(write_labels("a.csv", ["pos", "neg", "neg"]), names=names)[0].names == expected
+
+
+def test_classes_that_differ_in_case_alone_are_not_those_of_a_checkpoint(write_labels, read):
+    assert read(write_labels("a.csv", ["pos", "POS"]), names=["pos", "neg"])[0].names == ["POS", "pos"]
+    assert read(write_labels("a.csv", ["pos", "POS"]), names=["Pos", "pos"])[0].names == ["POS", "pos"]
+    assert read(write_labels("b.csv", ["pos", "neg"]), names=["pos", "Pos"])[0].names == ["neg", "pos"]
+
+
+def test_a_classifier_of_another_size_is_refused_unless_it_may_be_replaced():
+    labels = Labels("single_label_classification", ["a", "b", "c"], ["a", "b", "c"])
+    for architecture, ignored in (("BertForSequenceClassification", True), ("BertForMaskedLM", False), (None, False)):
+        config = BertConfig(architectures=[architecture] if architecture else None, num_labels=2)
+        name_classes(config, labels, ModelArguments("x", ignore_mismatched_sizes=ignored))
+        assert (config.num_labels, config.problem_type) == (3, labels.problem_type)
+        assert config.id2label == {0: "a", 1: "b", 2: "c"} and config.label2id == {"a": 0, "b": 1, "c": 2}
+    config = BertConfig(architectures=["BertForSequenceClassification"], num_labels=2)
+    with pytest.raises(UsageError, match="x has a classifier of 2 outputs, the data needs 3; pass --ignore_"):
+        name_classes(config, labels, ModelArguments("x"))

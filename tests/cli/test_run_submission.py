@@ -7,7 +7,9 @@ import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 from transformers import AutoModelForSequenceClassification, BertConfig
 
+from hf_mmel.cli.data_arguments import DataArguments
 from hf_mmel.cli.run import UsageError
+from hf_mmel.cli.submission import DIAGNOSTICS, load_diagnostics
 
 
 @pytest.fixture
@@ -42,6 +44,11 @@ def test_models_of_mnli_predict_the_diagnostics_too(run, glue, tmp_path):
     run(*glue, "--task_name", "mnli", "--do_train", "--do_predict", "--glue_submission")
     sizes = {name: len(lines) - 1 for name, lines in contents(tmp_path / "out" / "submission.zip").items()}
     assert sizes == {"MNLI-m.tsv": 11, "MNLI-mm.tsv": 12, "AX.tsv": 5}
+
+
+def test_the_diagnostics_do_not_need_the_splits_of_mnli_that_are_removed(glue, tmp_path):
+    data_args = DataArguments(task_name="mnli", dataset_name=str(glue[1]), remove_splits="validation_mismatched")
+    assert len(load_diagnostics(data_args, str(tmp_path / "cache"), None)[DIAGNOSTICS]) == 5
 
 
 def test_without_the_diagnostics_a_warning_says_so(run, mirror, tmp_path, caplog):

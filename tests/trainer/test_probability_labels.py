@@ -9,8 +9,8 @@ from datasets import Dataset
 from torch import nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
-from augment import LexiconSubstitution
-from hf_mmel import MMELTrainer
+from augment import GreedySearch, LexiconSubstitution
+from hf_mmel import MMELTrainer, search_variants
 from hf_mmel.report import write_report
 from hf_mmel.report.predictions import predict
 
@@ -130,6 +130,38 @@ def test_a_model_of_bare_logits_is_evaluated(arguments, tokenizer, soft_rows):
     assert predictions[1].predictions.shape == (8, 3)
     assert np.array_equal(predictions[0].predictions, predictions[1].predictions)
     assert predictions[0].metrics["test_loss"] == predictions[1].metrics["test_loss"]
+
+
+class DemandsLabels(nn.Module):
+    """Its forward cannot be called without labels. It returns a loss of its own before the logits, or with them."""
+
+    def __init__(self, model, as_dict):
+        super().__init__()
+        self.model, self.as_dict = model, as_dict
+
+    @property
+    def config(self):
+        return self.model.config
+
+    def forward(self, input_ids, labels, attention_mask=None):
+        logits = self.model(input_ids, attention_mask).logits
+        loss = F.cross_entropy(logits, labels)
+        return {"loss": loss, "logits": logits} if self.as_dict else (loss, logits)
+
+
+@pytest.mark.parametrize("as_dict", [True, False])
+@pytest.mark.parametrize("mmel_loss", ["hard", "none"])
+def test_a_model_that_demands_labels_gets_them(arguments, tokenizer, soft_rows, mmel_loss, as_dict):
+    model = make_model(tokenizer, **SINGLE)
+    expected = trainer_of(model, arguments(), tokenizer, soft_rows).predict(soft_rows)
+    args = arguments(mmel_loss=mmel_loss, max_steps=1)
+    model = DemandsLabels(model, as_dict)
+    trainer = trainer_of(model, args, tokenizer, soft_rows)
+    found = trainer.predict(soft_rows)
+    assert np.array_equal(found.predictions, expected.predictions)
+    assert found.metrics["test_loss"] == expected.metrics["test_loss"]
+    trainer.train()
+    assert search_variants(model, GreedySearch(LexiconSubstitution(tokenizer, WORDS)), soft_rows, 1) == len(soft_rows)
 
 
 @pytest.mark.integration

@@ -36,7 +36,7 @@ def fails(capsys, *argv: str) -> str:
         ("preview --text a --num_variants 0", "num_variants is 0; expected at least 1"),
         ("preview --text a --augmenter delete --replace_prob 0", "replace_prob is 0.0; expected a probability"),
         ("preview --text a --augmenter same_text --replace_prob 0.1", "SameText has no replace_prob"),
-        ("preview --text a --augmenter synonyms", "The augmenter is 'synonyms'; expected one of wordnet, context"),
+        ("preview --text a --augmenter synonym", "The augmenter is 'synonym'; expected one of context, synonyms"),
         ("preview --text a --augmenter mlm", "The augmenter 'mlm' needs a model"),
         ("preview --text a --augmenter delete --model bert", "'delete' has no use for the model 'bert'"),
         ("preview --text a --augmenter delete --tokenizer ./absent", "The tokenizer './absent' cannot be loaded: "),

@@ -172,3 +172,19 @@ def test_unknown_way_to_mark_words_is_refused():
 def test_the_row_before_is_no_part_of_a_row():
     augmenter = LexiconSubstitution(ByteTokenizer(), {"film": ["oddity"]})
     assert augmenter.augment_text(["I got a", "n film"], 1, [0, 1]) == [["I got a"], ["n oddity"]]
+
+
+def test_runs_stay_in_their_row_and_reach_its_last_word(any_tokenizer):
+    rows = [any_tokenizer(text)["input_ids"] for text in ("odd film story", "movie, plot music")]
+    batch = Batch(rows)
+    words = WordFinder(any_tokenizer).words(batch)
+
+    def found(num_words):
+        runs = words.runs(num_words)
+        texts = [any_tokenizer.decode(list(pieces)).strip() for pieces in runs.pieces(batch.ids)]
+        return list(zip(texts, runs.last.tolist(), strict=True))
+
+    singles = [("odd", False), ("film", False), ("story", True), ("movie", False), ("plot", False), ("music", True)]
+    assert found(1) == singles
+    assert found(2) == [("odd film", False), ("film story", True), ("plot music", True)]
+    assert found(3) == [("odd film story", True)] and found(4) == found(9) == []
