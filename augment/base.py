@@ -1,5 +1,6 @@
 """The augmenter: tokenised examples in, K variants of each out."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
@@ -301,7 +302,10 @@ class Augmenter(Lazy, Configurable, ABC):
     @cached_property
     def _spell(self) -> Callable[[tuple[int, ...]], str]:
         """The text of token ids. Words return in batch after batch, and decoding one takes long."""
-        return cache(lambda pieces: without_spaces(self.tokenizer.decode(pieces).strip()))
+        # WordPiece puts spaces between all pieces.
+        return cache(
+            lambda pieces: re.sub(r" (?=[.,;:!?])", "", without_spaces(self.tokenizer.decode(pieces).strip()))
+        )
 
     @cached_property
     def _special(self) -> set[int]:

@@ -51,8 +51,9 @@ def rewrite(
         before, position = text[position : end - len(word)], end
         if new:
             spelt, spelt_old = words.get(new) or spell(new), spell(old)
-            is_insertion = spelt.startswith(f"{spelt_old} ")
-            parts += [before, word + recase(word, spelt[len(spelt_old) :]) if is_insertion else recase(word, spelt)]
+            inserted = spelt.removeprefix(spelt_old)
+            is_insertion = inserted != spelt and not inserted[:1].isalnum()
+            parts += [before, word + recase(word, inserted) if is_insertion else recase(word, spelt)]
         else:
             kept = before.rstrip()
             if kept == before or not (kept or any(parts)):  # nothing or only space before: remove the space after

@@ -27,6 +27,14 @@ def test_a_mark_stands_right_after_its_word_and_before_a_space_or_the_end(kind):
     assert augmenter.augment_text(text, num_variants=1, seed=0) == ["a, funny, film, (3-d) state-of-the-art, end!"]
 
 
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+@pytest.mark.parametrize("mark", [",", ":", "!"])
+def test_in_text_the_word_before_the_mark_stays_as_it_is(kind, mark):
+    augmenter = RandomPunctuation(make_tokenizer(kind), marks=[mark], replace_prob=1.0)
+    text = "A fuNny FILM IN a stRange pLot"
+    assert augmenter.augment_text(text, num_variants=1, seed=0) == [re.sub(r"(?= |$)", mark, text)]
+
+
 def test_texts_of_stop_words_and_of_one_word_have_variants():
     augmenter = RandomPunctuation(make_tokenizer("wordpiece"))
     for variants in augmenter.augment_text(["it", "we left", "state-of-the-art"], num_variants=4, seed=0):

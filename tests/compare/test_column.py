@@ -29,7 +29,7 @@ COLUMN = ("--variants_column", "paraphrases", "--methods", "none,hard")
     [
         (COLUMN, {"column": "none"}),
         ((*COLUMN, "--augmenters", "column,wordnet"), {"column": "none", "wordnet": "wordnet"}),
-        (COLUMN[2:], {"wordnet": "wordnet"}),
+        (COLUMN[2:], {"synonyms": "synonyms"}),
     ],
 )
 def test_the_column_alone_is_an_augmenter_of_a_comparison(plan_of, options, augmenters):
