@@ -1,13 +1,13 @@
 """The arguments of the model, of the augmenter, and of the run as a whole."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 
+from augment.languages.language import ENGLISH
 from augment.registry import NAMES, WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 
 from ..step.adversarial import NORMS, AdversarialVariants
@@ -57,7 +57,7 @@ class ModelArguments:
 class AugmenterArguments:
     """How to make the variants."""
 
-    augmenter: str = argument(
+    augmenter: str = argument(  # None until `choose` is called
         None,
         f"Source of variants: {', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
         "train on the originals only. Default: context if the model has a masked-LM head and the texts are English, "
@@ -119,20 +119,14 @@ class AugmenterArguments:
         except ValueError as error:
             raise ValueError(f"adversarial_{error}") from None
 
-    def choose_augmenter(self, model: ModelArguments) -> None:
-        """Sets the augmenter if none is given, to the best one that the model and the language allow."""
+    def choose(self, config: PretrainedConfig) -> None:
+        """Sets the augmenter, unless one is given, to the best one that a model of this configuration allows."""
         if self.augmenter is not None:
             return
-        names: list[str] = []
-        if self.augmenter_lang in (None, "eng"):
-            options = {"revision": model.model_revision, "cache_dir": model.cache_dir, "token": model.token}
-            options = options if self.augmenter_model is None else {"cache_dir": model.cache_dir}
-            with suppress(OSError, ValueError):  # which loading the model reports
-                config, _ = PreTrainedConfig.get_config_dict(
-                    self.augmenter_model or model.model_name_or_path, **options
-                )
-                names = config.get("architectures") or []
-        self.augmenter = "context" if any(name.endswith("ForMaskedLM") for name in names) else "synonyms"
+        if self.augmenter_model is not None:
+            config = AutoConfig.from_pretrained(self.augmenter_model)
+        has_head = any(name.endswith("ForMaskedLM") for name in config.architectures or ())
+        self.augmenter = "context" if has_head and self.augmenter_lang in (None, ENGLISH) else "synonyms"
 
     def adversary(self) -> AdversarialVariants | None:
         """The source of adversarial variants; `None` if there are none."""
@@ -144,7 +138,7 @@ class AugmenterArguments:
         """The column of the training data that has variants, given here or in the file of the augmenter."""
         if (
             self.variants_column is not None
-            or self.augmenter in (*NAMES, "none")
+            or self.augmenter in (*NAMES, "none", None)
             or not Path(self.augmenter).is_file()
         ):
             return self.variants_column

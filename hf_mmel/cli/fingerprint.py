@@ -47,14 +47,14 @@ def arguments_of(args: Arguments) -> dict[str, Any]:
 def contents_of(args: Arguments) -> dict[str, Any]:
     """The contents of the files that the arguments name: digests of the data, and the augmenter's configuration."""
     contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in args.data.files().items()}
-    if _is_file(args.augmenter.augmenter):
+    if args.augmenter.augmenter is not None and _is_file(args.augmenter.augmenter):
         contents[f"{CONTENT}augmenter"] = content_of_augmenter(args.augmenter.augmenter)
     return contents
 
 
-def content_of_augmenter(augmenter: str) -> Any:
+def content_of_augmenter(augmenter: str | None) -> Any:
     """The name of an augmenter, or the JSON value in its file; a digest of the file if it is not JSON."""
-    if not _is_file(augmenter):
+    if augmenter is None or not _is_file(augmenter):
         return augmenter
     try:
         return json.loads(Path(augmenter).read_text(encoding="utf-8"))

@@ -66,7 +66,6 @@ def parse_arguments(options: Sequence[str]) -> Arguments:
     with usage_errors(ValueError):
         check_ranges(arguments.training)
         check_combinations(arguments)
-    arguments.augmenter.choose_augmenter(arguments.model)
     return arguments
 
 

@@ -149,12 +149,13 @@ def prepare(args: Arguments) -> Prepared:
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
     train_dataset = None if run_args.dry_run else encoded.get("train")
-    augmenter = build_augmenter(args, tokenizer, max_length, train_dataset, text_columns)
+    augmenter = build_augmenter(args, config, tokenizer, max_length, train_dataset, text_columns)
     return Prepared(config, labels, tokenizer, max_length, encoded, collator, compute_metrics, augmenter)
 
 
 def build_augmenter(
     args: Arguments,
+    config: PretrainedConfig,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     train_dataset: datasets.Dataset | None,
@@ -169,10 +170,13 @@ def build_augmenter(
             logger.warning("Without an augmenter there are no variants, so mmel_loss=%s is plain fine-tuning.", loss)
         return None
     with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
+        args.augmenter.choose(config)
         columns = text_columns, args.data.delimiter(text_columns)
-        config = args.augmenter.config(args.model.model_name_or_path, max_length, args.model.cache_dir, *columns)
+        augmenter_config = args.augmenter.config(
+            args.model.model_name_or_path, max_length, args.model.cache_dir, *columns
+        )
         with args.training.main_process_first(desc="building the augmenter"):
-            augmenter = Augmenter.from_dict(config, tokenizer)
+            augmenter = Augmenter.from_dict(augmenter_config, tokenizer)
         if train_dataset is not None:
             augmenter.precompute(train_dataset)
     return augmenter

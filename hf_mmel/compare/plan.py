@@ -20,6 +20,7 @@ from ..cli.data_arguments import listed
 from ..cli.errors import UsageError
 from ..cli.fingerprint import CONTENT, arguments_of, contents_of
 from ..cli.metrics import Guess, listed_scores, majority_guess, score_names
+from ..cli.model import load_config
 from ..cli.parser import read_options, value_of, without_options
 from ..cli.seeds import leading_metric, less_is_better
 from ..training_args import MMEL_LOSSES
@@ -153,8 +154,7 @@ def read_plan(args: argparse.Namespace) -> Plan:
         raise UsageError(f"jobs is {args.jobs}, but with a launcher the runs go one after the other; leave one out.")
     augmenters = args.augmenters
     if augmenters is None:
-        parsed = cli.parse_arguments([*_DEFAULTS, *options, "--do_train"])
-        augmenters = COLUMN if parsed.augmenter.variants_column is not None else parsed.augmenter.augmenter
+        augmenters = _default_augmenter(options) if methods != [BASELINE.method] else ""
     return Plan(
         methods,
         _augmenters(augmenters, value_of(options, "variants_column")) if methods != [BASELINE.method] else {},
@@ -210,6 +210,14 @@ def _guess(prepared: cli.Prepared, is_mismatched: bool) -> Guess:
     splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
     assert prepared.compute_metrics is not None  # with --do_eval
     return majority_guess(prepared.compute_metrics, splits[is_mismatched], prepared.labels)
+
+
+def _default_augmenter(options: Sequence[str]) -> str:
+    args = cli.parse_arguments([*_DEFAULTS, *options, "--do_train"])
+    if args.augmenter.variants_column is not None:
+        return COLUMN
+    args.augmenter.choose(load_config(args.model))
+    return args.augmenter.augmenter
 
 
 def _augmenters(text: str, variants_column: str | None) -> dict[str, str]:

@@ -227,7 +227,7 @@ def test_a_dry_run_shows_the_variants(run, write, capsys):
         ([{**ROWS[0], "paraphrases": []}] * 2, COLUMN, "column 'paraphrases' has no text in any row; expected lists"),
         (ROWS, ["--variants_column", "label"], "variants_column is 'label', which is a column of the text or of the"),
         (ROWS, [*COLUMN, "--greedy_search", "loss"], "greedy_search is 'loss', .* variants_column is 'paraphrases'"),
-        (ROWS, [*COLUMN, "--augmenter", "thesaurus"], "The augmenter is 'thesaurus'; expected one of wordnet"),
+        (ROWS, [*COLUMN, "--augmenter", "thesaurus"], "The augmenter is 'thesaurus'; expected one of context"),
     ],
 )
 def test_faults_are_told_before_a_model_is_loaded(run, write, monkeypatch, rows, options, message):
