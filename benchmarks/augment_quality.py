@@ -5,14 +5,14 @@ What the augmenters of `augment` write, measured, next to nlpaug and TextAttack 
 python -m benchmarks.augment_quality --data PATH_TO_GLUE --mlm PATH_TO_MASKED_LM --output_dir outputs/augment_quality
 ```
 
-The texts are 1,000 of more than 8 words and 1,000 shorter ones of SST-2's training split, and 1,000 of RTE and STS-B,
-which have capitals. With `--num_judge 10000` the judge of `benchmarks.label_flips` says which variants are of another
-class; it is trained the first time. The other libraries and the tagger run in environments of their own, which are made
-if they are missing. One that cannot be made is left out.
+The texts are 1,000 of more than 8 words and 1,000 shorter ones of SST-2's training split, and 1,000 of RTE and STS-B
+with capitals. With `--num_judge 10000` the judge of `benchmarks.label_flips` says which variants are of another class;
+it is trained the first time. The other libraries and the tagger run in environments of their own, which are made if
+they are missing. One that cannot be made is left out.
 
 The folder keeps a JSON file for each source and population. A later call measures what is missing, and writes all
-tables to `tables.md`. Delete the files of an augmenter that has changed. `benchmarks.reading_sheet` takes variants from
-the folder for people to read.
+tables to `tables.md`. Delete the files of an augmenter that has changed. `benchmarks.reading_sheet` takes variants
+from the folder for people to read.
 """
 
 import argparse
@@ -65,6 +65,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def file_name(population: str, source: str) -> str:
+    return f"{population}-{re.sub('[^a-z0-9_]+', '-', Path(source).stem.lower())}.json"
+
+
 class Benchmark:
     """
     The figures of sources on populations, each measured once and kept in a file.
@@ -94,7 +98,7 @@ class Benchmark:
 
     def measure(self, name: str, source: str) -> dict[str, Any] | None:
         """The figures of a source on a population; `None` if the source is not available."""
-        path = self.args.output_dir / f"{name}-{re.sub('[^a-z0-9_]+', '-', Path(source).stem.lower())}.json"
+        path = self.args.output_dir / file_name(name, source)
         result = json.loads(path.read_text()) if path.exists() else {}
         flips = f"flips by {self.args.num_judge}"
         steps = {"counts": self._counts, "words": self._words, "perplexity": self._perplexity}

@@ -130,7 +130,7 @@ def parts_of(train: Dataset, *sizes: int) -> list[Dataset]:
 
 
 def train(args: argparse.Namespace, part: Dataset, prepared: cli.Prepared) -> Trainer:
-    """A model trained for `num_steps`, or one epoch of batches of 32 if that is more, or as an earlier call kept it."""
+    """A model trained for `num_steps`, or one epoch of batches of 32 if that is more, or that of an earlier call."""
     set_seed(0)
     known = repr([args.model, args.data, args.task, args.num_steps, part["input_ids"][:]]).encode()
     folder = args.work_dir / f"{len(part)}-{blake2b(known, digest_size=8).hexdigest()}"

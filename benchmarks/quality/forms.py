@@ -2,9 +2,8 @@
 
 from functools import cache
 
-from nltk.corpus import wordnet
-
 from augment.english.stopwords import STOP_WORDS
+from augment.english.wordnet_data import load_wordnet
 
 
 # Penn tags of the lemmas of a part of speech.
@@ -13,12 +12,15 @@ LEMMA_TAGS = {"n": {"NN"}, "v": {"VB", "VBP"}, "a": {"JJ"}, "r": {"RB"}}
 ENDINGS = {"s": {"NNS", "VBZ"}, "ed": {"VBD", "VBN"}, "ing": {"VBG"}}
 
 
+wordnet = cache(load_wordnet)
+
+
 @cache
 def tags(word: str) -> frozenset[str]:
     """The Penn tags that a word may have in WordNet: none if neither the word nor its lemma is there."""
     word, found = word.lower(), set()
     for part, lemma_tags in LEMMA_TAGS.items():
-        for synset in wordnet.synsets(word, part):  # which asks morphy for lemmas
+        for synset in wordnet().synsets(word, part):  # which asks morphy for lemmas
             is_lemma = word in (name.lower() for name in synset.lemma_names())
             found |= lemma_tags if is_lemma else _inflected(word, part)
     return frozenset(found)
