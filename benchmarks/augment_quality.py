@@ -55,6 +55,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     option("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="NAME", help=", ".join(PEERS))
     option("--populations", nargs="+", default=list(POPULATIONS), choices=list(POPULATIONS))
     option("--num_sentences", type=int, default=1000, help="Texts of each population.")
+    option("--num_slow", type=int, default=200, help="Of these, the first ones for masked LMs of other libraries.")
     option("--num_variants", type=int, default=4, help="K.")
     option("--num_judge", type=int, default=0, help="Examples to train a judge on; 0 for no judge.")
     option("--speed_dir", type=Path, default=Path("outputs/augment_speed"), help="Where environments are kept.")
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
 def check_settings(args: argparse.Namespace) -> None:
     """Refuses a folder whose results have other settings."""
     path = args.output_dir / "settings.json"
-    settings = {name: getattr(args, name) for name in ("data", "mlm", "num_sentences", "num_variants")}
+    settings = {name: getattr(args, name) for name in ("data", "mlm", "num_sentences", "num_slow", "num_variants")}
     args.output_dir.mkdir(parents=True, exist_ok=True)
     known = json.loads(path.read_text()) if path.exists() else settings
     if known != settings:

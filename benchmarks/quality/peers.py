@@ -19,20 +19,20 @@ RUNNERS = Path(__file__).parents[1] / "peers"
 
 @dataclass(frozen=True)
 class Peer:
-    """A runner in the environment of its library, for the first `num_sentences` texts or for all."""
+    """A runner in the environment of its library. A slow one is given the first texts alone."""
 
     environment: str
     runner: str
-    num_sentences: int | None = None
+    is_slow: bool = False
     options: Mapping[str, str] = field(default_factory=dict)  # {mlm} stands for the masked LM
 
 
 PEERS = {
     "nlpaug SynonymAug": Peer("nlpaug", "nlpaug_wordnet"),
-    "nlpaug ContextualWordEmbsAug": Peer("nlpaug", "nlpaug_mlm", options={"mlm": "{mlm}", "batch_size": "32"}),
+    "nlpaug ContextualWordEmbsAug": Peer("nlpaug", "nlpaug_mlm", True, {"mlm": "{mlm}", "batch_size": "32"}),
     "TextAttack WordNetAugmenter": Peer("textattack", "textattack_wordnet"),
     # 80 tokens are more than any text has.
-    "TextAttack WordSwapMaskedLM": Peer("textattack", "textattack_mlm", 100, {"mlm": "{mlm}", "max_length": "80"}),
+    "TextAttack WordSwapMaskedLM": Peer("textattack", "textattack_mlm", True, {"mlm": "{mlm}", "max_length": "80"}),
 }
 
 
@@ -45,7 +45,8 @@ def run_peer(name: str, texts: Sequence[str], args) -> dict[str, Any]:
     Args:
         name (`str`): One of `PEERS`.
         texts (`Sequence[str]`): The texts.
-        args (`argparse.Namespace`): `output_dir`, `speed_dir`, `mlm` and `num_variants` of the benchmark.
+        args (`argparse.Namespace`): `output_dir`, `speed_dir`, `mlm`, `num_variants` and `num_slow` of the
+            benchmark.
 
     Returns:
         `dict`: The variants, and the CPU-seconds that they took after a start that does not count.
@@ -54,7 +55,7 @@ def run_peer(name: str, texts: Sequence[str], args) -> dict[str, Any]:
     given.write_text(json.dumps({"texts": texts, "stop_words": sorted(STOP_WORDS)}))
     options = ["--num_variants", str(args.num_variants), "--variants", str(output), "--repeats", "1"]
     options += [f"--{option}={value.format(mlm=args.mlm)}" for option, value in peer.options.items()]
-    options += ["--num_sentences", str(peer.num_sentences)] if peer.num_sentences else []
+    options += ["--num_sentences", str(args.num_slow)] if peer.is_slow else []
     printed = _run(args, peer.environment, [str(RUNNERS / f"{peer.runner}.py"), str(given), *options])
     seconds = json.loads(printed.splitlines()[-1])["seconds"]
     return {"variants": json.loads(output.read_text()), "seconds": {"first epoch": seconds}}
