@@ -2,14 +2,13 @@
 
 from functools import cache
 
-from augment.english.stopwords import STOP_WORDS
 from augment.english.wordnet_data import load_wordnet
 
 
 # Penn tags of the lemmas of a part of speech.
 LEMMA_TAGS = {"n": {"NN"}, "v": {"VB", "VBP"}, "a": {"JJ"}, "r": {"RB"}}
-# What a word with such an ending is inflected to; "-s" is that of plurals and of verbs alike.
-ENDINGS = {"s": {"NNS", "VBZ"}, "ed": {"VBD", "VBN"}, "ing": {"VBG"}}
+# The endings of inflected words.
+ENDINGS = {"NNS": "s", "VBZ": "s", "VBD": "ed", "VBN": "ed", "VBG": "ing"}
 
 
 wordnet = cache(load_wordnet)
@@ -34,22 +33,18 @@ def _inflected(word: str, part: str) -> set[str]:
     return ({"JJS"} if word.endswith("st") else {"JJR"}) if part == "a" else {"RBR"}
 
 
-def ending_of(word: str) -> str | None:
-    """The ending of a word that is an inflected form and nothing else: not that of "building" or "tired"."""
-    for ending, inflected in ENDINGS.items():
-        if word.lower().endswith(ending) and word.lower() not in STOP_WORDS and tags(word) and tags(word) <= inflected:
-            return ending
-    return None
+def ending_of(word: str, tag: str) -> str | None:
+    """The ending of a word that is inflected, by its tag in the context and by WordNet."""
+    ending = ENDINGS.get(tag)
+    return ending if ending and word.lower().endswith(ending) and tag in tags(word) else None
 
 
-def keeps_ending(old: str, new: list[str]) -> bool:
+def keeps_ending(tag: str, new: list[str]) -> bool:
     """
-    Whether a word, or one word of a phrase, is inflected as a word with an ending is: "men" as "boys", "ran" as
-    "jumped". Words that WordNet does not know need the same ending.
+    Whether a word, or one word of a phrase, may be inflected as this tag says: "ran" as "jumped" is. Words that
+    WordNet does not know need the letters of the ending.
     """
-    ending = ending_of(old)
-    wanted = tags(old) & ENDINGS[ending]
-    return any(tags(word) & wanted if tags(word) else word.lower().endswith(ending) for word in new)
+    return any(tag in tags(word) if tags(word) else word.lower().endswith(ENDINGS[tag]) for word in new)
 
 
 def keeps_capitals(old: str, new: list[str]) -> bool:

@@ -87,8 +87,8 @@ def compare_words(
                     is_same = text_tags[place] == variant_tags[start]
                     shares.add("same tag", is_same)
                     shares.add("same tag possible", is_same or text_tags[place] in tags(replacement[0]))
-                if ending := ending_of(word):
-                    shares.add(f"-{ending}", keeps_ending(word, replacement))
+                if ending := ending_of(word, text_tags[place]):
+                    shares.add(f"-{ending}", keeps_ending(text_tags[place], replacement))
                 if place and old[place - 1].lower() in ARTICLES:
                     shares.add("article", fits_article(word, replacement))
                 if word[0].isupper():

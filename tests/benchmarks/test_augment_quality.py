@@ -85,10 +85,13 @@ def test_forms_are_those_of_wordnet(small_wordnet):
     assert forms.tags("movies") == {"NNS"} and forms.tags("Movie") == {"NN"}
     assert forms.tags("viewed") == {"VBD", "VBN"} == forms.tags("ran")
     assert forms.tags("unheard") == set()
-    assert [forms.ending_of(word) for word in ("movies", "viewed", "viewing")] == ["s", "ed", "ing"]
-    assert [forms.ending_of(word) for word in ("meeting", "ran", "us", "movie")] == [None] * 4
-    assert forms.keeps_ending("viewed", ["encountered"]) and not forms.keeps_ending("viewed", ["encounter"])
-    assert forms.keeps_ending("movies", ["picture", "shows"]) and not forms.keeps_ending("movies", ["picture", "show"])
+    inflected = {"movies": "NNS", "viewed": "VBN", "meeting": "VBG"}
+    assert [forms.ending_of(*pair) for pair in inflected.items()] == ["s", "ed", "ing"]
+    assert forms.ending_of("meeting", "NN") is None and forms.ending_of("ran", "VBD") is None
+    assert forms.ending_of("us", "NNS") is None
+    assert forms.keeps_ending("VBD", ["ran"]) and not forms.keeps_ending("VBD", ["run"])
+    assert forms.keeps_ending("NNS", ["picture", "shows"]) and not forms.keeps_ending("NNS", ["picture", "show"])
+    assert not forms.keeps_ending("VBZ", ["actors"]) and forms.keeps_ending("VBZ", ["unheards"])
 
 
 def test_words_that_only_change_places_are_not_replaced(small_wordnet):
