@@ -10,9 +10,9 @@ with capitals. With `--num_judge 10000` the judge of `benchmarks.label_flips` sa
 it is trained the first time. The other libraries and the tagger run in environments of their own, which are made if
 they are missing. One that cannot be made is left out.
 
-The folder keeps a JSON file for each source and population. A later call measures what is missing, and writes all
-tables to `tables.md`. Delete the files of an augmenter that has changed. `benchmarks.reading_sheet` takes variants
-from the folder for people to read.
+The folder keeps a JSON file for each source and population. A later call measures what is missing. The tables of the
+latest call are in `tables.md`. Delete the files of an augmenter that has changed. `benchmarks.reading_sheet` takes
+variants from the folder for people to read.
 """
 
 import argparse
@@ -159,8 +159,9 @@ def main(argv: list[str] | None = None) -> int:
     for name in args.populations:
         found = {source: benchmark.measure(name, source) for source in (*args.augmenters, *args.peers)}
         results = {Path(source).stem: result for source, result in found.items() if result is not None}
-        for table in (quality_table, forms_table, speed_table):
-            tables.append(f"{POPULATIONS[name]}:\n\n{table(results)}")
+        right = [result["flips"]["judge_right"] for result in results.values() if result["flips"]]
+        title = POPULATIONS[name] + (f"; the judge is right on {100 * right[0]:.1f} % of the texts" if right else "")
+        tables += [f"{title}:\n\n{table(results)}" for table in (quality_table, forms_table, speed_table)]
     (args.output_dir / "tables.md").write_text("\n".join(tables))
     print("\n".join(tables))
     return 0

@@ -158,7 +158,8 @@ def test_a_judge_is_asked_later_and_then_known(run, tmp_path, monkeypatch):
         augment_quality.label_flips, "parse_arguments", short_training(augment_quality.label_flips.parse_arguments)
     )
     assert "flips" not in run(*options)
-    assert "flips by 8" in run(*options, "--num_judge", 8)
+    printed = run(*options, "--num_judge", 8)
+    assert "flips by 8" in printed and "the judge is right on" in printed
     assert "flips by" not in run(*options, "--num_judge", 8)
     found = json.loads((tmp_path / "out" / "short-swap.json").read_text())["flips by 8"]
     assert 0 <= found["all"] <= 1 and 0 <= found["judge_right"] <= 1
