@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from augment.registry import NAMES
+from augment.registry import WITH_WORDS
 
 from . import label_flips
 from .quality.measures import compare_words, count_variants, new_variants, perplexity_ratio
@@ -37,7 +37,6 @@ from .quality.sentences import choose_populations
 from .quality.tables import forms_table, quality_table, speed_table
 
 
-AUGMENTERS = ("wordnet", "context", "mlm", "mlm_insert", "swap", "typos")
 POPULATIONS = {
     "long": "SST-2, more than 8 words",
     "short": "SST-2, at most 8 words",
@@ -51,7 +50,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     option("--data", default="nyu-mll/glue", help="Name or folder of GLUE.")
     option("--mlm", default="google-bert/bert-base-uncased", help="Name or folder of a masked LM.")
     option("--output_dir", type=Path, default=Path("outputs/augment_quality"), help="Folder for results.")
-    option("--augmenters", nargs="*", default=AUGMENTERS, help=f"Among {', '.join(NAMES)}, or JSON files.")
+    option("--augmenters", nargs="*", default=list(WITH_WORDS), help=f"Among {', '.join(WITH_WORDS)}, or JSON files.")
     option("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="NAME", help=", ".join(PEERS))
     option("--populations", nargs="+", default=list(POPULATIONS), choices=list(POPULATIONS))
     option("--num_sentences", type=int, default=1000, help="Texts of each population.")

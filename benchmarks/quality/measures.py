@@ -30,7 +30,7 @@ class Shares:
 
 
 def new_variants(text: str, group: Sequence[str]) -> list[str]:
-    """The variants of a text that are no copies: their words are not those of the text or of an earlier variant."""
+    """The variants of a text that are no copies: they differ from the text and from earlier variants."""
     return [variant for variant, is_new in zip(group, _are_new([text, *group])[1:], strict=True) if is_new]
 
 
@@ -50,8 +50,8 @@ def count_variants(texts: Sequence[str], groups: Sequence[Sequence[str]], num_va
 
 
 def _are_new(texts: Sequence[str]) -> list[bool]:
-    """Spaces, punctuation and case alone make no variant: some libraries split and join all text anew."""
-    return are_first([tuple(word.casefold() for word in words_of(text)) for text in texts])
+    """Spaces and case alone make no variant: some libraries split and join all text anew."""
+    return are_first(["".join(text.casefold().split()) for text in texts])
 
 
 def compare_words(

@@ -70,14 +70,14 @@ def run(glue, masked_lm_dir, small_wordnet, synonyms, tmp_path, monkeypatch, cap
 
 
 def test_variants_that_a_group_lacks_or_repeats_are_copies():
-    texts = ["a film", "a movie", "it is odd"]
-    groups = [["a movie", "A  movie!"], [], ["it is odd .", "it is strange"]]
+    texts = ["a film", "a movie", "it's odd"]
+    groups = [["a movie", "A  movie"], [], ["it 's odd", "it's odd!"]]
     counts = measures.count_variants(texts, groups, num_variants=2)
     assert counts == {"copies": 4 / 6, "rows without": 1 / 3, "rows": 3, "different": 2}
     assert [measures.new_variants(*pair) for pair in zip(texts, groups, strict=True)] == [
         ["a movie"],
         [],
-        ["it is strange"],
+        ["it's odd!"],
     ]
 
 
