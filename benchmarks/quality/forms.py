@@ -1,65 +1,50 @@
-"""Forms of words, by lemminflect's dictionary."""
+"""Forms of words, by WordNet and its morphy, which finds the lemma of an inflected form."""
 
 from functools import cache
 
-from lemminflect import getAllInflections, getAllLemmas
+from augment.english.wordnet_data import load_wordnet
 
 
-BASE_TAGS = {"NOUN": {"NN"}, "VERB": {"VB", "VBP"}, "ADJ": {"JJ"}, "ADV": {"RB"}}
-# What a word with such an ending is inflected to; "-s" is that of plurals and of verbs alike.
-ENDINGS = {"s": {"NNS", "VBZ"}, "ed": {"VBD", "VBN"}, "ing": {"VBG"}}
+# Penn tags of the lemmas of a part of speech.
+LEMMA_TAGS = {"n": {"NN"}, "v": {"VB", "VBP"}, "a": {"JJ"}, "r": {"RB"}}
+# The endings of inflected words.
+ENDINGS = {"NNS": "s", "VBZ": "s", "VBD": "ed", "VBN": "ed", "VBG": "ing"}
+
+
+wordnet = cache(load_wordnet)
 
 
 @cache
 def tags(word: str) -> frozenset[str]:
-    """
-    The Penn tags that a word may have, none if the dictionary does not have it. Where a word is an inflected form of
-    another, that is what it is, even if the dictionary has it as a lemma as well ("movies").
-    """
+    """The Penn tags that a word may have in WordNet: none if neither the word nor its lemma is there."""
     word, found = word.lower(), set()
-    for part, lemmas in getAllLemmas(word).items():
-        if part in BASE_TAGS:
-            inflected = {tag for lemma in lemmas if lemma != word for tag in _tags_among(_forms(lemma, part), word)}
-            # Of a word that is a lemma, only the usual forms count: "sheep" is a plural of its own, not so "film".
-            usual = {tag: spelt[:1] for tag, spelt in _forms(word, part).items()}
-            found |= inflected or BASE_TAGS[part] | _tags_among(usual, word)
+    for part, lemma_tags in LEMMA_TAGS.items():
+        for synset in wordnet().synsets(word, part):  # which asks morphy for lemmas
+            is_lemma = word in (name.lower() for name in synset.lemma_names())
+            found |= lemma_tags if is_lemma else _inflected(word, part)
     return frozenset(found)
 
 
-def _forms(lemma: str, part: str) -> dict[str, tuple[str, ...]]:
-    forms = getAllInflections(lemma, part)
-    if "VBD" in forms:
-        forms.setdefault("VBN", forms["VBD"])  # written down only where it differs
-    return forms
+def _inflected(word: str, part: str) -> set[str]:
+    if part == "v":
+        return {"VBZ"} if word.endswith("s") else {"VBG"} if word.endswith("ing") else {"VBD", "VBN"}
+    if part == "n":
+        return {"NNS"}
+    return ({"JJS"} if word.endswith("st") else {"JJR"}) if part == "a" else {"RBR"}
 
 
-def _tags_among(forms: dict[str, tuple[str, ...]], word: str) -> set[str]:
-    return {tag for tag, spelt in forms.items() if word in spelt}
+def ending_of(word: str, tag: str) -> str | None:
+    """The ending of a word that is inflected, by its tag in the context and by WordNet."""
+    ending = ENDINGS.get(tag)
+    return ending if ending and word.lower().endswith(ending) and tag in tags(word) else None
 
 
-def keeps_tag(old: str, new: list[str]) -> bool | None:
-    """Whether two words have a tag in common; `None` for words that are not in the dictionary, and for phrases."""
-    if len(new) != 1 or not tags(old) or not tags(new[0]):
-        return None
-    return bool(tags(old) & tags(new[0]))
-
-
-def ending_of(word: str) -> str | None:
-    """The ending of a word that is an inflected form and nothing else: not that of "building" or "tired"."""
-    for ending, inflected in ENDINGS.items():
-        if word.lower().endswith(ending) and tags(word) and tags(word) <= inflected:
-            return ending
-    return None
-
-
-def keeps_ending(old: str, new: list[str]) -> bool:
+def keeps_ending(tag: str, new: list[str]) -> bool:
     """
-    Whether a word, or one word of a phrase, is inflected as a word with an ending is: "men" as "boys", "ran" as
-    "jumped". Words that are not in the dictionary need the same ending.
+    Whether a word, or one word of a phrase, may be inflected as this tag says: "ran" as "jumped" is. Words that
+    WordNet does not know need the letters of the ending.
     """
-    ending = ending_of(old)
-    wanted = tags(old) & ENDINGS[ending]
-    return any(tags(word) & wanted if tags(word) else word.lower().endswith(ending) for word in new)
+    return any(tag in tags(word) if tags(word) else word.lower().endswith(ENDINGS[tag]) for word in new)
 
 
 def keeps_capitals(old: str, new: list[str]) -> bool:

@@ -1,61 +1,88 @@
 """The figures as tables of markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
-NO_WORDS_REPLACED = ("RandomDelete", "RandomSwap", "RandomInsert")  # so that there are no forms to compare
+Results = Mapping[str, Mapping[str, Any]]  # by source
 
-TEXTS = {
-    "words changed": "words changed",
-    "differ from the original": "different from the original",
-    "differ from each other": "different from all others",
-    "stop words among those replaced": "stop words",
-}
-FORMS = {
-    "by phrases": "phrases",
-    "not in the dictionary": "not in the dictionary",
-    "a form in common": "same form",
-    "same tag in context": "same tag in context",
-    "-s kept": "-s",
-    "-ed kept": "-ed",
-    "-ing kept": "-ing",
-    "capitals kept": "capitals",
-    "a or an fits": "article",
-}
+NLPAUG_WORDNET, NLPAUG_MLM = "nlpaug SynonymAug", "nlpaug ContextualWordEmbsAug"
 
 
-def print_tables(results: Mapping[str, Mapping[str, Any]], perplexity: float) -> None:
-    """`perplexity` is that of the originals."""
-    substitutions = {name: result for name, result in results.items() if not name.startswith(NO_WORDS_REPLACED)}
-    rows = {}
-    for name, result in results.items():
-        cells = [_percent(result["shares"], key) for key in TEXTS.values()]
-        cells[-1] = cells[-1] if name in substitutions else "-"
-        rows[name] = [*cells, f"{result['perplexity']:.0f}", f"{result['nats per changed word']:.1f}"]
-    _print_table([*TEXTS, f"perplexity ({perplexity:.0f} before)", "nats per changed word"], rows)
-
-    rows = {name: [_of(result["shares"], key) for key in FORMS.values()] for name, result in substitutions.items()}
-    _print_table([*FORMS], rows)
-
-    again = {name: result["tokenised again"] for name, result in results.items() if "tokenised again" in result}
-    ways = ("augment_text", "decode")
-    rows = {name: [_of(result, way, digits=2) for way in ways] for name, result in again.items()}
-    _print_table([f"`{way}`" for way in ways], rows)
+def quality_table(results: Results) -> str:
+    """What the variants of each source are."""
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "texts": lambda result: f"{result['counts']['rows']:,}",
+        "copies": lambda result: _percent(result["counts"]["copies"]),
+        "texts without variants": lambda result: _percent(result["counts"]["rows without"]),
+        "words changed": lambda result: _share(result, "words changed"),
+        "same tag": lambda result: _share(result, "same tag"),
+        "same tag possible": lambda result: _share(result, "same tag possible"),
+        "judge: other class": lambda result: _flips(result, "all"),
+        "of the hardest": lambda result: _flips(result, "hardest"),
+        "perplexity": lambda result: f"× {result['perplexity']:.2f}" if result.get("perplexity") else "-",
+    }
+    return _table(columns, results)
 
 
-def _percent(shares: Mapping[str, Mapping[str, float]], key: str, digits: int = 1) -> str:
-    return f"{100 * shares[key]['share']:.{digits}f} %" if key in shares else "-"
+def forms_table(results: Results) -> str:
+    """Which forms replaced words keep, each with the number of words that it is a share of."""
+    names = {"-s": "-s", "-ed": "-ed", "-ing": "-ing", "capitals": "capitals", "a or an fits": "article"}
+    return _table(
+        {title: lambda result, name=name: _share(result, name, True) for title, name in names.items()}, results
+    )
 
 
-def _of(shares: Mapping[str, Mapping[str, float]], key: str, digits: int = 1) -> str:
-    """A share and the number of words that it is a share of."""
-    return f"{_percent(shares, key, digits)} of {shares[key]['count']:,}" if key in shares else "-"
+def speed_table(results: Results) -> str:
+    """Different variants per CPU-second, and how many times those of nlpaug in the same run."""
+
+    def rate(result: Mapping[str, Any] | None, epoch: str) -> float | None:
+        seconds = result and result["seconds"].get(epoch)
+        return result["counts"]["different"] / seconds if seconds else None
+
+    def times(result: Mapping[str, Any], epoch: str, peer: str) -> str:
+        ours, other = rate(result, epoch), rate(results.get(peer), "first epoch")
+        return f"{_short(ours / other)}" if ours and other else "-"
+
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {"texts": lambda result: f"{result['counts']['rows']:,}"}
+    for epoch in ("first epoch", "later epochs"):
+        columns[epoch] = lambda result, epoch=epoch: _short(rate(result, epoch))
+        for name, peer in {"synonyms": NLPAUG_WORDNET, "masked LM": NLPAUG_MLM}.items():
+            columns[f"× nlpaug's {name}, {epoch}"] = lambda result, epoch=epoch, peer=peer: times(result, epoch, peer)
+    columns["same ids"] = lambda result: _percent(result["same ids"], 2) if "same ids" in result else "-"
+    return _table(columns, results)
 
 
-def _print_table(columns: list[str], rows: Mapping[str, list[str]]) -> None:
-    print(f"| source | {' | '.join(columns)} |")
-    print(f"|---|{'---:|' * len(columns)}")
-    for name, cells in rows.items():
-        print(f"| {name} | {' | '.join(cells)} |")
-    print()
+def _table(columns: Mapping[str, Callable[[Mapping[str, Any]], str]], results: Results) -> str:
+    lines = [f"| source | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    lines += [
+        f"| {name} | {' | '.join(cell(result) for cell in columns.values())} |" for name, result in results.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def _share(result: Mapping[str, Any], name: str, with_count: bool = False) -> str:
+    found = result.get("words", {}).get(name)
+    if found is None:
+        return "-"
+    return _percent(found["share"]) + (f" of {found['count']:,}" if with_count else "")
+
+
+def _flips(result: Mapping[str, Any], which: str) -> str:
+    return _percent(result["flips"][which]) if result.get("flips") else "-"
+
+
+def _short(number: float | None) -> str:
+    return (
+        "-"
+        if number is None
+        else f"{number:,.0f}"
+        if number >= 100
+        else f"{number:.2g}"
+        if number < 1
+        else f"{number:.1f}"
+    )
