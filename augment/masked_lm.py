@@ -93,7 +93,7 @@ class MaskedLMSubstitution(MaskedLMSource):
     """
 
     maskings = MASKINGS
-    table_format = 3
+    table_format = 4
     table_options = ("top_m", "min_probability", "masking", "multi_piece", "lang", "keep_inflection", "fixed_by")
 
     def __init__(
@@ -188,6 +188,9 @@ class MaskedLMSubstitution(MaskedLMSource):
         candidates = self.source.candidates(batch, words).compact()
         pieces = candidates.pieces[candidates.offsets[:-1]].astype(np.int64)
         ids = np.where(np.diff(candidates.offsets) == 1, pieces, -1)
+        if self.keep_inflection:
+            tags = np.repeat(self._vocabulary.tags_of(batch.ids, candidates.words), candidates.count)
+            ids[~keeps_inflection(tags, self._vocabulary.tags[ids])] = -1
         choices = [own[own >= 0] for own in np.split(ids, candidates.first[1:])] if len(candidates.words) else []
         some = [i for i, own in enumerate(choices) if len(own)]
         return candidates.words[np.array(some, dtype=np.int64)], [choices[i] for i in some]

@@ -42,6 +42,13 @@ def test_a_word_never_becomes_its_antonym(tokenizer, source):
     assert "lovely" in found and not found & {"bad", "awful"}
 
 
+def test_a_candidate_of_the_source_keeps_the_inflection_of_its_word(tokenizer):
+    pytest.importorskip("lemminflect")
+    source = LexiconSubstitution(tokenizer, {"laughed": ["clapped", "run", "players"], "players": ["actors", "clown"]})
+    augmenter = masked_lm(tokenizer, source=source, keep_inflection=True)
+    assert replaced(augmenter, ["we laughed with great players"]) == {"laughed": {"clapped"}, "players": {"actors"}}
+
+
 def test_candidates_of_several_pieces_are_left_out(tokenizer):
     source = LexiconSubstitution(tokenizer, {"movie": ["motion picture"], "great": ["lovely", "so lovely"]})
     augmenter = masked_lm(tokenizer, source=source)
