@@ -74,6 +74,7 @@ def may_become(name: str, text: str) -> str:
         "compose": rf"({known}){rest}.*",
         "insert": rf"{word}( ({any_word}))?{rest}",
         "hesitation": rf"{word}( um)?{rest}",
+        "punctuation": rf"{word}( ?[,.;:!])?{rest}",
         "masked_lm_insertion": rf"{word}( [a-z]+)?{rest}",
     }
     if name in ("wordnet", "embedding", "masked_lm", "typos", "keyboard_typos"):

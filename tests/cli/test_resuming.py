@@ -190,7 +190,7 @@ def interrupt(folder):
 OTHERS = [
     (["--learning_rate", 0.5], r"\(learning_rate was 5e-05 and is 0\.5\)"),
     (["--seed", 1, "--mmel_loss", "hard"], r"\(seed was 42 and is 1, mmel_loss was soft and is hard\)"),
-    (["--augmenter", "delete", "--max_steps", 6], r"\(augmenter was wordnet and is delete\)"),
+    (["--augmenter", "delete", "--max_steps", 6], r"\(augmenter was None and is delete\)"),
     (["--train_file", "val.csv"], r"\(train_file was train\.csv and is val\.csv\)"),
 ]
 

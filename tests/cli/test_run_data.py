@@ -202,7 +202,9 @@ def test_rows_with_several_labels_are_learnt_and_predicted_as_lists(run, tmp_pat
     data = Dataset.from_list(rows * 4, features=Features({"text": Value("string"), "label": List(element)}))
     data.to_parquet(tmp_path / "data.parquet")
     files = [f"--{split}_file={tmp_path / 'data.parquet'}" for split in ("train", "validation", "test")]
-    metrics = run(*files, *ACTIONS, "--do_predict", "--max_steps", 60, "--learning_rate", 1e-2)
+    metrics = run(
+        *files, *ACTIONS, "--do_predict", "--max_steps", 60, "--learning_rate", 1e-2, "--augmenter", "wordnet"
+    )
     config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config
     assert (config.problem_type, config.num_labels) == ("multi_label_classification", 3)
     shown = dict(enumerate(names if kind != "ids" else "012"))

@@ -97,6 +97,7 @@ def test_the_number_of_steps_is_that_of_the_training(show, run, files, options, 
 def test_examples_variants_and_lengths_are_counted(show, write):
     rows = [{"text": text, "label": i % 2} for i, text in enumerate(["the film was good .", "the plot ."] * 6)]
     options = ["--train_file", write("train.csv", rows), "--do_train", "--gradient_accumulation_steps", 2]
+    options += ["--augmenter", "wordnet"]
     printed = show(*options, "--num_variants", 3)
     assert figure(printed, "training examples") == "12"
     few = "50.0% of the training examples have no variant; the others have 3.00 different variants on average, of 3."
