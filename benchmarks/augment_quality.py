@@ -54,7 +54,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     option("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="NAME", help=", ".join(PEERS))
     option("--populations", nargs="+", default=list(POPULATIONS), choices=list(POPULATIONS))
     option("--num_sentences", type=int, default=1000, help="Texts of each population.")
-    option("--num_slow", type=int, default=200, help="Of these, the first ones for masked LMs of other libraries.")
+    option("--num_slow", type=int, default=200, help="Of these, the first ones for what is slow: perplexity, other masked LMs.")
     option("--num_variants", type=int, default=4, help="K.")
     option("--num_judge", type=int, default=0, help="Examples to train a judge on; 0 for no judge.")
     option("--speed_dir", type=Path, default=Path("outputs/augment_speed"), help="Where environments are kept.")
@@ -81,7 +81,7 @@ class Benchmark:
         self.args = args
         self.populations = choose_populations(args.data, args.num_sentences)
         self.log_probs = PseudoLogProbs(args.mlm)
-        self.original_scores = cache(lambda name: self.log_probs(self.populations[name].texts))
+        self.original_scores = cache(lambda name: self.log_probs(self.populations[name].texts[: args.num_slow]))
 
     @cached_property
     def judges(self) -> label_flips.Judges:
@@ -135,7 +135,7 @@ class Benchmark:
         return compare_words(*self._texts_and_new(name, groups), partial(tag_words, self.args))
 
     def _perplexity(self, name: str, groups: list[list[str]]) -> float | None:
-        _, new = self._texts_and_new(name, groups)
+        new = self._texts_and_new(name, groups)[1][: self.args.num_slow]
         return perplexity_ratio(new, self.original_scores(name)[: len(new)], self.log_probs)
 
     def _flips(self, name: str, groups: list[list[str]]) -> dict[str, float]:
