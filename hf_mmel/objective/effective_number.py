@@ -41,13 +41,14 @@ def solve_lambda_p(losses: Tensor, effective_num_variants: float, variant_mask: 
 
     Example:
 
+        >>> from hf_mmel.functional import mmel_weights
         >>> losses = torch.tensor([[0.0, 0.3, 0.6], [0.0, 0.001, 0.002]])
         >>> lambda_p = solve_lambda_p(losses, effective_num_variants=2.0)
         >>> lambda_p
-        tensor([0.2335, 0.0008])
+        tensor([0.2262, 0.0008])
         >>> mmel_weights(losses, lambda_p)
-        tensor([[0.0577, 0.2086, 0.7337],
-                [0.0577, 0.2086, 0.7337]])
+        tensor([[0.0528, 0.1987, 0.7485],
+                [0.0528, 0.1987, 0.7485]])
     """
     number = effective_num_variants
     if not (isinstance(number, Real) and number >= 1):
