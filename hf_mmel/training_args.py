@@ -35,8 +35,6 @@ class MMELTrainingArguments(TrainingArguments):
         lambda_p (`float`, *optional*, defaults to 1.0):
             Regularisation strength λ_P in [0, ∞] in units of the loss; larger is closer to
             uniform weights. 0 takes the worst variant, `inf` averages.
-        lambda_t (`float`, *optional*, defaults to 1.0):
-            Weight λ_T ≥ 0 of the divergence term in the soft loss.
         effective_num_variants (`float`, *optional*):
             Effective number of variants, the perplexity exp(H(w)) ≥ 1 of the weights of each example, in place of
             `lambda_p`: λ_P is solved for each example in each step, see
@@ -46,6 +44,8 @@ class MMELTrainingArguments(TrainingArguments):
             Share r of the training run, in [0, 1), with uniform weights. After it, the share of the weights of the
             objective in the mean with uniform ones grows linearly from 0 to 1, over as many updates again or, for
             r > 1/2, until the end. Not for `variant_backward="top"`, since uniform weights have no largest.
+        lambda_t (`float`, *optional*, defaults to 1.0):
+            Weight λ_T ≥ 0 of the divergence term in the soft loss.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example, K. The original is not counted.
         reweight_original (`bool`, *optional*):
@@ -117,7 +117,6 @@ class MMELTrainingArguments(TrainingArguments):
         "Regularisation strength, in units of the loss; larger is closer to uniform weights. 0 takes the worst "
         "variant, inf averages.",
     )
-    lambda_t: float = option(1.0, "Weight of the divergence term in the soft loss.")
     effective_num_variants: float | None = option(
         None,
         "Effective number of variants, the perplexity of the weights of each example, for which lambda_p is solved. "
@@ -128,6 +127,7 @@ class MMELTrainingArguments(TrainingArguments):
         "Share of the training run, in [0, 1), with uniform weights. After it, they turn linearly into those of the "
         "objective, over as many updates again.",
     )
+    lambda_t: float = option(1.0, "Weight of the divergence term in the soft loss.")
     num_variants: int = option(4, "Augmented variants per example (K); the original is not counted.")
     reweight_original: bool | None = option(
         None, "Whether the original is one of the weighted variants. Default: for hard and uniform, not for soft."
