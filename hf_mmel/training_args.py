@@ -41,9 +41,9 @@ class MMELTrainingArguments(TrainingArguments):
             `hf_mmel.objective.effective_number.solve_lambda_p`. 1 takes the worst variant. An example with no more
             variants than this number has uniform weights. By default λ_P is `lambda_p`.
         reweighting_warmup (`float`, *optional*, defaults to 0.0):
-            Share r of the training run, in [0, 1), with uniform weights. After it, the share of the weights of the
-            objective in the mean with uniform ones grows linearly from 0 to 1, over as many updates again or, for
-            r > 1/2, until the end. Not for `variant_backward="top"`, since uniform weights have no largest.
+            Share r of the training run, in [0, 1), with uniform weights. They then change linearly into the weights of
+            the objective, over as many updates again or, for r > 1/2, until the end. Not for
+            `variant_backward="top"`, since uniform weights have no largest.
         lambda_t (`float`, *optional*, defaults to 1.0):
             Weight λ_T ≥ 0 of the divergence term in the soft loss.
         num_variants (`int`, *optional*, defaults to 4):
@@ -235,8 +235,8 @@ class MMELTrainingArguments(TrainingArguments):
             raise ValueError(f"effective_num_variants is {number!r}; expected a number >= 1, or None.")
         if number is not None and self.lambda_p != type(self).lambda_p:
             raise ValueError(
-                f"lambda_p is {self.lambda_p} and effective_num_variants is {number}, from which lambda_p is solved; "
-                "expected one of them."
+                f"lambda_p is {self.lambda_p} and effective_num_variants is {number}, for which lambda_p is solved; "
+                "leave one of them out."
             )
         if not (isinstance(warmup, Real) and 0 <= warmup < 1):
             raise ValueError(f"reweighting_warmup is {warmup!r}; expected a share of the training run in [0, 1).")
