@@ -107,7 +107,7 @@ def test_groups_that_are_cut_are_weighed_as_whole_ones_where_lambda_p_is_solved(
     parts_loss, parts = step(head, variant_chunk_size=1, scoring_bf16=False, **fields)
     assert step.passes[False] and len(step.passes[True]) > 3
     assert same_gradient(parts, gradient) and loss == pytest.approx(parts_loss, rel=ROUNDING)
-    assert torch.allclose(whole, step.figures, atol=1e-4)
+    assert torch.allclose(whole, step.figures, atol=1e-3)
 
 
 @pytest.mark.parametrize("how", ["full", "top"])
