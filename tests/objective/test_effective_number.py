@@ -141,11 +141,13 @@ def test_absent_variants_have_no_part(losses, number):
     mask[0] = False
     assert {0, 1, 5} <= set(mask.sum(dim=1).tolist())
     for absent in (0.0, 1e9, INF, -INF, NAN):
-        weights = weights_of(losses.masked_fill(~mask, absent), number, mask)
+        given = losses.masked_fill(~mask, absent)
+        weights, lambdas = weights_of(given, number, mask), solve_lambda_p(given, number, mask)
         assert (weights[~mask] == 0).all()
-        for row, row_mask, found in zip(losses, mask, weights, strict=True):
-            alone = weights_of(row[row_mask][None], number)[0]
-            torch.testing.assert_close(found[row_mask], alone)
+        for row, row_mask, found, lambda_p in zip(losses, mask, weights, lambdas, strict=True):
+            alone = row[row_mask][None]
+            torch.testing.assert_close(found[row_mask], weights_of(alone, number)[0])
+            torch.testing.assert_close(lambda_p, solve_lambda_p(alone, number)[0])
             assert found.sum().item() == pytest.approx(float(row_mask.any()))
 
 

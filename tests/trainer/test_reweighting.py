@@ -53,8 +53,7 @@ def test_all_ways_of_training_have_the_effective_number_of_variants(log, mmel_lo
 
 
 @LOSSES
-def test_lambda_p_that_is_logged_gives_the_same_as_a_given_one(log, mmel_loss):
-    """Of a single example, since the others have λ_P of their own."""
+def test_lambda_p_is_logged_where_it_is_solved(log, mmel_loss):
     logs = log(mmel_loss=mmel_loss, effective_num_variants=1.8)
     assert "mmel/lambda_p" not in log(mmel_loss=mmel_loss) and "mmel/lambda_p" not in log(mmel_loss="uniform")
     assert "mmel/lambda_p" not in log(mmel_loss="uniform", effective_num_variants=1.8)
