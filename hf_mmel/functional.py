@@ -21,7 +21,7 @@ _MULTI_LABEL = "multi_label_classification"
 _PROBLEM_TYPES = (_SINGLE_LABEL, _REGRESSION, _MULTI_LABEL)
 
 
-def mmel_weights(losses: Tensor, lambda_p: float, variant_mask: Tensor | None = None) -> Tensor:
+def mmel_weights(losses: Tensor, lambda_p: float | Tensor, variant_mask: Tensor | None = None) -> Tensor:
     """
     Weights of one example's variants that maximise its penalised expected loss (eq. 6).
 
@@ -31,7 +31,8 @@ def mmel_weights(losses: Tensor, lambda_p: float, variant_mask: Tensor | None = 
 
     Args:
         losses (`torch.Tensor` of shape `(B, V)`): Loss of each variant, of any floating dtype.
-        lambda_p (`float`): Strength of the penalty towards uniform weights, in the unit of the losses, 0 to inf.
+        lambda_p (`float` or `torch.Tensor` of shape `(B,)`): Strength of the penalty towards uniform weights, in the
+            unit of the losses, 0 to inf. A tensor has one for each example, and its values are not checked.
         variant_mask (`torch.Tensor` of shape `(B, V)` and dtype `bool`, *optional*): Which variants are present; all
             of them if not given. The others get weight 0 whatever their loss holds.
 
@@ -41,8 +42,8 @@ def mmel_weights(losses: Tensor, lambda_p: float, variant_mask: Tensor | None = 
 
     Raises:
         ValueError: If `losses` is not a 2-D floating tensor, `variant_mask` not a bool tensor of the same shape, or
-            `lambda_p` negative or NaN.
-        TypeError: If `lambda_p` is not a number.
+            `lambda_p` negative, NaN or a tensor of another shape.
+        TypeError: If `lambda_p` is neither a number nor a tensor.
 
     Example:
 
@@ -52,7 +53,11 @@ def mmel_weights(losses: Tensor, lambda_p: float, variant_mask: Tensor | None = 
         tensor([[0.0000, 0.5000, 0.5000]])
     """
     _check_groups("losses", losses, variant_mask)
-    _check_non_negative("lambda_p", lambda_p)
+    if not isinstance(lambda_p, Tensor):
+        _check_non_negative("lambda_p", lambda_p)
+        lambda_p = float(lambda_p)
+    elif lambda_p.shape != losses.shape[:1]:
+        raise ValueError(f"lambda_p has shape {tuple(lambda_p.shape)}; expected (B,), here {len(losses)} numbers.")
     # No gradient: that of the maximum over the weights is the objective's own at the maximising weights, held fixed
     # (Danskin's theorem). At least float32: in bfloat16 close losses and their exponentials collapse into ties.
     losses = losses.detach().to(torch.promote_types(losses.dtype, torch.float32))
@@ -64,14 +69,15 @@ def mmel_weights(losses: Tensor, lambda_p: float, variant_mask: Tensor | None = 
     # The maximum's own gap is written down, since inf - inf is NaN. Clamping to finite keeps gap / inf at 0, and the
     # zeros are left undivided so that lambda_p = 0 sends every other gap to -inf. NaN passes through all of it.
     gap = torch.where(losses == peak, 0.0, losses - peak).clamp(min=torch.finfo(losses.dtype).min)
-    scaled = torch.where(gap == 0, gap, gap / float(lambda_p))
+    strength = lambda_p.detach().to(gap.dtype)[:, None] if isinstance(lambda_p, Tensor) else lambda_p
+    scaled = torch.where(gap == 0, gap, gap / strength)
     unnormalised = scaled.exp().masked_fill(~present, 0.0)
     # The maximum contributes exactly 1, so the clamp acts only on rows with nothing present.
     return unnormalised / unnormalised.sum(dim=1, keepdim=True).clamp(min=1.0)
 
 
 def mmel_hard_loss(
-    losses: Tensor, lambda_p: float, variant_mask: Tensor | None = None, return_weights: bool = False
+    losses: Tensor, lambda_p: float | Tensor, variant_mask: Tensor | None = None, return_weights: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
     """
     MMEL with hard labels, MMEL-H: expected loss of each example under the weights of eq. 6 (eq. 7).

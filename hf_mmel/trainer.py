@@ -269,7 +269,8 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             retry=kind == "originals",
         )
         losses, weights, mask = result.losses, result.weights, result.variant_mask
-        self._metrics.add(losses, mask, weights, self.args.weighs_original, result.left_out, inputs.get(LABELS))
+        options = self.args.weighs_original, result.left_out, inputs.get(LABELS), result.lambda_p
+        self._metrics.add(losses, mask, weights, *options)
         for history in self._callbacks_of(VariantHistory):
             history.add(inputs, losses, weights, mask, self.state.global_step + 1, self._reader)
         return (result.loss, result.outputs) if return_outputs else result.loss

@@ -13,7 +13,7 @@ from transformers import TrainingArguments
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
 VARIANT_BACKWARD = ("full", "top", "sample")
 NONFINITE_VARIANTS = ("skip", "raise")
-_NUMBERS = ("lambda_p", "lambda_t", "min_label_probability")
+_NUMBERS = ("lambda_p", "lambda_t", "effective_num_variants", "reweighting_warmup", "min_label_probability")
 _COUNTS = ("num_variants", "variant_backward_count", "variant_chunk_size", "score_interval", "show_variants")
 
 
@@ -35,6 +35,15 @@ class MMELTrainingArguments(TrainingArguments):
         lambda_p (`float`, *optional*, defaults to 1.0):
             Regularisation strength λ_P in [0, ∞] in units of the loss; larger is closer to
             uniform weights. 0 takes the worst variant, `inf` averages.
+        effective_num_variants (`float`, *optional*):
+            Effective number of variants, the perplexity exp(H(w)) ≥ 1 of the weights of each example, in place of
+            `lambda_p`: λ_P is solved for each example in each step, see
+            `hf_mmel.objective.effective_number.solve_lambda_p`. 1 takes the worst variant. An example with no more
+            variants than this number has uniform weights. By default λ_P is `lambda_p`.
+        reweighting_warmup (`float`, *optional*, defaults to 0.0):
+            Share r of the training run, in [0, 1), with uniform weights. They then change linearly into the weights of
+            the objective, over as many updates again or, for r > 1/2, until the end. Not for
+            `variant_backward="top"`, since uniform weights have no largest.
         lambda_t (`float`, *optional*, defaults to 1.0):
             Weight λ_T ≥ 0 of the divergence term in the soft loss.
         num_variants (`int`, *optional*, defaults to 4):
@@ -108,6 +117,16 @@ class MMELTrainingArguments(TrainingArguments):
         "Regularisation strength, in units of the loss; larger is closer to uniform weights. 0 takes the worst "
         "variant, inf averages.",
     )
+    effective_num_variants: float | None = option(
+        None,
+        "Effective number of variants, the perplexity of the weights of each example, for which lambda_p is solved. "
+        "At least 1, the worst variant. Default: lambda_p is used.",
+    )
+    reweighting_warmup: float = option(
+        0.0,
+        "Share of the training run, in [0, 1), with uniform weights. After it, they turn linearly into those of the "
+        "objective, over as many updates again.",
+    )
     lambda_t: float = option(1.0, "Weight of the divergence term in the soft loss.")
     num_variants: int = option(4, "Augmented variants per example (K); the original is not counted.")
     reweight_original: bool | None = option(
@@ -169,6 +188,9 @@ class MMELTrainingArguments(TrainingArguments):
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
         self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
+        self.reweighting_warmup = float(self.reweighting_warmup)
+        if self.effective_num_variants is not None:
+            self.effective_num_variants = float(self.effective_num_variants)
         self.num_variants, self.show_variants = int(self.num_variants), int(self.show_variants)
         weights = self.class_weights
         if weights is not None and not (isinstance(weights, str) and weights == "balanced"):  # an array compares apart
@@ -208,6 +230,21 @@ class MMELTrainingArguments(TrainingArguments):
             raise ValueError(f"lambda_p is {self.lambda_p!r}; expected a number in [0, inf].")
         if not (isinstance(self.lambda_t, Real) and 0 <= self.lambda_t < math.inf):
             raise ValueError(f"lambda_t is {self.lambda_t!r}; expected a finite number >= 0.")
+        number, warmup = self.effective_num_variants, self.reweighting_warmup
+        if number is not None and not (isinstance(number, Real) and number >= 1):
+            raise ValueError(f"effective_num_variants is {number!r}; expected a number >= 1, or None.")
+        if number is not None and self.lambda_p != type(self).lambda_p:
+            raise ValueError(
+                f"lambda_p is {self.lambda_p} and effective_num_variants is {number}, for which lambda_p is solved; "
+                "leave one of them out."
+            )
+        if not (isinstance(warmup, Real) and 0 <= warmup < 1):
+            raise ValueError(f"reweighting_warmup is {warmup!r}; expected a share of the training run in [0, 1).")
+        if warmup and self.variant_backward == "top" and self.mmel_loss != "none":
+            raise ValueError(
+                f"reweighting_warmup is {warmup}, but variant_backward='top' takes the largest weights, and uniform "
+                "weights have no largest; expected 'full' or 'sample'."
+            )
         if not _is_count(self.num_variants):
             raise ValueError(
                 f"num_variants is {self.num_variants!r}; expected a whole number >= 1. "

@@ -44,6 +44,13 @@ from hf_mmel import MMELTrainingArguments
         ("score_interval", "2.5"),
         ("min_label_probability", "0.7"),
         ("min_label_probability", "p"),
+        ("effective_num_variants", 0.5),
+        ("effective_num_variants", math.nan),
+        ("effective_num_variants", "two"),
+        ("reweighting_warmup", -0.1),
+        ("reweighting_warmup", 1.0),
+        ("reweighting_warmup", math.nan),
+        ("reweighting_warmup", None),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
@@ -54,6 +61,23 @@ def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
 def test_even_weights_have_no_largest(tmp_path):
     with pytest.raises(ValueError, match="no largest weights; expected 'full' or 'sample'"):
         MMELTrainingArguments(str(tmp_path), mmel_loss="uniform", variant_backward="top")
+
+
+def test_weights_that_are_uniform_at_first_have_no_largest(tmp_path):
+    fields = {"reweighting_warmup": 0.2, "variant_backward": "top"}
+    with pytest.raises(ValueError, match=r"reweighting_warmup is 0.2, but .*; expected 'full' or 'sample'"):
+        MMELTrainingArguments(str(tmp_path), **fields)
+    assert MMELTrainingArguments(str(tmp_path), mmel_loss="none", **fields).reweighting_warmup == 0.2
+
+
+def test_lambda_p_is_given_or_solved(tmp_path):
+    with pytest.raises(ValueError, match=r"lambda_p is 0.5 and effective_num_variants is 2.*; leave one of them out"):
+        MMELTrainingArguments(str(tmp_path), lambda_p=0.5, effective_num_variants=2)
+    args = MMELTrainingArguments(str(tmp_path), effective_num_variants="2", reweighting_warmup="0.1")
+    assert (args.lambda_p, args.effective_num_variants, args.reweighting_warmup) == (1.0, 2.0, 0.1)
+    args.lambda_p = 0.5
+    with pytest.raises(ValueError, match="leave one of them out"):
+        args.check_objective()
 
 
 @pytest.mark.parametrize("lambda_p", [0, 1e-6, 3, math.inf])
@@ -83,8 +107,9 @@ def test_defaults_are_soft_with_four_variants(tmp_path):
 def test_the_command_line_reads_every_field(tmp_path):
     (args,) = HfArgumentParser(MMELTrainingArguments).parse_args_into_dataclasses(
         f"--output_dir {tmp_path} --mmel_loss hard --lambda_p inf --lambda_t 0.5 --num_variants 8 "
-        "--reweight_original false --soft_label_gradient".split()
+        "--reweight_original false --soft_label_gradient --reweighting_warmup 0.25".split()
     )
+    assert args.reweighting_warmup == 0.25 and args.effective_num_variants is None
     assert (args.mmel_loss, args.lambda_p, args.lambda_t, args.num_variants) == ("hard", math.inf, 0.5, 8)
     assert args.reweight_original is False and args.soft_label_gradient is True
 
@@ -114,7 +139,7 @@ def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 18
+    assert len(own) == 20
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
 
 

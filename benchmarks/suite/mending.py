@@ -35,8 +35,8 @@ def mended_weights(max_weight: float | None) -> Iterator[None]:
     """Has no variant of any training have a larger weight as long as it lasts, see [`capped`]."""
     stock = VariantLosses.weights
 
-    def weights(values: VariantLosses, variant_mask: Tensor, args) -> Tensor:
-        return capped(stock(values, variant_mask, args), max_weight)
+    def weights(*args) -> Tensor:
+        return capped(stock(*args), max_weight)
 
     with mock.patch.object(VariantLosses, "weights", weights) if max_weight is not None else nullcontext():
         yield

@@ -42,6 +42,8 @@ METHODS = {
 SETTINGS = {
     "mmel_loss": "objective",
     "lambda_p": "λ_P, regularisation strength; larger is closer to uniform weights",
+    "effective_num_variants": "perplexity of the weights of each example, for which λ_P is solved",
+    "reweighting_warmup": "share of training with uniform weights, after which those of the objective grow in",
     "lambda_t": "λ_T, weight of the divergence term",
     "num_variants": "K, augmented variants per example",
     "reweight_original": "whether the original is one of the weighted variants",
@@ -180,7 +182,10 @@ def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[s
     """
     is_soft, is_partial = args.mmel_loss == "soft", args.variant_backward != "full"
     has_scoring = is_partial or args.variant_chunk_size is not None  # groups that exceed a chunk are scored
-    has_effect = {"lambda_p": args.mmel_loss != "uniform", "lambda_t": is_soft, "soft_label_gradient": is_soft}
+    reweights, is_solved = args.mmel_loss != "uniform", args.effective_num_variants is not None
+    has_effect = {"lambda_p": reweights and not is_solved, "lambda_t": is_soft, "soft_label_gradient": is_soft}
+    has_effect["effective_num_variants"] = reweights
+    has_effect["reweighting_warmup"] = reweights and args.reweighting_warmup > 0
     has_effect |= {"variant_backward_count": is_partial, "score_interval": is_partial}
     has_effect |= {"scoring_dropout": has_scoring, "scoring_bf16": has_scoring}
     settings = {name: getattr(args, name) for name in SETTINGS}

@@ -21,6 +21,8 @@ class GroupMetrics(TrainerCallback):
     - `mmel/loss_original` and `mmel/loss_variants`: losses of the originals and of the augmented variants;
     - `mmel/max_weight`: largest weight in a group;
     - `mmel/effective_num_variants`: exponential of the entropy of a group's weights;
+    - `mmel/lambda_p`: λ_P of the examples, where it is solved for `effective_num_variants`, without those with uniform
+      weights, whose λ_P is infinite;
     - `mmel/variants_per_second`: augmented variants per second of training, without evaluation and saving;
     - `mmel/left_out`: number of variants left out, see `nonfinite_variants` and `min_label_probability`.
 
@@ -62,10 +64,12 @@ class GroupMetrics(TrainerCallback):
         weighs_original: bool = True,
         left_out: Tensor | None = None,
         labels: Tensor | None = None,
+        lambda_p: Tensor | None = None,
     ) -> None:
         """
-        Adds a batch: losses, weights, and whether a variant is present or was left out, all of shape `(B, V)`, and the
-        labels, `(B, ...)`. A batch of originals alone has no weights. Means are over the examples that have a label.
+        Adds a batch: losses, weights, and whether a variant is present or was left out, all of shape `(B, V)`, the
+        labels, `(B, ...)`, and the λ_P of each example, `(B,)`, if it is solved. A batch of originals alone has no
+        weights. Means are over the examples that have a label.
         """
         computed = variant_mask[:, 1:].sum()
         if labels is not None:
@@ -73,6 +77,8 @@ class GroupMetrics(TrainerCallback):
         weights = torch.zeros_like(losses) if weights is None else weights
         originals, variants = variant_mask[:, 0], variant_mask[:, 1:]
         has_variants = variants.any(dim=1)
+        lambda_p = torch.full_like(losses[:, 0], torch.inf) if lambda_p is None else lambda_p
+        is_solved = has_variants & lambda_p.isfinite()
         effective = (-torch.xlogy(weights, weights).sum(dim=1)).exp()
         sums = [
             originals.sum(),
@@ -82,6 +88,8 @@ class GroupMetrics(TrainerCallback):
             has_variants.sum(),
             weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
             effective.masked_fill(~has_variants, 0).sum(),
+            is_solved.sum(),
+            lambda_p.masked_fill(~is_solved, 0).sum(),
             computed,
             torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
         ]
@@ -100,7 +108,8 @@ class GroupMetrics(TrainerCallback):
         seconds, processes, *sums = reduce(torch.cat([time_and_processes, self._sums])).tolist()
         self._sums, self._seconds = None, 0.0
         numbers, counts = sums[:-NUM_BINS], sums[-NUM_BINS:]
-        examples, loss_original, variants, loss_variants, groups, max_weight, effective, computed, left_out = numbers
+        examples, loss_original, variants, loss_variants, groups, max_weight, effective, *others = numbers
+        solved, lambda_p, computed, left_out = others
         logs = {"mmel/loss_original": loss_original / examples} if examples else {}
         if left_out:
             logs["mmel/left_out"] = int(left_out)
@@ -108,6 +117,8 @@ class GroupMetrics(TrainerCallback):
             logs["mmel/loss_variants"] = loss_variants / variants
             logs["mmel/max_weight"] = max_weight / groups
             logs["mmel/effective_num_variants"] = effective / groups
+            if solved:
+                logs["mmel/lambda_p"] = lambda_p / solved
             logs["mmel/variants_per_second"] = computed * processes / seconds
         return logs, [int(count) for count in counts]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..functional import expectation, mmel_weights
 from ..training_args import MMELTrainingArguments
+from .effective_number import solve_lambda_p
 
 
 class VariantLosses(NamedTuple):
@@ -62,14 +63,36 @@ class VariantLosses(NamedTuple):
         original_is_right = self.are_right[:, :1] > 0
         return variant_mask & ~(original_is_right & (self.label_probabilities < args.min_label_probability))
 
-    def weights(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
-        """The weights of the present variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, else uniform."""
-        if not args.weighs_original:
-            # Under hard labels the loss of an original without variants counts in full.
-            original = ~variant_mask[:, 1:].any(dim=1, keepdim=True) & (self.divergences is None)
-            variant_mask = torch.cat([original, variant_mask[:, 1:]], dim=1)
-        lambda_p = math.inf if args.mmel_loss == "uniform" else args.lambda_p
-        return mmel_weights(self.losses if self.divergences is None else self.divergences, lambda_p, variant_mask)
+    def lambda_p(self, variant_mask: Tensor, args: MMELTrainingArguments) -> float | Tensor:
+        """λ_P, or that of each example, `(B,)`, if it is solved for `effective_num_variants`."""
+        if args.mmel_loss == "uniform":
+            return math.inf
+        if args.effective_num_variants is None:
+            return args.lambda_p
+        return solve_lambda_p(self._weighed, args.effective_num_variants, self._weighed_mask(variant_mask, args))
+
+    def weights(
+        self, variant_mask: Tensor, args: MMELTrainingArguments, lambda_p: float | Tensor | None = None
+    ) -> Tensor:
+        """
+        The weights of the present variants, `(B, V)`: eq. 6 for MMEL-H, eq. 8 for MMEL-S, else uniform. λ_P is that of
+        the method `lambda_p` unless it is given.
+        """
+        lambda_p = self.lambda_p(variant_mask, args) if lambda_p is None else lambda_p
+        return mmel_weights(self._weighed, lambda_p, self._weighed_mask(variant_mask, args))
+
+    @property
+    def _weighed(self) -> Tensor:
+        """What variants are weighed by."""
+        return self.losses if self.divergences is None else self.divergences
+
+    def _weighed_mask(self, variant_mask: Tensor, args: MMELTrainingArguments) -> Tensor:
+        """Which variants have a weight, `(B, V)`."""
+        if args.weighs_original:
+            return variant_mask
+        # Under hard labels the loss of an original without variants counts in full.
+        original = ~variant_mask[:, 1:].any(dim=1, keepdim=True) & (self.divergences is None)
+        return torch.cat([original, variant_mask[:, 1:]], dim=1)
 
     def objective(
         self, weights: Tensor, item_weights: Tensor, variant_mask: Tensor, args: MMELTrainingArguments
@@ -100,6 +123,25 @@ class VariantLosses(NamedTuple):
             used &= args.lambda_t != 0
             used[:, 0] = True
         return used
+
+
+def reweighting_share(warmup: float, global_step: int, max_steps: int) -> float:
+    """
+    Share a of the weights of eq. 6 or 8 in those that variants are trained with, `(1 - a) / V + a w_iv`:
+
+        a = min(1, max(0, (s - r T) / min(r T, T - r T)))
+
+    It is 0 for the first share r of the updates, and then grows linearly to 1 over as many updates again or, for
+    r > 1/2, until the end of training. It is always 1 for r = 0, and outside a training run, where T is 0.
+
+    Args:
+        warmup (`float`): r, the `reweighting_warmup`, in [0, 1).
+        global_step (`int`): s, the updates before this one.
+        max_steps (`int`): T, all updates of the training run.
+    """
+    first = warmup * max_steps
+    length = min(first, max_steps - first)
+    return min(1.0, max(0.0, (global_step - first) / length)) if length > 0 else 1.0
 
 
 def select(weights: Tensor, how: str, count: int) -> Tensor:

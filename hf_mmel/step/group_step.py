@@ -28,6 +28,7 @@ class StepResult(NamedTuple):
     weights: Tensor
     variant_mask: Tensor  # the variants that took part, (B, V)
     left_out: Tensor  # the variants that were present and did not take part, (B, V)
+    lambda_p: Tensor | None  # of each example, (B,), where it is solved
 
 
 class GroupStep:
@@ -59,7 +60,7 @@ class GroupStep:
         scorer = Scorer(forward, scores, is_sharded)
         # Under label smoothing `Trainer` does not use the model's own loss either.
         self._is_checked = not forward.args.loss_check or bool(forward.label_smoothing)
-        self.full = Full(forward.args)
+        self.full = Full(forward.args, nonfinite.state)
         self.chunked, self.selected = Chunked(scorer, nonfinite), Selected(scorer, nonfinite)
 
     def check_loss(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> None:
@@ -108,7 +109,8 @@ class GroupStep:
             max_rows = self._max_rows(mask)
             plan = self._strategy(mask, max_rows).plan(inner, inputs, max_rows, single_pass or self.is_sharded)
         loss, outputs = self._run(model, inner, inputs, plan, scale, accumulation_steps)
-        return StepResult(loss, outputs, plan.losses, plan.weights, plan.variant_mask, mask & ~plan.variant_mask)
+        left_out = mask & ~plan.variant_mask
+        return StepResult(loss, outputs, plan.losses, plan.weights, plan.variant_mask, left_out, plan.lambda_p)
 
     def _max_rows(self, mask: Tensor) -> int | None:
         chunk = self.forward.args.variant_chunk_size

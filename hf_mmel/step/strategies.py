@@ -5,15 +5,17 @@ Strategies of the training step: which variants are trained on, in which micro-b
 without a gradient, and train on a few of them, or on all of them in parts of a group.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import TrainerState
 
 from ..data.groups import VARIANT_MASK
-from ..objective.weighting import select
+from ..objective.weighting import VariantLosses, reweighting_share, select
 from ..training_args import MMELTrainingArguments
 from .forward import ForwardResult
 from .micro_batches import fastest_micro_batches, fewest_micro_batches
@@ -32,6 +34,7 @@ class Plan:
     weights: Tensor
     scores: Scores | None = None  # what the weights are computed from, unless each micro-batch is weighed by itself
     trained_weights: Tensor | None = None  # of the variants that are trained on, (B, V)
+    lambda_p: Tensor | None = None  # of each example, (B,), where it is solved
 
     @property
     def soft_labels(self) -> Tensor | None:
@@ -41,8 +44,8 @@ class Plan:
 class Strategy(ABC):
     """Plans the steps of a training run."""
 
-    def __init__(self, args: MMELTrainingArguments):
-        self.args = args
+    def __init__(self, args: MMELTrainingArguments, state: TrainerState):
+        self.args, self.state = args, state
 
     @abstractmethod
     def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
@@ -58,6 +61,15 @@ class Strategy(ABC):
         logs. `variant_mask` `(b, V)` marks the variants in the pass, all of them finite.
         """
 
+    def _weigh(self, values: VariantLosses, variant_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The weights of the present variants, `(B, V)`, and the λ_P of each example, `(B,)`, if it is solved."""
+        lambda_p = values.lambda_p(variant_mask, self.args)
+        weights = values.weights(variant_mask, self.args, lambda_p)
+        share = reweighting_share(self.args.reweighting_warmup, self.state.global_step, self.state.max_steps)
+        if share < 1:
+            weights = torch.lerp(values.weights(variant_mask, self.args, math.inf), weights, share)
+        return weights, lambda_p if isinstance(lambda_p, Tensor) else None
+
     @staticmethod
     def _micro_batches(
         inputs: Mapping[str, Tensor], used: Tensor, max_rows: int | None, single_pass: bool
@@ -72,16 +84,21 @@ class Full(Strategy):
 
     def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
         mask = inputs[VARIANT_MASK]
-        losses, weights = torch.zeros((2, *mask.shape), device=mask.device)
-        return Plan(self, self._micro_batches(inputs, mask, max_rows, single_pass), mask.clone(), losses, weights)
+        losses, weights, lambda_p = torch.zeros((3, *mask.shape), device=mask.device)
+        micro_batches = self._micro_batches(inputs, mask, max_rows, single_pass)
+        return Plan(self, micro_batches, mask.clone(), losses, weights, lambda_p=lambda_p[:, 0])
 
     def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
         examples, values, args = result.examples, result.values, self.args
         variant_mask = values.keeping_label(variant_mask, args)
-        weights = values.weights(variant_mask, args)
+        weights, lambda_p = self._weigh(values, variant_mask)
         plan.variant_mask[examples] = variant_mask
         plan.losses[examples] = values.losses.detach().to(plan.losses.dtype)
         plan.weights[examples] = weights.to(plan.weights.dtype)
+        if lambda_p is None:
+            plan.lambda_p = None
+        elif plan.lambda_p is not None:
+            plan.lambda_p[examples] = lambda_p.to(plan.lambda_p.dtype)
         return values.objective(weights, values.item_weights, variant_mask, args)
 
 
@@ -89,7 +106,7 @@ class Chunked(Strategy):
     """All variants are trained on, in micro-batches that may hold parts of groups, under the weights of a scoring."""
 
     def __init__(self, scorer: Scorer, nonfinite: NonfiniteVariants):
-        super().__init__(scorer.args)
+        super().__init__(scorer.args, nonfinite.state)
         self.scorer, self.nonfinite = scorer, nonfinite
 
     def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
@@ -103,7 +120,7 @@ class Chunked(Strategy):
             zeros = torch.zeros_like(values.losses)
             return Plan(self, [], finite, zeros, zeros)
         mask = values.keeping_label(finite, args)
-        weights = values.weights(mask, args)
+        weights, lambda_p = self._weigh(values, mask)
         trained_weights = self._trained_weights(weights)
         used = mask & values.used(trained_weights, args)
         if not used.any():  # nothing is labelled, but other processes wait for a forward pass
@@ -114,7 +131,7 @@ class Chunked(Strategy):
             micro_batches = fastest_micro_batches(inputs, used, max_rows)
         else:
             micro_batches = self._micro_batches(inputs, used, max_rows, single_pass)
-        return Plan(self, micro_batches, mask, values.losses, weights, scores, trained_weights)
+        return Plan(self, micro_batches, mask, values.losses, weights, scores, trained_weights, lambda_p)
 
     def _trained_weights(self, weights: Tensor) -> Tensor:
         return weights

@@ -268,7 +268,9 @@ def test_lambda_p_goes_from_its_start_to_its_end(suite, monkeypatch):
     seen = []
     weights = VariantLosses.weights
     monkeypatch.setattr(
-        VariantLosses, "weights", lambda self, mask, args: (seen.append(args.lambda_p), weights(self, mask, args))[1]
+        VariantLosses,
+        "weights",
+        lambda self, mask, args, *given: (seen.append(args.lambda_p), weights(self, mask, args, *given))[1],
     )
     options = ["--stage", "tune", "--tasks", "rte", "--sizes", 4, "--methods", "hard", "--augmenters", "wordnet"]
     _, found = suite(*options, "--grid", "lambda_p_start=8", "lambda_p=1")

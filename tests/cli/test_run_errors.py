@@ -65,6 +65,8 @@ def run(model_dir, tmp_path):
         ("--do_train --train_file @good.csv --max_seq_length -1", "max_seq_length is -1; expected"),
         ("--do_train --train_file @good.csv --lambda_p -1", "lambda_p is -1.0; expected"),
         ("--do_train --train_file @good.csv --lambda_q 1", "lambda_q"),
+        ("--do_train --train_file @good.csv --lambda_p 2 --effective_num_variants 2", "leave one of them out"),
+        ("--do_train --train_file @good.csv --reweighting_warmup 1", "reweighting_warmup is 1.0; expected a share"),
         ("--do_train --train_file @good.csv --resume_from_checkpoint @gone", "gone'; expected the folder"),
         (
             "--do_train --train_file @good.csv --text_column_names words",

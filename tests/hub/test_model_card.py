@@ -60,15 +60,25 @@ def test_the_objective_is_told_as_it_was_in_force(trained):
             {"lambda_p", "reweight_original", "variant_backward"},
             {"lambda_t", "soft_label_gradient", "variant_backward_count", "score_interval", "class_weights"},
         ),
-        ({"mmel_loss": "soft"}, {"lambda_p", "lambda_t", "soft_label_gradient"}, {"variant_chunk_size"}),
+        ({"mmel_loss": "soft"}, {"lambda_p", "lambda_t", "soft_label_gradient"}, {"reweighting_warmup"}),
         ({"mmel_loss": "uniform"}, {"num_variants", "reweight_original"}, {"lambda_p", "lambda_t"}),
+        (
+            {"effective_num_variants": 2, "reweighting_warmup": 0.5},
+            {"effective_num_variants", "reweighting_warmup"},
+            {"lambda_p"},
+        ),
+        (
+            {"mmel_loss": "uniform", "effective_num_variants": 2, "reweighting_warmup": 0.5},
+            {"num_variants"},
+            {"lambda_p", "effective_num_variants", "reweighting_warmup"},
+        ),
         (
             {"variant_backward": "sample", "variant_chunk_size": 2, "score_interval": 2, "scoring_bf16": True},
             {"variant_backward_count", "variant_chunk_size", "score_interval", "scoring_dropout", "scoring_bf16"},
             {"class_weights"},
         ),
     ],
-    ids=["hard", "soft", "uniform", "few variants"],
+    ids=["hard", "soft", "uniform", "solved", "solved without effect", "few variants"],
 )
 def test_arguments_without_effect_are_left_out(trained, fields, told, untold):
     rows = table(card_of(trained(**fields)))

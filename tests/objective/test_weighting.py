@@ -7,7 +7,7 @@ import torch
 
 from hf_mmel import MMELTrainingArguments
 from hf_mmel.functional import mmel_hard_loss, mmel_soft_loss, uniform_loss
-from hf_mmel.objective.weighting import VariantLosses
+from hf_mmel.objective.weighting import VariantLosses, reweighting_share
 
 
 @pytest.fixture
@@ -52,3 +52,23 @@ def test_the_parts_of_a_batch_add_up_to_the_objective(values, mmel_loss, tmp_pat
     columns = torch.arange(mask.shape[1])
     parts = [trained.objective(weights, item_weights, mask & (columns == v), args) for v in columns]
     torch.testing.assert_close(sum(parts), trained.objective(weights, item_weights, mask, args))
+
+
+@pytest.mark.parametrize(
+    ("warmup", "shares"),
+    [
+        (0.0, [1.0] * 8),
+        (0.25, [0, 0, 0, 0.5, 1, 1, 1, 1]),
+        (0.375, [0, 0, 0, 0, 1 / 3, 2 / 3, 1, 1]),
+        (0.5, [0, 0, 0, 0, 0, 0.25, 0.5, 0.75]),
+        (0.75, [0, 0, 0, 0, 0, 0, 0, 0.5]),
+        (0.999, [0] * 8),
+    ],
+)
+def test_the_share_of_the_weights_is_0_at_first_and_grows_linearly(warmup, shares):
+    assert [reweighting_share(warmup, step, 8) for step in range(8)] == pytest.approx(shares)
+    assert reweighting_share(warmup, 8, 8) == pytest.approx(1)  # the end of training
+
+
+def test_weights_are_whole_outside_a_training_run():
+    assert reweighting_share(0.5, 0, 0) == 1.0

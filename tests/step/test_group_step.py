@@ -99,6 +99,17 @@ def test_passes_have_loss_gradient_and_figures_of_the_whole(step, head, mmel_los
     assert torch.allclose(whole, step.figures, atol=1e-5)
 
 
+@pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
+def test_groups_that_are_cut_are_weighed_as_whole_ones_where_lambda_p_is_solved(step, head, mmel_loss):
+    fields = {"mmel_loss": mmel_loss, "lambda_p": 1.0, "effective_num_variants": 1.7, "strength": 6.0, "size": 3}
+    loss, gradient = step(head, variant_chunk_size=5, **fields)
+    whole = step.figures
+    parts_loss, parts = step(head, variant_chunk_size=1, scoring_bf16=False, **fields)
+    assert step.passes[False] and len(step.passes[True]) > 3
+    assert same_gradient(parts, gradient) and loss == pytest.approx(parts_loss, rel=ROUNDING)
+    assert torch.allclose(whole, step.figures, atol=1e-3)
+
+
 @pytest.mark.parametrize("how", ["full", "top"])
 def test_a_loss_that_a_subclass_changes_has_its_whole_gradient(
     arguments, tokenizer, step, how, quick_passes_cost_nothing

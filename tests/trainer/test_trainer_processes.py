@@ -61,6 +61,7 @@ CASES = {
         {},
     ),
     "class weights": ({"class_weights": [0.5, 2.0]}, QUARTERS, {}),
+    "weights that warm up": ({"lambda_p": 1, "effective_num_variants": 2, "reweighting_warmup": 0.3}, QUARTERS, {}),
     "few variants": (FEW_VARIANTS, {"per_device_train_batch_size": 2}, {"per_device_train_batch_size": 4}),
     "few variants, soft": (
         {**FEW_VARIANTS, "mmel_loss": "soft"},

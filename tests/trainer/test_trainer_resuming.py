@@ -82,6 +82,20 @@ def test_a_resumed_run_has_weights_optimizer_and_logs_of_an_uninterrupted_one(
     assert training_logs(whole) == training_logs(resumed)
 
 
+@pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
+def test_weights_that_warm_up_are_resumed_exactly(train, rows, mmel_loss):
+    """Before, within and after the part of training in which they change: it ends at step 6 of 8."""
+    fields = {"mmel_loss": mmel_loss, "effective_num_variants": 1.5, "reweighting_warmup": 0.375}
+    whole = train(rows, **fields)
+    largest = [entry["mmel/max_weight"] for entry in training_logs(whole)]
+    assert max(largest[:4]) < min(largest[5:])
+    for checkpoint in (2, 4, 7):
+        resumed = train(rows, checkpoint, **fields)
+        assert torch.equal(weights_of(whole), weights_of(resumed))
+        assert torch.equal(optimizer_state(whole), optimizer_state(resumed))
+        assert training_logs(whole) == training_logs(resumed)
+
+
 SCORED = {"variant_backward": "top", "variant_backward_count": 2, "scoring_bf16": False, "lambda_p": 0.1}
 LASTING = {
     "scores": {**SCORED, "score_interval": 2},
