@@ -1,9 +1,12 @@
 """Edits of tokens, made in the text of the tokens."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from ..edits import Edit
 from .batch import Span
+from .lexicon import has_case
+from .scripts import without_spaces
 from .words import is_mark
 
 
@@ -59,6 +62,18 @@ def rewrite(
                 kept, position = before, len(text) - len(text[end:].lstrip())
             parts.append(kept)
     return "".join([*parts, text[position:]])
+
+
+class Rewriter:
+    """Makes edits of tokens in their text, as `rewrite` does, in the spelling and the case of a tokenizer's words."""
+
+    def __init__(self, tokenizer):
+        # Words return in batch after batch, and decoding one takes long.
+        self._spell = cache(lambda pieces: without_spaces(tokenizer.decode(pieces).strip()))
+        self._recase = (lambda word, new: new) if has_case(tokenizer) else in_case_of
+
+    def __call__(self, text: str, offsets: Sequence[Span], edits: Sequence[Edit]) -> str:
+        return rewrite(text, offsets, edits, self._spell, self._recase)
 
 
 def in_case_of(word: str, replacement: str) -> str:
