@@ -75,7 +75,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         usage="python -m hf_mmel attack MODEL [option of run_glue_mmel.py ...] [options below]",
         description="Measures the accuracy of a trained classifier in the worst case over variants of its texts. Of a "
         "run of run_glue_mmel.py the data and the augmenter are known. Takes the options of run_glue_mmel.py for the "
-        "model, the data and the augmenter, such as --validation_file, --max_eval_samples and --augmenter, as well as:",
+        "model, the data and the augmenter, such as --validation_file and --augmenter, as well as:",
     )
     attack.add_argument("model", metavar="MODEL", help="the output_dir of run_glue_mmel.py, or name of a classifier")
     what = "random, greedy, or both with a comma (default: both, if the augmenter has candidates of words)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,20 +89,28 @@ def random_attack(target: Target, augmenter: Augmenter, seed: int) -> None:
 def greedy_attack(target: Target, source: Substitution, seed: int) -> None:
     """
     Visits the words in a random order and keeps at each the candidate with the largest loss: algorithm 2 of Yi et al.,
-    ICLR 2021, as `augment.GreedySearch` does it in training, but until the prediction is wrong.
+    ICLR 2021, as `augment.GreedySearch` does it in training, but until the prediction is wrong. While there is budget
+    left, it begins again with the original and another order, unless the order before has led to no new variant.
     """
-    rows = target.originals.rows
-    num_positions = min(target.budget, max(len(row["input_ids"]) for row in rows))
-    if num_positions == 0:
-        return
+    originals, attempts = target.originals, target.attempts
+    keys = example_keys(Batch.of(originals.rows)).tolist()
+    search = GreedySearch(source, num_positions=max(len(row["input_ids"]) for row in originals.rows))
+    standing = [i for i in range(len(originals)) if not target.is_over(i)]
+    order = 0
+    while standing:
+        before = [attempts[i].queries for i in standing]
+        score = partial(_losses, target, standing)
+        search.search([originals.rows[i] for i in standing], score, 1, [(seed, keys[i], order) for i in standing])
+        progress = zip(standing, before, strict=True)
+        standing = [i for i, queries in progress if attempts[i].queries > queries and not target.is_over(i)]
+        order += 1
 
-    def score(variants: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
-        originals, numbers = target.originals, of.tolist()
-        edits = [originals.edits(i, row) for i, row in zip(numbers, variants, strict=True)]
-        return target.query(numbers, [originals.variant(i, own) for i, own in zip(numbers, edits, strict=True)])
 
-    seeds = [(seed, key) for key in example_keys(Batch.of(rows)).tolist()]
-    GreedySearch(source, num_positions=num_positions).search(rows, score, 1, seeds)
+def _losses(target: Target, examples: Sequence[int], rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
+    """The losses of rows that `GreedySearch` makes of examples with these numbers."""
+    numbers = [examples[position] for position in of.tolist()]
+    edits = [target.originals.edits(i, row) for i, row in zip(numbers, rows, strict=True)]
+    return target.query(numbers, [target.originals.variant(i, own) for i, own in zip(numbers, edits, strict=True)])
 
 
 Attack = Callable[[Target, Any, int], None]
