@@ -31,7 +31,7 @@ from .texts import Classifier, Texts
 
 
 AUGMENTER_FILE = "augmenter.json"
-_WEIGHTS = ("*.safetensors", "*.bin")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # Options that say which data a run has read. Others of a run, such as the columns, hold for new data, too.
 _SOURCES = ("task_name", "dataset_name", "train_file", "validation_file", "test_file")
 _PARTS = ("dataset_config_name", "train_split_name", "validation_split_name", "test_split_name", "remove_splits")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
+from augment.core.batch import Span
 from augment.core.marking import differences
 from augment.core.text import Rewriter, with_marks
 from augment.edits import Edit
@@ -90,11 +91,22 @@ class Originals:
         """The texts of example i after edits of its tokens."""
         segments = self._encoded.sequence_ids(i)
         parts = []
-        for number, text in enumerate(self.texts[i]):
-            spans = zip(self._encoded["offset_mapping"][i], segments, strict=True)
-            offsets = with_marks(text, [tuple(span) if segment == number else (0, 0) for span, segment in spans])
-            parts.append(self._rewrite(text, offsets, [edit for edit in edits if segments[edit.start] == number]))
+        for number, (text, offsets) in enumerate(zip(self.texts[i], self._offsets[i], strict=True)):
+            own = [edit for edit in edits if segments[edit.start] == number]
+            parts.append(self._rewrite(text, offsets, own) if own else text)
         return tuple(parts)
+
+    @cached_property
+    def _offsets(self) -> list[list[list[Span]]]:
+        """For each text of each example where its tokens are in it; tokens of the other text are nowhere."""
+        offsets = []
+        for i, texts in enumerate(self.texts):
+            tokens = list(zip(self._encoded["offset_mapping"][i], self._encoded.sequence_ids(i), strict=True))
+            spans = [
+                [tuple(span) if own == number else (0, 0) for span, own in tokens] for number in range(len(texts))
+            ]
+            offsets.append([with_marks(*pair) for pair in zip(texts, spans, strict=True)])
+        return offsets
 
     def edits(self, i: int, row: dict[str, Any]) -> list[Edit]:
         """The replacements that have made a row of example i, found by its column `PLACE`."""
