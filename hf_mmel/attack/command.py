@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from ..cli.errors import usage_errors
 from .attacks import ATTACKS, Attempt, Target
 from .results import RESULTS, Blocks, Row, row_of, shown_examples, summarize, table
-from .setup import Setup, read_setup
+from .setup import ERRORS, Setup, read_setup
 from .texts import Originals
 
 
@@ -34,13 +34,14 @@ def attack(args: argparse.Namespace) -> Iterator[str]:
     starts = range(0, len(setup.texts), BLOCK)
     found = [blocks.read(number) for number in range(len(starts))]
     if None in found and setup.augmenter.precomputes:
-        setup.augmenter.precompute(Originals(setup.classifier, setup.texts).rows)
+        with usage_errors(*ERRORS):
+            setup.augmenter.precompute(Originals(setup.classifier, setup.texts).rows)
     rows: list[Row] = []
     with tqdm(total=len(setup.texts), unit=" examples", disable=None) as bar:
         for number, start in enumerate(starts):
             block = found[number]
             if block is None:
-                with usage_errors(ValueError):
+                with usage_errors(*ERRORS):
                     block = attack_block(setup, start, args.budget, args.seed)
                 blocks.write(number, block)
             rows += block

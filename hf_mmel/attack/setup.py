@@ -30,6 +30,7 @@ from .attacks import ATTACKS, candidates_of
 from .texts import Classifier, Texts
 
 
+ERRORS = (ValueError, LookupError, TypeError, OSError, ImportError)  # of data and augmenters
 AUGMENTER_FILE = "augmenter.json"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # Options that say which data a run has read. Others of a run, such as the columns, hold for new data, too.
@@ -111,7 +112,7 @@ def _loaded(
     data_args: DataArguments,
     augmenter_args: AugmenterArguments,
 ) -> Setup:
-    with usage_errors(ValueError, LookupError, TypeError, OSError, ImportError):
+    with usage_errors(*ERRORS):
         split = data_args.task.validation_splits[0]
         splits = load_splits(data_args, [split], model_args.cache_dir, model_args.token)
         columns = find_text_columns(splits, data_args)
