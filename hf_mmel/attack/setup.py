@@ -70,6 +70,8 @@ class Setup:
 def read_setup(args: argparse.Namespace) -> Setup:
     """Reads the options and the folder of a run, and loads the data and the model. Errors are a `UsageError`."""
     attacks = _attacks(args)
+    if args.argv[1] != args.model:  # a value of an option of run_glue_mmel.py would be taken for it
+        raise UsageError("MODEL comes first: python -m hf_mmel attack MODEL, and then the options.")
     given, folder = read_options(args.options), Path(args.model)
     if value_of(given, "model_name_or_path") is not None:
         raise UsageError("--model_name_or_path is given; name the model by the first argument alone.")

@@ -207,6 +207,11 @@ def test_errors_are_one_line(attack, tmp_path, options, message):
     assert not (tmp_path / "attack").exists()
 
 
+def test_the_model_comes_first(trained_dir, capsys):
+    assert main(["attack", "--validation_file", "dev.csv", str(trained_dir)]) == 1
+    assert "MODEL comes first: python -m hf_mmel attack MODEL, and then the options." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("label", "kind"), [(0.5, "regression"), (["good"], "multi-label")])
 def test_regression_and_multi_label_are_refused_by_name(attack, label, kind):
     code, _, errors = attack(rows=[{**row, "label": label} for row in made_rows(4)])

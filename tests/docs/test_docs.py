@@ -158,7 +158,7 @@ class Shell:
             assert augment.__main__.main(argv) == 0
 
     def _hf_mmel(self, argv: list[str]) -> None:
-        """A report or an attack; of a comparison the checks before its first run, as the runs have tests of their own."""
+        """A report or an attack; of a comparison the checks before its first run: the runs have tests of their own."""
         if argv[0] in ("report", "attack"):
             assert hf_mmel.__main__.main(argv) == 0
             return
