@@ -128,9 +128,11 @@ def test_the_batch_size_does_not_matter(attack, tmp_path):
 
 @pytest.mark.parametrize("num_calls", [1, 9])
 def test_an_interrupted_attack_resumes_to_the_same_bytes(attack, tmp_path, monkeypatch, num_calls):
+    attack(out="whole")
     monkeypatch.setattr(command, "BLOCK", 8)
     attack()
     expected = files_in(tmp_path / "attack")
+    assert expected["attack.jsonl"] == (tmp_path / "whole" / "attack.jsonl").read_bytes()
     shutil.rmtree(tmp_path / "attack")
     predict, calls = Classifier.predict, []
 
@@ -231,7 +233,7 @@ def test_without_candidates_of_words_there_is_no_greedy_attack(attack, tmp_path)
 
 @pytest.mark.integration  # the command trains
 def test_a_run_is_attacked_on_its_own_data_with_its_own_augmenter(run, files, capsys, tmp_path):
-    run(*files, "--do_train", "--do_eval", "--augmenter", "wordnet", "--max_seq_length", 32)
+    run(*files, "--do_train", "--do_eval", "--augmenter", "wordnet", "--replace_prob", 0.9)
     folder = tmp_path / "out"
     assert main(["attack", str(folder), "--use_cpu"]) == 0
     summary, rows = results(folder / "attack")

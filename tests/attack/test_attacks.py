@@ -79,9 +79,10 @@ def test_greedy_finds_the_word_that_decides_at_least_where_random_does(tokenizer
 
 
 def test_an_attack_stops_at_its_first_success(tokenizer, one_word):
-    source = LexiconSubstitution(tokenizer, {"awful": ["superb"]}, replace_prob=1.0)
+    source = LexiconSubstitution(tokenizer, {"awful": ["superb"], "film": ["story", "movie"]}, replace_prob=1.0)
     (attempt,) = attacked(one_word, tokenizer, "random", source, [("the film is awful",)], 50)
-    assert attempt.queries == 1 and attempt.wrong[1:] == (("the film is superb",), 0)
+    assert attempt.queries == 1 and attempt.wrong[1] in [("the story is superb",), ("the movie is superb",)]
+    assert attempt.wrong[2] == 0
 
 
 @pytest.mark.parametrize("name", ATTACKS)
