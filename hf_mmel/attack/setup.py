@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from augment.base import Augmenter
 from augment.core.devices import default_device
 from augment.core.lexicon import tokenizer_fingerprint
+from augment.core.running import shown
 from augment.registry import limited
 from augment.substitution import Substitution
 
@@ -125,6 +126,11 @@ def _loaded(
         if labels.problem_type != "single_label_classification" or labels.names is None:
             kind = labels.problem_type.removesuffix("_classification").replace("_", "-")
             raise ValueError(f"The labels are those of {kind}; an attack needs one class for each example.")
+        if config.num_labels != labels.num_outputs:
+            raise ValueError(
+                f"{args.model} predicts {config.num_labels} classes, and {data_args.where(split)} has "
+                f"{labels.num_outputs}: {shown(labels.names)}; expected the classes of the model."
+            )
         name_classes(config, labels, model_args)
         dataset, where = splits[split], data_args.where(split)
         dataset = dataset.select(range(min(len(dataset), data_args.num_read(split) or len(dataset))))
@@ -151,9 +157,10 @@ def _loaded(
     classes = [max(range(len(label)), key=label.__getitem__) if isinstance(label, list) else label for label in ids]
     files = [file for pattern in _WEIGHTS for file in Path(model_args.model_name_or_path).glob(pattern)]
     weights = {file.name: digest_of(file) for file in sorted(files)}
-    shown = augmenter.to_dict()
     return Setup(
-        *(model, classifier, where, texts, classes, labels.names, augmenter, source, attacks, shown, output_dir),
+        *(model, classifier, where, texts, classes, labels.names, augmenter, source, attacks),
+        augmenter.to_dict(),
+        output_dir,
         weights or {"model": args.model, "revision": model_args.model_revision},
     )
 

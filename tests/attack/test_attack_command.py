@@ -220,6 +220,12 @@ def test_regression_and_multi_label_are_refused_by_name(attack, label, kind):
     assert code == 1 and f"The labels are those of {kind}; an attack needs one class for each example." in errors
 
 
+def test_other_classes_than_those_of_the_model_are_refused(attack):
+    rows = [{**row, "label": f"class {i % 3}"} for i, row in enumerate(made_rows(6))]
+    code, _, errors = attack("--ignore_mismatched_sizes", rows=rows)
+    assert code == 1 and "predicts 2 classes, and " in errors and "has 3: class 0, class 1, class 2;" in errors
+
+
 def test_a_model_without_a_trained_head_is_refused(attack, model_dir):
     code, _, errors = attack(model=model_dir)
     assert code == 1 and "has no trained head for sequence classification" in errors
