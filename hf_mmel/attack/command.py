@@ -48,7 +48,8 @@ def attack(args: argparse.Namespace) -> Iterator[str]:
             bar.update(len(block))
     summary = summarize(rows, setup.attacks)
     blocks.finish(rows, {"model": args.model, "data": setup.data, **settings, **summary})
-    yield f"{args.model} on {len(rows)} examples of {setup.data}, {setup.config['class']}, budget {args.budget}"
+    by = " and ".join(type(part).__name__ for part in setup.augmenter.parts) or type(setup.augmenter).__name__
+    yield f"{args.model} on {len(rows)} examples of {setup.data}, variants by {by}, budget {args.budget}"
     if "greedy" not in setup.attacks and args.attacks is None:
         yield f"There is no greedy attack, since {setup.config['class']} has no candidates of words."
     yield ""

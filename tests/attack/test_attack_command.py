@@ -102,6 +102,7 @@ def test_the_table_shows_what_the_file_says(attack, tmp_path):
     _, out, _ = attack("--num_shown", 1)
     summary, rows = results(tmp_path / "attack")
     lines = out.splitlines()
+    assert lines[0].endswith("attack.jsonl, variants by LexiconSubstitution, budget 12")
     assert lines[3].split() == ["none", f"{summary['accuracy']:.1%}"]
     for line, name in zip(lines[4:6], ATTACKS, strict=True):
         shares = [f"{summary[name][key]:.1%}" for key in ("accuracy", "success_rate", "words_changed")]
