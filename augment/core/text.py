@@ -1,5 +1,6 @@
 """Edits of tokens, made in the text of the tokens."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -54,8 +55,9 @@ def rewrite(
         before, position = text[position : end - len(word)], end
         if new:
             spelt, spelt_old = words.get(new) or spell(new), spell(old)
-            is_insertion = spelt.startswith(f"{spelt_old} ")
-            parts += [before, word + recase(word, spelt[len(spelt_old) :]) if is_insertion else recase(word, spelt)]
+            inserted = spelt.removeprefix(spelt_old)
+            is_insertion = inserted != spelt and not inserted[:1].isalnum()
+            parts += [before, word + recase(word, inserted) if is_insertion else recase(word, spelt)]
         else:
             kept = before.rstrip()
             if kept == before or not (kept or any(parts)):  # nothing or only space before: remove the space after
@@ -68,8 +70,10 @@ class Rewriter:
     """Makes edits of tokens in their text, as `rewrite` does, in the spelling and the case of a tokenizer's words."""
 
     def __init__(self, tokenizer):
-        # Words return in batch after batch, and decoding one takes long.
-        self._spell = cache(lambda pieces: without_spaces(tokenizer.decode(pieces).strip()))
+        # Words return in batch after batch, and decoding one takes long. WordPiece puts spaces between all pieces.
+        self._spell = cache(
+            lambda pieces: re.sub(r" (?=[.,;:!?])", "", without_spaces(tokenizer.decode(pieces).strip()))
+        )
         self._recase = (lambda word, new: new) if has_case(tokenizer) else in_case_of
 
     def __call__(self, text: str, offsets: Sequence[Span], edits: Sequence[Edit]) -> str:

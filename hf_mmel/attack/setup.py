@@ -100,7 +100,6 @@ def read_setup(args: argparse.Namespace) -> Setup:
         model_args = replace(model_args, config_name=None, tokenizer_name=value_of(given, "tokenizer_name"))
     if value_of(given, "augmenter") is None and (folder / AUGMENTER_FILE).is_file():
         augmenter_args = replace(augmenter_args, augmenter=str(folder / AUGMENTER_FILE))
-    augmenter_args.choose_augmenter(model_args)
     if augmenter_args.augmenter == "none":
         raise UsageError("augmenter is 'none', which makes no variants to attack with; name another with --augmenter.")
     return _loaded(args, attacks, Path(output_dir), base, model_args, data_args, augmenter_args)
@@ -120,6 +119,7 @@ def _loaded(
         splits = load_splits(data_args, [split], model_args.cache_dir, model_args.token)
         columns = find_text_columns(splits, data_args)
         config = load_config(model_args)
+        augmenter_args.choose_augmenter(model_args)
         if not any("SequenceClassification" in name for name in config.architectures or []):
             raise ValueError(f"{args.model} has no trained head for sequence classification; expected a classifier.")
         labels = find_labels(splits, data_args, config)
