@@ -1,9 +1,8 @@
 """The augmenter: tokenised examples in, K variants of each out."""
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from numbers import Integral
 from typing import Any, overload
 
@@ -14,10 +13,8 @@ from .core.batch import ALIGNMENT_KEY, SPANS_KEY, TOKEN_COLUMNS_KEY, Batch, Span
 from .core.edits import Edits, moved_spans
 from .core.given import as_list, check_tokenizer, seeds_of_rows
 from .core.lazy import Lazy
-from .core.lexicon import has_case
 from .core.randomness import Seed, row_keys
-from .core.scripts import without_spaces
-from .core.text import in_case_of, rewrite, token_spans, with_marks
+from .core.text import Rewriter, token_spans, with_marks
 from .core.words import special_ids
 from .edits import Edit
 
@@ -246,10 +243,9 @@ class Augmenter(Lazy, Configurable, ABC):
             spans = [token_spans(kept, row) for kept, row in zip(keep_spans, offsets, strict=True)]
         batch = Batch(encoded["input_ids"], spans, bounded=False)
         edits = self._checked_edits(batch, num_variants, seed)
-        recase = (lambda word, new: new) if has_case(self.tokenizer) else in_case_of
         return [
             [
-                rewrite(original, offsets[i], edits.of_variant(number, batch), self._spell, recase)
+                self._rewrite(original, offsets[i], edits.of_variant(number, batch))
                 for number in range(i, len(edits), len(texts))
             ]
             for i, original in enumerate(texts)
@@ -300,12 +296,8 @@ class Augmenter(Lazy, Configurable, ABC):
         return any(part.precomputes for part in self.parts)
 
     @cached_property
-    def _spell(self) -> Callable[[tuple[int, ...]], str]:
-        """The text of token ids. Words return in batch after batch, and decoding one takes long."""
-        # WordPiece puts spaces between all pieces.
-        return cache(
-            lambda pieces: re.sub(r" (?=[.,;:!?])", "", without_spaces(self.tokenizer.decode(pieces).strip()))
-        )
+    def _rewrite(self) -> Rewriter:
+        return Rewriter(self.tokenizer)
 
     @cached_property
     def _special(self) -> set[int]:

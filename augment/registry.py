@@ -80,20 +80,20 @@ def _with_options(part: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
     return config
 
 
-def limited(config: Mapping[str, Any], max_length: int) -> dict[str, Any]:
-    """The configuration with `max_length` as the upper limit of every part's own `max_length`."""
+def limited(config: Mapping[str, Any], most: int, name: str = "max_length") -> dict[str, Any]:
+    """The configuration with an upper limit of an argument, such as `max_length`, of every part that has it."""
 
     def limit(value: Any) -> Any:
         if isinstance(value, list):
             return [limit(item) for item in value]
-        return limited(value, max_length) if is_config(value) else value
+        return limited(value, most, name) if is_config(value) else value
 
-    new = {name: limit(value) for name, value in config.items()}
-    own = new.get("max_length")
+    new = {argument: limit(value) for argument, value in config.items()}
+    own = new.get(name)
     accepted = parameters_of(configurable_classes().get(config["class"], object))
     # A value of a wrong type stays, so that the augmenter refuses it.
-    if "max_length" in accepted and (own is None or isinstance(own, int)):
-        new["max_length"] = min(own or max_length, max_length)
+    if name in accepted and (own is None or isinstance(own, int)):
+        new[name] = min(own or most, most)
     return new
 
 

@@ -54,7 +54,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     option("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="NAME", help=", ".join(PEERS))
     option("--populations", nargs="+", default=list(POPULATIONS), choices=list(POPULATIONS))
     option("--num_sentences", type=int, default=1000, help="Texts of each population.")
-    option("--num_slow", type=int, default=200, help="Of these, the first ones for perplexity and peers with a masked LM.")
+    option(
+        "--num_slow", type=int, default=200, help="Of these, the first ones for perplexity and peers with a masked LM."
+    )
     option("--num_variants", type=int, default=4, help="K.")
     option("--num_judge", type=int, default=0, help="Examples to train a judge on; 0 for no judge.")
     option("--speed_dir", type=Path, default=Path("outputs/augment_speed"), help="Where environments are kept.")

@@ -67,6 +67,31 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     report.set_defaults(run=_report)
 
+    what = "measure the accuracy of a classifier in the worst case over variants of its texts"
+    attack = commands.add_parser(
+        "attack",
+        allow_abbrev=False,
+        help=what,
+        usage="python -m hf_mmel attack MODEL [option of run_glue_mmel.py ...] [options below]",
+        description="Measures the accuracy of a trained classifier in the worst case over variants of its texts. Of a "
+        "run of run_glue_mmel.py the data and the augmenter are known. Takes the options of run_glue_mmel.py for the "
+        "model, the data and the augmenter, such as --validation_file and --augmenter, as well as:",
+    )
+    attack.add_argument("model", metavar="MODEL", help="the output_dir of run_glue_mmel.py, or name of a classifier")
+    what = "random, greedy, or both with a comma (default: both, if the augmenter has candidates of words)"
+    attack.add_argument("--attacks", metavar="NAMES", help=what)
+    for name, number, metavar, what in (
+        ("--budget", 100, "N", "most variants of an example that are classified (default: %(default)s)"),
+        ("--max_replaced", None, "N", "most words that a variant replaces (default: the augmenter's own)"),
+        ("--num_shown", 3, "N", "examples to show (default: %(default)s)"),
+        ("--seed", 42, "N", "random seed (default: %(default)s)"),
+        ("--per_device_eval_batch_size", 64, "N", "texts per forward pass (default: %(default)s)"),
+    ):
+        attack.add_argument(name, type=int, default=number, metavar=metavar, help=what)
+    attack.add_argument("--output_dir", metavar="DIR", help="folder of the results (default: MODEL/attack, of a run)")
+    attack.add_argument("--use_cpu", action="store_true", help="compute on the CPU, even if there is a GPU")
+    attack.set_defaults(run=_attack, takes_options=True, after_interruption="; the same command goes on from here")
+
     args, options = parser.parse_known_args(argv)
     if options and not args.takes_options:
         parser.error(f"there is no option {options[0]}")
@@ -94,6 +119,13 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
     numbers = args.max_examples, args.min_confidence, args.max_shown
     with file_errors():
         yield str(report_of_folder(args.folder, *numbers, args.trust_remote_code))
+
+
+def _attack(args: argparse.Namespace) -> Iterator[str]:
+    from .attack import attack
+
+    with file_errors():
+        yield from attack(args)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def search_variants(
     are_probabilities = has_probability_labels(examples, config)
     problem_type = "single_label_classification" if are_probabilities else getattr(config, "problem_type", None)
     options = batch_size, label_smoothing, compute_loss_func, problem_type
-    scorer = _Scorer(model, augmenter.objective, collate, *options)
+    scorer = Scorer(model, augmenter.objective, collate, *options)
     seed = seed if isinstance(seed, tuple) else (seed,)
     numbers = _shard(_drawn(len(examples), max_examples, seed))
     tables = []
@@ -123,7 +123,7 @@ def check_searchable(examples: Any, is_sharded: bool = False) -> None:
         )
 
 
-class _Scorer:
+class Scorer:
     """Scores variants with a model: their loss under the labels, or their divergence from the originals."""
 
     def __init__(
@@ -148,16 +148,16 @@ class _Scorer:
         if labels is None:
             raise ValueError(f"An example has the columns {sorted(examples[0])}; expected a label among them.")
         labels = labels.to(self.device)
-        reference = self._logits(examples)
+        reference = self.logits(examples)
         problem_type = problem_type_of(self.problem_type, reference.shape[1], labels)
         smoothing = self.label_smoothing if problem_type == "single_label_classification" else 0.0
 
         def score(rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
             example = torch.from_numpy(of).to(self.device)
             if self.objective == "divergence":
-                scores = divergence(self._logits(rows), reference[example], problem_type)
+                scores = divergence(self.logits(rows), reference[example], problem_type)
             elif self.loss_func is None:
-                scores = per_variant_loss(self._logits(rows), labels[example], problem_type, smoothing)
+                scores = per_variant_loss(self.logits(rows), labels[example], problem_type, smoothing)
             else:
                 scores = self._computed(rows, partial(self._own_losses, labels=labels[example]))
             return scores.double().cpu().numpy()
@@ -170,7 +170,7 @@ class _Scorer:
         labels = labels[numbers]
         return row_losses(self.loss_func, outputs, labels, are_labelled(labels).float())
 
-    def _logits(self, rows: list[dict[str, Any]]) -> torch.Tensor:
+    def logits(self, rows: list[dict[str, Any]]) -> torch.Tensor:
         """Logits `(N, C)` of rows."""
         name = type(self.model).__name__
         return self._computed(rows, lambda outputs, numbers: logits_of(outputs, len(numbers), name))

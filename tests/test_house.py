@@ -28,7 +28,7 @@ LAYERS = (
     {"hf_mmel.trainer", "hf_mmel.callbacks", "hf_mmel.search", "hf_mmel.validation"},
     {"hf_mmel"},
     {"hf_mmel.cli"},
-    {"hf_mmel.compare", "hf_mmel.report"},
+    {"hf_mmel.attack", "hf_mmel.compare", "hf_mmel.report"},
     {"hf_mmel.__main__"},
 )
 # Who must not import what, and why. The first rule that fits an import is reported.

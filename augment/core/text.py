@@ -1,9 +1,13 @@
 """Edits of tokens, made in the text of the tokens."""
 
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from ..edits import Edit
 from .batch import Span
+from .lexicon import has_case
+from .scripts import without_spaces
 from .words import is_mark
 
 
@@ -60,6 +64,20 @@ def rewrite(
                 kept, position = before, len(text) - len(text[end:].lstrip())
             parts.append(kept)
     return "".join([*parts, text[position:]])
+
+
+class Rewriter:
+    """Makes edits of tokens in their text, as `rewrite` does, in the spelling and the case of a tokenizer's words."""
+
+    def __init__(self, tokenizer):
+        # Words return in batch after batch, and decoding one takes long. WordPiece puts spaces between all pieces.
+        self._spell = cache(
+            lambda pieces: re.sub(r" (?=[.,;:!?])", "", without_spaces(tokenizer.decode(pieces).strip()))
+        )
+        self._recase = (lambda word, new: new) if has_case(tokenizer) else in_case_of
+
+    def __call__(self, text: str, offsets: Sequence[Span], edits: Sequence[Edit]) -> str:
+        return rewrite(text, offsets, edits, self._spell, self._recase)
 
 
 def in_case_of(word: str, replacement: str) -> str:

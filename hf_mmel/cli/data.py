@@ -4,10 +4,11 @@ Each fault in them is a `ValueError` that names the file or split, before a mode
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, DatasetDict
 from transformers import BatchEncoding, PreTrainedTokenizerBase
@@ -221,7 +222,10 @@ def _tokenize(
     delimiter: str | None,
     max_length: int,
 ) -> BatchEncoding:
-    texts = [batch[column] for column in text_columns]
-    if delimiter is not None:
-        texts = [[delimiter.join(parts) for parts in zip(*texts, strict=True)]]
-    return tokenizer(*texts, truncation=True, max_length=max_length)
+    return tokenizer(*input_texts(batch, text_columns, delimiter), truncation=True, max_length=max_length)
+
+
+def input_texts(batch: Mapping[str, Any], text_columns: Sequence[str], delimiter: str | None) -> list[list[str]]:
+    """The texts that the tokenizer gets of a batch of rows: one column, or two of pairs, of a text per row."""
+    texts = [list(batch[column]) for column in text_columns]
+    return texts if delimiter is None else [[delimiter.join(parts) for parts in zip(*texts, strict=True)]]

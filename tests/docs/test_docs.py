@@ -158,8 +158,8 @@ class Shell:
             assert augment.__main__.main(argv) == 0
 
     def _hf_mmel(self, argv: list[str]) -> None:
-        """A report; of a comparison what is checked before the first run, for the runs have tests of their own."""
-        if argv[0] == "report":
+        """A report or an attack; of a comparison the checks before its first run: the runs have tests of their own."""
+        if argv[0] in ("report", "attack"):
             assert hf_mmel.__main__.main(argv) == 0
             return
         args = hf_mmel.__main__.parse(argv)
