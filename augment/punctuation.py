@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .configurable import check_choice
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.lexicon import encode_after
@@ -13,6 +14,7 @@ from .substitution import Substitution
 
 
 MARKS = (",", ".", ";", ":", "!")
+PLACES = ("all", "end")
 
 
 class RandomPunctuation(Substitution):
@@ -24,9 +26,12 @@ class RandomPunctuation(Substitution):
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
-        marks (`Iterable[str]`, *optional*, defaults to `(",", ".", ";", ":", "!")`):
+        marks (`Iterable[str]`, *optional*, defaults to `MARKS`, which are , . ; : and !):
             The marks, all equally likely. Those that the tokenizer does not know are left out. A question mark is not
             among the default ones, because it turns a statement into a question.
+        places (`str`, *optional*, defaults to `"all"`):
+            Where marks come: after any word (`"all"`), or only at the end of a text that has no mark there (`"end"`),
+            which is more often correct.
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] that a mark follows a word, on condition that at least one does.
         constraints: Which words a mark may follow, see `WordAugmenter`.
@@ -49,8 +54,12 @@ class RandomPunctuation(Substitution):
 
     inserts_words = joined_words = True
 
-    def __init__(self, tokenizer, *, marks: Iterable[str] = MARKS, replace_prob: float = 0.1, **constraints):
+    def __init__(
+        self, tokenizer, *, marks: Iterable[str] = MARKS, places: str = "all", replace_prob: float = 0.1, **constraints
+    ):
         super().__init__(tokenizer, replace_prob=replace_prob, **constraints)
+        check_choice("places", places, PLACES)
+        self.places = places
         self.marks = tuple(marks)
         encoded = dict.fromkeys(pieces for pieces in encode_after(tokenizer, list(self.marks), "a") if pieces)
         if not encoded:
@@ -59,9 +68,12 @@ class RandomPunctuation(Substitution):
         self._lengths = np.array([len(pieces) for pieces in encoded])
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
-        following, first = words.start + words.length, self.finder.words(batch, joined=True).start
-        first = first[(self.finder.spaced | self.finder.unspaced)[batch.ids[first]]]
-        words = words[words.last | np.isin(following, first)]
+        usable = words.last
+        if self.places == "all":
+            first = self.finder.words(batch, joined=True).start
+            first = first[(self.finder.spaced | self.finder.unspaced)[batch.ids[first]]]
+            usable = usable | np.isin(words.start + words.length, first)
+        words = words[usable]
         # A replacement is the pieces of the word and those of the mark.
         num_marks = len(self._lengths)
         word = np.repeat(np.arange(len(words)), num_marks)

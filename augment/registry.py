@@ -11,10 +11,11 @@ from .configurable import configurable_classes, is_config, parameters_of
 
 
 _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
-# Marks of punctuation serve the examples that have too few synonyms: they change nearly every text, and no meaning.
+# For examples that have too few synonyms. Marks change nearly every text, and no meaning; at the end they are correct.
+_MARKS = [{"class": "RandomPunctuation", "places": "end"}, {"class": "RandomPunctuation"}]
 _CONFIGS: dict[str, dict[str, Any]] = {
-    "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, {"class": "RandomPunctuation"}]},
-    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms"}, {"class": "RandomPunctuation"}]},
+    "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, *_MARKS]},
+    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms"}, *_MARKS]},
     "wordnet": {"class": "WordNetSynonyms"},
     "mlm": {"class": "MaskedLMSubstitution"},
     "mlm_insert": {"class": "MaskedLMInsertion"},

@@ -35,6 +35,22 @@ def test_in_text_the_word_before_the_mark_stays_as_it_is(kind, mark):
     assert augmenter.augment_text(text, num_variants=1, seed=0) == [re.sub(r"(?= |$)", mark, text)]
 
 
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+def test_at_the_end_each_text_gets_one_mark_unless_it_has_one(kind):
+    augmenter = RandomPunctuation(make_tokenizer(kind), marks=[",", "!"], places="end")
+    texts = ["the movie was great", "a film!"]
+    variants = augmenter.augment_text(texts, num_variants=2, seed=0)
+    assert [set(group) for group in variants] == [{"the movie was great,", "the movie was great!"}, {"a film!"}]
+    pair = augmenter.tokenizer("a film", "great players")
+    changed = {tuple(edit.start for edit in edits) for edits in augmenter.edits(pair, num_variants=8, seed=0)}
+    assert len(changed) >= 2  # either text, or both
+
+
+def test_a_place_is_one_of_two():
+    with pytest.raises(ValueError, match="places is 'start'; expected"):
+        RandomPunctuation(make_tokenizer("wordpiece"), places="start")
+
+
 def test_texts_of_stop_words_and_of_one_word_have_variants():
     augmenter = RandomPunctuation(make_tokenizer("wordpiece"))
     for variants in augmenter.augment_text(["it", "we left", "state-of-the-art"], num_variants=4, seed=0):
