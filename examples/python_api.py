@@ -5,7 +5,7 @@ import sys
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from augment import WordNetSynonyms
+from augment import InTurn, RandomPunctuation, WordNetSynonyms
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 
 
@@ -27,7 +27,8 @@ trainer = MMELTrainer(
     train_dataset=data["train"],
     eval_dataset=data["dev"],
     processing_class=tokenizer,
-    augmenter=WordNetSynonyms(tokenizer),
+    # Synonyms, and punctuation marks where a text has too few.
+    augmenter=InTurn([WordNetSynonyms(tokenizer), RandomPunctuation(tokenizer)]),
     compute_metrics=lambda found: {"accuracy": (found.predictions.argmax(-1) == found.label_ids).mean()},
 )
 trainer.train()
