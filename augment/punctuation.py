@@ -70,7 +70,7 @@ class RandomPunctuation(Substitution):
     def candidates(self, batch: Batch, words: Words) -> Candidates:
         usable = words.last
         if self.places == "all":
-            first = self.finder.words(batch, joined=True).start
+            first = self.finder.words(batch).start  # without the "n" of "wo n't"
             first = first[(self.finder.spaced | self.finder.unspaced)[batch.ids[first]]]
             usable = usable | np.isin(words.start + words.length, first)
         words = words[usable]

@@ -27,6 +27,11 @@ def test_a_mark_stands_right_after_its_word_and_before_a_space_or_the_end(kind):
     assert augmenter.augment_text(text, num_variants=1, seed=0) == ["a, funny, film, (3-d) state-of-the-art, end!"]
 
 
+def test_a_word_is_not_divided_where_its_parts_have_a_space_between_them():
+    augmenter = RandomPunctuation(make_tokenizer("wordpiece"), marks=[","], replace_prob=1.0)
+    assert augmenter.augment_text("we do n't left", num_variants=1, seed=0) == ["we, do n't, left,"]
+
+
 @pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 @pytest.mark.parametrize("mark", [",", ":", "!"])
 def test_in_text_the_word_before_the_mark_stays_as_it_is(kind, mark):
