@@ -131,7 +131,7 @@ class Bench:
         args = cli.parse_arguments(options)
         model_args, data_args, _, _, training_args = args
         examples, tokenizer = data.slice(run.size, run.seed), data.prepared.tokenizer
-        augmenter = cli.build_augmenter(args, tokenizer, data_args.max_seq_length, examples)
+        augmenter = cli.build_augmenter(args, data.prepared.config, tokenizer, data_args.max_seq_length, examples)
         prepared = data.prepared._replace(encoded={"train": examples}, augmenter=augmenter)
         set_seed(run.seed)  # before the new head of the model is drawn
         model = load_model(model_args, prepared.config)

@@ -65,8 +65,8 @@ def read(out):
 
 def test_the_grid_is_run_seed_by_seed_and_everything_is_written(compare, calls, out):
     said = compare("--seeds", 3)
-    assert calls() == [f"{kind}-seed-{seed}" for seed in (1, 2, 3) for kind in ("none", "hard-wordnet")]
-    assert "6 of 6  hard  wordnet  seed 3  accuracy 0.5502" in said and "3 of 6  none  –  seed 2" in said
+    assert calls() == [f"{kind}-seed-{seed}" for seed in (1, 2, 3) for kind in ("none", "hard-synonyms")]
+    assert "6 of 6  hard  synonyms  seed 3  accuracy 0.5502" in said and "3 of 6  none  –  seed 2" in said
     none, hard = read(out)["summary"]
     assert none["mean"] == pytest.approx(0.52) and none["std"] == pytest.approx(0.01)
     assert hard["seeds"] == [1, 2, 3] and hard["difference_to_none"]["mean"] == pytest.approx(0.02, abs=1e-3)
@@ -84,7 +84,7 @@ def test_runs_that_are_no_better_than_the_majority_class_are_not_compared(compar
     said = compare("--seeds", 3, data=data)
     first = read(out)["conclusions"][0]
     assert first.startswith("Not shown to beat the majority class: all settings.") and "accuracy 0.7500" in first
-    assert "`hard` with wordnet: nothing can be concluded" in said
+    assert "`hard` with synonyms: nothing can be concluded" in said
 
 
 def test_a_run_has_the_shared_options_with_its_own_added(compare, calls):
@@ -93,7 +93,7 @@ def test_a_run_has_the_shared_options_with_its_own_added(compare, calls):
     assert options[:2] == ["--save_strategy", "no"] and value_of(options, "--save_strategy") == "epoch", (
         "the user's own count over ours"
     )
-    own = {"--lambda_p": "0.5", "--seed": "7", "--mmel_loss": "hard", "--augmenter": "wordnet"}
+    own = {"--lambda_p": "0.5", "--seed": "7", "--mmel_loss": "hard", "--augmenter": "synonyms"}
     assert {name: value_of(options, name) for name in own} == own
     assert {"--do_train", "--do_eval"} <= set(options) and not {"--methods", "--seeds"} & set(options)
 
@@ -113,7 +113,7 @@ def test_a_run_that_fails_is_told_and_repeated_and_what_is_finished_is_not(compa
     assert calls() == []
     assert "Failed" not in (out / "compare.md").read_text()
     compare("--seeds", 3, "--methods", "none,soft")
-    assert calls() == ["soft-wordnet-seed-1", "soft-wordnet-seed-2", "none-seed-3", "soft-wordnet-seed-3"]
+    assert calls() == ["soft-synonyms-seed-1", "soft-synonyms-seed-2", "none-seed-3", "soft-synonyms-seed-3"]
     assert [(row["method"], len(row["seeds"])) for row in read(out)["summary"]] == [
         ("none", 3),
         ("soft", 3),
@@ -271,16 +271,16 @@ def test_an_output_dir_that_cannot_be_one_is_refused_in_a_line(compare, calls, t
 def test_a_budget_that_is_too_small_keeps_the_run_that_was_timed(compare, calls, out):
     said = compare("--budget", "0.001s", code=1)
     assert "error: budget is 0 s, but the first seed takes about 1 min here" in said
-    assert calls() == ["hard-wordnet-seed-1"] and len(read(out)["cells"]) == 1
+    assert calls() == ["hard-synonyms-seed-1"] and len(read(out)["cells"]) == 1
     assert "1 already finished" in compare("--budget", "1h", "--seeds", "1,2")
-    assert calls() == ["none-seed-1", "none-seed-2", "hard-wordnet-seed-2"]
+    assert calls() == ["none-seed-1", "none-seed-2", "hard-synonyms-seed-2"]
 
 
 def test_a_budget_whose_first_run_fails_is_not_spent(compare, calls, tmp_path):
-    (tmp_path / "fail-hard-wordnet-seed-1").touch()
+    (tmp_path / "fail-hard-synonyms-seed-1").touch()
     said = compare("--budget", "1h", code=1)
-    assert "There is no room" in said and "hard-wordnet-seed-1 failed; --budget needs its time" in said
-    assert calls() == ["hard-wordnet-seed-1"]
+    assert "There is no room" in said and "hard-synonyms-seed-1 failed; --budget needs its time" in said
+    assert calls() == ["hard-synonyms-seed-1"]
 
 
 def test_matplotlib_is_missed_before_any_work(compare, calls, monkeypatch):
