@@ -26,9 +26,9 @@ class RandomPunctuation(Substitution):
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
-        marks (`Iterable[str]`, *optional*, defaults to `MARKS`, which are , . ; : and !):
-            The marks, all equally likely. Those that the tokenizer does not know are left out. A question mark is not
-            among the default ones, because it turns a statement into a question.
+        marks (`Iterable[str]`, *optional*, defaults to `MARKS`):
+            The marks, all equally likely. `MARKS` are comma, full stop, semicolon, colon and exclamation mark; a
+            question mark would turn a statement into a question. Marks that the tokenizer does not know are left out.
         places (`str`, *optional*, defaults to `"all"`):
             Where marks come: after any word (`"all"`), or only at the end of a text that has no mark there (`"end"`),
             which is more often correct.
