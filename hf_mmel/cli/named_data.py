@@ -47,7 +47,8 @@ def find_splits(
 
     Values in csv, tsv, json and jsonl files are those that are written there, as in `load_file`, with the types that
     the README of the dataset declares. `datasets` reads these files if they are compressed or if the README has
-    options for reading them, such as a separator. Labels of a csv are text even then.
+    options for reading them, such as a separator. Labels of a csv are text even then; dates in json files, which would
+    become timestamps, raise a `ValueError`.
     """
     if any(Path(name, file).is_file() for file in ("dataset_dict.json", "state.json")):
         saved = load_saved(name)
@@ -59,6 +60,7 @@ def find_splits(
         )
     load = partial(load_dataset_builder, name=config, token=token)
     name, builder = _found(name, partial(load, cache_dir=cache_dir))
+    declared = None
     if builder.name in _GUESSING:
         # The builder may also know types that were guessed: from an earlier result in the cache, or from the viewer
         # of the Hub, which has them for the newest revision. An empty cache and a named revision have none.
@@ -72,6 +74,12 @@ def find_splits(
             options = {"keep_default_na": False, "converters": {label_column: str}}
             builder = load(name, cache_dir=cache_dir, **options)
     builder.download_and_prepare()
+    label_type = getattr((builder.info.features or {}).get(label_column), "dtype", "")
+    if builder.name == "json" and declared is None and label_type.startswith(("timestamp", "date")):
+        raise ValueError(
+            f"column {label_column!r} holds dates in json files that are compressed or have a reading option, which "
+            "datasets reads as timestamps; unpack the files and leave out the option"
+        )
     return {split: partial(builder.as_dataset, split) for split in builder.info.splits or ()}
 
 

@@ -1,5 +1,6 @@
 """Datasets by name, in a folder or on the Hub: values are those of their files, as with files of one's own."""
 
+import gzip
 import json
 
 import pandas
@@ -102,6 +103,14 @@ def test_a_label_column_is_text_until_something_says_otherwise(in_a_folder, load
 def test_labels_of_the_hub_are_those_of_its_files(on_the_hub, load, name):
     codes = ["007", "01", "1", "1E2", "2020-01-01", "NA", "null", ""]
     assert load(on_the_hub({name: table(name, codes)}), "train")["train"]["label"][:] == codes
+
+
+def test_dates_that_datasets_guesses_in_compressed_json_are_refused(in_a_folder, load):
+    folder = in_a_folder({"train.jsonl.gz": gzip.compress(table("train.jsonl", ["2020-01-01", "2020-01-02"]))})
+    with pytest.raises(ValueError, match=r"column 'label' holds dates .* reads as timestamps; unpack the files"):
+        load(folder, "train")
+    folder = in_a_folder({"train.jsonl.gz": gzip.compress(table("train.jsonl", ["007", "042"]))})
+    assert load(folder, "train")["train"]["label"][:] == ["007", "042"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl"])
