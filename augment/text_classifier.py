@@ -10,7 +10,7 @@ import numpy as np
 
 from .configurable import check_count
 from .core.devices import default_device, evaluation
-from .core.given import check_tokenizer
+from .core.given import check_tokenizer, tokenizer_of
 from .core.running import shown
 from .mlm.fill_mask import longest_input
 
@@ -71,11 +71,7 @@ class TextClassifier:
 
     @cached_property
     def tokenizer(self):
-        if self._given_tokenizer is not None:
-            return self._given_tokenizer
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self._given_model)
+        return tokenizer_of(self._given_model, self._given_tokenizer)
 
     @cached_property
     def classes(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether MMEL generalises better: many trainings on GLUE, their scores, and their robustness.
+"""Whether MMEL generalises better: scores and robustness of many models trained on GLUE.
 
     python -m benchmarks.glue_suite --model PATH_OR_NAME --data PATH_OR_NAME_OF_GLUE --plan cpu
     python -m benchmarks.glue_suite --model ... --stage tune --grid lambda_p=0.1,1,10 num_variants=2,4

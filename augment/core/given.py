@@ -44,3 +44,12 @@ def check_tokenizer(tokenizer: Any) -> None:
         raise TypeError(
             f"tokenizer is the class {tokenizer.__name__}; expected a tokenizer: AutoTokenizer.from_pretrained(...)."
         )
+
+
+def tokenizer_of(model: Any, tokenizer: Any = None) -> Any:
+    """The tokenizer that is given, or else that of the model with this name or folder."""
+    if tokenizer is not None:
+        return tokenizer
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.devices import default_device, evaluation
+from ..core.given import tokenizer_of
 from ..core.lexicon import tokenizer_fingerprint
 from ..mlm.fill_mask import longest_input, model_fingerprint
 
@@ -59,11 +60,7 @@ class TextGenerator:
 
     @cached_property
     def tokenizer(self):
-        if self._given_tokenizer is not None:
-            return self._given_tokenizer
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self._given_model)
+        return tokenizer_of(self._given_model, self._given_tokenizer)
 
     @cached_property
     def is_causal(self) -> bool:

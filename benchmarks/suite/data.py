@@ -23,7 +23,7 @@ PERTURBATIONS = ("wordnet", "mlm", "typo")
 REPLACE_PROB = 0.3  # of the evaluation, whatever a run trains with
 TYPO_PROB = 0.2
 HELD_OUT, SHARE_HELD_OUT = 4000, 0.25  # examples of the training set that settings are chosen on, at most
-# The seeds of a training's variants are a seed, an epoch and a fingerprint; no pair is equal to such a triple.
+# Training draws variants with triples (seed, epoch, fingerprint), so a pair with this seed is never one of them.
 _SEED = 20_210_308
 
 
