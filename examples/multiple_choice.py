@@ -2,7 +2,7 @@
 
     python examples/multiple_choice.py [--seeds 1 2 3] [--num_train 150]
 
-The training stories are told in few words. The test stories use the same words, or synonyms that no training story
+The training stories use few different words. The test stories use the same words, or synonyms that no training story
 has. The augmenter's lexicon lists these synonyms, so that only augmentation can teach them to the model. The task is
 too small to tell which method is best.
 """

@@ -50,7 +50,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     ):
         compare.add_argument(name, type=int if metavar == "N" else str, default=default, metavar=metavar, help=what)
     compare.add_argument("--keep_models", action="store_true", help="keep the weights of all runs")
-    compare.set_defaults(run=_compare, takes_options=True, after_interruption="; the same command goes on from here")
+    compare.set_defaults(run=_compare, takes_options=True, after_interruption="; run the same command again to resume")
 
     what = "write a page about a training run, with its variants and its predictions"
     report = commands.add_parser("report", allow_abbrev=False, help=what)
@@ -90,7 +90,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         attack.add_argument(name, type=int, default=number, metavar=metavar, help=what)
     attack.add_argument("--output_dir", metavar="DIR", help="folder of the results (default: MODEL/attack, of a run)")
     attack.add_argument("--use_cpu", action="store_true", help="compute on the CPU, even if there is a GPU")
-    attack.set_defaults(run=_attack, takes_options=True, after_interruption="; the same command goes on from here")
+    attack.set_defaults(run=_attack, takes_options=True, after_interruption="; run the same command again to resume")
 
     args, options = parser.parse_known_args(argv)
     if options and not args.takes_options:

@@ -116,7 +116,7 @@ def write_model_card(
     has_variants = is_trained and (collator is not None or bool(curves))  # groups may come with the data
     all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(previous.tags or []), *TAGS * has_variants]
     stock_options |= {"tags": list(dict.fromkeys(all_tags))}
-    # The stock summary would take the file format of a dataset for its name, so it is told nothing of the dataset.
+    # The stock summary would use the file format of a dataset as its name, so it does not get the dataset.
     stock_options |= {"dataset_tags": [], "dataset_args": [], "dataset_metadata": []}
     summary = TrainingSummary.from_trainer(trainer, **stock_options)
     data = _describe_data(trainer, _as_list(dataset), _as_list(dataset_tags), _as_list(dataset_args))

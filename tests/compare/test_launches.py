@@ -86,7 +86,7 @@ def test_an_interruption_ends_what_runs_and_keeps_what_is_finished(model_dir, fi
         time.sleep(0.1)
     compare.send_signal(number)
     said = compare.communicate(timeout=60)[0]
-    assert compare.returncode == 130 and "interrupted; the same command goes on from here" in said
+    assert compare.returncode == 130 and "interrupted; run the same command again to resume" in said
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text()), 0)
     assert [cell["seed"] for cell in read(out)["cells"]] == [1]
