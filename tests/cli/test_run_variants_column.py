@@ -106,12 +106,18 @@ def test_samples_that_name_their_columns_are_read(groups, write):
 
 
 @pytest.fixture
-def augmented(write, synonyms, tmp_path):
+def augmented(write, synonyms, tmp_path, monkeypatch):
     """A file that `python -m augment write` has written."""
+    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "lexicons"))
 
     def augmented(name, *options, rows=REVIEWS):
         source, out = write("source.csv", rows), tmp_path / name
-        assert augment.__main__.main(["write", str(source), str(out), "--replace_prob", "1", *options]) == 0
+        assert (
+            augment.__main__.main(
+                ["write", str(source), str(out), "--augmenter", "wordnet", "--replace_prob", "1", *options]
+            )
+            == 0
+        )
         return out
 
     return augmented
