@@ -4,6 +4,7 @@ import json
 import os
 import re
 import string
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,7 @@ from transformers import (
 )
 
 from augment import LexiconSubstitution, WordNetSynonyms
+from augment.english.antonyms import Antonyms
 from augment.english.synonyms import build_synonyms
 from augment.english.wordnet_data import load_wordnet
 from hf_mmel import MMELTrainingArguments
@@ -46,11 +48,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Passes the options on to the processes that tests start, whose scripts import this module."""
+    """Passes options and cache on to the processes that tests start, whose scripts import this module."""
     for option, variable in (("num_threads", "OMP_NUM_THREADS"), ("perturb_weights", "PERTURB_WEIGHTS")):
         if config.getoption(option) is not None:
             os.environ[variable] = str(config.getoption(option))
     set_num_threads()
+    if not hasattr(config, "workerinput"):  # the cache of the user is not read; workers share that of the run
+        folder = tempfile.TemporaryDirectory(prefix="hf_mmel-cache-", ignore_cleanup_errors=True)
+        os.environ["HF_MMEL_CACHE"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 def set_num_threads() -> None:
@@ -222,7 +228,8 @@ def augmenter(tokenizer) -> LexiconSubstitution:
 @pytest.fixture(autouse=True)
 def antonyms_whatever_is_installed(request, monkeypatch) -> None:
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr("augment.english.antonyms._antonyms_of_lemmas", lambda: {"great": ["awful", "bad"]})
+        antonyms = Antonyms({"great": ["awful", "bad"]})
+        monkeypatch.setattr("augment.core.vocabulary.installed_antonyms", lambda: antonyms)
 
 
 @pytest.fixture(scope="session")

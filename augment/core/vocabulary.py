@@ -7,7 +7,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from ..english.antonyms import antonyms_of, lemmas_of
+from ..english.antonyms import Antonyms, installed_antonyms, lemmas_of
 from ..english.inflection import BASE_TAGS, inflections
 from ..english.stopwords import OFFENSIVE_WORDS
 from ..languages.language import CAPITAL_NOUNS, ENGLISH, stop_words
@@ -54,7 +54,7 @@ class Vocabulary:
         for piece, text in sorted(self._texts.items()):  # so that the numbers of scripts have one order
             self._group[piece] = self._group_of(text, self._spaced[piece])
         self.group = np.where(self._whole_words(), self._group, 0).astype(dtype)
-        self._antonyms: dict[tuple[int, ...], np.ndarray] = {}
+        self._opposites: dict[tuple[int, ...], np.ndarray] = {}
         self._longer: dict[tuple[int, ...], tuple[int, str]] = {}  # group and lower-case text of words of many pieces
 
     def __len__(self) -> int:
@@ -97,13 +97,17 @@ class Vocabulary:
             return [np.zeros(0, dtype=np.int64)] * len(words)
         found = []
         for pieces in words.pieces(ids):
-            if pieces not in self._antonyms:
+            if pieces not in self._opposites:
                 text = self._texts.get(pieces[0], "") if len(pieces) == 1 else self._tokenizer.decode(list(pieces))
-                lemmas = antonyms_of(text.strip().lower()) & self._with_lemma.keys()
-                antonyms = {piece for lemma in lemmas for piece in self._with_lemma[lemma]}
-                self._antonyms[pieces] = np.array(sorted(antonyms), dtype=np.int64)
-            found.append(self._antonyms[pieces])
+                lemmas = self._antonyms.of(text.strip().lower()) & self._with_lemma.keys()
+                opposites = {piece for lemma in lemmas for piece in self._with_lemma[lemma]}
+                self._opposites[pieces] = np.array(sorted(opposites), dtype=np.int64)
+            found.append(self._opposites[pieces])
         return found
+
+    @cached_property
+    def _antonyms(self) -> Antonyms:
+        return installed_antonyms()
 
     @cached_property
     def _with_lemma(self) -> dict[str, list[int]]:

@@ -4,6 +4,7 @@ import json
 import logging
 import zlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,20 +21,31 @@ _NEGATING_PREFIXES = ("dis", "il", "im", "in", "ir", "mis", "non", "un")
 Synset = tuple[str, str]  # part of speech and offset in its file
 
 
-@cache
-def antonyms_of(word: str) -> frozenset[str]:
+class Antonyms:
     """
-    The lower-case lemmas of opposite meaning to some sense of a lower-case English word, in whatever inflection it is.
+    The antonyms of lower-case English words, in whatever inflection they are.
 
-    They are the antonyms that WordNet has for the lemmas of the word, and these lemmas with a negating prefix or
-    ending, or without it (happy and unhappy, harmful and harmless), whether there are such words or not. WordNet's
-    adjectives are clusters around pairs of antonyms, such as wet and dry: every word of one cluster counts as an
-    antonym of every word of the other.
+    They are those that are known of the lemmas of a word, and these lemmas with a negating prefix or ending, or
+    without it (happy and unhappy, harmful and harmless), whether there are such words or not.
 
-    Without WordNet, which is warned of once, only the latter are known.
+    Args:
+        of_lemmas (`dict[str, list[str]]`): Lemma -> the lemmas of opposite meaning, as `read_antonyms` returns them.
     """
-    known = _antonyms_of_lemmas()
-    return frozenset().union(*(_negations(lemma).union(known.get(lemma, ())) for lemma in lemmas_of(word)))
+
+    def __init__(self, of_lemmas: Mapping[str, Sequence[str]]):
+        self._of_lemmas = of_lemmas
+        self._of_words: dict[str, frozenset[str]] = {}
+
+    def of(self, word: str) -> frozenset[str]:
+        """The lemmas of opposite meaning to some sense of a word."""
+        if word not in self._of_words:
+            lemmas = ({*_negations(lemma), *self._of_lemmas.get(lemma, ())} for lemma in lemmas_of(word))
+            self._of_words[word] = frozenset().union(*lemmas)
+        return self._of_words[word]
+
+    def are_opposites(self, word: str, other: str) -> bool:
+        """Whether the other word may be a form of an antonym of the word."""
+        return not lemmas_of(other).isdisjoint(self.of(word))
 
 
 @cache
@@ -57,7 +69,12 @@ def _negations(lemma: str) -> set[str]:
 
 
 def read_antonyms(wordnet) -> dict[str, list[str]]:
-    """Lemma -> the lemmas of opposite meaning, both in lower case and in sorted order."""
+    """
+    Lemma -> the lemmas of opposite meaning, both in lower case and in sorted order.
+
+    WordNet's adjectives are clusters around pairs of antonyms, such as wet and dry: every word of one cluster counts
+    as an antonym of every word of the other.
+    """
     names: dict[Synset, list[str]] = {}
     similar: dict[Synset, list[Synset]] = defaultdict(list)
     pairs: list[tuple[Synset, int, Synset, int]] = []  # synset and index of a word, and those of its antonym
@@ -83,27 +100,33 @@ def read_antonyms(wordnet) -> dict[str, list[str]]:
     return {name: sorted(others - {name}) for name, others in sorted(antonyms.items())}
 
 
+def installed_antonyms() -> Antonyms:
+    """
+    The antonyms of the WordNet that NLTK opens, kept in the cache folder, since NLTK takes seconds to open WordNet.
+    Without WordNet, which is warned of once, only those with a negating prefix or ending are known.
+    """
+    return _stored_antonyms(antonyms_fingerprint(), cache_folder())
+
+
 @cache
-def _antonyms_of_lemmas() -> dict[str, list[str]]:
-    """What `read_antonyms` gives, kept in the cache folder, since NLTK takes seconds to open WordNet."""
-    digest = antonyms_fingerprint()
+def _stored_antonyms(digest: str | None, folder: Path) -> Antonyms:
     if digest is None:
         logger.warning(
             "WordNet is not installed, so that a word may be replaced by its antonym. Install it with: %s",
             DOWNLOAD_COMMAND,
         )
-        return {}
-    path = cache_folder() / f"antonyms-{digest}.json"
+        return Antonyms({})
+    path = folder / f"antonyms-{digest}.json"
     try:
-        return json.loads(path.read_text())
+        return Antonyms(json.loads(path.read_text()))
     except (OSError, ValueError):
-        antonyms = read_antonyms(load_wordnet())
+        of_lemmas = read_antonyms(load_wordnet())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, antonyms)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, of_lemmas)
     except OSError as error:
         logger.warning("WordNet's antonyms could not be cached in %s, so they will be read again: %s", path, error)
-    return antonyms
+    return Antonyms(of_lemmas)
 
 
 def antonyms_fingerprint() -> str | None:

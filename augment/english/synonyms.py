@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from .antonyms import antonyms_of, lemmas_of
+from .antonyms import Antonyms, read_antonyms
 from .inflection import BASE_TAGS, inflections
 from .senses import Member, Synset, read_similar, read_synsets
 from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
@@ -39,6 +39,7 @@ def build_related_words(wordnet) -> dict[str, list[str]]:
 
     Returns lower-case words in sorted order, with their candidates in sorted order.
     """
+    antonyms = Antonyms(read_antonyms(wordnet))
     synsets = read_synsets(wordnet).values()
     related: dict[Analysis, set[str]] = defaultdict(set)
     for members in synsets:
@@ -57,7 +58,7 @@ def build_related_words(wordnet) -> dict[str, list[str]]:
                 for lemma in related[own, pos] - {own}
             }
             words = sorted(word for word in found if word and word not in STOP_WORDS | OFFENSIVE_WORDS | {form})
-            candidates = [word for word in words if lemmas_of(word).isdisjoint(antonyms_of(form))]
+            candidates = [word for word in words if not antonyms.are_opposites(form, word)]
             if candidates:
                 table[form] = candidates
     return table
@@ -83,6 +84,7 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
 
     Source: Miller, "WordNet: a lexical database for English", Communications of the ACM 38(11), 1995.
     """
+    antonyms = Antonyms(read_antonyms(wordnet))
     thesaurus = _Thesaurus(read_synsets(wordnet).values())
     forms = _analyses_of_forms(thesaurus)
     table = {}
@@ -98,7 +100,7 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
             candidate = _inflect(lemma, analysis[1], tags)
             if candidate is None or candidate in (form, *candidates) or candidate in STOP_WORDS:
                 continue
-            if lemmas_of(candidate).isdisjoint(antonyms_of(form)):
+            if not antonyms.are_opposites(form, candidate):
                 candidates.append(candidate)
         if candidates:
             table[form] = candidates[:MAX_CANDIDATES]

@@ -8,44 +8,32 @@ from mini_wordnet import write_mini_wordnet
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from augment.english import antonyms
-from augment.english.antonyms import antonyms_of, lemmas_of, read_antonyms
+from augment.english.antonyms import Antonyms, installed_antonyms, read_antonyms
 from augment.english.synonyms import build_related_words
 from augment.english.wordnet_data import load_wordnet
 
 
-KNOWN = {"love": ["hate"], "hate": ["love"], "good": ["bad", "evil"], "fine": ["bad"]}
-
-
-def are_antonyms(first: str, second: str) -> bool:
-    return not lemmas_of(second).isdisjoint(antonyms_of(first))
-
-
-@pytest.fixture
-def known(monkeypatch):
-    monkeypatch.setattr(antonyms, "_antonyms_of_lemmas", lambda: KNOWN)
-    antonyms_of.cache_clear()
-    yield
-    antonyms_of.cache_clear()
+KNOWN = Antonyms({"love": ["hate"], "hate": ["love"], "good": ["bad", "evil"], "fine": ["bad"]})
 
 
 @pytest.mark.parametrize(
     "pair", [("loved", "hates"), ("better", "worse"), ("love", "hated"), ("good", "evil"), ("finest", "bad")]
 )
-def test_antonyms_are_known_in_any_inflection(known, pair):
-    assert are_antonyms(*pair)
+def test_antonyms_are_known_in_any_inflection(pair):
+    assert KNOWN.are_opposites(*pair)
 
 
 @pytest.mark.parametrize(
     "pair",
     [("happy", "unhappy"), ("harmful", "harmless"), ("hope", "hopeless"), ("legal", "illegal"), ("likes", "dislikes")],
 )
-def test_negating_prefixes_and_endings_make_antonyms_of_a_word_both_ways(known, pair):
-    assert are_antonyms(*pair) and are_antonyms(*pair[::-1])
+def test_negating_prefixes_and_endings_make_antonyms_of_a_word_both_ways(pair):
+    assert KNOWN.are_opposites(*pair) and KNOWN.are_opposites(*pair[::-1])
 
 
 @pytest.mark.parametrize("pair", [("good", "fine"), ("movie", "film"), ("loved", "liked"), ("good", "goods")])
-def test_other_words_are_none(known, pair):
-    assert not are_antonyms(*pair)
+def test_other_words_are_none(pair):
+    assert not KNOWN.are_opposites(*pair)
 
 
 class Files:
@@ -75,7 +63,7 @@ def test_adjectives_have_the_antonyms_of_their_cluster_and_other_words_their_own
 
 
 @pytest.mark.slow
-def test_all_antonyms_of_nltk_are_known(known):
+def test_all_antonyms_of_nltk_are_known():
     reader = load_wordnet()
     found = read_antonyms(reader)
     pairs = {
@@ -88,32 +76,36 @@ def test_all_antonyms_of_nltk_are_known(known):
     assert all(other.replace("_", " ") in found[name.replace("_", " ")] for name, other in pairs if name != other)
 
 
-def test_antonyms_are_kept_for_processes_to_come(wordnet, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    write_mini_wordnet(tmp_path / "corpora" / "wordnet")
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The folder that NLTK searches, with an empty cache beside it. Whatever WordNet is there knows one pair."""
+    monkeypatch.setattr(antonyms, "read_antonyms", lambda wordnet: {"good": ["bad"]})
     monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
     monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
-    read = antonyms._antonyms_of_lemmas.__wrapped__
-    first = read()
-    assert first == read_antonyms(load_wordnet())
+    yield tmp_path
+    antonyms._stored_antonyms.cache_clear()
+
+
+def test_antonyms_are_kept_for_processes_to_come(installed, monkeypatch):
+    write_mini_wordnet(installed / "corpora" / "wordnet")
+    assert installed_antonyms().are_opposites("good", "bad")
+    antonyms._stored_antonyms.cache_clear()
     monkeypatch.setattr(antonyms, "load_wordnet", lambda: pytest.fail("WordNet was opened again"))
-    assert read() == first
+    assert installed_antonyms().are_opposites("good", "bad")
 
 
-def test_without_wordnet_a_warning_says_what_to_do(monkeypatch, tmp_path, caplog):
-    monkeypatch.undo()
-    monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+def test_antonyms_are_those_of_the_wordnet_that_is_installed_now(installed, caplog):
     with caplog.at_level(logging.WARNING):
-        assert antonyms._antonyms_of_lemmas.__wrapped__() == {}
-    assert "python -m augment download" in caplog.text
+        assert not installed_antonyms().are_opposites("good", "bad")
+    assert caplog.text.count("python -m augment download") == 1
+    write_mini_wordnet(installed / "corpora" / "wordnet")
+    assert installed_antonyms().are_opposites("good", "bad")
 
 
 def test_related_words_are_synonyms_of_any_sense_and_similar_adjectives_but_no_antonyms(wordnet, monkeypatch):
     reader = load_wordnet()
-    monkeypatch.setattr(antonyms, "_antonyms_of_lemmas", lambda: {"film": ["movie"]})
-    antonyms_of.cache_clear()
+    monkeypatch.setattr("augment.english.synonyms.read_antonyms", lambda wordnet: {"film": ["movie"]})
     table = build_related_words(reader)
-    antonyms_of.cache_clear()
     assert isinstance(reader, WordNetCorpusReader) and table
     assert "movie" not in table.get("film", ()) and "film" in table["movie"]
     for word, candidates in table.items():
