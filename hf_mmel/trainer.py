@@ -7,33 +7,31 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import DataCollator, EvalPrediction, PreTrainedModel, TrainerCallback, TrainingArguments
-from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.modeling_outputs import ModelOutput
 
 from . import validation
-from .callbacks import CollatorCallback, GreedySearchCallback, ResumableTrainer, add_callbacks, replace_progress_bar
+from .callbacks import ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import LABELS, VARIANT_MASK, as_groups, num_items, originals
-from .data.variant_collator import collator_for
 from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
-from .objective.class_weights import class_weights_of, is_stream
+from .objective.class_weights import class_weights_of
 from .objective.heads import are_probabilities, loss_of_probabilities, zero_without_labels
 from .objective.probability_labels import has_probability_labels
-from .search import check_searchable
 from .step.adversarial import AdversarialVariants
 from .step.forward import VariantForward
 from .step.group_step import GroupStep
 from .step.nonfinite import NONFINITE_SHARD, NonfiniteVariants
 from .step.scoring import ScoreCache
+from .train_data import GroupDataTrainer
 from .training_args import MMELTrainingArguments
 
 
 Inputs = dict[str, torch.Tensor | Any]
 
 
-class MMELTrainer(ResumableTrainer, ModelCardTrainer):
+class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
     """
     A `transformers.Trainer` that trains on groups of variants by minimising the maximal expected loss.
 
@@ -134,22 +132,6 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
 
     # Data
 
-    def build_group_collator(self) -> GroupCollator | None:
-        """The collator of the training examples, or `None` if they are trained on as they are."""
-        if (self.augmenter is None and self._given_collator is None) or self.args.mmel_loss == "none":
-            return None
-        if self._given_collator is not None:
-            validation.check_interval(self.args, self._given_collator.epochs_per_draw)
-            return self._given_collator
-        return collator_for(
-            self.augmenter,
-            self.processing_class,
-            num_variants=self.args.num_variants,
-            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
-            data_collator=self.data_collator,
-            epochs_per_draw=self.args.score_interval,
-        )
-
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, which collates groups of variants if there is an augmenter."""
         self._step, config = None, getattr(self.model, "config", None)
@@ -157,29 +139,7 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
         validation.check_label_names(self.args, self.model, self.eval_dataset, self.data_collator)
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         self._has_probability_labels = has_probability_labels(self.train_dataset, config)
-        collator = self.build_group_collator()
-        for callback in self._callbacks_of(CollatorCallback):
-            callback.newest_collator = collator
-        if collator is None:
-            validation.check_interval(self.args, None)
-            return super().get_train_dataloader()
-        validation.check_datasets(self.train_dataset, self.eval_dataset, collator.main_input_name, config, self.args)
-        # Only training may see variants, and the columns that the augmenter reads but the model's forward does not.
-        self._set_signature_columns_if_needed()
-        eval_collator, eval_columns = self.data_collator, self._signature_columns
-        columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
-        collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
-        if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
-            collator.augmenter.precompute(self.train_dataset)
-        for search in self._callbacks_of(GreedySearchCallback):
-            search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
-            search.compute_loss_func = self.compute_loss_func
-            check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
-        self.data_collator, self._signature_columns = collator, columns
-        try:
-            return super().get_train_dataloader()
-        finally:
-            self.data_collator, self._signature_columns = eval_collator, eval_columns
+        return super().get_train_dataloader()
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
@@ -335,12 +295,3 @@ class MMELTrainer(ResumableTrainer, ModelCardTrainer):
             for history in self._callbacks_of(VariantHistory):
                 history.add_weights(histogram, self.state)
         super().log(logs, start_time)
-
-    def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
-        """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""
-        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, kind)]
-
-    @property
-    def _reader(self) -> Any:
-        """What reads the training examples, a tokenizer or a processor, if there is one."""
-        return getattr(self._given_collator, "tokenizer", self.processing_class)

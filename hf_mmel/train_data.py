@@ -1,0 +1,74 @@
+"""The data loader of `MMELTrainer`, which collates the training examples into groups of variants."""
+
+from typing import Any
+
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+from transformers.integrations import is_deepspeed_zero3_enabled
+
+from . import validation
+from .callbacks import CollatorCallback, GreedySearchCallback
+from .data.group_collator import GroupCollator
+from .data.variant_collator import collator_for
+from .objective.class_weights import is_stream
+from .search import check_searchable
+from .training_args import MMELTrainingArguments
+
+
+class GroupDataTrainer(Trainer):
+    """A `Trainer` whose training examples become groups of variants. Its evaluation is the stock one."""
+
+    args: MMELTrainingArguments
+    augmenter: Any = None
+    _given_collator: GroupCollator | None = None
+
+    def build_group_collator(self) -> GroupCollator | None:
+        """The collator of the training examples, or `None` if they are trained on as they are."""
+        if (self.augmenter is None and self._given_collator is None) or self.args.mmel_loss == "none":
+            return None
+        if self._given_collator is not None:
+            validation.check_interval(self.args, self._given_collator.epochs_per_draw)
+            return self._given_collator
+        return collator_for(
+            self.augmenter,
+            self.processing_class,
+            num_variants=self.args.num_variants,
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+            data_collator=self.data_collator,
+            epochs_per_draw=self.args.score_interval,
+        )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The stock data loader, which collates groups of variants if there is an augmenter."""
+        collator, config = self.build_group_collator(), getattr(self.model, "config", None)
+        for callback in self._callbacks_of(CollatorCallback):
+            callback.newest_collator = collator
+        if collator is None:
+            validation.check_interval(self.args, None)
+            return super().get_train_dataloader()
+        validation.check_datasets(self.train_dataset, self.eval_dataset, collator.main_input_name, config, self.args)
+        # Only training may see variants, and the columns that the augmenter reads but the model's forward does not.
+        self._set_signature_columns_if_needed()
+        eval_collator, eval_columns = self.data_collator, self._signature_columns
+        columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
+        collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
+        if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
+            collator.augmenter.precompute(self.train_dataset)
+        for search in self._callbacks_of(GreedySearchCallback):
+            search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
+            search.compute_loss_func = self.compute_loss_func
+            check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
+        self.data_collator, self._signature_columns = collator, columns
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator, self._signature_columns = eval_collator, eval_columns
+
+    def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
+        """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, kind)]
+
+    @property
+    def _reader(self) -> Any:
+        """What reads the training examples, a tokenizer or a processor, if there is one."""
+        return getattr(self._given_collator, "tokenizer", self.processing_class)
