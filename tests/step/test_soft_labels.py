@@ -1,6 +1,7 @@
 """Soft labels of a teacher and of an average of the weights, with a temperature, and the warm-up of λ_T."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -33,12 +34,12 @@ def strengthened(model, by=6.0, seed=None):
 @pytest.fixture
 def make(arguments, tokenizer, monkeypatch):
     """
-    A trainer of a head for MMEL-S, and a batch of some groups: `make(head, teacher=..., **fields)`. Groups have passes
-    of their own.
+    A trainer of a head for MMEL-S, and a batch of three groups of four: `make(head, teacher=..., **fields)`. Groups
+    have passes of their own, and in passes of parts they are cut.
     """
     monkeypatch.setattr(micro_batches, "_TOKENS_PER_PASS", {"cpu": 0})
 
-    def make(head, teacher=None, size=4, dtype=torch.float32, adversary=None, **fields):
+    def make(head, teacher=None, size=3, dtype=torch.float32, adversary=None, **fields):
         rows = head.rows(tokenizer)[:size]
         fields = {"scoring_bf16": False, "loss_check": False, "lambda_p": 0.05, "num_variants": 3, **fields}
         trainer = MMELTrainer(
@@ -155,10 +156,11 @@ def test_a_teacher_predicts_in_evaluation_mode_and_stays_as_it_is(make, tokenize
     teacher.dropout.eval()  # one module is in a mode of its own
     before, modes = [p.clone() for p in teacher.parameters()], [m.training for m in teacher.modules()]
     trainer, batch = make(head, teacher, soft_labels="teacher")
-    losses = [gradient_of(trainer, batch)[0]]
-    torch.rand(1)
-    losses.append(gradient_of(trainer, batch)[0])
-    assert losses[0] == losses[1]
+    gradient_of(trainer, batch)
+    with torch.no_grad():
+        found = with_soft_labels(batch, teacher)[SOFT_LABELS]
+        assert torch.equal(found, with_soft_labels(batch, deepcopy(teacher).eval())[SOFT_LABELS])
+        assert not torch.equal(found[:, 0], teacher(input_ids=batch["input_ids"][:, 0]).logits)  # with dropout
     assert [m.training for m in teacher.modules()] == modes
     assert all(p.grad is None and torch.equal(p, b) for p, b in zip(teacher.parameters(), before, strict=True))
     assert not with_soft_labels(batch, teacher)[SOFT_LABELS].requires_grad
@@ -182,7 +184,7 @@ def test_a_teacher_gets_the_inputs_that_it_takes(make, tokenizer):
     with torch.no_grad():
         expected = teacher(input_ids=batch["input_ids"][:, 0]).logits
     found = with_soft_labels(batch, FewInputs(teacher).eval())[SOFT_LABELS]
-    assert found.shape == (4, 1, 2) and torch.allclose(found[:, 0], expected, atol=1e-6)
+    assert found.shape == (3, 1, 2) and torch.allclose(found[:, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("fields", [{"soft_labels": "teacher"}, {"soft_label_temperature": 0.5}], ids=str)
@@ -190,7 +192,7 @@ def test_an_original_that_is_weighted_is_compared_with_its_soft_label_in_any_bat
     """An example without variants adds the same, whether others of its batch have variants or not."""
     head = TASK_HEADS["single_label"]
     teacher = strengthened(head.model(tokenizer), seed=1) if "soft_labels" in fields else None
-    trainer, batch = make(head, teacher, reweight_original=True, **fields)
+    trainer, batch = make(head, teacher, size=4, reweight_original=True, loss_check=True, **fields)
     batch[VARIANT_MASK][:2, 1:] = False
     assert batch[VARIANT_MASK][2:, 1:].any()
 
@@ -228,7 +230,7 @@ def test_an_example_whose_soft_label_is_not_finite_is_left_out(make, tokenizer, 
     teacher.register_forward_hook(spoil, with_kwargs=True)
     trainer._scores.clear()
     _, gradient = gradient_of(trainer, batch)
-    assert same_gradient(gradient, of_others * 3 / 4)
+    assert same_gradient(gradient, of_others * 2 / 3)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -244,6 +246,17 @@ def test_lambda_t_grows_linearly_from_0(make, way):
     shares = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
     assert torch.allclose(torch.tensor(found), none + shares * (whole - none), atol=1e-5)
     assert found[4] == found[5] == whole
+
+
+@pytest.mark.parametrize("way", ["in passes of parts", "top", "sample", "known scores"])
+def test_originals_alone_are_trained_on_while_lambda_t_is_0(make, way):
+    trainer, batch = make(TASK_HEADS["single_label"], lambda_t_warmup=0.5, **WAYS[way])
+    trainer.state.max_steps, rows = 8, []
+    trainer.model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(torch.is_grad_enabled() * len(kwargs["input_ids"])), with_kwargs=True
+    )
+    gradient_of(trainer, batch)
+    assert sum(rows) == len(batch["labels"])
 
 
 # The average
