@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
@@ -133,7 +134,9 @@ class EpochCallback(CollatorCallback):
 
 def _objective(args: Any) -> list[Any]:
     """The arguments that scores depend on. A run that resumes with other ones does not take those of a checkpoint."""
-    return [args.mmel_loss, args.label_smoothing_factor, args.class_weights, args.min_label_probability is None]
+    objective = [args.mmel_loss, args.label_smoothing_factor, args.class_weights, args.min_label_probability is None]
+    soft_labels = [args.soft_labels, args.soft_label_temperature]
+    return objective + (soft_labels if soft_labels != ["self", 1.0] else [])  # which earlier versions do not have
 
 
 class GreedySearchCallback(CollatorCallback):
@@ -158,9 +161,11 @@ class GreedySearchCallback(CollatorCallback):
         `ValueError`: if a number is below 1.
     """
 
-    # `MMELTrainer` sets both before training: what makes tensors of a list of rows, and its `compute_loss_func`.
+    # `MMELTrainer` sets these before training: what makes tensors of a list of rows, its `compute_loss_func`, and what
+    # gives its `soft_label_model`.
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None
     compute_loss_func: Callable | None = None
+    soft_label_model: Callable[[], nn.Module | None] | None = None
 
     def __init__(self, refresh_epochs: int | None = None, max_examples: int | None = None, batch_size: int = 128):
         options = {"refresh_epochs": refresh_epochs, "max_examples": max_examples, "batch_size": batch_size}
@@ -215,6 +220,8 @@ class GreedySearchCallback(CollatorCallback):
             label_smoothing=args.label_smoothing_factor,
             compute_loss_func=self.compute_loss_func,
             data_collator=self.data_collator,
+            soft_label_model=None if self.soft_label_model is None else self.soft_label_model(),
+            soft_label_temperature=args.soft_label_temperature if args.mmel_loss == "soft" else 1.0,
         )
         logger.info("Searched the variants of %d examples in %.1f s.", number, time.monotonic() - began)
 

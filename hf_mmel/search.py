@@ -24,6 +24,7 @@ from .objective.custom_loss import LossFunction, row_losses
 from .objective.heads import logits_of, needs_labels, problem_type_of
 from .objective.probability_labels import has_probability_labels
 from .step.forward import evaluating
+from .step.soft_labels import accepted_by
 
 
 def search_variants(
@@ -38,6 +39,8 @@ def search_variants(
     label_smoothing: float = 0.0,
     compute_loss_func: LossFunction | None = None,
     data_collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] | None = None,
+    soft_label_model: nn.Module | None = None,
+    soft_label_temperature: float = 1.0,
 ) -> int:
     """
     Searches variants of examples that the model finds hard. `augmenter.variants` then looks them up.
@@ -62,6 +65,9 @@ def search_variants(
             objective `"loss"`.
         data_collator (`Callable`, *optional*):
             Makes tensors of a list of rows. Defaults to `transformers.DataCollatorWithPadding`.
+        soft_label_model (`nn.Module`, *optional*):
+            Predicts on the originals what the objective `"divergence"` compares with. Defaults to the model.
+        soft_label_temperature (`float`, *optional*, defaults to 1.0): Temperature of these predictions.
 
     Returns:
         `int`: Number of different examples in the table.
@@ -80,11 +86,11 @@ def search_variants(
     are_probabilities = has_probability_labels(examples, config)
     problem_type = "single_label_classification" if are_probabilities else getattr(config, "problem_type", None)
     options = batch_size, label_smoothing, compute_loss_func, problem_type
-    scorer = Scorer(model, augmenter.objective, collate, *options)
+    scorer = Scorer(model, augmenter.objective, collate, *options, soft_label_model, soft_label_temperature)
     seed = seed if isinstance(seed, tuple) else (seed,)
     numbers = _shard(_drawn(len(examples), max_examples, seed))
     tables = []
-    with evaluating(model):
+    with evaluating(model), evaluating(scorer.soft_label_model):
         for start in range(0, len(numbers), batch_size):
             chosen = [examples[i] for i in numbers[start : start + batch_size].tolist()]
             rows = [{name: plain(value) for name, value in row.items()} for row in chosen]
@@ -135,10 +141,13 @@ class Scorer:
         label_smoothing: float,
         loss_func: LossFunction | None,
         problem_type: str | None,
+        soft_label_model: nn.Module | None = None,
+        temperature: float = 1.0,
     ):
+        self.soft_label_model, self.temperature = soft_label_model or model, temperature
         self.model, self.objective, self.collate = model, objective, collate
         self.batch_size, self.label_smoothing, self.loss_func = batch_size, label_smoothing, loss_func
-        self.problem_type, self.needs_labels = problem_type, needs_labels(model)
+        self.problem_type = problem_type
         self.device = next(model.parameters()).device
 
     def on(self, examples: list[dict[str, Any]]) -> Callable[[list[dict[str, Any]], np.ndarray], np.ndarray]:
@@ -148,8 +157,9 @@ class Scorer:
         if labels is None:
             raise ValueError(f"An example has the columns {sorted(examples[0])}; expected a label among them.")
         labels = labels.to(self.device)
-        reference = self.logits(examples)
+        reference = self.logits(examples, self.soft_label_model)
         problem_type = problem_type_of(self.problem_type, reference.shape[1], labels)
+        reference = reference / self.temperature
         smoothing = self.label_smoothing if problem_type == "single_label_classification" else 0.0
 
         def score(rows: list[dict[str, Any]], of: np.ndarray) -> np.ndarray:
@@ -170,22 +180,29 @@ class Scorer:
         labels = labels[numbers]
         return row_losses(self.loss_func, outputs, labels, are_labelled(labels).float())
 
-    def logits(self, rows: list[dict[str, Any]]) -> torch.Tensor:
-        """Logits `(N, C)` of rows."""
-        name = type(self.model).__name__
-        return self._computed(rows, lambda outputs, numbers: logits_of(outputs, len(numbers), name))
+    def logits(self, rows: list[dict[str, Any]], model: nn.Module | None = None) -> torch.Tensor:
+        """Logits `(N, C)` of rows; of another model if it is given."""
+        name = type(model or self.model).__name__
+        return self._computed(rows, lambda outputs, numbers: logits_of(outputs, len(numbers), name), model)
 
-    def _computed(self, rows: list[dict[str, Any]], of: Callable[[Any, torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def _computed(
+        self,
+        rows: list[dict[str, Any]],
+        of: Callable[[Any, torch.Tensor], torch.Tensor],
+        model: nn.Module | None = None,
+    ) -> torch.Tensor:
         """
         What a function computes of the model's outputs on N rows and of the numbers of these, `(N, ...)`. Rows are
         batched by their length.
         """
+        model = model or self.model
+        has_labels = needs_labels(model)
         order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
         parts = []
         for start in range(0, len(rows), self.batch_size):
             chosen = [rows[i] for i in order[start : start + self.batch_size]]
-            batch = {name: x for name, x in self.collate(chosen).items() if name != "labels" or self.needs_labels}
-            outputs = self.model(**send_to_device(batch, self.device))
+            batch = {name: x for name, x in self.collate(chosen).items() if name != "labels" or has_labels}
+            outputs = model(**send_to_device(accepted_by(model, batch), self.device))
             parts.append(of(outputs, torch.from_numpy(order[start : start + self.batch_size]).to(self.device)))
         return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(self.device)]
 

@@ -19,6 +19,7 @@ from .monitoring.metrics import GroupMetrics
 from .objective.class_weights import class_weights_of
 from .objective.heads import are_probabilities, loss_of_probabilities, zero_without_labels
 from .objective.probability_labels import has_probability_labels
+from .soft_label_models import SoftLabelTrainer, WeightAverageCallback, check_teacher, compares_originals
 from .step.adversarial import AdversarialVariants
 from .step.forward import VariantForward
 from .step.group_step import GroupStep
@@ -31,7 +32,7 @@ from .training_args import MMELTrainingArguments
 Inputs = dict[str, torch.Tensor | Any]
 
 
-class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
+class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
     """
     A `transformers.Trainer` that trains on groups of variants by minimising the maximal expected loss.
 
@@ -56,6 +57,9 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
             A `augment.GreedySearch` searches at the beginning of every epoch, see `GreedySearchCallback`.
         adversary (`AdversarialVariants`, *optional*):
             Adds adversarial variants to each group, with or without an augmenter. Not used with `mmel_loss="none"`.
+        teacher (`nn.Module`, *optional*):
+            Predicts the soft labels with `soft_labels="teacher"`, in evaluation mode. It gets the inputs of the model,
+            so both share the vocabulary and the labels. It is neither trained nor saved.
         data_collator (*optional*):
             As in `Trainer`, or a `GroupCollator` instead of an augmenter: it collates training batches, and the
             collator inside it evaluation batches. All other arguments are those of `Trainer`.
@@ -91,6 +95,7 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
         *,
         augmenter: Any = None,
         adversary: AdversarialVariants | None = None,
+        teacher: nn.Module | None = None,
         tokenizer: None = None,
     ):
         given_collator = data_collator if isinstance(data_collator, GroupCollator) else None
@@ -112,9 +117,11 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
         self.augmenter, self.adversary, self._given_collator = augmenter, adversary, given_collator
+        self.teacher = teacher
         self._scores, self._metrics = ScoreCache(self.args.device), GroupMetrics()
         if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
             self.add_callback(self._metrics)
+            self.add_callback(WeightAverageCallback())
             if not self._callbacks_of(VariantHistory):
                 self.add_callback(VariantHistory())
             replace_progress_bar(self)
@@ -127,8 +134,10 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)
-        if any(source is not None for source in sources):
+        if any(source is not None for source in (*sources, self.teacher)):
             validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
+        if self.teacher is not None:
+            check_teacher(self.teacher, self.model, self._reader, self.args)
 
     # Data
 
@@ -247,7 +256,7 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
         # The model's own loss of originals alone is bit for bit that of `Trainer`. But under `DataParallel` it is one
         # mean per device over unequal numbers of rows, and while others score all processes make forward passes.
         others_score = self._is_sharded and self.args.variant_backward != "full"
-        has_own_loss = self.args.loss_check and self.compute_loss_func is None
+        has_own_loss = self.args.loss_check and self.compute_loss_func is None and not compares_originals(self.args)
         needs_groups = takes_as_groups or self.args.n_gpu > 1 or others_score or not has_own_loss
         return "groups" if needs_groups or not num_items(inputs) or inputs[VARIANT_MASK][:, 1:].any() else "originals"
 
@@ -259,7 +268,7 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
             losses = self._problem_type, smoothing, self._class_weights, self.compute_loss_func
             forward = VariantForward(self.model, self.args, *losses)
             nonfinite = NonfiniteVariants(forward, self.state, self._reader)
-            options = self.accelerator, self._scores, self.adversary, self._is_sharded
+            options = self.accelerator, self._scores, self.adversary, self._is_sharded, self.soft_label_model
             self._step = GroupStep(forward, nonfinite, *options)
         return self._step
 

@@ -11,9 +11,11 @@ from transformers import TrainingArguments
 
 
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
+SOFT_LABELS = ("self", "ema", "teacher")
 VARIANT_BACKWARD = ("full", "top", "sample")
 NONFINITE_VARIANTS = ("skip", "raise")
-_NUMBERS = ("lambda_p", "lambda_t", "effective_num_variants", "reweighting_warmup", "min_label_probability")
+_NUMBERS = ("lambda_p", "lambda_t", "effective_num_variants", "soft_label_temperature", "min_label_probability")
+_SHARES = ("reweighting_warmup", "lambda_t_warmup", "ema_decay")
 _COUNTS = ("num_variants", "variant_backward_count", "variant_chunk_size", "score_interval", "show_variants")
 
 
@@ -46,6 +48,8 @@ class MMELTrainingArguments(TrainingArguments):
             `variant_backward="top"`, since uniform weights have no largest.
         lambda_t (`float`, *optional*, defaults to 1.0):
             Weight λ_T ≥ 0 of the divergence term in the soft loss.
+        lambda_t_warmup (`float`, *optional*, defaults to 0.0):
+            Share r of the training run, in [0, 1), over which λ_T grows linearly from 0 to `lambda_t`.
         num_variants (`int`, *optional*, defaults to 4):
             Augmented variants per example, K. The original is not counted.
         reweight_original (`bool`, *optional*):
@@ -53,6 +57,15 @@ class MMELTrainingArguments(TrainingArguments):
             to `False` for `"soft"`.
         soft_label_gradient (`bool`, *optional*, defaults to `False`):
             Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
+        soft_labels (`str`, *optional*, defaults to `"self"`):
+            Which model predicts the soft labels, from the originals: `"self"`, the model that is trained; `"ema"`, an
+            exponential moving average of its weights; `"teacher"`, the `teacher` of the trainer. The last two predict
+            in evaluation mode and without a gradient.
+        ema_decay (`float`, *optional*, defaults to 0.999):
+            Share of the average, in [0, 1), that stays at each update. 0 is the model itself.
+        soft_label_temperature (`float`, *optional*, defaults to 1.0):
+            Temperature T > 0 of the soft labels, softmax(z / T) or sigmoid(z / T) of the logits z. Below 1 they are
+            sharper. The prediction on a variant keeps temperature 1. Not for regression.
         variant_backward (`str`, *optional*, defaults to `"full"`):
             Which variants are trained on. `"full"` is the objective itself. `"top"` and `"sample"` score all variants
             without a gradient, weigh them, and train on a few: those with the largest weights, scaled to the sum of
@@ -128,6 +141,9 @@ class MMELTrainingArguments(TrainingArguments):
         "objective, over as many updates again.",
     )
     lambda_t: float = option(1.0, "Weight of the divergence term in the soft loss.")
+    lambda_t_warmup: float = option(
+        0.0, "Share of the training run, in [0, 1), over which lambda_t grows linearly from 0 to its value."
+    )
     num_variants: int = option(4, "Augmented variants per example (K); the original is not counted.")
     reweight_original: bool | None = option(
         None, "Whether the original is one of the weighted variants. Default: for hard and uniform, not for soft."
@@ -135,6 +151,14 @@ class MMELTrainingArguments(TrainingArguments):
     soft_label_gradient: bool = option(
         False, "Let the gradient of the soft loss also flow through the prediction on the original."
     )
+    soft_labels: str = option(
+        "self",
+        "Which model predicts the soft labels: 'self' (the one that is trained), 'ema' (an average of its weights) or "
+        "'teacher' (another one, that of teacher_model_name_or_path).",
+        SOFT_LABELS,
+    )
+    ema_decay: float = option(0.999, "Share of the average of 'ema', in [0, 1), that stays at each update.")
+    soft_label_temperature: float = option(1.0, "Temperature of soft labels; below 1 sharpens. Not for regression.")
     variant_backward: str = option(
         "full",
         "Which variants are trained on: 'full' (all), 'top' (those with the largest weights) or 'sample' (drawn by "
@@ -183,12 +207,12 @@ class MMELTrainingArguments(TrainingArguments):
     hub_tags: list[str] | None = option(None, "Tags of the model on the Hub, besides mmel and data-augmentation.")
 
     def __post_init__(self):
-        for name in (*_NUMBERS, *_COUNTS):
+        for name in (*_NUMBERS, *_SHARES, *_COUNTS):
             setattr(self, name, _from_text(getattr(self, name)))
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
-        self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
-        self.reweighting_warmup = float(self.reweighting_warmup)
+        for name in ("lambda_p", "lambda_t", "soft_label_temperature", *_SHARES):
+            setattr(self, name, float(getattr(self, name)))
         if self.effective_num_variants is not None:
             self.effective_num_variants = float(self.effective_num_variants)
         self.num_variants, self.show_variants = int(self.num_variants), int(self.show_variants)
@@ -221,7 +245,7 @@ class MMELTrainingArguments(TrainingArguments):
         Raises a `ValueError` if a field is outside its range. `MMELTrainer` calls this again before training, since
         a hyperparameter search sets fields later.
         """
-        choices = {"mmel_loss": MMEL_LOSSES, "variant_backward": VARIANT_BACKWARD}
+        choices = {"mmel_loss": MMEL_LOSSES, "variant_backward": VARIANT_BACKWARD, "soft_labels": SOFT_LABELS}
         for name, allowed in (choices | {"nonfinite_variants": NONFINITE_VARIANTS}).items():
             if getattr(self, name) not in allowed:
                 expected = ", ".join(map(repr, allowed))
@@ -238,8 +262,19 @@ class MMELTrainingArguments(TrainingArguments):
                 f"lambda_p is {self.lambda_p} and effective_num_variants is {number}, for which lambda_p is solved; "
                 "leave one of them out."
             )
-        if not (isinstance(warmup, Real) and 0 <= warmup < 1):
-            raise ValueError(f"reweighting_warmup is {warmup!r}; expected a share of the training run in [0, 1).")
+        for name in _SHARES:
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 <= value < 1):
+                what = "number" if name == "ema_decay" else "share of the training run"
+                raise ValueError(f"{name} is {value!r}; expected a {what} in [0, 1).")
+        temperature = self.soft_label_temperature
+        if not (isinstance(temperature, Real) and 0 < temperature < math.inf):
+            raise ValueError(f"soft_label_temperature is {temperature!r}; expected a finite number > 0.")
+        if self.soft_label_gradient and self.soft_labels != "self":
+            raise ValueError(
+                f"soft_label_gradient is set, but soft_labels={self.soft_labels!r} are predicted without a gradient; "
+                "leave it out, or take soft_labels='self'."
+            )
         if warmup and self.variant_backward == "top" and self.mmel_loss != "none":
             raise ValueError(
                 f"reweighting_warmup is {warmup}, but variant_backward='top' takes the largest weights, and uniform "

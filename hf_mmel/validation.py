@@ -65,6 +65,16 @@ def check_objective(
             f"min_label_probability is {args.min_label_probability}, but the labels are numbers, which have no "
             "probability; leave it out."
         )
+    if is_regression and args.mmel_loss == "soft" and args.soft_label_temperature != 1:
+        raise ValueError(
+            f"soft_label_temperature is {args.soft_label_temperature}, but the labels are numbers, whose predictions "
+            "have no probabilities; leave it out."
+        )
+    if is_sharded and (args.mmel_loss, args.soft_labels) == ("soft", "ema"):
+        raise ValueError(
+            "soft_labels is 'ema', the average of whole weights, which FSDP and DeepSpeed shard; take 'self' or "
+            "'teacher', or train without them."
+        )
     for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
         if is_sharded and args.mmel_loss != "none" and getattr(args, name) != stock:
             raise ValueError(
@@ -144,17 +154,17 @@ def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None
         )
 
 
-def check_vocabulary(model: Any, tokenizer: Any) -> None:
+def check_vocabulary(model: Any, tokenizer: Any, name: str = "model") -> None:
     """
-    Raises a `ValueError` if the tokenizer has ids for which the model has no embedding.
+    Raises a `ValueError` if the tokenizer has ids for which the model, called by this name, has no embedding.
     """
     if not isinstance(tokenizer, PreTrainedTokenizerBase) or not hasattr(model, "get_input_embeddings"):
         return  # some models of images have no embeddings to ask for
     num_embeddings = getattr(model.get_input_embeddings(), "num_embeddings", None)
     if num_embeddings is not None and len(tokenizer) > num_embeddings:
         raise ValueError(
-            f"The tokenizer has {len(tokenizer)} tokens, the model {num_embeddings} embeddings: they do not belong "
-            "together. Load both from the same checkpoint, or call model.resize_token_embeddings(len(tokenizer))."
+            f"The tokenizer has {len(tokenizer)} tokens, the {name} {num_embeddings} embeddings: they do not belong "
+            f"together. Load both from the same checkpoint, or call {name}.resize_token_embeddings(len(tokenizer))."
         )
 
 

@@ -25,7 +25,10 @@ LAYERS = (
     {"hf_mmel.monitoring"},
     {"hf_mmel.step"},
     {"hf_mmel.hub"},
-    {"hf_mmel.trainer", "hf_mmel.train_data", "hf_mmel.callbacks", "hf_mmel.search", "hf_mmel.validation"},
+    {
+        *("hf_mmel.trainer", "hf_mmel.train_data", "hf_mmel.callbacks", "hf_mmel.search", "hf_mmel.validation"),
+        "hf_mmel.soft_label_models",
+    },
     {"hf_mmel"},
     {"hf_mmel.cli"},
     {"hf_mmel.attack", "hf_mmel.compare", "hf_mmel.report"},

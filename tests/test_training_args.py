@@ -51,6 +51,16 @@ from hf_mmel import MMELTrainingArguments
         ("reweighting_warmup", 1.0),
         ("reweighting_warmup", math.nan),
         ("reweighting_warmup", None),
+        ("lambda_t_warmup", 1.0),
+        ("lambda_t_warmup", "half"),
+        ("soft_labels", "model"),
+        ("ema_decay", -0.1),
+        ("ema_decay", 1.0),
+        ("ema_decay", math.nan),
+        ("soft_label_temperature", 0.0),
+        ("soft_label_temperature", -1.0),
+        ("soft_label_temperature", math.inf),
+        ("soft_label_temperature", None),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
@@ -68,6 +78,12 @@ def test_weights_that_are_uniform_at_first_have_no_largest(tmp_path):
     with pytest.raises(ValueError, match=r"reweighting_warmup is 0.2, but .*; expected 'full' or 'sample'"):
         MMELTrainingArguments(str(tmp_path), **fields)
     assert MMELTrainingArguments(str(tmp_path), mmel_loss="none", **fields).reweighting_warmup == 0.2
+
+
+@pytest.mark.parametrize("kind", ["ema", "teacher"])
+def test_soft_labels_of_another_model_have_no_gradient(tmp_path, kind):
+    with pytest.raises(ValueError, match=f"soft_label_gradient is set, but soft_labels='{kind}' are .*; leave it out"):
+        MMELTrainingArguments(str(tmp_path), soft_labels=kind, soft_label_gradient=True)
 
 
 def test_lambda_p_is_given_or_solved(tmp_path):
@@ -139,7 +155,7 @@ def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 20
+    assert len(own) == 24
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
 
 

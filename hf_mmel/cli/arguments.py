@@ -25,6 +25,10 @@ class ModelArguments:
     """Which model to fine-tune, and where it comes from."""
 
     model_name_or_path: str = field(metadata={"help": "Name on the Hub or local path of the pretrained model."})
+    teacher_model_name_or_path: str | None = argument(
+        None,
+        "Name on the Hub or local path of a trained classifier that predicts the soft labels of soft_labels=teacher.",
+    )
     config_name: str | None = argument(None, "Configuration, if it is not the model's own.")
     tokenizer_name: str | None = argument(None, "Tokenizer, if it is not the model's own.")
     cache_dir: str | None = argument(None, "Folder for downloaded models and data and for the augmenter's lexicon.")

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from ..hub.redaction import without_tokens
-from .arguments import AugmenterArguments, ModelArguments
+from .arguments import Arguments, AugmenterArguments, ModelArguments
 from .errors import UsageError, hub_error_reason, reason_of, usage_errors
 from .labels import Labels
 
@@ -122,6 +122,27 @@ def load_model(
         )
     model.config.name_or_path = model_args.model_name_or_path  # the base model of the model card
     return model
+
+
+def load_teacher(args: Arguments) -> PreTrainedModel | None:
+    """
+    The trained classifier that predicts the soft labels, in the type that it is stored in; `None` if training
+    does not need it. Raises a `UsageError` if it cannot be loaded, or if its classifier is not trained.
+    """
+    name = args.model.teacher_model_name_or_path
+    if name is None or not args.training.do_train or args.training.mmel_loss != "soft":
+        return None
+    options = {**args.model.hub_options, "revision": "main"}  # model_revision is that of the model
+    with _loading_errors("teacher", name, args.model):
+        teacher, info = AutoModelForSequenceClassification.from_pretrained(
+            name, dtype="auto", output_loading_info=True, **options
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise UsageError(
+            f"The teacher {name!r} has no weights named {missing[0]}, which would be random; expected a trained "
+            "classifier, such as the output_dir of a training run."
+        )
+    return teacher
 
 
 def model_without_weights(

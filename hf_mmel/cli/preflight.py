@@ -50,6 +50,13 @@ def check_combinations(args: Arguments) -> None:
         raise ValueError(f"output_dir is {training.output_dir!a}; expected a name in UTF-8, without zero bytes.")
     if run.seeds is not None and not training.do_train:
         raise ValueError("seeds is for training; pass --do_train, or leave out --seeds.")
+    teacher = args.model.teacher_model_name_or_path
+    if (teacher is None) == (training.soft_labels == "teacher"):
+        expected = "a teacher; pass --teacher_model_name_or_path" if teacher is None else "--soft_labels teacher"
+        raise ValueError(
+            f"soft_labels is {training.soft_labels!r} and teacher_model_name_or_path is {teacher!r}; expected "
+            f"{expected}, or leave both out."
+        )
     for name in ("resume_from_checkpoint", "push_to_hub") if run.seeds is not None else ():
         if getattr(training, name):
             raise ValueError(

@@ -33,7 +33,15 @@ from .fingerprint import arguments_of, contents_of
 from .hub import HubError, check_tokens, open_repository, push
 from .labels import Labels, find_labels
 from .metrics import ComputeMetrics, build_metrics, outputs_of
-from .model import load_config, load_model, load_tokenizer, longest_input, model_without_weights, name_classes
+from .model import (
+    load_config,
+    load_model,
+    load_teacher,
+    load_tokenizer,
+    longest_input,
+    model_without_weights,
+    name_classes,
+)
 from .parser import parse_arguments, read_options
 from .preflight import check_best_metric, check_full_batch, check_weights, first_step_errors
 from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
@@ -182,7 +190,9 @@ def build_augmenter(
     return augmenter
 
 
-def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
+def build_trainer(
+    args: Arguments, prepared: Prepared, model: PreTrainedModel, teacher: PreTrainedModel | None = None
+) -> MMELTrainer:
     """The trainer of a run."""
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
         trainer = CommandTrainer(
@@ -195,6 +205,7 @@ def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -
             compute_metrics=prepared.compute_metrics,
             augmenter=prepared.augmenter,
             adversary=args.augmenter.adversary(),
+            teacher=teacher,
         )
     # Classification heads return the mean over their batch. `Trainer` assumes that a model that accepts an item count
     # has divided by it, and so multiplies the loss of evaluation, and of training without variants, by the number of
@@ -223,7 +234,7 @@ def run(args: Arguments, prepared: Prepared, resume_point: ResumePoint, options:
     if training_args.do_train:
         with usage_errors(ValueError):
             check_weights(training_args, model.dtype)
-    trainer = build_trainer(args, prepared, model)
+    trainer = build_trainer(args, prepared, model, None if is_trained else load_teacher(args))
     metrics: dict[str, float] = {}
     if training_args.do_train:
         metrics |= train(args, prepared, trainer, resume_point)
@@ -315,7 +326,8 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
         dtype = args.model.dtype or "float32"
         options = {} if dtype == "auto" else {"dtype": dtype}
         model = model_without_weights(args.model, config, args.training.device, **options)
-        return build_trainer(args, prepared._replace(encoded={"train": dataset}, augmenter=augmenter), model)
+        timed = prepared._replace(encoded={"train": dataset}, augmenter=augmenter)
+        return build_trainer(args, timed, model, load_teacher(args))
 
     with usage_errors(ValueError):
         model = model_without_weights(args.model, config)

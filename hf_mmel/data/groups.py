@@ -23,6 +23,7 @@ VARIANT_MASK = "variant_mask"
 GROUP_KEY = "group_key"  # identifies a group by its content, (B,)
 EXTRAS = "extras"  # what is no tensor with an entry for each row, and the number of rows that it is for
 EXTRA_ROWS = "extra_rows"  # which of these rows each variant is, (B, V)
+SOFT_LABELS = "soft_labels"  # logits of another model for the originals, (B, 1, ..., C)
 PERTURBATION = "perturbation"  # is added to the inputs of the model, or to its word embeddings
 POSITIONS = ("start_positions", "end_positions")  # the first and last token of an answer
 

@@ -45,9 +45,13 @@ SETTINGS = {
     "effective_num_variants": "perplexity of the weights of each example, for which λ_P is solved",
     "reweighting_warmup": "share of training with uniform weights, after which those of the objective grow in",
     "lambda_t": "λ_T, weight of the divergence term",
+    "lambda_t_warmup": "share of training over which λ_T grows from 0",
     "num_variants": "K, augmented variants per example",
     "reweight_original": "whether the original is one of the weighted variants",
     "soft_label_gradient": "whether the prediction on the original gets a gradient",
+    "soft_labels": "which model predicts on the original",
+    "ema_decay": "decay of the average of the weights",
+    "soft_label_temperature": "temperature of the predictions on the originals",
     "variant_backward": "variants that are trained on",
     "variant_backward_count": "number of these variants per example",
     "score_interval": "epochs for which variants and their scores are reused",
@@ -184,6 +188,10 @@ def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[s
     has_scoring = is_partial or args.variant_chunk_size is not None  # groups that exceed a chunk are scored
     reweights, is_solved = args.mmel_loss != "uniform", args.effective_num_variants is not None
     has_effect = {"lambda_p": reweights and not is_solved, "lambda_t": is_soft, "soft_label_gradient": is_soft}
+    has_effect["lambda_t_warmup"] = is_soft and args.lambda_t_warmup > 0
+    has_effect["soft_labels"] = is_soft and args.soft_labels != "self"
+    has_effect["ema_decay"] = is_soft and args.soft_labels == "ema"
+    has_effect["soft_label_temperature"] = is_soft and args.soft_label_temperature != 1
     has_effect["effective_num_variants"] = reweights
     has_effect["reweighting_warmup"] = reweights and args.reweighting_warmup > 0
     has_effect |= {"variant_backward_count": is_partial, "score_interval": is_partial}

@@ -95,7 +95,12 @@ class VariantLosses(NamedTuple):
         return torch.cat([original, variant_mask[:, 1:]], dim=1)
 
     def objective(
-        self, weights: Tensor, item_weights: Tensor, variant_mask: Tensor, args: MMELTrainingArguments
+        self,
+        weights: Tensor,
+        item_weights: Tensor,
+        variant_mask: Tensor,
+        args: MMELTrainingArguments,
+        lambda_t: float | None = None,
     ) -> Tensor:
         """
         The objective, summed over the items of the batch: `Σ_i n_i L_i` with `L_i` of `mmel_hard_loss`,
@@ -105,22 +110,25 @@ class VariantLosses(NamedTuple):
             weights (`torch.Tensor` of shape `(B, V)`): Of all variants of each group.
             item_weights (`torch.Tensor` of shape `(B,)`): As the attribute.
             variant_mask (`torch.Tensor` of shape `(B, V)`): The variants whose part of the sum is returned.
+            lambda_t (`float`, *optional*): λ_T at this update. Defaults to `args.lambda_t`.
         """
+        lambda_t = args.lambda_t if lambda_t is None else lambda_t
         if self.divergences is None:
             loss = expectation(weights, self.losses, variant_mask)
         else:
             original_loss = self.losses[:, 0].masked_fill(~variant_mask[:, 0], 0.0)
-            loss = original_loss + args.lambda_t * expectation(weights, self.divergences, variant_mask)
+            loss = original_loss + lambda_t * expectation(weights, self.divergences, variant_mask)
         return (item_weights * loss).sum()
 
-    def used(self, weights: Tensor, args: MMELTrainingArguments) -> Tensor:
+    def used(self, weights: Tensor, args: MMELTrainingArguments, lambda_t: float | None = None) -> Tensor:
         """
-        The variants that are trained on under these weights, `(B, V)`: those that add to the objective and,
+        The variants that are trained on under these weights and λ_T, `(B, V)`: those that add to the objective and,
         for MMEL-S, all originals.
         """
+        lambda_t = args.lambda_t if lambda_t is None else lambda_t
         used = (weights != 0) & (self.item_weights != 0)[:, None]
         if self.divergences is not None:
-            used &= args.lambda_t != 0
+            used &= lambda_t != 0
             used[:, 0] = True
         return used
 
@@ -142,6 +150,19 @@ def reweighting_share(warmup: float, global_step: int, max_steps: int) -> float:
     first = warmup * max_steps
     length = min(first, max_steps - first)
     return min(1.0, max(0.0, (global_step - first) / length)) if length > 0 else 1.0
+
+
+def lambda_t_share(warmup: float, global_step: int, max_steps: int) -> float:
+    """
+    Share of λ_T in the update after s of T updates, `min(1, s / (r T))`. It is 0 in the first update, and always 1 for
+    r = 0 and outside a training run, where T is 0.
+
+    Args:
+        warmup (`float`): r, the `lambda_t_warmup`, in [0, 1).
+        global_step, max_steps (`int`): s and T, as of `reweighting_share`.
+    """
+    length = warmup * max_steps
+    return min(1.0, global_step / length) if length > 0 else 1.0
 
 
 def select(weights: Tensor, how: str, count: int) -> Tensor:

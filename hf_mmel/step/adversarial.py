@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.groups import ALIGNMENT, EXTRAS, LABELS, PERTURBATION, POSITIONS, VARIANT_MASK
+from ..data.groups import ALIGNMENT, EXTRAS, LABELS, PERTURBATION, POSITIONS, SOFT_LABELS, VARIANT_MASK
 from .forward import VariantForward, evaluating, word_embeddings
 from .micro_batches import fastest_micro_batches
 
@@ -122,7 +122,7 @@ class AdversarialVariants:
         copies = inputs[VARIANT_MASK].clone()
         copies[:, : -self.num_variants] = False
         used = copies.clone()
-        used[:, 0] |= is_soft  # a divergence needs the original
+        used[:, 0] |= is_soft and SOFT_LABELS not in inputs  # a divergence needs the original
         may_move = movable(inputs, forward)
         free, whole = may_move[copies], torch.zeros_like(may_move)
         delta = self.start(free)
@@ -185,7 +185,7 @@ def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         inputs = {**inputs, ALIGNMENT: places.masked_fill(~attended, -1)}
 
     def extended(name: str, tensor: Tensor) -> Tensor:
-        of_examples = name == EXTRAS or (name == LABELS and tensor.dim() < 3)
+        of_examples = name in (EXTRAS, SOFT_LABELS) or (name == LABELS and tensor.dim() < 3)
         return tensor if of_examples else torch.cat([tensor, tensor[:, :1].repeat_interleave(count, dim=1)], dim=1)
 
     return {name: extended(name, tensor) for name, tensor in inputs.items()}

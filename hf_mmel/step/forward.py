@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import EXTRAS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
+from ..data.groups import EXTRAS, PERTURBATION, SOFT_LABELS, VARIANT_MASK, Groups, take, trimmed
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
 from ..objective.weighting import VariantLosses
@@ -53,7 +53,7 @@ class VariantForward:
 
         Args:
             model (`nn.Module`): The model, wrapped or not.
-            inputs (`Mapping`): The batch of groups.
+            inputs (`Mapping`): The batch of groups, with `SOFT_LABELS` if another model predicts them.
             variants (`torch.Tensor` of shape `(B, V)`): Which variants to compute; at least one.
             soft_labels (`torch.Tensor` of shape `(B, 1, ..., C)`, *optional*):
                 Logits of the originals, used where some of these are not among the variants.
@@ -62,7 +62,9 @@ class VariantForward:
             `ValueError`: if the batch or the logits do not have the shapes of the task head.
         """
         examples = variants.any(dim=1).nonzero().squeeze(1)
-        groups = Groups.of(trimmed({**take(inputs, examples), VARIANT_MASK: variants[examples]}))
+        batch = {**take(inputs, examples), VARIANT_MASK: variants[examples]}
+        reference = batch.pop(SOFT_LABELS, None)
+        groups = Groups.of(trimmed(batch))
         rows = {**groups.rows, **(groups.row_targets() if self.needs_labels else {})}
         perturbation = rows.pop(PERTURBATION, None)
         if perturbation is not None and rows[self.main_input].is_floating_point():
@@ -73,10 +75,13 @@ class VariantForward:
         head, losses, logits = self.losses(outputs, groups)
         divergences = None
         if self.args.mmel_loss == "soft":
-            if soft_labels is None or variants[examples, 0].all():
+            if reference is not None:  # of tokens, padding may be trimmed
+                reference = reference[:, :, : logits.shape[2]] if reference.dim() == 4 else reference
+            elif soft_labels is None or variants[examples, 0].all():
                 reference = logits[:, :1] if self.args.soft_label_gradient else logits[:, :1].detach()
             else:
                 reference = soft_labels[examples]
+            reference = reference / self.args.soft_label_temperature
             divergences = head.divergences(logits, reference, groups)
         fit: tuple[Tensor, ...] = ()
         if self.args.min_label_probability is not None:

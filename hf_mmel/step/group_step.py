@@ -16,6 +16,7 @@ from .forward import ForwardResult, VariantForward
 from .loss_check import check_loss
 from .nonfinite import NONFINITE_SHARD, NonfiniteVariants
 from .scoring import ScoreCache, Scorer
+from .soft_labels import with_soft_labels
 from .strategies import Chunked, Full, Plan, Selected, Strategy
 
 
@@ -44,6 +45,7 @@ class GroupStep:
         scores (`ScoreCache`): Scores that are known from earlier steps.
         adversary (`AdversarialVariants`, *optional*): Adds adversarial variants to each group.
         is_sharded (`bool`): Whether all processes have to make the same forward passes, as under FSDP.
+        soft_label_model (`nn.Module`, *optional*): Predicts the soft labels of MMEL-S in place of the trained model.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class GroupStep:
         scores: ScoreCache,
         adversary: AdversarialVariants | None = None,
         is_sharded: bool = False,
+        soft_label_model: nn.Module | None = None,
     ):
         self.forward, self.nonfinite, self.accelerator = forward, nonfinite, accelerator
-        self.adversary, self.is_sharded = adversary, is_sharded
+        self.adversary, self.is_sharded, self.soft_label_model = adversary, is_sharded, soft_label_model
         scorer = Scorer(forward, scores, is_sharded)
         # Under label smoothing `Trainer` does not use the model's own loss either.
         self._is_checked = not forward.args.loss_check or bool(forward.label_smoothing)
@@ -100,6 +103,9 @@ class GroupStep:
         """
         # A wrapper for data-parallel training has all processes wait for each other in each forward pass.
         inner = model if self.is_sharded else self.forward.model
+        if self.soft_label_model is not None and self.forward.args.mmel_loss == "soft":
+            with self.accelerator.autocast():
+                inputs = with_soft_labels(inputs, self.soft_label_model, self.forward.problem_type)
         if self.adversary is not None and self.forward.args.mmel_loss != "none":
             inputs = self.adversary.add_to(inputs, self.forward)
         mask = inputs[VARIANT_MASK]

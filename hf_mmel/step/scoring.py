@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from augment.core.devices import fast_dtype
 
-from ..data.groups import GROUP_KEY, VARIANT_MASK, take
+from ..data.groups import GROUP_KEY, SOFT_LABELS, VARIANT_MASK, take
 from ..distributed import gathered
 from ..objective.weighting import VariantLosses
 from .forward import VariantForward, evaluating
@@ -121,7 +121,7 @@ class Scorer:
                 examples, values, logits, _ = self.forward(model, inputs, part)
                 indices.append(examples)
                 packed.append(values.packed())
-                if args.mmel_loss == "soft":
+                if args.mmel_loss == "soft" and SOFT_LABELS not in inputs:
                     logits = logits[:, :1]
                     if logits.dim() == 4:  # of tokens, whose padding was trimmed
                         logits = F.pad(logits, (0, 0, 0, inputs["input_ids"].shape[-1] - logits.shape[2]))

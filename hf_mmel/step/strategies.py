@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from ..data.groups import VARIANT_MASK
-from ..objective.weighting import VariantLosses, reweighting_share, select
+from ..data.groups import SOFT_LABELS, VARIANT_MASK
+from ..objective.weighting import VariantLosses, lambda_t_share, reweighting_share, select
 from ..training_args import MMELTrainingArguments
 from .forward import ForwardResult
 from .micro_batches import fastest_micro_batches, fewest_micro_batches
@@ -70,6 +70,11 @@ class Strategy(ABC):
             weights = torch.lerp(values.weights(variant_mask, self.args, math.inf), weights, share)
         return weights, lambda_p if isinstance(lambda_p, Tensor) else None
 
+    @property
+    def _lambda_t(self) -> float:
+        share = lambda_t_share(self.args.lambda_t_warmup, self.state.global_step, self.state.max_steps)
+        return share * self.args.lambda_t
+
     @staticmethod
     def _micro_batches(
         inputs: Mapping[str, Tensor], used: Tensor, max_rows: int | None, single_pass: bool
@@ -99,7 +104,7 @@ class Full(Strategy):
             plan.lambda_p = None
         elif plan.lambda_p is not None:
             plan.lambda_p[examples] = lambda_p.to(plan.lambda_p.dtype)
-        return values.objective(weights, values.item_weights, variant_mask, args)
+        return values.objective(weights, values.item_weights, variant_mask, args, self._lambda_t)
 
 
 class Chunked(Strategy):
@@ -122,11 +127,12 @@ class Chunked(Strategy):
         mask = values.keeping_label(finite, args)
         weights, lambda_p = self._weigh(values, mask)
         trained_weights = self._trained_weights(weights)
-        used = mask & values.used(trained_weights, args)
+        used = mask & values.used(trained_weights, args, self._lambda_t)
         if not used.any():  # nothing is labelled, but other processes wait for a forward pass
             used = mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
         # A soft label that is not known, or has a gradient, is computed with the variants that need it.
-        needs_originals = args.mmel_loss == "soft" and (args.soft_label_gradient or scores.soft_labels is None)
+        is_own = args.mmel_loss == "soft" and SOFT_LABELS not in inputs
+        needs_originals = is_own and (args.soft_label_gradient or scores.soft_labels is None)
         if max_rows is not None and needs_originals:
             micro_batches = fastest_micro_batches(inputs, used, max_rows)
         else:
@@ -145,7 +151,8 @@ class Chunked(Strategy):
                 example, :, variant
             ]
         item_weights = plan.scores.values.item_weights[examples]
-        return result.values.objective(plan.trained_weights[examples], item_weights, variant_mask, self.args)
+        trained_weights = plan.trained_weights[examples]
+        return result.values.objective(trained_weights, item_weights, variant_mask, self.args, self._lambda_t)
 
 
 class Selected(Chunked):

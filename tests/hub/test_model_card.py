@@ -60,7 +60,16 @@ def test_the_objective_is_told_as_it_was_in_force(trained):
             {"lambda_p", "reweight_original", "variant_backward"},
             {"lambda_t", "soft_label_gradient", "variant_backward_count", "score_interval", "class_weights"},
         ),
-        ({"mmel_loss": "soft"}, {"lambda_p", "lambda_t", "soft_label_gradient"}, {"reweighting_warmup"}),
+        (
+            {"mmel_loss": "soft"},
+            {"lambda_p", "lambda_t", "soft_label_gradient"},
+            {"reweighting_warmup", "lambda_t_warmup", "soft_labels", "ema_decay", "soft_label_temperature"},
+        ),
+        (
+            {"mmel_loss": "soft", "soft_labels": "ema", "soft_label_temperature": 0.5, "lambda_t_warmup": 0.1},
+            {"soft_labels", "ema_decay", "soft_label_temperature", "lambda_t_warmup"},
+            {"class_weights"},
+        ),
         ({"mmel_loss": "uniform"}, {"num_variants", "reweight_original"}, {"lambda_p", "lambda_t"}),
         (
             {"effective_num_variants": 2, "reweighting_warmup": 0.5},
@@ -78,7 +87,7 @@ def test_the_objective_is_told_as_it_was_in_force(trained):
             {"class_weights"},
         ),
     ],
-    ids=["hard", "soft", "uniform", "solved", "solved without effect", "few variants"],
+    ids=["hard", "soft", "soft labels", "uniform", "solved", "solved without effect", "few variants"],
 )
 def test_arguments_without_effect_are_left_out(trained, fields, told, untold):
     rows = table(card_of(trained(**fields)))

@@ -44,6 +44,15 @@ def test_adapters_and_head_alone_are_trained_on_groups(train, tokenizer, mmel_lo
     assert max(entry.get("mmel/effective_num_variants", 0) for entry in training_logs(trainer)) > 1.1
 
 
+def test_an_average_of_adapters_shares_the_frozen_weights(train):
+    trainer = train(mmel_loss="soft", soft_labels="ema", ema_decay=0.5)
+    averaged = dict(trainer.soft_label_model.named_parameters())
+    for name, weight in trainer.model.named_parameters():
+        assert (averaged[name] is weight) != weight.requires_grad, name
+    (lora, *_) = (name for name in averaged if "lora_B" in name)
+    assert averaged[lora].any() and not torch.equal(averaged[lora], trainer.model.get_parameter(lora))
+
+
 @LOSSES
 def test_an_adapted_model_has_the_loss_of_the_same_model_merged(
     arguments, tokenizer, dataset, augmenter, train, mmel_loss
