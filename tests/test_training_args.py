@@ -133,7 +133,7 @@ def test_class_weights_are_numbers_however_they_come(tmp_path, text):
     "value", ["Balanced", "", "a,b", "1,,2", [], [-1.0], [math.nan], [math.inf], ["a"], 2.0, {}, [[1]]]
 )
 def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
-    with pytest.raises(ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced' or finite"):
+    with pytest.raises(ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced', 'effective'"):
         MMELTrainingArguments(str(tmp_path), class_weights=value)
 
 
