@@ -253,7 +253,10 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
         others_score = self._is_sharded and self.args.variant_backward != "full"
         has_own_loss = self.args.loss_check and self.compute_loss_func is None
         needs_groups = self._needs_groups(inputs) or self.args.n_gpu > 1 or others_score or not has_own_loss
-        return "groups" if needs_groups or not num_items(inputs) or inputs[VARIANT_MASK][:, 1:].any() else "originals"
+        if needs_groups:
+            return "groups"
+        groups = as_groups(inputs, self.model)  # plain examples, if all of their weights are 1
+        return "groups" if not num_items(groups) or groups[VARIANT_MASK][:, 1:].any() else "originals"
 
     @property
     def _group_step(self) -> GroupStep:

@@ -120,7 +120,8 @@ def test_class_weights_are_numbers_however_they_come(tmp_path, text):
         args = MMELTrainingArguments(str(tmp_path), class_weights=value)
         assert args.class_weights == [0.5, 2.0] and {type(number) for number in args.class_weights} == {float}
         assert json.loads(args.to_json_string())["class_weights"] == [0.5, 2.0]
-    for value, expected in ((text, [0.5, 2.0]), ("balanced", "balanced")):
+    rules = ("balanced", "effective", "effective:0.99", "effective:0")
+    for value, expected in ((text, [0.5, 2.0]), *((rule, rule) for rule in rules)):
         line = ["--output_dir", str(tmp_path), "--class_weights", value]
         (args,) = HfArgumentParser(MMELTrainingArguments).parse_args_into_dataclasses(line)
         assert args.class_weights == expected
@@ -130,16 +131,35 @@ def test_class_weights_are_numbers_however_they_come(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "value", ["Balanced", "", "a,b", "1,,2", [], [-1.0], [math.nan], [math.inf], ["a"], 2.0, {}, [[1]]]
+    "value",
+    [
+        "Balanced",
+        "",
+        "a,b",
+        "1,,2",
+        [],
+        [-1.0],
+        [math.nan],
+        [math.inf],
+        ["a"],
+        2.0,
+        {},
+        [[1]],
+        "effective:1",
+        "effective:",
+    ]
+    + ["effective:-0.1", "effective:nan", "effective:1.5", "effective0.9"],
 )
 def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
-    with pytest.raises(ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced', 'effective'"):
+    with pytest.raises(
+        ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced', 'effective'"
+    ):
         MMELTrainingArguments(str(tmp_path), class_weights=value)
 
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 20
+    assert len(own) == 22
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
 
 
