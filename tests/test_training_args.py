@@ -131,30 +131,26 @@ def test_class_weights_are_numbers_however_they_come(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "value",
-    [
-        "Balanced",
-        "",
-        "a,b",
-        "1,,2",
-        [],
-        [-1.0],
-        [math.nan],
-        [math.inf],
-        ["a"],
-        2.0,
-        {},
-        [[1]],
-        "effective:1",
-        "effective:",
-    ]
-    + ["effective:-0.1", "effective:nan", "effective:1.5", "effective0.9"],
+    "value", ["Balanced", "", "a,b", "1,,2", [], [-1.0], [math.nan], [math.inf], ["a"], 2.0, {}, [[1]]]
 )
 def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
     with pytest.raises(
         ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced', 'effective'"
     ):
         MMELTrainingArguments(str(tmp_path), class_weights=value)
+
+
+@pytest.mark.parametrize("beta", ["1", "", "-0.1", "nan", "1.5", "0.9.9"])
+def test_the_beta_of_effective_class_weights_is_at_least_0_and_below_1(tmp_path, beta):
+    with pytest.raises(ValueError, match=r"class_weights is 'effective:.*sets a beta in \[0, 1\)"):
+        MMELTrainingArguments(str(tmp_path), class_weights=f"effective:{beta}")
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "a", None])
+def test_a_feature_separation_is_a_finite_number_that_is_not_negative(tmp_path, value):
+    with pytest.raises(ValueError, match=f"feature_separation is {value!r}; expected a finite number >= 0"):
+        MMELTrainingArguments(str(tmp_path), feature_separation=value)
+    assert MMELTrainingArguments(str(tmp_path), feature_separation="0.5").feature_separation == 0.5
 
 
 def test_every_field_has_a_help_text():
