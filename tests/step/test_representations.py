@@ -20,10 +20,13 @@ from transformers import (
 
 from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
-from hf_mmel.objective.separation import TEMPERATURE
+from hf_mmel.objective.separation import TEMPERATURE, group_separation
+from hf_mmel.step.micro_batches import fewest_micro_batches
 from hf_mmel.step.representations import classifier_of
 
 
+VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+VIT |= {"image_size": 8, "patch_size": 4}
 METHODS = ["none", "uniform", "hard", "soft"]
 
 
@@ -125,17 +128,21 @@ def test_without_a_limit_a_batch_is_compared_as_a_whole(trainer, mmel_loss, monk
 
 
 @pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
-@pytest.mark.parametrize("chunk", [1, 3])
-def test_micro_batches_add_the_terms_of_their_own_rows(trainer, mmel_loss, chunk):
-    """Of one class and without pairs the term is not 0 in any micro-batch with several rows, and each counts once."""
-    made = trainer((0,), mmel_loss=mmel_loss, variant_chunk_size=chunk, learning_rate=0.0, max_steps=1)
+@pytest.mark.parametrize("batch_size", [6, 2], ids=["of whole groups", "of parts of groups"])
+def test_each_micro_batch_adds_the_term_of_its_own_rows(trainer, mmel_loss, batch_size):
+    fields = {"variant_chunk_size": 1, "per_device_train_batch_size": batch_size}
+    made = trainer((0, 0, 1), mmel_loss=mmel_loss, **fields)
     batch = next(iter(made.get_train_dataloader()))
-    made._backpropagates_micro_batches = True
-    made.model.train()
-    loss = made.compute_loss(made.model, dict(batch))
-    made.args.feature_separation, made._step = 0.0, None
-    plain = made.compute_loss(made.model, dict(batch))
-    assert 0.1 < (loss - plain).item() / 0.5 < 10
+    mask, model = batch["variant_mask"], made.model
+    parts = fewest_micro_batches(batch, mask, batch_size)
+    assert len(parts) > 1 and mask.sum(dim=1).max() > 2
+    expected = 0.0
+    for part in parts:
+        rows = {name: batch[name][part] for name in ("input_ids", "attention_mask")}
+        features = model.bert(**rows).pooler_output
+        expected += group_separation(features, batch["labels"], part, mask.sum(dim=1)).item() / batch_size
+    loss, plain = (loss_and_gradient(made, batch, factor)[0] for factor in (0.5, 0.0))
+    assert loss - plain == pytest.approx(0.5 * expected, rel=1e-5) and expected > 0.1
 
 
 @pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
@@ -191,7 +198,7 @@ def test_variants_that_lost_their_label_are_not_compared(trainer):
     [
         (lambda tokenizer: make_model(tokenizer), 32),
         *((lambda tokenizer, kind=kind: make_encoder_decoder(tokenizer, kind), 32) for kind in ENCODER_DECODERS),
-        (lambda tokenizer: ViTForImageClassification(ViTConfig(16, 1, 1, 16, image_size=8, patch_size=4)), 16),
+        (lambda tokenizer: ViTForImageClassification(ViTConfig(**VIT)), 16),
         (lambda tokenizer: ResNetForImageClassification(ResNetConfig(hidden_sizes=[8, 24], depths=[1, 1])), 24),
         (lambda tokenizer: nn.Sequential(nn.Linear(3, 7), nn.ReLU(), nn.Linear(7, 2)), 7),
     ],
@@ -249,8 +256,8 @@ def test_probabilities_as_labels_are_refused(trainer):
 
 
 def test_labels_that_are_no_classes_are_refused_in_the_first_batch_of_a_stream(trainer, tokenizer):
-    made = trainer(max_steps=1)
-    made.train_dataset = Stream([{**tokenizer(text), "label": 0.5} for text in SENTENCES])
+    made = trainer(max_steps=1, model=make_model(tokenizer, problem_type="single_label_classification"))
+    made.train_dataset = Stream([{**tokenizer(text), "label": [0.2, 0.8]} for text in SENTENCES])
     with pytest.raises(ValueError, match=r"feature_separation is given, but a batch has labels of torch\.float.*to 0"):
         made.train()
 
@@ -262,7 +269,7 @@ def test_images_are_separated_too(arguments):
     gradients = []
     for factor in (0.0, 0.5):
         torch.manual_seed(0)
-        model = ViTForImageClassification(ViTConfig(16, 1, 2, 16, image_size=8, patch_size=4))
+        model = ViTForImageClassification(ViTConfig(**VIT))
         made = MMELTrainer(
             model,
             arguments(feature_separation=factor, remove_unused_columns=False, **fields),
