@@ -58,7 +58,6 @@ CASES = {
     ),
     "class weights": ({"class_weights": [0.5, 2.0]}, QUARTERS, {}),
     "weights of examples": ({"weights": [0, 1, 3, 0.5, 1]}, QUARTERS, {}),
-    "weights of originals": ({"weights": [0, 1, 3, 0.5, 1], "mmel_loss": "none"}, HALVES, {}),
     "weights that warm up": ({"lambda_p": 1, "effective_num_variants": 2, "reweighting_warmup": 0.3}, QUARTERS, {}),
     "few variants": (FEW_VARIANTS, {"per_device_train_batch_size": 2}, {"per_device_train_batch_size": 4}),
     "few variants, soft": (
