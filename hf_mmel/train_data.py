@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
@@ -77,11 +78,17 @@ class GroupDataTrainer(Trainer):
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
 
-    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """The stock step, without the weights of examples, which an evaluation does not use."""
         if self._weight_column in inputs:
             inputs = {name: x for name, x in inputs.items() if name != self._weight_column}
-        return super().prediction_step(model, inputs, *args, **options)
+        return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
 
     @property
     def _weight_column(self) -> str | None:
