@@ -102,12 +102,12 @@ class Reviews(Task):
 
 
 class Images(Task):
-    rare, num_common, num_test, step_size = (0, 2, 4, 6, 8), 300, 40, 1.0
+    rare, num_common, num_test, step_size = (0, 2, 4, 6, 8), 1000, 100, 1.0
 
     def __init__(self, args: argparse.Namespace):
-        self.data, self.collator = str(Path(args.data) / "cifar10") if args.data else "uoft-cs/cifar10", None
+        self.data = str(Path(args.data) / "cifar10") if args.data else "uoft-cs/cifar10"
         self.collator = default_data_collator
-        self.options = {"learning_rate": 2e-3, "per_device_train_batch_size": 32, "max_steps": args.max_steps or 150}
+        self.options = {"learning_rate": 2e-3, "per_device_train_batch_size": 32, "max_steps": args.max_steps or 600}
 
     def rows(self, seed: int | None) -> list[dict[str, Any]]:
         dataset = load_dataset(self.data, split="test" if seed is None else "train")
@@ -202,7 +202,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--num_seeds", type=int, default=3, help="Training runs of each method.")
-    parser.add_argument("--max_steps", type=int, help="Updates of a run. Default: 50 for SST-2, 150 for CIFAR-10.")
+    parser.add_argument("--max_steps", type=int, help="Updates of a run. Default: 50 for SST-2, 600 for CIFAR-10.")
     parser.add_argument("--threads", type=int, help="Of a CPU; all by default.")
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/imbalance"))
     return parser.parse_args(argv)
