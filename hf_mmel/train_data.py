@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.integrations import is_deepspeed_zero3_enabled
@@ -11,12 +13,16 @@ from .callbacks import CollatorCallback, GreedySearchCallback
 from .data.group_collator import GroupCollator
 from .data.variant_collator import collator_for
 from .objective.class_weights import is_stream
+from .objective.example_weights import WeightCollator, has_weights
 from .search import check_searchable
 from .training_args import MMELTrainingArguments
 
 
 class GroupDataTrainer(Trainer):
-    """A `Trainer` whose training examples become groups of variants. Its evaluation is the stock one."""
+    """
+    A `Trainer` whose training examples become groups of variants, and may have weights. Its evaluation is the stock
+    one.
+    """
 
     args: MMELTrainingArguments
     augmenter: Any = None
@@ -39,30 +45,54 @@ class GroupDataTrainer(Trainer):
         )
 
     def get_train_dataloader(self) -> DataLoader:
-        """The stock data loader, which collates groups of variants if there is an augmenter."""
+        """The stock data loader. It collates groups of variants if there is an augmenter, and weights of examples."""
+        are_weighted = has_weights(self.train_dataset, self._weight_column)
         collator, config = self.build_group_collator(), getattr(self.model, "config", None)
         for callback in self._callbacks_of(CollatorCallback):
             callback.newest_collator = collator
-        if collator is None:
-            validation.check_interval(self.args, None)
-            return super().get_train_dataloader()
-        validation.check_datasets(self.train_dataset, self.eval_dataset, collator.main_input_name, config, self.args)
-        # Only training may see variants, and the columns that the augmenter reads but the model's forward does not.
+        # Only training may see variants, weights, and the columns that the augmenter reads but the model does not.
         self._set_signature_columns_if_needed()
         eval_collator, eval_columns = self.data_collator, self._signature_columns
-        columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
-        collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
-        if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
-            collator.augmenter.precompute(self.train_dataset)
-        for search in self._callbacks_of(GreedySearchCallback):
-            search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
-            search.compute_loss_func = self.compute_loss_func
-            check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
-        self.data_collator, self._signature_columns = collator, columns
+        columns: Any = [*(eval_columns or ()), *getattr(getattr(collator, "augmenter", None), "columns", ())]
+        if collator is None:
+            validation.check_interval(self.args, None)
+        else:
+            data = self.train_dataset, self.eval_dataset
+            validation.check_datasets(*data, collator.main_input_name, config, self.args)
+            collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
+            if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
+                collator.augmenter.precompute(self.train_dataset)
+            for search in self._callbacks_of(GreedySearchCallback):
+                search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
+                if self._weight_column is not None:
+                    search.data_collator = WeightCollator(search.data_collator, self._weight_column, keep=False)
+                search.compute_loss_func = self.compute_loss_func
+                check_searchable(self.train_dataset, is_sharded=self.is_fsdp_enabled or is_deepspeed_zero3_enabled())
+        train_collator: Any = collator or self.data_collator
+        if self._weight_column is not None:
+            columns.append(self._weight_column)
+            train_collator = WeightCollator(train_collator, self._weight_column, keep=are_weighted)
+        self.data_collator, self._signature_columns = train_collator, columns
         try:
             return super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
+        """The stock step, without the weights of examples, which an evaluation does not use."""
+        if self._weight_column in inputs:
+            inputs = {name: x for name, x in inputs.items() if name != self._weight_column}
+        return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+
+    @property
+    def _weight_column(self) -> str | None:
+        return getattr(self.args, "weight_column", None)  # plain `TrainingArguments` have none
 
     def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
         """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""

@@ -12,7 +12,7 @@ from transformers.modeling_outputs import ModelOutput
 from . import validation
 from .callbacks import ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
-from .data.groups import LABELS, VARIANT_MASK, as_groups, num_items, originals
+from .data.groups import LABELS, VARIANT_MASK, WEIGHT, as_groups, num_items, originals
 from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
@@ -36,15 +36,16 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
     """
     A `transformers.Trainer` that trains on groups of variants by minimising the maximal expected loss.
 
-    A batch with a `variant_mask` of shape `(B, V)` is a batch of groups: every other tensor, `labels` aside, carries
-    the variant axis after the batch axis, and variant 0 is the original. Per example i and variant v, with
-    ℓ_iv the loss under the label and d_iv the divergence from the prediction on the original,
+    A batch with a `variant_mask` of shape `(B, V)` is a batch of groups: every other tensor, `labels` and `weight`
+    aside, carries the variant axis after the batch axis, and variant 0 is the original. Per example i and variant v,
+    with ℓ_iv the loss under the label and d_iv the divergence from the prediction on the original,
 
         hard:  w_iv = softmax_v(ℓ_iv / λ_P),   L_i = Σ_v w_iv ℓ_iv
         soft:  w_iv = softmax_v(d_iv / λ_P),   L_i = ℓ_i0 + λ_T Σ_v w_iv d_iv
 
     and the loss of an update is the mean of L_i over all its examples, however they are cut into micro-batches
-    and processes. Batches without `variant_mask`, evaluation and prediction are exactly those of `Trainer`.
+    and processes. The `weight` `(B,)` of an example is a factor of its L_i. Batches without `variant_mask`, evaluation
+    and prediction are exactly those of `Trainer`.
 
     With each training loss the metrics of `GroupMetrics` are logged; `VariantHistory` keeps more.
 
@@ -134,7 +135,8 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)
-        if any(source is not None for source in (*sources, self.teacher)):
+        is_separated = getattr(self.args, "feature_separation", None)
+        if is_separated or any(source is not None for source in (*sources, self.teacher)):
             validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
         if self.teacher is not None:
             check_teacher(self.teacher, self.model, self._reader, self.args)
@@ -146,6 +148,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         self._step, config = None, getattr(self.model, "config", None)
         self._check_arguments(config)  # once more, since they may have changed
         validation.check_label_names(self.args, self.model, self.eval_dataset, self.data_collator)
+        validation.check_separation(self.args, self.train_dataset, config, self.model)
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         self._has_probability_labels = has_probability_labels(self.train_dataset, config)
         return super().get_train_dataloader()
@@ -202,8 +205,10 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         self._has_computed_loss = True
         kind = self._kind_of(model, inputs)
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
-            inputs = originals(inputs)
+            inputs = originals(inputs, with_weights=kind != "stock")
         if kind == "stock":
+            if self._have_weights(inputs):
+                inputs = {name: x for name, x in inputs.items() if name != WEIGHT}
             if self._are_probabilities(inputs):  # a loss that few models have
                 loss, outputs = loss_of_probabilities(model, inputs)
             else:
@@ -257,8 +262,11 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         # mean per device over unequal numbers of rows, and while others score all processes make forward passes.
         others_score = self._is_sharded and self.args.variant_backward != "full"
         has_own_loss = self.args.loss_check and self.compute_loss_func is None and not compares_originals(self.args)
-        needs_groups = takes_as_groups or self.args.n_gpu > 1 or others_score or not has_own_loss
-        return "groups" if needs_groups or not num_items(inputs) or inputs[VARIANT_MASK][:, 1:].any() else "originals"
+        needs_groups = self._needs_groups(inputs) or self.args.n_gpu > 1 or others_score or not has_own_loss
+        if needs_groups:
+            return "groups"
+        groups = as_groups(inputs, self.model)  # plain examples, if all of their weights are 1
+        return "groups" if not num_items(groups) or groups[VARIANT_MASK][:, 1:].any() else "originals"
 
     @property
     def _group_step(self) -> GroupStep:
@@ -274,8 +282,18 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
 
     def _takes_as_groups(self, inputs: Inputs) -> bool:
         """Whether training takes plain examples as groups of one variant."""
+        return self._have_weights(inputs) or self._needs_groups(inputs)
+
+    def _needs_groups(self, inputs: Inputs) -> bool:
+        """Whether the model's own loss of a batch is not the one that is trained on, even without variants."""
         makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
-        return self._class_weights is not None or makes_adversaries or self._are_probabilities(inputs)
+        are_weighted = self._have_weights(inputs) and bool((inputs[WEIGHT] != 1).any())
+        are_weighted |= self._class_weights is not None or getattr(self.args, "feature_separation", 0) > 0
+        return makes_adversaries or are_weighted or self._are_probabilities(inputs)
+
+    def _have_weights(self, inputs: Inputs) -> bool:
+        """Whether a batch has the weights of its examples; in plain batches another tensor may have their name."""
+        return WEIGHT in inputs and (VARIANT_MASK in inputs or self._weight_column is not None)
 
     def _are_probabilities(self, inputs: Inputs) -> bool:
         return self.compute_loss_func is None and are_probabilities(inputs.get(LABELS), self._problem_type)

@@ -1,6 +1,7 @@
 """The arguments that MMEL adds to transformers' `TrainingArguments`."""
 
 import math
+import re
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
@@ -99,8 +100,18 @@ class MMELTrainingArguments(TrainingArguments):
             out. `"raise"` stops with a `FloatingPointError`, as both do if the model's weights are not finite.
         class_weights (`str` or `list[float]`, *optional*):
             Factor of the loss of each class, for classification of texts or words: one number per class, or
-            `"balanced"` for the inverse frequency of each class in the training set. They weigh examples, not the
-            variants of one, and also apply to `"none"`. The evaluation loss does not use them.
+            `"balanced"` for the inverse frequency of each class in the training set, or `"effective"` for the inverse
+            of its effective number of examples, with β = 0.999 or the number in `"effective:0.99"`, see
+            `hf_mmel.objective.class_weights`. They weigh examples, not the variants of one, and also apply to
+            `"none"`. The evaluation loss does not use them.
+        weight_column (`str`, *optional*):
+            Column of the training set with the weight of each example, a finite number >= 0: a factor of its loss,
+            besides that of its class. The divisor stays the number of labelled examples, so weights with the mean 1
+            keep the meaning of the learning rate. They apply as `class_weights` do. By default all weights are 1.
+        feature_separation (`float`, *optional*, defaults to 0.0):
+            Factor ≥ 0 of a term that pulls representations of the same class together and classes apart, for
+            classification of texts or images with one class each, see `hf_mmel.objective.separation`. It compares the
+            rows of a micro-batch, so a batch is cut only if `variant_chunk_size` is set.
         loss_check (`bool`, *optional*, defaults to `True`):
             Whether training begins by comparing, on the originals of the first batch, the model's own loss with the
             one that variants are weighed by, and stops if they differ. Without the check the model's own loss is never
@@ -193,8 +204,15 @@ class MMELTrainingArguments(TrainingArguments):
     )
     class_weights: list[float] | str | None = option(
         None,
-        "Factor of the loss of each class: numbers separated by commas, one per class, or 'balanced' for the inverse "
-        "frequency of each class in the training set.",
+        "Factor of the loss of each class: numbers separated by commas, one per class, 'balanced' for the inverse "
+        "frequency of each class in the training set, or 'effective' for the inverse of its effective number of "
+        "examples ('effective:0.99' sets its beta, 0.999 by default).",
+    )
+    weight_column: str | None = option(
+        None, "Column of the training set with the weight of each example, a factor of its loss. Default: all are 1."
+    )
+    feature_separation: float = option(
+        0.0, "Factor of a term that pulls representations of the same class together and classes apart."
     )
     loss_check: bool = option(
         True,
@@ -211,14 +229,13 @@ class MMELTrainingArguments(TrainingArguments):
             setattr(self, name, _from_text(getattr(self, name)))
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
-        for name in ("lambda_p", "lambda_t", "soft_label_temperature", *_SHARES):
+        for name in ("lambda_p", "lambda_t", "soft_label_temperature", "feature_separation", *_SHARES):
             setattr(self, name, float(getattr(self, name)))
         if self.effective_num_variants is not None:
             self.effective_num_variants = float(self.effective_num_variants)
         self.num_variants, self.show_variants = int(self.num_variants), int(self.show_variants)
-        weights = self.class_weights
-        if weights is not None and not (isinstance(weights, str) and weights == "balanced"):  # an array compares apart
-            self.class_weights = _numbers("class_weights", weights)
+        if self.class_weights is not None:
+            self.class_weights = _class_weights(self.class_weights)
         super().__post_init__()
 
     @property
@@ -254,6 +271,8 @@ class MMELTrainingArguments(TrainingArguments):
             raise ValueError(f"lambda_p is {self.lambda_p!r}; expected a number in [0, inf].")
         if not (isinstance(self.lambda_t, Real) and 0 <= self.lambda_t < math.inf):
             raise ValueError(f"lambda_t is {self.lambda_t!r}; expected a finite number >= 0.")
+        if not (isinstance(self.feature_separation, Real) and 0 <= self.feature_separation < math.inf):
+            raise ValueError(f"feature_separation is {self.feature_separation!r}; expected a finite number >= 0.")
         number, warmup = self.effective_num_variants, self.reweighting_warmup
         if number is not None and not (isinstance(number, Real) and number >= 1):
             raise ValueError(f"effective_num_variants is {number!r}; expected a number >= 1, or None.")
@@ -322,13 +341,24 @@ def _from_text(value: Any) -> Any:
     return int(number) if number.is_integer() else number
 
 
-def _numbers(name: str, value: list[float] | str) -> list[float]:
-    """Numbers from a list, or from text as the command line has it."""
+def effective_beta(class_weights: Any) -> float | None:
+    """β in [0, 1) of the `class_weights` `"effective"` or `"effective:0.99"`; `None` for others."""
+    found = re.fullmatch(r"effective(?::(0|0?\.\d+))?", class_weights) if isinstance(class_weights, str) else None
+    return float(found[1] or 0.999) if found else None
+
+
+def _class_weights(value: list[float] | str) -> list[float] | str:
+    """Numbers from a list, or from text as the command line has it; the name of a rule as it is."""
+    if isinstance(value, str) and (value == "balanced" or effective_beta(value) is not None):
+        return value
     parts = value.strip("[] ").split(",") if isinstance(value, str) else value
     try:
         numbers = [float(part) for part in parts]
     except (TypeError, ValueError):
         numbers = []
     if not numbers or not all(0 <= number < math.inf for number in numbers):
-        raise ValueError(f"{name} is {value!r}; expected 'balanced' or finite numbers >= 0, one for each class.")
+        raise ValueError(
+            f"class_weights is {value!r}; expected 'balanced', 'effective' ('effective:0.99' sets a beta in [0, 1)), "
+            "or finite numbers >= 0, one for each class."
+        )
     return numbers

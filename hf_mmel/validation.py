@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
 from .data.group_collator import check_is_object, how_to_read
-from .data.groups import IGNORE_INDEX, LABEL_COLUMNS, POSITIONS
+from .data.groups import IGNORE_INDEX, LABEL_COLUMNS, POSITIONS, are_of_tokens
+from .objective.class_weights import first_row, no_classes
 from .step.adversarial import AdversarialVariants
+from .step.representations import classifier_of
 from .training_args import MMELTrainingArguments
 
 
@@ -102,6 +104,31 @@ def check_objective(
             "random_start is False, but with mmel_loss='soft' the divergence has no gradient at the original; "
             "expected a random start."
         )
+
+
+def check_separation(args: TrainingArguments, dataset: Any, config: Any, model: Any = None) -> None:
+    """
+    Raises a `ValueError` if `feature_separation` is given, but the labels are not one class for each example, the
+    model has no linear layer onto classes, or `DataParallel` would split the batch.
+    """
+    given = getattr(args, "feature_separation", 0)
+    if not given:
+        return
+    row = first_row(dataset)
+    found = no_classes(dataset, config)
+    if "input_ids" in row and any(are_of_tokens(row.get(name), row["input_ids"]) for name in LABEL_COLUMNS):
+        found = "the labels are those of tokens"
+    if found:
+        raise ValueError(
+            f"feature_separation is {given}, but {found}; it is for one class for each text or image. Set it to 0."
+        )
+    if args.n_gpu > 1:
+        raise ValueError(
+            f"feature_separation is {given}, but DataParallel splits a batch, whose rows are to be compared; train "
+            "with a process for each GPU (accelerate launch)."
+        )
+    if model is not None:
+        classifier_of(model)
 
 
 def no_groups_in(trainer: type, error: Exception) -> TypeError:

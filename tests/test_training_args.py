@@ -136,7 +136,8 @@ def test_class_weights_are_numbers_however_they_come(tmp_path, text):
         args = MMELTrainingArguments(str(tmp_path), class_weights=value)
         assert args.class_weights == [0.5, 2.0] and {type(number) for number in args.class_weights} == {float}
         assert json.loads(args.to_json_string())["class_weights"] == [0.5, 2.0]
-    for value, expected in ((text, [0.5, 2.0]), ("balanced", "balanced")):
+    rules = ("balanced", "effective", "effective:0.99", "effective:0")
+    for value, expected in ((text, [0.5, 2.0]), *((rule, rule) for rule in rules)):
         line = ["--output_dir", str(tmp_path), "--class_weights", value]
         (args,) = HfArgumentParser(MMELTrainingArguments).parse_args_into_dataclasses(line)
         assert args.class_weights == expected
@@ -149,13 +150,28 @@ def test_class_weights_are_numbers_however_they_come(tmp_path, text):
     "value", ["Balanced", "", "a,b", "1,,2", [], [-1.0], [math.nan], [math.inf], ["a"], 2.0, {}, [[1]]]
 )
 def test_class_weights_that_are_no_numbers_are_refused(tmp_path, value):
-    with pytest.raises(ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced' or finite"):
+    with pytest.raises(
+        ValueError, match=f"class_weights is {re.escape(repr(value))}; expected 'balanced', 'effective'"
+    ):
         MMELTrainingArguments(str(tmp_path), class_weights=value)
+
+
+@pytest.mark.parametrize("beta", ["1", "", "-0.1", "nan", "1.5", "0.9.9"])
+def test_the_beta_of_effective_class_weights_is_at_least_0_and_below_1(tmp_path, beta):
+    with pytest.raises(ValueError, match=r"class_weights is 'effective:.*sets a beta in \[0, 1\)"):
+        MMELTrainingArguments(str(tmp_path), class_weights=f"effective:{beta}")
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "a", None])
+def test_a_feature_separation_is_a_finite_number_that_is_not_negative(tmp_path, value):
+    with pytest.raises(ValueError, match=f"feature_separation is {value!r}; expected a finite number >= 0"):
+        MMELTrainingArguments(str(tmp_path), feature_separation=value)
+    assert MMELTrainingArguments(str(tmp_path), feature_separation="0.5").feature_separation == 0.5
 
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 24
+    assert len(own) == 26
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
 
 

@@ -18,7 +18,7 @@ from augment.core.running import shown
 from ..hub.redaction import without_tokens
 from .data_arguments import DataArguments, listed
 from .errors import hub_error_reason, reason_of
-from .file_checks import check_column, check_texts, finite_float
+from .file_checks import check_column, check_texts, finite_float, read_weights
 from .files import load_file
 from .labels import Labels, encode_labels
 from .named_data import find_splits, load_saved
@@ -130,16 +130,16 @@ def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lamb
 
 
 def find_text_columns(
-    splits: dict[str, Dataset], data_args: DataArguments, variants_column: str | None = None
+    splits: dict[str, Dataset], data_args: DataArguments, *other_columns: str | None
 ) -> tuple[str, ...]:
     """
-    The text columns: one, two of a pair, or several to join. Checks that each row that is read has a text. The
-    `variants_column` is not guessed to be one of them.
+    The text columns: one, two of a pair, or several to join. Checks that each row that is read has a text. None of the
+    `other_columns`, which are for something else, is guessed to be one of them.
     """
     columns = listed(data_args.text_column_names) or data_args.task.text_columns
     if not columns:
         split, dataset = next(iter(splits.items()))
-        not_text = (data_args.label_column_name, *listed(data_args.label_column_name), variants_column)
+        not_text = (data_args.label_column_name, *listed(data_args.label_column_name), *other_columns)
         columns = _guess_text_columns(dataset, not_text)
         if not columns:
             raise ValueError(
@@ -182,11 +182,12 @@ def encode_splits(
     max_length: int,
     labels: Labels,
     kept_columns: Sequence[str] = (),
+    weight_column: str | None = None,
 ) -> dict[str, Dataset]:
     """
     The tokenizer's columns, unpadded, and `label`, see `encode_labels`, of the first `max_..._samples` examples of
     each split. Test splits have no labels. Training data is shuffled before it is cut, and keeps some of its own
-    columns.
+    columns, and that of the weights of the examples as numbers.
     """
     options = {"tokenizer": tokenizer, "text_columns": text_columns, "max_length": max_length}
     options["delimiter"] = data_args.delimiter(text_columns)
@@ -205,6 +206,10 @@ def encode_splits(
         if not split.startswith("test"):  # before rows are shuffled, so that errors name the rows of the file
             column = encode_labels(dataset, data_args.label_column_name, labels, data_args.where(split))
             tokenized = tokenized.add_column("label", column)
+        if split == "train" and weight_column is not None:
+            label_columns = data_args.label_column_name, *listed(data_args.label_column_name)
+            weights = read_weights(dataset, weight_column, label_columns, data_args.where(split))
+            tokenized = tokenized.add_column(weight_column, weights)
         if split == "train" and data_args.shuffle_train_dataset:
             tokenized = _first(tokenized.shuffle(seed=data_args.shuffle_seed), data_args.max_samples(split))
         encoded[split] = tokenized

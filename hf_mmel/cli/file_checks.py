@@ -110,6 +110,24 @@ def _is_fraction(label: str) -> bool:
     return bool(written and set(".,") & set(written[1])) or (number is not None and not number.is_integer())
 
 
+def read_weights(dataset: Dataset, column: str, label_columns: Collection[str], where: str) -> list[float]:
+    """The weights of the examples, as numbers. Checks that each row has a finite one that is at least 0."""
+    check_column(dataset, column, where, "--weight_column")
+    if column in label_columns:
+        raise ValueError(f"weight_column is {column!r}, which is a column of the labels; name the one of the weights.")
+    weights = []
+    for row, value in enumerate(dataset[column]):
+        weight = None if isinstance(value, bool) else finite_float(value)
+        if weight is None or weight < 0:
+            found = "no weight" if value in (None, "") else f"the weight {value!r:.60}"
+            advice = (
+                "; expected a finite number >= 0. Correct it, or remove the row; a weight of 0 ignores an example."
+            )
+            raise row_error(where, column, found, row, advice)
+        weights.append(weight)
+    return weights
+
+
 def finite_float(value: Any) -> float | None:
     """The finite number that a value is or spells; `None` if there is none."""
     number = _as_float(value)

@@ -24,6 +24,7 @@ from ..distributed import check_seen_by_all, end_processes, release
 from ..objective.class_weights import class_weights_of
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
+from ..validation import check_separation
 from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits
 from .dry_run import dry_run
@@ -131,7 +132,8 @@ def prepare(args: Arguments) -> Prepared:
         if submission is not None and data_args.task_name == "mnli":
             splits |= load_diagnostics(data_args, model_args.cache_dir, model_args.token)
         column = augmenter_args.column_of_variants() if training_args.do_train else None
-        text_columns = find_text_columns(splits, data_args, column)
+        weight_column = training_args.weight_column if training_args.do_train else None
+        text_columns = find_text_columns(splits, data_args, column, weight_column)
         if column is not None:
             read = data_args.label_column_name, data_args.where("train"), data_args.num_read("train")
             splits["train"] = with_variants(splits["train"], column, text_columns, *read)
@@ -144,7 +146,8 @@ def prepare(args: Arguments) -> Prepared:
         max_length = longest_input(tokenizer, config, model_args, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
             kept = () if column is None or training_args.mmel_loss == "none" else (column, *text_columns)
-            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels, kept)
+            kept_columns = kept, weight_column
+            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels, *kept_columns)
         compute_metrics = None
         if training_args.do_eval:
             compute_metrics = build_metrics(data_args, labels, model_args.cache_dir)
@@ -152,6 +155,7 @@ def prepare(args: Arguments) -> Prepared:
             check_best_metric(training_args, compute_metrics, scored, labels.num_outputs)
         if training_args.do_train:
             check_full_batch(training_args, len(encoded["train"]))
+            check_separation(training_args, encoded["train"], config)
             # Checks the weights.
             class_weights_of(training_args, encoded["train"], config)
     padding = "max_length" if data_args.pad_to_max_length else "longest"

@@ -2,8 +2,9 @@
 Batches of groups, which the collators make and the trainer splits.
 
 `variant_mask` `(B, V)` marks such a batch. Its other tensors carry the variant axis after the batch axis, except
-labels of whole examples, `(B, ...)`. All else that a collator passes on, such as texts, numbers and nested
-dictionaries, is in `extras` as the collator made it, and the model gets the entries of the rows that are present.
+labels of whole examples, `(B, ...)`, and the weights of examples, `weight` `(B,)`. All else that a collator passes on,
+such as texts, numbers and nested dictionaries, is in `extras` as the collator made it, and the model gets the entries
+of the rows that are present.
 """
 
 from collections.abc import Mapping, Set
@@ -24,6 +25,7 @@ GROUP_KEY = "group_key"  # identifies a group by its content, (B,)
 EXTRAS = "extras"  # what is no tensor with an entry for each row, and the number of rows that it is for
 EXTRA_ROWS = "extra_rows"  # which of these rows each variant is, (B, V)
 SOFT_LABELS = "soft_labels"  # logits of another model for the originals, (B, 1, ..., C)
+WEIGHT = "weight"  # factor of the loss of each example, (B,)
 PERTURBATION = "perturbation"  # is added to the inputs of the model, or to its word embeddings
 POSITIONS = ("start_positions", "end_positions")  # the first and last token of an answer
 
@@ -60,6 +62,12 @@ class Groups(NamedTuple):
         variant_mask = inputs.pop(VARIANT_MASK).bool()
         alignment = inputs.pop(ALIGNMENT, None)
         inputs.pop(GROUP_KEY, None)
+        weights = inputs.pop(WEIGHT, None)
+        if weights is not None and weights.shape != variant_mask.shape[:1]:
+            raise ValueError(
+                f"{WEIGHT} has the shape {tuple(weights.shape)}; expected ({len(variant_mask)},), the factor of the "
+                "loss of each example of the batch."
+            )
         extras, extra_rows = inputs.pop(EXTRAS, None), inputs.pop(EXTRA_ROWS, None)
         targets = {name: inputs.pop(name) for name in _TARGETS if name in inputs}
         if not targets or any(len(target) != len(variant_mask) for target in targets.values()):
@@ -104,12 +112,13 @@ class Groups(NamedTuple):
         return whole.view(*self.variant_mask.shape, *values.shape[1:])
 
 
-def originals(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The batch of the original examples of a batch of groups."""
+def originals(inputs: Mapping[str, Any], with_weights: bool = False) -> dict[str, Any]:
+    """The batch of the original examples of a batch of groups: by default as a model takes it, without `weight`."""
+    left_out = {VARIANT_MASK, ALIGNMENT, GROUP_KEY, EXTRAS, EXTRA_ROWS, *(() if with_weights else (WEIGHT,))}
     batch = {
-        name: tensor if name == LABELS and tensor.dim() < 3 else tensor[:, 0].contiguous()
+        name: tensor if name == WEIGHT or (name == LABELS and tensor.dim() < 3) else tensor[:, 0].contiguous()
         for name, tensor in inputs.items()
-        if name not in (VARIANT_MASK, ALIGNMENT, GROUP_KEY, EXTRAS, EXTRA_ROWS)
+        if name not in left_out
     }
     return {**batch, **_entries(inputs[EXTRAS], inputs[EXTRA_ROWS][:, 0])} if EXTRAS in inputs else batch
 
@@ -140,6 +149,8 @@ def as_groups(inputs: Mapping[str, Any], model: Any = None) -> dict[str, Any]:
     groups = folded(inputs, len(first), len(first))
     if labels is not None and not are_of_tokens(labels, inputs.get("input_ids"), problem_type=problem_type):
         groups[LABELS] = labels
+    if WEIGHT in inputs:
+        groups[WEIGHT] = inputs[WEIGHT]
     return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
 
 

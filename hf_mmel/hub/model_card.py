@@ -60,6 +60,8 @@ SETTINGS = {
     "scoring_bf16": "bfloat16 while variants are scored",
     "min_label_probability": "minimum probability of the label for a variant to be used",
     "class_weights": "class weights",
+    "weight_column": "column of the training set with the weights of the examples",
+    "feature_separation": "factor of the term that separates classes in the representations",
 }
 Scores = dict[str, dict[str, float]]  # by split
 
@@ -195,6 +197,7 @@ def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[s
     has_effect["effective_num_variants"] = reweights
     has_effect["reweighting_warmup"] = reweights and args.reweighting_warmup > 0
     has_effect |= {"variant_backward_count": is_partial, "score_interval": is_partial}
+    has_effect["feature_separation"] = args.feature_separation > 0
     has_effect |= {"scoring_dropout": has_scoring, "scoring_bf16": has_scoring}
     settings = {name: getattr(args, name) for name in SETTINGS}
     settings |= {"num_variants": num_variants or None, "reweight_original": args.weighs_original}

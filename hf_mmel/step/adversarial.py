@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.groups import ALIGNMENT, EXTRAS, LABELS, PERTURBATION, POSITIONS, SOFT_LABELS, VARIANT_MASK
+from ..data.groups import ALIGNMENT, EXTRAS, LABELS, PERTURBATION, POSITIONS, SOFT_LABELS, VARIANT_MASK, WEIGHT
 from .forward import VariantForward, evaluating, word_embeddings
 from .micro_batches import fastest_micro_batches
 
@@ -185,7 +185,7 @@ def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         inputs = {**inputs, ALIGNMENT: places.masked_fill(~attended, -1)}
 
     def extended(name: str, tensor: Tensor) -> Tensor:
-        of_examples = name in (EXTRAS, SOFT_LABELS) or (name == LABELS and tensor.dim() < 3)
+        of_examples = name in (EXTRAS, SOFT_LABELS, WEIGHT) or (name == LABELS and tensor.dim() < 3)
         return tensor if of_examples else torch.cat([tensor, tensor[:, :1].repeat_interleave(count, dim=1)], dim=1)
 
     return {name: extended(name, tensor) for name, tensor in inputs.items()}

@@ -12,6 +12,7 @@ from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
 from ..objective.weighting import VariantLosses
 from ..training_args import MMELTrainingArguments
+from .representations import classifier_of, recorded, representation
 
 
 class ForwardResult(NamedTuple):
@@ -21,6 +22,7 @@ class ForwardResult(NamedTuple):
     values: VariantLosses  # (b, V); those of variants that are not in the pass mean nothing
     logits: Tensor  # (b, V, ..., C), in float32 at least, 0 for variants that are not in the pass
     outputs: Any  # the model's
+    features: Tensor | None = None  # the representations of the N variants in the pass, (N, E), where they are needed
 
 
 class VariantForward:
@@ -43,6 +45,7 @@ class VariantForward:
         self.problem_type, self.loss_func = problem_type, loss_func
         self.label_smoothing, self._class_weights = label_smoothing, class_weights
         self.needs_labels = needs_labels(model)
+        self._classifier = classifier_of(model) if args.feature_separation else None
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def __call__(
@@ -70,7 +73,7 @@ class VariantForward:
         if perturbation is not None and rows[self.main_input].is_floating_point():
             rows[self.main_input] = rows[self.main_input] + perturbation.to(rows[self.main_input].dtype)
             perturbation = None
-        with perturbed_embeddings(self.model, perturbation):
+        with perturbed_embeddings(self.model, perturbation), recorded(self._classifier) as inputs_of_classifier:
             outputs = model(**rows)
         head, losses, logits = self.losses(outputs, groups)
         divergences = None
@@ -87,7 +90,9 @@ class VariantForward:
         if self.args.min_label_probability is not None:
             fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
         values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
-        return ForwardResult(examples, values, logits, outputs)
+        num_rows, name = len(groups.present), type(self.model).__name__
+        features = representation(inputs_of_classifier, num_rows, name) if self._classifier is not None else None
+        return ForwardResult(examples, values, logits, outputs, features)
 
     def losses(self, outputs: Any, groups: Groups, plain: bool = False) -> tuple[Head, Losses, Tensor]:
         """

@@ -9,7 +9,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from ..data.groups import VARIANT_MASK, take
+from ..data.groups import VARIANT_MASK, WEIGHT, take
+from ..objective.separation import classes_of, group_separation
 from ..training_args import MMELTrainingArguments
 from .adversarial import AdversarialVariants
 from .forward import ForwardResult, VariantForward
@@ -113,7 +114,9 @@ class GroupStep:
             model, plan = inner, self.full.plan(inner, inputs, None, single_pass=True)
         else:
             max_rows = self._max_rows(mask)
-            plan = self._strategy(mask, max_rows).plan(inner, inputs, max_rows, single_pass or self.is_sharded)
+            # Representations are compared within a micro-batch, which is therefore the whole batch if it may be.
+            single_pass = single_pass or self.is_sharded or self.forward.args.feature_separation > 0
+            plan = self._strategy(mask, max_rows).plan(inner, inputs, max_rows, single_pass)
         loss, outputs = self._run(model, inner, inputs, plan, scale, accumulation_steps)
         left_out = mask & ~plan.variant_mask
         return StepResult(loss, outputs, plan.losses, plan.weights, plan.variant_mask, left_out, plan.lambda_p)
@@ -148,12 +151,25 @@ class GroupStep:
                 if result is None:
                     loss, outputs = self.forward.zero_loss(inner, inputs)
                 else:
-                    loss, outputs = plan.strategy.loss(plan, result, finite[result.examples]) * scale, result.outputs
+                    loss, outputs = plan.strategy.loss(plan, result, finite[result.examples]), result.outputs
+                    loss = (loss + self._separation(inputs, plan, result, finite)) * scale
                 if not is_last:
                     if loss.requires_grad:
                         self.accelerator.backward(loss / accumulation_steps)
                     total += loss.detach()
         return loss + total, outputs
+
+    def _separation(
+        self, inputs: Mapping[str, Tensor], plan: Plan, result: ForwardResult, variants: Tensor
+    ) -> Tensor | float:
+        """The term of `feature_separation` of a forward pass over `variants` `(B, V)`, summed over its examples."""
+        factor, features = self.forward.args.feature_separation, result.features
+        if not factor or features is None:
+            return 0.0
+        trained = variants & plan.variant_mask  # without those that lost their label
+        num_rows = (torch.stack(plan.micro_batches).any(dim=0) & plan.variant_mask).sum(dim=1)
+        groups = classes_of(inputs), trained, num_rows, inputs.get(WEIGHT)
+        return factor * group_separation(features[trained[variants]], *groups)
 
     def _finite_forward(
         self, model: nn.Module, inner: nn.Module, inputs: Mapping[str, Tensor], variants: Tensor, soft_labels: Any

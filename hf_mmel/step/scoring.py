@@ -118,7 +118,7 @@ class Scorer:
             torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
         ):
             for part in [mask] if self.is_sharded else fastest_micro_batches(inputs, mask, max_rows):
-                examples, values, logits, _ = self.forward(model, inputs, part)
+                examples, values, logits, *_ = self.forward(model, inputs, part)
                 indices.append(examples)
                 packed.append(values.packed())
                 if args.mmel_loss == "soft" and SOFT_LABELS not in inputs:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from ..data.groups import SOFT_LABELS, VARIANT_MASK
+from ..data.groups import SOFT_LABELS, VARIANT_MASK, WEIGHT
 from ..objective.weighting import VariantLosses, lambda_t_share, reweighting_share, select
 from ..training_args import MMELTrainingArguments
 from .forward import ForwardResult
@@ -35,6 +35,11 @@ class Plan:
     scores: Scores | None = None  # what the weights are computed from, unless each micro-batch is weighed by itself
     trained_weights: Tensor | None = None  # of the variants that are trained on, (B, V)
     lambda_p: Tensor | None = None  # of each example, (B,), where it is solved
+    example_weights: Tensor | None = None  # factors of the losses of the examples, (B,); none are 1
+
+    def weighted(self, values: Tensor, examples: Tensor) -> Tensor:
+        """Values `(b,)` of some examples, multiplied by the weights of these examples."""
+        return values if self.example_weights is None else values * self.example_weights[examples]
 
     @property
     def soft_labels(self) -> Tensor | None:
@@ -91,7 +96,8 @@ class Full(Strategy):
         mask = inputs[VARIANT_MASK]
         losses, weights, lambda_p = torch.zeros((3, *mask.shape), device=mask.device)
         micro_batches = self._micro_batches(inputs, mask, max_rows, single_pass)
-        return Plan(self, micro_batches, mask.clone(), losses, weights, lambda_p=lambda_p[:, 0])
+        options = {"lambda_p": lambda_p[:, 0], "example_weights": inputs.get(WEIGHT)}
+        return Plan(self, micro_batches, mask.clone(), losses, weights, **options)
 
     def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
         examples, values, args = result.examples, result.values, self.args
@@ -104,7 +110,8 @@ class Full(Strategy):
             plan.lambda_p = None
         elif plan.lambda_p is not None:
             plan.lambda_p[examples] = lambda_p.to(plan.lambda_p.dtype)
-        return values.objective(weights, values.item_weights, variant_mask, args, self._lambda_t)
+        item_weights = plan.weighted(values.item_weights, examples)
+        return values.objective(weights, item_weights, variant_mask, args, self._lambda_t)
 
 
 class Chunked(Strategy):
@@ -137,7 +144,8 @@ class Chunked(Strategy):
             micro_batches = fastest_micro_batches(inputs, used, max_rows)
         else:
             micro_batches = self._micro_batches(inputs, used, max_rows, single_pass)
-        return Plan(self, micro_batches, mask, values.losses, weights, scores, trained_weights, lambda_p)
+        options = scores, trained_weights, lambda_p, inputs.get(WEIGHT)
+        return Plan(self, micro_batches, mask, values.losses, weights, *options)
 
     def _trained_weights(self, weights: Tensor) -> Tensor:
         return weights
@@ -150,7 +158,8 @@ class Chunked(Strategy):
             self.scorer.cache.values[plan.scores.rows[examples][example], :, variant] = result.values.packed()[
                 example, :, variant
             ]
-        item_weights = plan.scores.values.item_weights[examples]
+        # Scores do not depend on the weights of examples, so that a cache holds for any weights.
+        item_weights = plan.weighted(plan.scores.values.item_weights[examples], examples)
         trained_weights = plan.trained_weights[examples]
         return result.values.objective(trained_weights, item_weights, variant_mask, self.args, self._lambda_t)
 

@@ -137,3 +137,19 @@ def test_labels_are_of_tokens_by_their_dtype_and_the_models_problem_type():
         batch = as_groups({"input_ids": ids, "labels": labels}, model if labels is of_texts else None)
         assert batch["labels"].shape == shape and batch["input_ids"].shape == (2, 1, 4)
         assert equal(as_groups(batch), batch)
+
+
+def test_weights_of_examples_stay_with_their_examples_and_out_of_the_rows(plain, batch):
+    weights = torch.arange(len(batch["variant_mask"])) / 4
+    groups = Groups.of({**batch, "weight": weights})
+    assert "weight" not in groups.rows and "weight" not in groups.targets
+    assert equal(originals({**batch, "weight": weights}), originals(batch))
+    assert originals({**batch, "weight": weights}, with_weights=True)["weight"].equal(weights)
+    assert as_groups({**plain, "weight": weights})["weight"].equal(weights)
+
+
+def test_weights_that_are_not_one_for_each_example_are_refused():
+    _, batch = batch_of("single_label")
+    wrong = torch.ones(batch["variant_mask"].shape)
+    with pytest.raises(ValueError, match=r"weight has the shape \(2, 3\); expected \(2,\), the factor of the loss"):
+        Groups.of({**batch, "weight": wrong})

@@ -58,7 +58,8 @@ def test_the_objective_is_told_as_it_was_in_force(trained):
         (
             {"mmel_loss": "hard"},
             {"lambda_p", "reweight_original", "variant_backward"},
-            {"lambda_t", "soft_label_gradient", "variant_backward_count", "score_interval", "class_weights"},
+            {"lambda_t", "soft_label_gradient", "variant_backward_count", "score_interval", "class_weights"}
+            | {"feature_separation", "weight_column"},
         ),
         (
             {"mmel_loss": "soft"},
@@ -86,8 +87,9 @@ def test_the_objective_is_told_as_it_was_in_force(trained):
             {"variant_backward_count", "variant_chunk_size", "score_interval", "scoring_dropout", "scoring_bf16"},
             {"class_weights"},
         ),
+        ({"feature_separation": 0.1}, {"feature_separation"}, {"weight_column"}),
     ],
-    ids=["hard", "soft", "soft labels", "uniform", "solved", "solved without effect", "few variants"],
+    ids=["hard", "soft", "soft labels", "uniform", "solved", "solved without effect", "few variants", "separated"],
 )
 def test_arguments_without_effect_are_left_out(trained, fields, told, untold):
     rows = table(card_of(trained(**fields)))

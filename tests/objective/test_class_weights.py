@@ -87,6 +87,42 @@ def test_balanced_weights_of_words_count_every_labelled_word(labels):
     np.testing.assert_allclose(weights[present], compute_class_weight("balanced", classes=present, y=flat), rtol=1e-6)
 
 
+LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=30)
+
+
+@given(labels=LABELS, beta=st.floats(0.001, 0.999))
+def test_effective_weights_are_those_of_the_effective_number_of_examples(labels, beta):
+    """E_c = 1 + β + ... + β^(n_c - 1), term by term."""
+    weights = class_weights_of(asked(f"effective:{beta:.6f}"), texts(labels), BertConfig(num_labels=4))
+    present = sorted(set(labels))
+    inverse = {c: 1 / sum(round(beta, 6) ** k for k in range(labels.count(c))) for c in present}
+    scale = len(labels) / sum(inverse[c] for c in labels)
+    expected = [inverse[c] * scale if c in present else 0.0 for c in range(4)]
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+    assert weights.dtype == torch.float32 and np.isclose(weights[labels].mean(), 1)
+
+
+@given(labels=LABELS)
+def test_effective_weights_are_uniform_for_beta_0_and_balanced_for_beta_1(labels):
+    config = BertConfig(num_labels=4)
+    uniform, balanced, near = (
+        class_weights_of(asked(rule), texts(labels), config)
+        for rule in ("effective:0", "balanced", "effective:0.999999999999")
+    )
+    assert (uniform[labels] == 1).all() and (uniform[[c not in labels for c in range(4)]] == 0).all()
+    np.testing.assert_allclose(near, balanced, rtol=1e-6)
+
+
+def test_the_beta_of_effective_weights_is_0_999_unless_it_is_given():
+    weights = [
+        class_weights_of(asked(rule), texts([0] * 300 + [1] * 30), BertConfig(num_labels=2))
+        for rule in ("effective", "effective:0.999", "effective:0.9")
+    ]
+    assert weights[0].equal(weights[1]) and not weights[0].equal(weights[2])
+    # Less unequal than the inverse frequencies, 1 to 10.
+    assert 1 < weights[2][1] / weights[2][0] < weights[0][1] / weights[0][0] < 10
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "rows",
@@ -115,10 +151,11 @@ def test_numbers_are_taken_as_they_are_for_streams_too():
 # --- refusals -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rule", ["balanced", "effective"])
 @pytest.mark.parametrize("dataset", [Stream(texts([0, 1])), iter(texts([0, 1]))], ids=["sized", "iterator"])
-def test_labels_of_a_stream_are_not_counted(dataset):
-    with pytest.raises(ValueError, match="but that is a stream; give the weights"):
-        class_weights_of(asked(), dataset, BertConfig(num_labels=2))
+def test_labels_of_a_stream_are_not_counted(dataset, rule):
+    with pytest.raises(ValueError, match=f"class_weights='{rule}'.* but that is a stream; give the weights"):
+        class_weights_of(asked(rule), dataset, BertConfig(num_labels=2))
 
 
 @pytest.mark.parametrize("numbers", [[1.0], [1.0, 2.0, 3.0]])

@@ -65,6 +65,7 @@ def train(
     augmenter: str = "lexicon",
     rows: Sequence[int] | None = None,
     labels: Sequence[int] = (0, 1, 0),
+    weights: Sequence[float] | None = None,
     stream: bool = False,
     dropout: float = 0.0,
     resume_from_checkpoint: str | None = None,
@@ -81,6 +82,9 @@ def train(
     rows = range(num_examples) if rows is None else rows
     texts = SENTENCES * 2
     dataset = Dataset.from_list([{**tokenizer(texts[i]), "label": labels[i % len(labels)]} for i in rows])
+    if weights is not None:
+        dataset = dataset.add_column("trust", [float(weights[i % len(weights)]) for i in rows])
+        arguments["weight_column"] = "trust"
     defaults = {**DEFAULTS, "lambda_p": 0.1, "per_device_train_batch_size": 8, "max_steps": 2}
     trainer = MMELTrainer(
         make_model(tokenizer, dropout),

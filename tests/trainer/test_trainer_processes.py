@@ -48,11 +48,7 @@ CASES = {
     "11 examples 2x2": ({"max_steps": 4}, {"num_examples": 11, **QUARTERS}, {"rows": [*range(11), 0]}),
     "11 examples, drop_last": ({"num_examples": 11, "dataloader_drop_last": True, "max_steps": 3}, HALVES, {}),
     "labels left out": ({"labels": [0, 1, 0, 1, -100, -100, 0, -100]}, HALVES, {}),
-    "labels left out, local counts": (
-        {"labels": [0, 1, 0, 1, -100, -100, 0, -100]},
-        {**HALVES, **LOCAL_COUNTS},
-        {},
-    ),
+    "labels left out, local counts": ({"labels": [0, 1, 0, 1, -100, -100, 0, -100]}, {**HALVES, **LOCAL_COUNTS}, {}),
     "no label in one process": ({"labels": [0, 0, 0, 0, -100, -100, -100, -100]}, HALVES, {}),
     "no label in one micro-batch": ({"labels": [0, 0, 0, 0, -100, -100, -100, -100]}, QUARTERS, {}),
     "no label and no variant in one process": (
@@ -61,6 +57,7 @@ CASES = {
         {},
     ),
     "class weights": ({"class_weights": [0.5, 2.0]}, QUARTERS, {}),
+    "weights of examples": ({"weights": [0, 1, 3, 0.5, 1]}, QUARTERS, {}),
     "weights that warm up": ({"lambda_p": 1, "effective_num_variants": 2, "reweighting_warmup": 0.3}, QUARTERS, {}),
     "few variants": (FEW_VARIANTS, {"per_device_train_batch_size": 2}, {"per_device_train_batch_size": 4}),
     "few variants, soft": (
