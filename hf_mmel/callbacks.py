@@ -133,7 +133,9 @@ class EpochCallback(CollatorCallback):
 
 def _objective(args: Any) -> list[Any]:
     """The arguments that scores depend on. A run that resumes with other ones does not take those of a checkpoint."""
-    return [args.mmel_loss, args.label_smoothing_factor, args.class_weights, args.min_label_probability is None]
+    names = "mmel_loss", "label_smoothing_factor", "class_weights", "counts_unlabeled", "unlabeled_loss"
+    has_probabilities = args.min_label_probability is not None or args.training_signal_annealing != "none"
+    return [*(getattr(args, name) for name in names), args.confidence_threshold, has_probabilities]
 
 
 class GreedySearchCallback(CollatorCallback):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from . import validation
@@ -12,13 +12,12 @@ from .data.group_collator import GroupCollator
 from .data.variant_collator import collator_for
 from .objective.class_weights import is_stream
 from .search import check_searchable
-from .training_args import MMELTrainingArguments
+from .unlabeled_data import UnlabeledDataTrainer, check_unlabeled
 
 
-class GroupDataTrainer(Trainer):
+class GroupDataTrainer(UnlabeledDataTrainer):
     """A `Trainer` whose training examples become groups of variants. Its evaluation is the stock one."""
 
-    args: MMELTrainingArguments
     augmenter: Any = None
     _given_collator: GroupCollator | None = None
 
@@ -53,7 +52,7 @@ class GroupDataTrainer(Trainer):
         columns: Any = [*(eval_columns or ()), *getattr(collator.augmenter, "columns", ())]
         collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
         if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
-            collator.augmenter.precompute(self.train_dataset)
+            collator.augmenter.precompute(self._all_examples)
         for search in self._callbacks_of(GreedySearchCallback):
             search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
             search.compute_loss_func = self.compute_loss_func
@@ -63,6 +62,13 @@ class GroupDataTrainer(Trainer):
             return super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
+
+    def _check_unlabeled(self, adversary: Any) -> None:
+        """Raises what `check_unlabeled` does, if unlabelled examples are used."""
+        if self._unlabelled is not None:
+            augmenter = getattr(self._given_collator, "augmenter", self.augmenter)
+            has_variants = augmenter is not None or adversary is not None
+            check_unlabeled(self._unlabelled, self.train_dataset, self.args, augmenter, has_variants)
 
     def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
         """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""

@@ -1,29 +1,26 @@
 """The arguments that MMEL adds to transformers' `TrainingArguments`."""
 
 import math
-from collections.abc import Sequence
 from copy import copy, deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
+
+from .unlabeled_args import UnlabeledArguments, option
 
 
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
 VARIANT_BACKWARD = ("full", "top", "sample")
 NONFINITE_VARIANTS = ("skip", "raise")
 _NUMBERS = ("lambda_p", "lambda_t", "effective_num_variants", "reweighting_warmup", "min_label_probability")
+_UNLABELED_NUMBERS = ("lambda_u", "confidence_threshold", "unlabeled_ratio")
 _COUNTS = ("num_variants", "variant_backward_count", "variant_chunk_size", "score_interval", "show_variants")
 
 
-def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
-    """A dataclass field that `transformers.HfArgumentParser` shows with its help and choices."""
-    return field(default=default, metadata={"help": help, **({"choices": list(choices)} if choices else {})})
-
-
 @dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
-class MMELTrainingArguments(TrainingArguments):
+class MMELTrainingArguments(UnlabeledArguments, TrainingArguments):
     """
     `TrainingArguments` with the few fields of the MMEL objective.
 
@@ -96,6 +93,9 @@ class MMELTrainingArguments(TrainingArguments):
             Number of the hardest variants to print at the end of each epoch.
         hub_tags (`list[str]`, *optional*):
             Tags of the model on the Hub, besides `mmel` and `data-augmentation`.
+
+    The fields for unlabelled examples are those of `hf_mmel.unlabeled_args.UnlabeledArguments`: `lambda_u`,
+    `confidence_threshold`, `unlabeled_loss`, `unlabeled_ratio` and `training_signal_annealing`.
 
     The pickled arguments that `Trainer` saves next to every model (`training_args.bin`) hold no `hub_token`.
 
@@ -183,12 +183,13 @@ class MMELTrainingArguments(TrainingArguments):
     hub_tags: list[str] | None = option(None, "Tags of the model on the Hub, besides mmel and data-augmentation.")
 
     def __post_init__(self):
-        for name in (*_NUMBERS, *_COUNTS):
+        for name in (*_NUMBERS, *_UNLABELED_NUMBERS, *_COUNTS):
             setattr(self, name, _from_text(getattr(self, name)))
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
         self.lambda_p, self.lambda_t = float(self.lambda_p), float(self.lambda_t)
-        self.reweighting_warmup = float(self.reweighting_warmup)
+        for name in ("reweighting_warmup", *_UNLABELED_NUMBERS):
+            setattr(self, name, float(getattr(self, name)))
         if self.effective_num_variants is not None:
             self.effective_num_variants = float(self.effective_num_variants)
         self.num_variants, self.show_variants = int(self.num_variants), int(self.show_variants)
@@ -201,6 +202,11 @@ class MMELTrainingArguments(TrainingArguments):
     def weighs_original(self) -> bool:
         """Whether the original is one of the variants that are weighted, where it has any."""
         return self.mmel_loss != "soft" if self.reweight_original is None else self.reweight_original
+
+    @property
+    def counts_unlabeled(self) -> bool:
+        """Whether examples without a label count."""
+        return self.uses_own_predictions or (self.lambda_u != 0 and self.mmel_loss == "soft")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "hub_token": None}
@@ -226,6 +232,7 @@ class MMELTrainingArguments(TrainingArguments):
             if getattr(self, name) not in allowed:
                 expected = ", ".join(map(repr, allowed))
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {expected}.")
+        self.check_unlabeled()
         if not (isinstance(self.lambda_p, Real) and self.lambda_p >= 0):  # NaN fails this comparison, too
             raise ValueError(f"lambda_p is {self.lambda_p!r}; expected a number in [0, inf].")
         if not (isinstance(self.lambda_t, Real) and 0 <= self.lambda_t < math.inf):

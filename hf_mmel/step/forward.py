@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import EXTRAS, PERTURBATION, VARIANT_MASK, Groups, take, trimmed
+from ..data.groups import EXTRAS, PERTURBATION, VARIANT_MASK, Groups, are_unlabelled, take, trimmed
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
+from ..objective.unlabelled import are_confident, own_prediction_losses, predict_classes
 from ..objective.weighting import VariantLosses
 from ..training_args import MMELTrainingArguments
 
@@ -71,7 +72,7 @@ class VariantForward:
         with perturbed_embeddings(self.model, perturbation):
             outputs = model(**rows)
         head, losses, logits = self.losses(outputs, groups)
-        divergences = None
+        divergences, reference = None, logits[:, :1]
         if self.args.mmel_loss == "soft":
             if soft_labels is None or variants[examples, 0].all():
                 reference = logits[:, :1] if self.args.soft_label_gradient else logits[:, :1].detach()
@@ -79,10 +80,32 @@ class VariantForward:
                 reference = soft_labels[examples]
             divergences = head.divergences(logits, reference, groups)
         fit: tuple[Tensor, ...] = ()
-        if self.args.min_label_probability is not None:
+        if self.args.min_label_probability is not None or self.args.training_signal_annealing != "none":
             fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
         values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
+        if predict_classes(logits, groups, self.problem_type):
+            values = self._with_unlabelled(values, logits, reference, groups)
+        elif self.args.needs_class_probabilities:
+            raise ValueError(
+                f"unlabeled_loss is {self.args.unlabeled_loss!r} and training_signal_annealing "
+                f"{self.args.training_signal_annealing!r}, but the labels are not one class for each example; "
+                "expected 'divergence' and 'none'."
+            )
         return ForwardResult(examples, values, logits, outputs)
+
+    def _with_unlabelled(
+        self, values: VariantLosses, logits: Tensor, reference: Tensor, groups: Groups
+    ) -> VariantLosses:
+        """The values, with the examples that have no label; `reference` `(B, 1, C)` are their soft labels."""
+        if not self.args.counts_unlabeled:
+            return values
+        lack_label = are_unlabelled({**groups.targets, VARIANT_MASK: groups.variant_mask})
+        counts = lack_label & are_confident(reference, self.args.confidence_threshold)
+        values = values._replace(unlabelled=counts.to(values.losses.dtype))
+        if not self.args.uses_own_predictions:
+            return values
+        own_losses = own_prediction_losses(logits, self.args)
+        return values._replace(losses=torch.where(lack_label[:, None], own_losses, values.losses))
 
     def losses(self, outputs: Any, groups: Groups, plain: bool = False) -> tuple[Head, Losses, Tensor]:
         """

@@ -9,12 +9,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import TrainerState
 
 from ..data.groups import VARIANT_MASK
+from ..objective.unlabelled import annealed_threshold
 from ..objective.weighting import VariantLosses, reweighting_share, select
 from ..training_args import MMELTrainingArguments
 from .forward import ForwardResult
@@ -35,6 +37,10 @@ class Plan:
     scores: Scores | None = None  # what the weights are computed from, unless each micro-batch is weighed by itself
     trained_weights: Tensor | None = None  # of the variants that are trained on, (B, V)
     lambda_p: Tensor | None = None  # of each example, (B,), where it is solved
+    # Of examples without a label, (B,): whether they count, and their losses, for the logs.
+    unlabelled: Tensor | None = None
+    unlabelled_losses: Tensor | None = None
+    unlabelled_weight: Tensor | float = 0.0  # weight of such an example, in items
 
     @property
     def soft_labels(self) -> Tensor | None:
@@ -70,6 +76,17 @@ class Strategy(ABC):
             weights = torch.lerp(values.weights(variant_mask, self.args, math.inf), weights, share)
         return weights, lambda_p if isinstance(lambda_p, Tensor) else None
 
+    def _example_factors(
+        self, plan: Plan, values: VariantLosses, num_classes: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The weights of examples without a label, and the factors of the loss under the label, both `(b,)`."""
+        unlabelled = None if values.unlabelled is None else plan.unlabelled_weight * values.unlabelled
+        schedule = self.args.training_signal_annealing
+        if schedule == "none" or values.label_probabilities is None:
+            return unlabelled, None
+        threshold = annealed_threshold(schedule, num_classes, self.state.global_step, self.state.max_steps)
+        return unlabelled, (values.label_probabilities[:, 0] <= threshold).to(values.losses.dtype)
+
     @staticmethod
     def _micro_batches(
         inputs: Mapping[str, Tensor], used: Tensor, max_rows: int | None, single_pass: bool
@@ -84,9 +101,12 @@ class Full(Strategy):
 
     def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
         mask = inputs[VARIANT_MASK]
-        losses, weights, lambda_p = torch.zeros((3, *mask.shape), device=mask.device)
+        losses, weights, rest = torch.zeros((3, *mask.shape), device=mask.device)
         micro_batches = self._micro_batches(inputs, mask, max_rows, single_pass)
-        return Plan(self, micro_batches, mask.clone(), losses, weights, lambda_p=lambda_p[:, 0])
+        plan = Plan(self, micro_batches, mask.clone(), losses, weights, lambda_p=rest[:, 0])
+        if self.args.counts_unlabeled:
+            plan.unlabelled, plan.unlabelled_losses = torch.zeros((2, len(mask)), device=mask.device)
+        return plan
 
     def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
         examples, values, args = result.examples, result.values, self.args
@@ -99,7 +119,12 @@ class Full(Strategy):
             plan.lambda_p = None
         elif plan.lambda_p is not None:
             plan.lambda_p[examples] = lambda_p.to(plan.lambda_p.dtype)
-        return values.objective(weights, values.item_weights, variant_mask, args)
+        if values.unlabelled is not None and plan.unlabelled is not None and plan.unlabelled_losses is not None:
+            plan.unlabelled[examples] = values.unlabelled.to(plan.unlabelled.dtype)
+            unlabelled_losses = values.unlabelled_losses(weights, variant_mask).detach()
+            plan.unlabelled_losses[examples] = unlabelled_losses.to(plan.unlabelled_losses.dtype)
+        factors = self._example_factors(plan, values, result.logits.shape[-1])
+        return values.objective(weights, values.item_weights, variant_mask, args, *factors)
 
 
 class Chunked(Strategy):
@@ -131,7 +156,10 @@ class Chunked(Strategy):
             micro_batches = fastest_micro_batches(inputs, used, max_rows)
         else:
             micro_batches = self._micro_batches(inputs, used, max_rows, single_pass)
-        return Plan(self, micro_batches, mask, values.losses, weights, scores, trained_weights, lambda_p)
+        plan = Plan(self, micro_batches, mask, values.losses, weights, scores, trained_weights, lambda_p)
+        if args.counts_unlabeled:
+            plan.unlabelled, plan.unlabelled_losses = values.unlabelled, values.unlabelled_losses(weights, mask)
+        return plan
 
     def _trained_weights(self, weights: Tensor) -> Tensor:
         return weights
@@ -144,8 +172,11 @@ class Chunked(Strategy):
             self.scorer.cache.values[plan.scores.rows[examples][example], :, variant] = result.values.packed()[
                 example, :, variant
             ]
-        item_weights = plan.scores.values.item_weights[examples]
-        return result.values.objective(plan.trained_weights[examples], item_weights, variant_mask, self.args)
+        fields: Any = (None if x is None else x[examples] for x in plan.scores.values)
+        scores = VariantLosses(*fields)
+        factors = self._example_factors(plan, scores, result.logits.shape[-1])
+        weights = plan.trained_weights[examples]
+        return result.values.objective(weights, scores.item_weights, variant_mask, self.args, *factors)
 
 
 class Selected(Chunked):
