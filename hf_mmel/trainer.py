@@ -251,8 +251,8 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
         )
         losses, weights, mask = result.losses, result.weights, result.variant_mask
         options = self.args.weighs_original, result.left_out, inputs.get(LABELS), result.lambda_p
-        unlabelled = {"unlabelled": result.unlabelled, "unlabelled_losses": result.unlabelled_losses}
-        self._metrics.add(losses, mask, weights, *options, **unlabelled)
+        options += result.unlabelled, result.unlabelled_losses
+        self._metrics.add(losses, mask, weights, *options)
         for history in self._callbacks_of(VariantHistory):
             history.add(inputs, losses, weights, mask, self.state.global_step + 1, self._reader)
         return (result.loss, result.outputs) if return_outputs else result.loss

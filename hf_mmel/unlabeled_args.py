@@ -80,7 +80,7 @@ class UnlabeledArguments:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {expected}.")
         for name in ("lambda_u", "unlabeled_ratio"):
             value: Any = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= value < math.inf):
+            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
                 raise ValueError(f"{name} is {value!r}; expected a finite number >= 0.")
         threshold = self.confidence_threshold
         if not (isinstance(threshold, Real) and 0 <= float(threshold) < 1):

@@ -47,9 +47,8 @@ class UnlabeledDataTrainer(Trainer):
     @property
     def _all_examples(self) -> Any:
         """The training examples and the unlabelled ones."""
-        return (
-            self.train_dataset if self._unlabelled is None else ConcatDataset([self.train_dataset, self._unlabelled])
-        )
+        train_dataset: Any = self.train_dataset
+        return train_dataset if self._unlabelled is None else ConcatDataset([train_dataset, self._unlabelled])
 
     def get_train_dataloader(self) -> DataLoader:
         """The stock data loader, with unlabelled examples in each batch if there are any."""

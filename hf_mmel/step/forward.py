@@ -72,6 +72,13 @@ class VariantForward:
         with perturbed_embeddings(self.model, perturbation):
             outputs = model(**rows)
         head, losses, logits = self.losses(outputs, groups)
+        predicts_classes = predict_classes(logits, groups, self.problem_type)
+        if self.args.needs_class_probabilities and not predicts_classes:
+            raise ValueError(
+                f"unlabeled_loss is {self.args.unlabeled_loss!r} and training_signal_annealing "
+                f"{self.args.training_signal_annealing!r}, but the labels are not one class for each example; "
+                "expected 'divergence' and 'none'."
+            )
         divergences, reference = None, logits[:, :1]
         if self.args.mmel_loss == "soft":
             if soft_labels is None or variants[examples, 0].all():
@@ -83,22 +90,14 @@ class VariantForward:
         if self.args.min_label_probability is not None or self.args.training_signal_annealing != "none":
             fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
         values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
-        if predict_classes(logits, groups, self.problem_type):
+        if predicts_classes and self.args.counts_unlabeled:
             values = self._with_unlabelled(values, logits, reference, groups)
-        elif self.args.needs_class_probabilities:
-            raise ValueError(
-                f"unlabeled_loss is {self.args.unlabeled_loss!r} and training_signal_annealing "
-                f"{self.args.training_signal_annealing!r}, but the labels are not one class for each example; "
-                "expected 'divergence' and 'none'."
-            )
         return ForwardResult(examples, values, logits, outputs)
 
     def _with_unlabelled(
         self, values: VariantLosses, logits: Tensor, reference: Tensor, groups: Groups
     ) -> VariantLosses:
         """The values, with the examples that have no label; `reference` `(B, 1, C)` are their soft labels."""
-        if not self.args.counts_unlabeled:
-            return values
         lack_label = are_unlabelled({**groups.targets, VARIANT_MASK: groups.variant_mask})
         counts = lack_label & are_confident(reference, self.args.confidence_threshold)
         values = values._replace(unlabelled=counts.to(values.losses.dtype))
