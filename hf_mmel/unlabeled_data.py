@@ -105,20 +105,25 @@ def check_unlabeled(
             )
     if not len(unlabeled_dataset):
         raise ValueError("unlabeled_dataset has no rows; expected at least one, or None.")
-    if args.unlabeled_loss == "divergence" and args.mmel_loss != "soft":
-        raise ValueError(
-            f"unlabeled_dataset is given, but mmel_loss={args.mmel_loss!r} has no divergence; expected "
-            "mmel_loss='soft', or unlabeled_loss='pseudo_label' or 'entropy'."
-        )
-    if args.unlabeled_loss == "divergence" and not has_variants:
-        raise ValueError(
-            "unlabeled_dataset is given, but nothing makes the variants whose predictions are compared; expected an "
-            "augmenter or an adversary, or unlabeled_loss='pseudo_label' or 'entropy'."
-        )
+    check_unlabeled_loss(args, has_variants)
     if isinstance(augmenter, GreedySearch):
         raise ValueError(
             "unlabeled_dataset is given, but a GreedySearch searches variants of the labelled examples alone; "
             "expected another augmenter, such as the candidates of the GreedySearch."
+        )
+
+
+def check_unlabeled_loss(args: MMELTrainingArguments, has_variants: bool) -> None:
+    """Raises a `ValueError` if these arguments do not say how unlabelled examples count."""
+    if args.unlabeled_loss == "divergence" and args.mmel_loss != "soft":
+        raise ValueError(
+            f"Unlabelled examples are given, but mmel_loss={args.mmel_loss!r} has no divergence; expected "
+            "mmel_loss='soft', or unlabeled_loss='pseudo_label' or 'entropy'."
+        )
+    if args.unlabeled_loss == "divergence" and not has_variants:
+        raise ValueError(
+            "Unlabelled examples are given, but nothing makes the variants whose predictions are compared; expected "
+            "an augmenter or an adversary, or unlabeled_loss='pseudo_label' or 'entropy'."
         )
 
 
