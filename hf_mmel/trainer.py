@@ -134,7 +134,8 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)
-        if any(source is not None for source in (*sources, self.unlabeled_dataset)):
+        needs_groups = getattr(self.args, "needs_class_probabilities", False)
+        if needs_groups or any(source is not None for source in (*sources, self.unlabeled_dataset)):
             validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
             self._check_unlabeled(self.adversary)
 

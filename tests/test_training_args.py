@@ -51,6 +51,16 @@ from hf_mmel import MMELTrainingArguments
         ("reweighting_warmup", 1.0),
         ("reweighting_warmup", math.nan),
         ("reweighting_warmup", None),
+        ("lambda_u", -1.0),
+        ("lambda_u", math.inf),
+        ("lambda_u", "much"),
+        ("confidence_threshold", 1.0),
+        ("confidence_threshold", -0.1),
+        ("confidence_threshold", math.nan),
+        ("unlabeled_ratio", -1),
+        ("unlabeled_ratio", math.nan),
+        ("unlabeled_loss", "self"),
+        ("training_signal_annealing", "cosine"),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):

@@ -79,7 +79,7 @@ class VariantForward:
                 f"{self.args.training_signal_annealing!r}, but the labels are not one class for each example; "
                 "expected 'divergence' and 'none'."
             )
-        divergences, reference = None, logits[:, :1]
+        divergences = reference = None
         if self.args.mmel_loss == "soft":
             if soft_labels is None or variants[examples, 0].all():
                 reference = logits[:, :1] if self.args.soft_label_gradient else logits[:, :1].detach()
@@ -91,13 +91,14 @@ class VariantForward:
             fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
         values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
         if predicts_classes and self.args.counts_unlabeled:
-            values = self._with_unlabelled(values, logits, reference, groups)
+            is_own = reference is None or self.args.uses_own_predictions
+            values = self._with_unlabelled(values, logits, logits[:, :1] if is_own else reference, groups)
         return ForwardResult(examples, values, logits, outputs)
 
     def _with_unlabelled(
         self, values: VariantLosses, logits: Tensor, reference: Tensor, groups: Groups
     ) -> VariantLosses:
-        """The values, with the examples that have no label; `reference` `(B, 1, C)` are their soft labels."""
+        """The values, with the examples that have no label; `reference` `(B, 1, C)` has to be confident."""
         lack_label = are_unlabelled({**groups.targets, VARIANT_MASK: groups.variant_mask})
         counts = lack_label & are_confident(reference, self.args.confidence_threshold)
         values = values._replace(unlabelled=counts.to(values.losses.dtype))

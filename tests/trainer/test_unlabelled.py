@@ -228,6 +228,13 @@ def test_options_for_classes_are_refused_for_other_labels(arguments, tokenizer, 
         trainer.train()
 
 
+@pytest.mark.parametrize("name", ["regression", "multi_label"])
+@pytest.mark.parametrize("fields", [{"training_signal_annealing": "log"}, {"unlabeled_loss": "pseudo_label"}])
+def test_options_for_classes_are_refused_for_a_model_without_them(arguments, tokenizer, name, fields):
+    with pytest.raises(ValueError, match="does not predict one class; expected 'divergence' and 'none'"):
+        MMELTrainer(TASK_HEADS[name].model(tokenizer), arguments(**fields), processing_class=tokenizer).train()
+
+
 def test_logged_figures_of_unlabelled_examples(arguments, tokenizer):
     rows = [{**tokenizer(text), "label": y} for text, y in zip(SENTENCES, LABELS, strict=False)]
     args = arguments(per_device_train_batch_size=2, max_steps=3, logging_steps=3, unlabeled_loss="pseudo_label")
