@@ -91,14 +91,15 @@ class VariantForward:
             fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
         values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
         if predicts_classes and self.args.counts_unlabeled:
-            is_own = reference is None or self.args.uses_own_predictions
-            values = self._with_unlabelled(values, logits, logits[:, :1] if is_own else reference, groups)
+            values = self._with_unlabelled(values, logits, reference, groups)
         return ForwardResult(examples, values, logits, outputs)
 
     def _with_unlabelled(
-        self, values: VariantLosses, logits: Tensor, reference: Tensor, groups: Groups
+        self, values: VariantLosses, logits: Tensor, reference: Tensor | None, groups: Groups
     ) -> VariantLosses:
-        """The values, with the examples that have no label; `reference` `(B, 1, C)` has to be confident."""
+        """The values, with the examples that have no label; `reference` `(B, 1, C)` are soft labels, for MMEL-S."""
+        if reference is None or self.args.uses_own_predictions:
+            reference = logits[:, :1]
         lack_label = are_unlabelled({**groups.targets, VARIANT_MASK: groups.variant_mask})
         counts = lack_label & are_confident(reference, self.args.confidence_threshold)
         values = values._replace(unlabelled=counts.to(values.losses.dtype))
