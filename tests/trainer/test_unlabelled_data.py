@@ -87,6 +87,18 @@ def test_the_two_means_are_apart_however_an_update_is_cut(arguments, tokenizer, 
     assert not same_gradient(gradients[0][0], supervised[0])
 
 
+def test_an_update_has_the_means_of_its_batch(arguments, tokenizer, labelled, unlabelled, augmenter):
+    """Of 4 labelled and 10 unlabelled examples, as `compute_loss` has them of a batch by itself."""
+    fields = {"per_device_train_batch_size": 4, "unlabeled_ratio": 2.5, "lambda_u": 30.0, "max_steps": 1}
+    options = {"dropout": 0.0, "augmenter": augmenter, "unlabeled_dataset": unlabelled}
+    trainer, gradients = run(RecordBatches, arguments(**fields, learning_rate=0.0), tokenizer, labelled, **options)
+    (batch,) = trainer.batches
+    assert len(batch["labels"]) == 14
+    trainer.model.zero_grad()
+    trainer.compute_loss(trainer.model, batch).backward()
+    assert same_gradient(gradients[0], torch.cat([p.grad.flatten() for p in trainer.model.parameters()]))
+
+
 def test_unlabelled_examples_do_not_change_the_scale_of_the_labelled_ones(
     arguments, tokenizer, labelled, unlabelled, augmenter
 ):
