@@ -134,9 +134,12 @@ class EpochCallback(CollatorCallback):
 
 def _objective(args: Any) -> list[Any]:
     """The arguments that scores depend on. A run that resumes with other ones does not take those of a checkpoint."""
-    objective = [args.mmel_loss, args.label_smoothing_factor, args.class_weights, args.min_label_probability is None]
-    soft_labels = [args.soft_labels, args.soft_label_temperature]
-    return objective + (soft_labels if soft_labels != ["self", 1.0] else [])  # which earlier versions do not have
+    names = [
+        *("mmel_loss", "label_smoothing_factor", "class_weights", "soft_labels", "soft_label_temperature"),
+        *("counts_unlabeled", "unlabeled_loss", "confidence_threshold"),
+    ]
+    has_probabilities = args.min_label_probability is not None or args.training_signal_annealing != "none"
+    return [*(getattr(args, name) for name in names), has_probabilities]
 
 
 class GreedySearchCallback(CollatorCallback):

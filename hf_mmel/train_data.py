@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from . import validation
@@ -15,16 +15,15 @@ from .data.variant_collator import collator_for
 from .objective.class_weights import is_stream
 from .objective.example_weights import WeightCollator, has_weights
 from .search import check_searchable
-from .training_args import MMELTrainingArguments
+from .unlabeled_data import UnlabeledDataTrainer, check_unlabeled
 
 
-class GroupDataTrainer(Trainer):
+class GroupDataTrainer(UnlabeledDataTrainer):
     """
     A `Trainer` whose training examples become groups of variants, and may have weights. Its evaluation is the stock
     one.
     """
 
-    args: MMELTrainingArguments
     augmenter: Any = None
     _given_collator: GroupCollator | None = None
 
@@ -61,7 +60,7 @@ class GroupDataTrainer(Trainer):
             validation.check_datasets(*data, collator.main_input_name, config, self.args)
             collator.read_columns(self.train_dataset, columns if self.args.remove_unused_columns else None)
             if hasattr(collator.augmenter, "precompute") and not is_stream(self.train_dataset):
-                collator.augmenter.precompute(self.train_dataset)
+                collator.augmenter.precompute(self._all_examples)
             for search in self._callbacks_of(GreedySearchCallback):
                 search.data_collator = self._get_collator_with_removed_columns(collator.data_collator)
                 if self._weight_column is not None:
@@ -93,6 +92,13 @@ class GroupDataTrainer(Trainer):
     @property
     def _weight_column(self) -> str | None:
         return getattr(self.args, "weight_column", None)  # plain `TrainingArguments` have none
+
+    def _check_unlabeled(self, adversary: Any) -> None:
+        """Raises what `check_unlabeled` does, if unlabelled examples are used."""
+        if self._unlabelled is not None:
+            augmenter = getattr(self._given_collator, "augmenter", self.augmenter)
+            has_variants = augmenter is not None or adversary is not None
+            check_unlabeled(self._unlabelled, self.train_dataset, self.args, augmenter, has_variants)
 
     def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
         """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""

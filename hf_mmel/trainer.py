@@ -12,7 +12,7 @@ from transformers.modeling_outputs import ModelOutput
 from . import validation
 from .callbacks import ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
-from .data.groups import LABELS, VARIANT_MASK, WEIGHT, as_groups, num_items, originals
+from .data.groups import LABELS, VARIANT_MASK, WEIGHT, are_unlabelled, as_groups, num_items, originals
 from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
@@ -61,6 +61,10 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         teacher (`nn.Module`, *optional*):
             Predicts the soft labels with `soft_labels="teacher"`, in evaluation mode. It gets the inputs of the model,
             so both share the vocabulary and the labels. It is neither trained nor saved.
+        unlabeled_dataset (*optional*):
+            Examples without a label, of which each labelled example of a batch brings `unlabeled_ratio` along. They
+            have the columns of `train_dataset` without the label, and a length and an index. See
+            `hf_mmel.argument_groups.UnlabeledArguments`.
         data_collator (*optional*):
             As in `Trainer`, or a `GroupCollator` instead of an augmenter: it collates training batches, and the
             collator inside it evaluation batches. All other arguments are those of `Trainer`.
@@ -76,6 +80,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
     _class_weights: torch.Tensor | None = None
     _has_probability_labels = False
     _step: GroupStep | None = None
+    _items_per_unlabelled: torch.Tensor | None = None  # of the whole update
     _backpropagates_micro_batches = False
 
     def __init__(
@@ -97,6 +102,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         augmenter: Any = None,
         adversary: AdversarialVariants | None = None,
         teacher: nn.Module | None = None,
+        unlabeled_dataset: Any = None,
         tokenizer: None = None,
     ):
         given_collator = data_collator if isinstance(data_collator, GroupCollator) else None
@@ -119,6 +125,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         )
         self.augmenter, self.adversary, self._given_collator = augmenter, adversary, given_collator
         self.teacher = teacher
+        self.unlabeled_dataset = unlabeled_dataset
         self._scores, self._metrics = ScoreCache(self.args.device), GroupMetrics()
         if isinstance(self.args, MMELTrainingArguments):  # without them there are no groups
             self.add_callback(self._metrics)
@@ -135,9 +142,12 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)
-        is_separated = getattr(self.args, "feature_separation", None)
-        if is_separated or any(source is not None for source in (*sources, self.teacher)):
+        needs_groups = any(
+            getattr(self.args, name, False) for name in ("feature_separation", "needs_class_probabilities")
+        )
+        if needs_groups or any(source is not None for source in (*sources, self.teacher, self.unlabeled_dataset)):
             validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded, config)
+            self._check_unlabeled(self.adversary)
         if self.teacher is not None:
             check_teacher(self.teacher, self.model, self._reader, self.args)
 
@@ -155,13 +165,21 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
+        self._items_per_unlabelled = None
         if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
             return super()._get_num_items_in_batch(batch_samples, device)
-        count: Any = sum(num_items(as_groups(batch, self.model)) for batch in batch_samples)
+        count: Any = sum(self._counts_of(as_groups(batch, self.model)) for batch in batch_samples)
         if self.accelerator.num_processes > 1:
-            count = self.accelerator.reduce(torch.as_tensor(count, device=device), reduction="sum")
-        count = torch.as_tensor(count).clamp(min=1)  # without any label the loss is 0
+            count = self.accelerator.reduce(count.to(device), reduction="sum")
+        count, num_unlabelled = count.clamp(min=1)  # without any label the loss is 0
+        self._items_per_unlabelled = count / num_unlabelled
         return count if self._is_scaled(count) else count / len(batch_samples)
+
+    @staticmethod
+    def _counts_of(groups: Inputs) -> torch.Tensor:
+        """Items and unlabelled examples, `(2,)`."""
+        are_without = are_unlabelled(groups)
+        return torch.stack([torch.as_tensor(num_items(groups), device=are_without.device), are_without.sum()])
 
     # Loss
 
@@ -219,11 +237,15 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         inputs = as_groups(inputs, self.model)
         mask = inputs[VARIANT_MASK]
         self._group_step.check_loss(model, inputs)
-        num_here = num_items(inputs)
+        num_here = num_items(inputs) or 1  # without a label that sum is 0, but unlabelled examples may count
         # The mean over this batch, times its share of all examples of the update, is exact for any cut into parts and
         # processes, whose gradients are averaged. The stock rule is not: BERT's heads return a plain mean, although
         # their forward takes `num_items_in_batch` (transformers issue 47688).
         share = 1 if num_items_in_batch is None else num_here * self.accelerator.num_processes / num_items_in_batch
+        items_per_unlabelled = self._items_per_unlabelled
+        if num_items_in_batch is None or items_per_unlabelled is None:
+            num_labelled, num_unlabelled = self._counts_of(inputs).clamp(min=1)
+            items_per_unlabelled = num_labelled / num_unlabelled
         if kind == "originals":
             before = self._group_step.forward.saved_buffers()
             loss, outputs = super().compute_loss(model, originals(inputs), return_outputs=True)
@@ -237,13 +259,15 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         result = self._group_step(
             model,
             inputs,
-            share / (num_here or 1),  # without a label the sum is 0
+            share / num_here,
+            unlabelled_weight=self.args.lambda_u * items_per_unlabelled,
             accumulation_steps=1 if self._is_scaled(num_items_in_batch) else self.current_gradient_accumulation_steps,
             single_pass=return_outputs or not self._backpropagates_micro_batches,
             retry=kind == "originals",
         )
         losses, weights, mask = result.losses, result.weights, result.variant_mask
         options = self.args.weighs_original, result.left_out, inputs.get(LABELS), result.lambda_p
+        options += result.unlabelled, result.unlabelled_losses
         self._metrics.add(losses, mask, weights, *options)
         for history in self._callbacks_of(VariantHistory):
             history.add(inputs, losses, weights, mask, self.state.global_step + 1, self._reader)
@@ -289,7 +313,8 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
         are_weighted = self._have_weights(inputs) and bool((inputs[WEIGHT] != 1).any())
         are_weighted |= self._class_weights is not None or getattr(self.args, "feature_separation", 0) > 0
-        return makes_adversaries or are_weighted or self._are_probabilities(inputs)
+        needs_groups = makes_adversaries or getattr(self.args, "needs_class_probabilities", False)
+        return needs_groups or are_weighted or self._are_probabilities(inputs)
 
     def _have_weights(self, inputs: Inputs) -> bool:
         """Whether a batch has the weights of its examples; in plain batches another tensor may have their name."""

@@ -2,31 +2,30 @@
 
 import math
 import re
-from collections.abc import Sequence
 from copy import copy, deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
+from .argument_groups import SoftLabelArguments, UnlabeledArguments, option
+
 
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
-SOFT_LABELS = ("self", "ema", "teacher")
 VARIANT_BACKWARD = ("full", "top", "sample")
 NONFINITE_VARIANTS = ("skip", "raise")
-_NUMBERS = ("lambda_p", "lambda_t", "effective_num_variants", "soft_label_temperature", "min_label_probability")
-_SHARES = ("reweighting_warmup", "lambda_t_warmup", "ema_decay")
+_NUMBERS = ("effective_num_variants", "min_label_probability")
+_ALWAYS_NUMBERS = (
+    *("lambda_p", "lambda_t", "feature_separation", "reweighting_warmup", "lambda_t_warmup"),
+    *("soft_label_temperature", "ema_decay", "lambda_u", "confidence_threshold", "unlabeled_ratio"),
+)
+_SHARES = ("reweighting_warmup", "lambda_t_warmup")
 _COUNTS = ("num_variants", "variant_backward_count", "variant_chunk_size", "score_interval", "show_variants")
 
 
-def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
-    """A dataclass field that `transformers.HfArgumentParser` shows with its help and choices."""
-    return field(default=default, metadata={"help": help, **({"choices": list(choices)} if choices else {})})
-
-
 @dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
-class MMELTrainingArguments(TrainingArguments):
+class MMELTrainingArguments(SoftLabelArguments, UnlabeledArguments, TrainingArguments):
     """
     `TrainingArguments` with the few fields of the MMEL objective.
 
@@ -56,17 +55,6 @@ class MMELTrainingArguments(TrainingArguments):
         reweight_original (`bool`, *optional*):
             Whether the original is one of the weighted variants. Defaults to `True` for `"hard"` and `"uniform"`, and
             to `False` for `"soft"`.
-        soft_label_gradient (`bool`, *optional*, defaults to `False`):
-            Whether the gradient of the soft loss also flows through the prediction on the original, the soft label.
-        soft_labels (`str`, *optional*, defaults to `"self"`):
-            Which model predicts the soft labels, from the originals: `"self"`, the model that is trained; `"ema"`, an
-            exponential moving average of its weights; `"teacher"`, the `teacher` of the trainer. The last two predict
-            in evaluation mode and without a gradient.
-        ema_decay (`float`, *optional*, defaults to 0.999):
-            Share of the average, in [0, 1), that stays at each update. 0 is the model itself.
-        soft_label_temperature (`float`, *optional*, defaults to 1.0):
-            Temperature T > 0 of the soft labels, softmax(z / T) or sigmoid(z / T) of the logits z. Below 1 they are
-            sharper. The prediction on a variant keeps temperature 1. Not for regression.
         variant_backward (`str`, *optional*, defaults to `"full"`):
             Which variants are trained on. `"full"` is the objective itself. `"top"` and `"sample"` score all variants
             without a gradient, weigh them, and train on a few: those with the largest weights, scaled to the sum of
@@ -121,6 +109,9 @@ class MMELTrainingArguments(TrainingArguments):
         hub_tags (`list[str]`, *optional*):
             Tags of the model on the Hub, besides `mmel` and `data-augmentation`.
 
+    Also has the fields of `hf_mmel.argument_groups.SoftLabelArguments`: who predicts the soft labels of MMEL-S, and of
+    `hf_mmel.argument_groups.UnlabeledArguments`: how examples without a label count.
+
     The pickled arguments that `Trainer` saves next to every model (`training_args.bin`) hold no `hub_token`.
 
     Raises:
@@ -159,17 +150,6 @@ class MMELTrainingArguments(TrainingArguments):
     reweight_original: bool | None = option(
         None, "Whether the original is one of the weighted variants. Default: for hard and uniform, not for soft."
     )
-    soft_label_gradient: bool = option(
-        False, "Let the gradient of the soft loss also flow through the prediction on the original."
-    )
-    soft_labels: str = option(
-        "self",
-        "Which model predicts the soft labels: 'self' (the one that is trained), 'ema' (an average of its weights) or "
-        "'teacher' (another one, that of teacher_model_name_or_path).",
-        SOFT_LABELS,
-    )
-    ema_decay: float = option(0.999, "Share of the average of 'ema', in [0, 1), that stays at each update.")
-    soft_label_temperature: float = option(1.0, "Temperature of soft labels; below 1 sharpens. Not for regression.")
     variant_backward: str = option(
         "full",
         "Which variants are trained on: 'full' (all), 'top' (those with the largest weights) or 'sample' (drawn by "
@@ -225,11 +205,11 @@ class MMELTrainingArguments(TrainingArguments):
     hub_tags: list[str] | None = option(None, "Tags of the model on the Hub, besides mmel and data-augmentation.")
 
     def __post_init__(self):
-        for name in (*_NUMBERS, *_SHARES, *_COUNTS):
+        for name in (*_ALWAYS_NUMBERS, *_NUMBERS, *_COUNTS):
             setattr(self, name, _from_text(getattr(self, name)))
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
-        for name in ("lambda_p", "lambda_t", "soft_label_temperature", "feature_separation", *_SHARES):
+        for name in _ALWAYS_NUMBERS:
             setattr(self, name, float(getattr(self, name)))
         if self.effective_num_variants is not None:
             self.effective_num_variants = float(self.effective_num_variants)
@@ -242,6 +222,11 @@ class MMELTrainingArguments(TrainingArguments):
     def weighs_original(self) -> bool:
         """Whether the original is one of the variants that are weighted, where it has any."""
         return self.mmel_loss != "soft" if self.reweight_original is None else self.reweight_original
+
+    @property
+    def counts_unlabeled(self) -> bool:
+        """Whether examples without a label count."""
+        return self.uses_own_predictions or (self.lambda_u != 0 and self.mmel_loss == "soft")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "hub_token": None}
@@ -262,11 +247,13 @@ class MMELTrainingArguments(TrainingArguments):
         Raises a `ValueError` if a field is outside its range. `MMELTrainer` calls this again before training, since
         a hyperparameter search sets fields later.
         """
-        choices = {"mmel_loss": MMEL_LOSSES, "variant_backward": VARIANT_BACKWARD, "soft_labels": SOFT_LABELS}
+        choices = {"mmel_loss": MMEL_LOSSES, "variant_backward": VARIANT_BACKWARD}
         for name, allowed in (choices | {"nonfinite_variants": NONFINITE_VARIANTS}).items():
             if getattr(self, name) not in allowed:
                 expected = ", ".join(map(repr, allowed))
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {expected}.")
+        self.check_soft_labels()
+        self.check_unlabeled()
         if not (isinstance(self.lambda_p, Real) and self.lambda_p >= 0):  # NaN fails this comparison, too
             raise ValueError(f"lambda_p is {self.lambda_p!r}; expected a number in [0, inf].")
         if not (isinstance(self.lambda_t, Real) and 0 <= self.lambda_t < math.inf):
@@ -284,16 +271,7 @@ class MMELTrainingArguments(TrainingArguments):
         for name in _SHARES:
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 <= value < 1):
-                what = "number" if name == "ema_decay" else "share of the training run"
-                raise ValueError(f"{name} is {value!r}; expected a {what} in [0, 1).")
-        temperature = self.soft_label_temperature
-        if not (isinstance(temperature, Real) and 0 < temperature < math.inf):
-            raise ValueError(f"soft_label_temperature is {temperature!r}; expected a finite number > 0.")
-        if self.soft_label_gradient and self.soft_labels != "self":
-            raise ValueError(
-                f"soft_label_gradient is set, but soft_labels={self.soft_labels!r} are predicted without a gradient; "
-                "leave it out, or take soft_labels='self'."
-            )
+                raise ValueError(f"{name} is {value!r}; expected a share of the training run in [0, 1).")
         if warmup and self.variant_backward == "top" and self.mmel_loss != "none":
             raise ValueError(
                 f"reweighting_warmup is {warmup}, but variant_backward='top' takes the largest weights, and uniform "

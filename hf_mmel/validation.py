@@ -77,6 +77,12 @@ def check_objective(
             "soft_labels is 'ema', the average of whole weights, which FSDP and DeepSpeed shard; take 'self' or "
             "'teacher', or train without them."
         )
+    if args.needs_class_probabilities and (is_regression or problem_type == "multi_label_classification"):
+        raise ValueError(
+            f"unlabeled_loss is {args.unlabeled_loss!r} and training_signal_annealing "
+            f"{args.training_signal_annealing!r}, but the model does not predict one class; expected 'divergence' and "
+            "'none'."
+        )
     for name, stock in (("variant_chunk_size", None), ("score_interval", 1)):
         if is_sharded and args.mmel_loss != "none" and getattr(args, name) != stock:
             raise ValueError(

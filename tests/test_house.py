@@ -19,12 +19,14 @@ MAX_LINES = 350
 # A package stands for all of its modules. `hf_mmel` stands for its __init__.py, which exports the layers below it.
 LAYERS = (
     {"hf_mmel.functional"},
+    {"hf_mmel.argument_groups"},
     {"hf_mmel.training_args", "hf_mmel.distributed", "hf_mmel.version", "hf_mmel.own_augment"},
     {"hf_mmel.data"},
     {"hf_mmel.objective"},
     {"hf_mmel.monitoring"},
     {"hf_mmel.step"},
     {"hf_mmel.hub"},
+    {"hf_mmel.unlabeled_data"},
     {
         *("hf_mmel.trainer", "hf_mmel.train_data", "hf_mmel.callbacks", "hf_mmel.search", "hf_mmel.validation"),
         "hf_mmel.soft_label_models",

@@ -326,7 +326,7 @@ def test_a_stream_is_refused_before_training(arguments, tokenizer, small_dataset
 
 
 def test_a_sharded_model_is_refused_before_training(arguments, tokenizer, small_dataset, source, monkeypatch):
-    monkeypatch.setattr("hf_mmel.trainer.is_deepspeed_zero3_enabled", lambda: True)
+    monkeypatch.setattr("hf_mmel.train_data.is_deepspeed_zero3_enabled", lambda: True)
     with pytest.raises(ValueError, match="needs the whole model in every process"):
         train(arguments, tokenizer, small_dataset, GreedySearch(source), max_steps=1)
 

@@ -61,6 +61,16 @@ from hf_mmel import MMELTrainingArguments
         ("soft_label_temperature", -1.0),
         ("soft_label_temperature", math.inf),
         ("soft_label_temperature", None),
+        ("lambda_u", -1.0),
+        ("lambda_u", math.inf),
+        ("lambda_u", "much"),
+        ("confidence_threshold", 1.0),
+        ("confidence_threshold", -0.1),
+        ("confidence_threshold", math.nan),
+        ("unlabeled_ratio", -1),
+        ("unlabeled_ratio", math.nan),
+        ("unlabeled_loss", "self"),
+        ("training_signal_annealing", "cosine"),
     ],
 )
 def test_a_field_out_of_range_is_named_with_its_value(tmp_path, field, value):
@@ -171,7 +181,7 @@ def test_a_feature_separation_is_a_finite_number_that_is_not_negative(tmp_path, 
 
 def test_every_field_has_a_help_text():
     own = set(MMELTrainingArguments.__dataclass_fields__) - set(TrainingArguments.__dataclass_fields__)
-    assert len(own) == 26
+    assert len(own) == 31
     assert all(MMELTrainingArguments.__dataclass_fields__[name].metadata["help"] for name in own)
 
 

@@ -186,7 +186,7 @@ def _check_known(parser: OptionParser, given: Sequence[str]) -> None:
 
 def _recorded_data(recorded: list[str], given: Sequence[str]) -> list[str]:
     """The options of a run, without those of its model and augmenter, and of its data if other data is given."""
-    recorded = without_options(recorded, ["model_name_or_path", *_OF_AUGMENTER])
+    recorded = without_options(recorded, ["model_name_or_path", "unlabeled_file", *_OF_AUGMENTER])
     # Only who runs this command may ask for code that a model brings.
     recorded = [option for option in recorded if not option.startswith(("--trust_remote_code", "--trust-remote-code"))]
     if all(value_of(given, name) is None for name in _SOURCES):

@@ -16,7 +16,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from augment.core.running import shown
 
 from ..hub.redaction import without_tokens
-from .data_arguments import DataArguments, listed
+from .data_arguments import UNLABELED, DataArguments, has_labels, listed
 from .errors import hub_error_reason, reason_of
 from .file_checks import check_column, check_texts, finite_float, read_weights
 from .files import load_file
@@ -38,7 +38,8 @@ def load_splits(
     if data_args.files():
         splits = {split: _load_file(data_args, split, cache_dir) for split in names}
     else:
-        splits = _load_dataset(data_args, names, cache_dir, token)
+        splits = _load_dataset(data_args, [name for name in names if name != UNLABELED], cache_dir, token)
+        splits |= {name: _load_file(data_args, name, cache_dir) for name in names if name == UNLABELED}
     for split, dataset in splits.items():
         if len(dataset) == 0:
             raise ValueError(_no_rows(data_args.where(split)))
@@ -49,13 +50,13 @@ def load_splits(
         splits |= {split: splits[split].remove_columns(column) for split in holders}
     labels = data_args.label_column_name
     return {
-        split: dataset if split.startswith("test") else joined_columns(dataset, labels, data_args.where(split))
+        split: joined_columns(dataset, labels, data_args.where(split)) if has_labels(split) else dataset
         for split, dataset in splits.items()
     }
 
 
 def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> Dataset:
-    file = data_args.files().get(split)
+    file = (data_args.files() | data_args.unlabeled()).get(split)
     if file is None:
         raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
     if Path(file).is_dir():
@@ -186,24 +187,25 @@ def encode_splits(
 ) -> dict[str, Dataset]:
     """
     The tokenizer's columns, unpadded, and `label`, see `encode_labels`, of the first `max_..._samples` examples of
-    each split. Test splits have no labels. Training data is shuffled before it is cut, and keeps some of its own
-    columns, and that of the weights of the examples as numbers.
+    each split. Test splits and unlabelled examples have no labels. Training data is shuffled before it is cut. It and
+    unlabelled examples keep some of their own columns; it keeps that of the weights of its examples as numbers.
     """
     options = {"tokenizer": tokenizer, "text_columns": text_columns, "max_length": max_length}
     options["delimiter"] = data_args.delimiter(text_columns)
     encoded = {}
     for split, dataset in splits.items():
         dataset = _first(dataset, data_args.num_read(split))
+        kept = kept_columns if split in ("train", UNLABELED) else ()
         tokenized = dataset.map(
             _tokenize,
             batched=True,
             fn_kwargs=options,
-            remove_columns=[name for name in dataset.column_names if split != "train" or name not in kept_columns],
+            remove_columns=[name for name in dataset.column_names if name not in kept],
             load_from_cache_file=not data_args.overwrite_cache,
             num_proc=data_args.preprocessing_num_workers,
             desc=f"Tokenising {split}",
         )
-        if not split.startswith("test"):  # before rows are shuffled, so that errors name the rows of the file
+        if has_labels(split):  # before rows are shuffled, so that errors name the rows of the file
             column = encode_labels(dataset, data_args.label_column_name, labels, data_args.where(split))
             tokenized = tokenized.add_column("label", column)
         if split == "train" and weight_column is not None:

@@ -35,6 +35,7 @@ TASKS = {
 GLUE = "nyu-mll/glue"
 FORMATS = "csv, tsv, json (lines) or parquet, or a folder written by save_to_disk"
 SPLITS = ("train", "validation", "test")
+UNLABELED = "unlabeled"  # the split of the examples of unlabeled_file
 _LIMITS = ("max_seq_length", "max_train_samples", "max_eval_samples", "max_predict_samples")
 
 
@@ -62,6 +63,11 @@ class DataArguments:
     train_file: str | None = argument(None, f"Your training data: {FORMATS}.")
     validation_file: str | None = argument(None, f"Your validation data: {FORMATS}.")
     test_file: str | None = argument(None, f"Your data to predict: {FORMATS}; labels in it are ignored.")
+    unlabeled_file: str | None = argument(
+        None,
+        f"More training texts, without labels: {FORMATS}, with the text columns of the training data. See "
+        "unlabeled_ratio and unlabeled_loss.",
+    )
     train_split_name: str | None = argument(None, "Split to train on. Default: train.")
     validation_split_name: str | None = argument(None, "Split to evaluate. Default: validation, else test.")
     test_split_name: str | None = argument(None, "Split to predict. Default: test.")
@@ -120,7 +126,7 @@ class DataArguments:
         dataset_options = ["remove_splits", "dataset_config_name", *(f"{split}_split_name" for split in SPLITS)]
         if files and (unused := [name for name in dataset_options if getattr(self, name) is not None]):
             raise ValueError(f"{unused[0]} is for datasets that hold all splits; leave it out with files of your own.")
-        for split, file in files.items():
+        for split, file in (files | self.unlabeled()).items():
             if Path(file).is_dir():
                 continue
             if Path(file).suffix.lower() not in READERS:
@@ -157,6 +163,10 @@ class DataArguments:
         """The user's own files by split. None if a task or a dataset is named, which wins as in `run_glue.py`."""
         return {} if self.task_name or self.dataset_name else self._named_files()
 
+    def unlabeled(self) -> dict[str, str]:
+        """The user's own file of unlabelled examples, which may go with a task or a dataset, by its split."""
+        return {} if self.unlabeled_file is None else {UNLABELED: self.unlabeled_file}
+
     def ignored_files(self) -> dict[str, str]:
         """The user's own files that a task or a dataset takes the place of, by split."""
         return self._named_files() if self.task_name or self.dataset_name else {}
@@ -186,4 +196,9 @@ class DataArguments:
 
     def where(self, split: str) -> str:
         """The name of a split in error messages."""
-        return self.files().get(split) or f"{self.dataset} (split {self.split_name(split)!r})"
+        return (self.files() | self.unlabeled()).get(split) or f"{self.dataset} (split {self.split_name(split)!r})"
+
+
+def has_labels(split: str) -> bool:
+    """Whether the labels of a split are read."""
+    return not split.startswith(("test", UNLABELED))

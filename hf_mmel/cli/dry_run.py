@@ -23,6 +23,7 @@ from ..monitoring.decoding import make_decoder
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from ..validation import check_labels, check_vocabulary
+from .data_arguments import UNLABELED
 from .labels import Labels
 from .preflight import examples_per_batch
 from .timing import MAX_STEPS, OnDemand, StepTimes, duration, time_steps
@@ -62,8 +63,11 @@ def dry_run(
     if train is not None:
         max_counted = 100 if augmenter is not None and augmenter.precomputes else 1000  # with a masked LM, without one
         yield from _sizes(train, collator, args, max_counted, num_adversarial)
+    if UNLABELED in encoded:
+        ratio = f"{args.unlabeled_ratio:g} for each training example"
+        yield _line("unlabelled examples", f"{len(encoded[UNLABELED]):,}, {ratio}")
     for split, dataset in encoded.items():
-        if split != "train":
+        if split not in ("train", UNLABELED):
             batches = math.ceil(len(dataset) / (args.eval_batch_size * args.world_size))
             yield _line(split, f"{len(dataset):,} examples, {batches:,} batches")
     if train is not None:

@@ -46,7 +46,8 @@ def arguments_of(args: Arguments) -> dict[str, Any]:
 
 def contents_of(args: Arguments) -> dict[str, Any]:
     """The contents of the files that the arguments name: digests of the data, and the augmenter's configuration."""
-    contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in args.data.files().items()}
+    files = args.data.files() | args.data.unlabeled()
+    contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in files.items()}
     if args.augmenter.augmenter is not None and _is_file(args.augmenter.augmenter):
         contents[f"{CONTENT}augmenter"] = content_of_augmenter(args.augmenter.augmenter)
     return contents

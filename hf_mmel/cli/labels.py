@@ -14,7 +14,7 @@ from transformers import PretrainedConfig
 
 from augment.core.running import shown
 
-from .data_arguments import DataArguments
+from .data_arguments import DataArguments, has_labels
 from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float, row_error
 from .probabilities import checked_probabilities, class_names, holds_probabilities
 
@@ -50,7 +50,7 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     classes may come from the validation data as well, since many are rare.
     """
     model_names = [name for _, name in sorted((config.id2label or {}).items())]
-    labelled = [split for split in splits if not split.startswith("test")]
+    labelled = [split for split in splits if has_labels(split)]
     if not labelled:
         if config.num_labels == 1:
             return REGRESSION

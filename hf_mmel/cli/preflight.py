@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 
 from ..hub.redaction import without_tokens
+from ..unlabeled_data import check_unlabeled_loss
 from .arguments import MAX_SEED, Arguments
 from .errors import UsageError, errno_of, usage_errors
 from .metrics import ComputeMetrics, is_time, leading_metric, listed_scores, score_names
@@ -48,6 +49,10 @@ def check_combinations(args: Arguments) -> None:
     # Tokenizers need a name in UTF-8. Python keeps other bytes of file names as characters that cannot be encoded.
     if "\0" in training.output_dir or training.output_dir.encode(errors="replace").decode() != training.output_dir:
         raise ValueError(f"output_dir is {training.output_dir!a}; expected a name in UTF-8, without zero bytes.")
+    if data.unlabeled() and training.do_train and training.lambda_u and training.unlabeled_ratio:
+        augmenter = args.augmenter
+        has_variants = augmenter.augmenter != "none" or augmenter.variants_column is not None
+        check_unlabeled_loss(training, has_variants or augmenter.adversary() is not None)
     if run.seeds is not None and not training.do_train:
         raise ValueError("seeds is for training; pass --do_train, or leave out --seeds.")
     teacher = args.model.teacher_model_name_or_path

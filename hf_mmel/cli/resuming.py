@@ -47,7 +47,7 @@ _OPTIMIZERS = ("optimizer*", "global_step*")  # the files of `Trainer` and FSDP,
 # Arguments that may be paths of what a run reads.
 _SOURCES = (
     *("model_name_or_path", "config_name", "tokenizer_name", "dataset_name", "train_file", "validation_file"),
-    *("test_file", "augmenter_model", "augmenter", "teacher_model_name_or_path"),
+    *("test_file", "unlabeled_file", "augmenter_model", "augmenter", "teacher_model_name_or_path"),
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import datasets
 import transformers
+from torch.utils.data import ConcatDataset
 from transformers import DataCollatorWithPadding, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from augment.base import Augmenter
@@ -27,6 +28,7 @@ from ..training_args import MMELTrainingArguments
 from ..validation import check_separation
 from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits
+from .data_arguments import UNLABELED
 from .dry_run import dry_run
 from .errors import UsageError, file_errors, run_program, usage_errors
 from .evaluation import CommandTrainer, predict_in_order
@@ -125,6 +127,8 @@ def prepare(args: Arguments) -> Prepared:
         options = ", ".join(f"{split}_file" for split in ignored)
         logger.warning("The data is that of %s; ignoring %s, as run_glue.py does.", named, options)
     names = ["train"] if training_args.do_train else []
+    is_mixed = training_args.do_train and training_args.lambda_u and training_args.unlabeled_ratio
+    names += data_args.unlabeled() if is_mixed else ()
     names += data_args.task.validation_splits if training_args.do_eval else ()
     names += data_args.task.test_splits if training_args.do_predict else ()
     with usage_errors(ValueError):
@@ -135,8 +139,9 @@ def prepare(args: Arguments) -> Prepared:
         weight_column = training_args.weight_column if training_args.do_train else None
         text_columns = find_text_columns(splits, data_args, column, weight_column)
         if column is not None:
-            read = data_args.label_column_name, data_args.where("train"), data_args.num_read("train")
-            splits["train"] = with_variants(splits["train"], column, text_columns, *read)
+            for split in splits.keys() & {"train", UNLABELED}:
+                read = data_args.label_column_name, data_args.where(split), data_args.num_read(split)
+                splits[split] = with_variants(splits[split], column, text_columns, *read)
         config = load_config(model_args)
         labels = find_labels(splits, data_args, config)
         name_classes(config, labels, model_args)
@@ -160,7 +165,9 @@ def prepare(args: Arguments) -> Prepared:
             class_weights_of(training_args, encoded["train"], config)
     padding = "max_length" if data_args.pad_to_max_length else "longest"
     collator = DataCollatorWithPadding(tokenizer, padding=padding, max_length=max_length)
-    train_dataset = None if run_args.dry_run else encoded.get("train")
+    train_dataset: Any = None if run_args.dry_run else encoded.get("train")
+    if train_dataset is not None and UNLABELED in encoded:
+        train_dataset = ConcatDataset([train_dataset, encoded[UNLABELED]])
     augmenter = build_augmenter(args, config, tokenizer, max_length, train_dataset, text_columns)
     return Prepared(config, labels, tokenizer, max_length, encoded, collator, compute_metrics, augmenter)
 
@@ -170,7 +177,7 @@ def build_augmenter(
     config: PretrainedConfig,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-    train_dataset: datasets.Dataset | None,
+    train_dataset: Any,
     text_columns: tuple[str, ...] = (),
 ) -> Augmenter | VariantsFromColumn | None:
     """The source of variants, which computes in advance what it needs of `train_dataset`; `None` without variants."""
@@ -210,6 +217,7 @@ def build_trainer(
             augmenter=prepared.augmenter,
             adversary=args.augmenter.adversary(),
             teacher=teacher,
+            unlabeled_dataset=prepared.encoded.get(UNLABELED),
         )
     # Classification heads return the mean over their batch. `Trainer` assumes that a model that accepts an item count
     # has divided by it, and so multiplies the loss of evaluation, and of training without variants, by the number of
@@ -330,7 +338,8 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
         dtype = args.model.dtype or "float32"
         options = {} if dtype == "auto" else {"dtype": dtype}
         model = model_without_weights(args.model, config, args.training.device, **options)
-        timed = prepared._replace(encoded={"train": dataset}, augmenter=augmenter)
+        data = {name: rows for name, rows in encoded.items() if name == UNLABELED} | {"train": dataset}
+        timed = prepared._replace(encoded=data, augmenter=augmenter)
         return build_trainer(args, timed, model, load_teacher(args))
 
     with usage_errors(ValueError):

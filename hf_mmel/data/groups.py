@@ -250,3 +250,11 @@ def are_labelled(labels: torch.Tensor) -> torch.Tensor:
     if labels.is_floating_point():
         return torch.ones(len(labels), dtype=torch.bool, device=labels.device)
     return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).view(len(labels), -1).any(dim=1)
+
+
+def are_unlabelled(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Whether each of B examples of a batch of groups, which has one label as a whole, lacks it, `(B,)`."""
+    mask, labels = inputs[VARIANT_MASK], inputs.get(LABELS)
+    if labels is None or labels.dim() == 3:  # of answers and of words
+        return torch.zeros(len(mask), dtype=torch.bool, device=mask.device)
+    return ~are_labelled(labels)

@@ -24,10 +24,12 @@ class GroupMetrics(TrainerCallback):
     - `mmel/lambda_p`: λ_P of the examples, where it is solved for `effective_num_variants`, without those with uniform
       weights, whose λ_P is infinite;
     - `mmel/variants_per_second`: augmented variants per second of training, without evaluation and saving;
-    - `mmel/left_out`: number of variants left out, see `nonfinite_variants` and `min_label_probability`.
+    - `mmel/left_out`: number of variants left out, see `nonfinite_variants` and `min_label_probability`;
+    - `mmel/confident_unlabeled` and `mmel/loss_unlabeled`: the share of the unlabelled examples that reach
+      `confidence_threshold`, and their mean loss, in which the others are 0; without `lambda_u`.
 
-    Examples without a label, -100, are in none of the means. A histogram of the weights is kept as well. Sums stay on
-    the device, so that no step waits for a synchronisation.
+    Examples without a label, -100, are in none of the other means. A histogram of the weights is kept as well. Sums
+    stay on the device, so that no step waits for a synchronisation.
 
     A run with fewer steps than `logging_steps` is logged at the end of each epoch, since it would log nothing else.
     """
@@ -65,15 +67,21 @@ class GroupMetrics(TrainerCallback):
         left_out: Tensor | None = None,
         labels: Tensor | None = None,
         lambda_p: Tensor | None = None,
+        unlabelled: Tensor | None = None,
+        unlabelled_losses: Tensor | None = None,
     ) -> None:
         """
         Adds a batch: losses, weights, and whether a variant is present or was left out, all of shape `(B, V)`, the
         labels, `(B, ...)`, and the λ_P of each example, `(B,)`, if it is solved. A batch of originals alone has no
-        weights. Means are over the examples that have a label.
+        weights. Means are over the examples that have a label. Of those that have none, `unlabelled` says which ones
+        count and `unlabelled_losses` has their losses, both `(B,)`.
         """
         computed = variant_mask[:, 1:].sum()
-        if labels is not None:
-            variant_mask = variant_mask & are_labelled(labels)[:, None]
+        lack_label = torch.zeros_like(variant_mask[:, 0]) if labels is None else ~are_labelled(labels)
+        variant_mask = variant_mask & ~lack_label[:, None]
+        lack_label = lack_label & (unlabelled is not None)
+        unlabelled = lack_label if unlabelled is None else unlabelled
+        unlabelled_losses = torch.zeros_like(losses[:, 0]) if unlabelled_losses is None else unlabelled_losses
         weights = torch.zeros_like(losses) if weights is None else weights
         originals, variants = variant_mask[:, 0], variant_mask[:, 1:]
         has_variants = variants.any(dim=1)
@@ -90,6 +98,9 @@ class GroupMetrics(TrainerCallback):
             effective.masked_fill(~has_variants, 0).sum(),
             is_solved.sum(),
             lambda_p.masked_fill(~is_solved, 0).sum(),
+            lack_label.sum(),
+            unlabelled.sum(),
+            (unlabelled * unlabelled_losses).sum(),
             computed,
             torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
         ]
@@ -109,10 +120,13 @@ class GroupMetrics(TrainerCallback):
         self._sums, self._seconds = None, 0.0
         numbers, counts = sums[:-NUM_BINS], sums[-NUM_BINS:]
         examples, loss_original, variants, loss_variants, groups, max_weight, effective, *others = numbers
-        solved, lambda_p, computed, left_out = others
+        solved, lambda_p, unlabelled, confident, loss_unlabelled, computed, left_out = others
         logs = {"mmel/loss_original": loss_original / examples} if examples else {}
         if left_out:
             logs["mmel/left_out"] = int(left_out)
+        if unlabelled:
+            logs["mmel/confident_unlabeled"] = confident / unlabelled
+            logs["mmel/loss_unlabeled"] = loss_unlabelled / unlabelled
         if groups:
             logs["mmel/loss_variants"] = loss_variants / variants
             logs["mmel/max_weight"] = max_weight / groups

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from augment.core.variant_count import ADVICE
 
 from ..data.group_collator import GroupCollator
+from ..data.unlabeled import IndexedExamples
 from ..objective.class_weights import is_stream
 
 
@@ -38,6 +39,7 @@ class VariantCountCallback(TrainerCallback):
         self.is_due = state.is_world_process_zero
         self.collator: GroupCollator | None = None
         self.num_all: int | None = None
+        self.is_mixed = False  # with unlabelled examples, which are counted, too
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
         if not self.is_due or self.collator is not None:
@@ -48,6 +50,7 @@ class VariantCountCallback(TrainerCallback):
         self.collator.reset_variant_count()
         if not is_stream(train_dataloader.dataset):
             self.num_all = len(train_dataloader.dataset)
+            self.is_mixed = isinstance(train_dataloader.dataset, IndexedExamples)
             numbers = np.random.default_rng(0).permutation(self.num_all)[: self.num_sampled].tolist()
             with _random_states_kept(args.device):
                 self._collate(train_dataloader, numbers, args.train_batch_size)
@@ -77,19 +80,19 @@ class VariantCountCallback(TrainerCallback):
         if count.examples < min(num_needed, self.num_all or num_needed):
             return
         self.is_due = False
+        sentence = count.sentence(None if self.is_mixed else self.num_all)
         if count.are_few:
-            logger.warning("%s %s", count.sentence(self.num_all), ADVICE)
+            logger.warning("%s %s", sentence, ADVICE)
         else:
-            logger.info("%s", count.sentence(self.num_all))
+            logger.info("%s", sentence)
 
 
 def _collator_of(loader: DataLoader | None) -> GroupCollator | None:
-    """The collator of groups in a data loader, in which `Trainer` may have wrapped it to remove columns."""
+    """The collator of groups in a data loader, in which it may be wrapped to remove columns or add rows."""
     collate = getattr(loader, "collate_fn", None)
-    for candidate in (collate, getattr(collate, "data_collator", None)):
-        if isinstance(candidate, GroupCollator):
-            return candidate
-    return None
+    while not (collate is None or isinstance(collate, GroupCollator)):
+        collate = getattr(collate, "data_collator", None)
+    return collate
 
 
 @contextmanager

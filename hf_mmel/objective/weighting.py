@@ -28,6 +28,8 @@ class VariantLosses(NamedTuple):
         divergences (`torch.Tensor` of shape `(B, V)`, *optional*): From the prediction on the original, for MMEL-S.
         label_probabilities, are_right (`torch.Tensor` of shape `(B, V)`, *optional*): As of `Head`, both for
             `min_label_probability`.
+        unlabelled (`torch.Tensor` of shape `(B,)`, *optional*): 1 for an example without a label that counts by its
+            divergence or its own prediction, else 0.
     """
 
     losses: Tensor
@@ -35,17 +37,22 @@ class VariantLosses(NamedTuple):
     divergences: Tensor | None = None
     label_probabilities: Tensor | None = None
     are_right: Tensor | None = None
+    unlabelled: Tensor | None = None
 
     @classmethod
     def unpacked(cls, packed: Tensor) -> "VariantLosses":
         """The inverse of `packed`."""
-        losses, item_weights, *others = packed.unbind(dim=1)
+        losses, item_weights, unlabelled, *others = packed.unbind(dim=1)
         divergences = others.pop(0) if len(others) % 2 else None
-        return cls(losses, item_weights[:, 0], divergences, *others)
+        values = cls(losses, item_weights[:, 0], divergences, *others)
+        return values._replace(unlabelled=unlabelled[:, 0])
 
     def packed(self) -> Tensor:
-        """All values as one detached tensor, `(B, n, V)`, with 2 to 5 columns: those that are there."""
-        columns = [self.losses, self.item_weights[:, None].expand_as(self.losses)]
+        """All values as one detached tensor, `(B, n, V)`, with 3 to 6 columns: those that are there."""
+        of_examples = self.item_weights, torch.zeros_like(self.item_weights)
+        if self.unlabelled is not None:
+            of_examples = self.item_weights, self.unlabelled
+        columns = [self.losses, *(x[:, None].expand_as(self.losses) for x in of_examples)]
         columns += [x for x in (self.divergences, self.label_probabilities, self.are_right) if x is not None]
         return torch.stack([column.float() for column in columns], dim=1).detach()
 
@@ -101,24 +108,45 @@ class VariantLosses(NamedTuple):
         variant_mask: Tensor,
         args: MMELTrainingArguments,
         lambda_t: float | None = None,
+        unlabelled: Tensor | None = None,
+        supervised: Tensor | None = None,
     ) -> Tensor:
         """
         The objective, summed over the items of the batch: `Σ_i n_i L_i` with `L_i` of `mmel_hard_loss`,
-        `mmel_soft_loss` or `uniform_loss`, and `n_i` the item weight. Of absent variants nothing is added.
+        `mmel_soft_loss` or `uniform_loss`, and `n_i` the item weight, and `Σ_j m_j u_j` with `u_j` of
+        `unlabelled_losses`. Of absent variants nothing is added.
 
         Args:
             weights (`torch.Tensor` of shape `(B, V)`): Of all variants of each group.
             item_weights (`torch.Tensor` of shape `(B,)`): As the attribute.
             variant_mask (`torch.Tensor` of shape `(B, V)`): The variants whose part of the sum is returned.
             lambda_t (`float`, *optional*): λ_T at this update. Defaults to `args.lambda_t`.
+            unlabelled (`torch.Tensor` of shape `(B,)`, *optional*): The weight m_j of each example without a label.
+            supervised (`torch.Tensor` of shape `(B,)`, *optional*): Factor of the loss under the label of each
+                example, in `L_i`.
         """
         lambda_t = args.lambda_t if lambda_t is None else lambda_t
+        loss, divergence = self._parts(weights, variant_mask)
+        loss = loss if supervised is None else supervised * loss
+        total = (item_weights * (loss if divergence is None else loss + lambda_t * divergence)).sum()
+        if unlabelled is None:
+            return total
+        return total + (unlabelled * self.unlabelled_losses(weights, variant_mask)).sum()
+
+    def unlabelled_losses(self, weights: Tensor, variant_mask: Tensor) -> Tensor:
+        """
+        The losses u_j of examples without a label, `(B,)`, see `UnlabeledArguments`: the divergence term, or the loss
+        of the original. The other is 0.
+        """
+        loss, divergence = self._parts(weights, variant_mask)
+        return loss if divergence is None else loss + divergence
+
+    def _parts(self, weights: Tensor, variant_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss of each example, `(B,)`, and its expected divergence, for MMEL-S."""
         if self.divergences is None:
-            loss = expectation(weights, self.losses, variant_mask)
-        else:
-            original_loss = self.losses[:, 0].masked_fill(~variant_mask[:, 0], 0.0)
-            loss = original_loss + lambda_t * expectation(weights, self.divergences, variant_mask)
-        return (item_weights * loss).sum()
+            return expectation(weights, self.losses, variant_mask), None
+        original_loss = self.losses[:, 0].masked_fill(~variant_mask[:, 0], 0.0)
+        return original_loss, expectation(weights, self.divergences, variant_mask)
 
     def used(self, weights: Tensor, args: MMELTrainingArguments, lambda_t: float | None = None) -> Tensor:
         """
@@ -126,9 +154,13 @@ class VariantLosses(NamedTuple):
         for MMEL-S, all originals.
         """
         lambda_t = args.lambda_t if lambda_t is None else lambda_t
-        used = (weights != 0) & (self.item_weights != 0)[:, None]
+        counts = self.item_weights != 0
         if self.divergences is not None:
-            used &= lambda_t != 0
+            counts = counts & (lambda_t != 0)
+        if self.unlabelled is not None:
+            counts = counts | (self.unlabelled != 0)
+        used = (weights != 0) & counts[:, None]
+        if self.divergences is not None:
             used[:, 0] = True
         return used
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import EXTRAS, PERTURBATION, SOFT_LABELS, VARIANT_MASK, Groups, take, trimmed
+from ..data.groups import EXTRAS, PERTURBATION, SOFT_LABELS, VARIANT_MASK, Groups, are_unlabelled, take, trimmed
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
+from ..objective.unlabelled import are_confident, own_prediction_losses, predict_classes
 from ..objective.weighting import VariantLosses
 from ..training_args import MMELTrainingArguments
 from .representations import classifier_of, recorded, representation
@@ -76,6 +77,13 @@ class VariantForward:
         with perturbed_embeddings(self.model, perturbation), recorded(self._classifier) as inputs_of_classifier:
             outputs = model(**rows)
         head, losses, logits = self.losses(outputs, groups)
+        predicts_classes = predict_classes(logits, groups, self.problem_type)
+        if self.args.needs_class_probabilities and not predicts_classes:
+            raise ValueError(
+                f"unlabeled_loss is {self.args.unlabeled_loss!r} and training_signal_annealing "
+                f"{self.args.training_signal_annealing!r}, but the labels are not one class for each example; "
+                "expected 'divergence' and 'none'."
+            )
         divergences = None
         if self.args.mmel_loss == "soft":
             if reference is not None:  # of tokens, padding may be trimmed
@@ -84,15 +92,30 @@ class VariantForward:
                 reference = logits[:, :1] if self.args.soft_label_gradient else logits[:, :1].detach()
             else:
                 reference = soft_labels[examples]
-            reference = reference / self.args.soft_label_temperature
-            divergences = head.divergences(logits, reference, groups)
+            divergences = head.divergences(logits, reference / self.args.soft_label_temperature, groups)
         fit: tuple[Tensor, ...] = ()
-        if self.args.min_label_probability is not None:
+        if self.args.min_label_probability is not None or self.args.training_signal_annealing != "none":
             fit = head.label_probabilities(logits.detach(), groups), head.are_right(logits, groups)
         values = VariantLosses(losses.mean(), losses.sizes[:, 0], divergences, *fit)
+        if predicts_classes and self.args.counts_unlabeled:
+            values = self._with_unlabelled(values, logits, reference, groups)
         num_rows, name = len(groups.present), type(self.model).__name__
         features = representation(inputs_of_classifier, num_rows, name) if self._classifier is not None else None
         return ForwardResult(examples, values, logits, outputs, features)
+
+    def _with_unlabelled(
+        self, values: VariantLosses, logits: Tensor, reference: Tensor | None, groups: Groups
+    ) -> VariantLosses:
+        """The values, with the examples that have no label; `reference` `(B, 1, C)` are soft labels, for MMEL-S."""
+        if reference is None or self.args.uses_own_predictions:
+            reference = logits[:, :1]
+        lack_label = are_unlabelled({**groups.targets, VARIANT_MASK: groups.variant_mask})
+        counts = lack_label & are_confident(reference, self.args.confidence_threshold)
+        values = values._replace(unlabelled=counts.to(values.losses.dtype))
+        if not self.args.uses_own_predictions:
+            return values
+        own_losses = own_prediction_losses(logits, self.args)
+        return values._replace(losses=torch.where(lack_label[:, None], own_losses, values.losses))
 
     def losses(self, outputs: Any, groups: Groups, plain: bool = False) -> tuple[Head, Losses, Tensor]:
         """

@@ -9,8 +9,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from ..data.groups import VARIANT_MASK, WEIGHT, take
+from ..data.groups import VARIANT_MASK, WEIGHT, are_unlabelled, take
 from ..objective.separation import classes_of, group_separation
+from ..objective.unlabelled import without_variants
 from ..training_args import MMELTrainingArguments
 from .adversarial import AdversarialVariants
 from .forward import ForwardResult, VariantForward
@@ -31,6 +32,8 @@ class StepResult(NamedTuple):
     variant_mask: Tensor  # the variants that took part, (B, V)
     left_out: Tensor  # the variants that were present and did not take part, (B, V)
     lambda_p: Tensor | None  # of each example, (B,), where it is solved
+    unlabelled: Tensor | None  # whether each example has no label and counts, (B,), where such examples count
+    unlabelled_losses: Tensor | None  # of these examples, (B,)
 
 
 class GroupStep:
@@ -83,6 +86,7 @@ class GroupStep:
         inputs: Mapping[str, Tensor],
         scale: Tensor | float,
         *,
+        unlabelled_weight: Tensor | float = 0.0,
         accumulation_steps: int = 1,
         single_pass: bool = False,
         retry: bool = False,
@@ -94,6 +98,7 @@ class GroupStep:
             model (`nn.Module`): The model as it is trained, wrapped for parallel training or not.
             inputs (`Mapping`): The groups, with a `variant_mask` of dtype `bool`.
             scale (`torch.Tensor` or `float`): Factor of the loss.
+            unlabelled_weight (`torch.Tensor` or `float`): Weight of an example without a label, in items.
             accumulation_steps (`int`): What `Trainer` divides the loss by.
             single_pass (`bool`): Whether the returned loss has the whole gradient, unless `variant_chunk_size` is set.
             retry (`bool`): Whether the wrapped model has made a forward pass for this batch in vain. The wrapper waits
@@ -109,6 +114,9 @@ class GroupStep:
                 inputs = with_soft_labels(inputs, self.soft_label_model, self.forward.problem_type)
         if self.adversary is not None and self.forward.args.mmel_loss != "none":
             inputs = self.adversary.add_to(inputs, self.forward)
+        if self.forward.args.uses_own_predictions:
+            mask = without_variants(inputs[VARIANT_MASK], are_unlabelled(inputs))
+            inputs = {**inputs, VARIANT_MASK: mask}
         mask = inputs[VARIANT_MASK]
         if retry:
             model, plan = inner, self.full.plan(inner, inputs, None, single_pass=True)
@@ -117,9 +125,11 @@ class GroupStep:
             # Representations are compared within a micro-batch, which is therefore the whole batch if it may be.
             single_pass = single_pass or self.is_sharded or self.forward.args.feature_separation > 0
             plan = self._strategy(mask, max_rows).plan(inner, inputs, max_rows, single_pass)
+        plan.unlabelled_weight = unlabelled_weight
         loss, outputs = self._run(model, inner, inputs, plan, scale, accumulation_steps)
-        left_out = mask & ~plan.variant_mask
-        return StepResult(loss, outputs, plan.losses, plan.weights, plan.variant_mask, left_out, plan.lambda_p)
+        left_out, unlabelled = mask & ~plan.variant_mask, (plan.unlabelled, plan.unlabelled_losses)
+        values = plan.losses, plan.weights, plan.variant_mask, left_out, plan.lambda_p
+        return StepResult(loss, outputs, *values, *unlabelled)
 
     def _max_rows(self, mask: Tensor) -> int | None:
         chunk = self.forward.args.variant_chunk_size

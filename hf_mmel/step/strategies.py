@@ -9,12 +9,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import TrainerState
 
 from ..data.groups import SOFT_LABELS, VARIANT_MASK, WEIGHT
+from ..objective.unlabelled import annealed_threshold
 from ..objective.weighting import VariantLosses, lambda_t_share, reweighting_share, select
 from ..training_args import MMELTrainingArguments
 from .forward import ForwardResult
@@ -36,6 +38,10 @@ class Plan:
     trained_weights: Tensor | None = None  # of the variants that are trained on, (B, V)
     lambda_p: Tensor | None = None  # of each example, (B,), where it is solved
     example_weights: Tensor | None = None  # factors of the losses of the examples, (B,); none are 1
+    # Of examples without a label, (B,): whether they count, and their losses, for the logs.
+    unlabelled: Tensor | None = None
+    unlabelled_losses: Tensor | None = None
+    unlabelled_weight: Tensor | float = 0.0  # weight of such an example, in items
 
     def weighted(self, values: Tensor, examples: Tensor) -> Tensor:
         """Values `(b,)` of some examples, multiplied by the weights of these examples."""
@@ -80,6 +86,24 @@ class Strategy(ABC):
         share = lambda_t_share(self.args.lambda_t_warmup, self.state.global_step, self.state.max_steps)
         return share * self.args.lambda_t
 
+    def _objective(
+        self, plan: Plan, result: ForwardResult, scores: VariantLosses, weights: Tensor, variant_mask: Tensor
+    ) -> Tensor:
+        """
+        The objective of a forward pass under these weights `(b, V)`. `scores` say of its b examples which of them
+        count, and have the probabilities that annealing compares.
+        """
+        args, state = self.args, self.state
+        item_weights = plan.weighted(scores.item_weights, result.examples)
+        unlabelled = supervised = None
+        if scores.unlabelled is not None:
+            unlabelled = plan.weighted(plan.unlabelled_weight * scores.unlabelled, result.examples)
+        if args.training_signal_annealing != "none" and scores.label_probabilities is not None:
+            schedule = args.training_signal_annealing, result.logits.shape[-1], state.global_step, state.max_steps
+            supervised = (scores.label_probabilities[:, 0] <= annealed_threshold(*schedule)).to(scores.losses.dtype)
+        factors = self._lambda_t, unlabelled, supervised
+        return result.values.objective(weights, item_weights, variant_mask, args, *factors)
+
     @staticmethod
     def _micro_batches(
         inputs: Mapping[str, Tensor], used: Tensor, max_rows: int | None, single_pass: bool
@@ -94,10 +118,13 @@ class Full(Strategy):
 
     def plan(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None, single_pass: bool) -> Plan:
         mask = inputs[VARIANT_MASK]
-        losses, weights, lambda_p = torch.zeros((3, *mask.shape), device=mask.device)
+        losses, weights, rest = torch.zeros((3, *mask.shape), device=mask.device)
         micro_batches = self._micro_batches(inputs, mask, max_rows, single_pass)
-        options = {"lambda_p": lambda_p[:, 0], "example_weights": inputs.get(WEIGHT)}
-        return Plan(self, micro_batches, mask.clone(), losses, weights, **options)
+        options = {"lambda_p": rest[:, 0], "example_weights": inputs.get(WEIGHT)}
+        plan = Plan(self, micro_batches, mask.clone(), losses, weights, **options)
+        if self.args.counts_unlabeled:
+            plan.unlabelled, plan.unlabelled_losses = torch.zeros((2, len(mask)), device=mask.device)
+        return plan
 
     def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
         examples, values, args = result.examples, result.values, self.args
@@ -110,8 +137,11 @@ class Full(Strategy):
             plan.lambda_p = None
         elif plan.lambda_p is not None:
             plan.lambda_p[examples] = lambda_p.to(plan.lambda_p.dtype)
-        item_weights = plan.weighted(values.item_weights, examples)
-        return values.objective(weights, item_weights, variant_mask, args, self._lambda_t)
+        if values.unlabelled is not None and plan.unlabelled is not None and plan.unlabelled_losses is not None:
+            plan.unlabelled[examples] = values.unlabelled.to(plan.unlabelled.dtype)
+            unlabelled_losses = values.unlabelled_losses(weights, variant_mask).detach()
+            plan.unlabelled_losses[examples] = unlabelled_losses.to(plan.unlabelled_losses.dtype)
+        return self._objective(plan, result, values, weights, variant_mask)
 
 
 class Chunked(Strategy):
@@ -145,7 +175,10 @@ class Chunked(Strategy):
         else:
             micro_batches = self._micro_batches(inputs, used, max_rows, single_pass)
         options = scores, trained_weights, lambda_p, inputs.get(WEIGHT)
-        return Plan(self, micro_batches, mask, values.losses, weights, *options)
+        plan = Plan(self, micro_batches, mask, values.losses, weights, *options)
+        if args.counts_unlabeled:
+            plan.unlabelled, plan.unlabelled_losses = values.unlabelled, values.unlabelled_losses(weights, mask)
+        return plan
 
     def _trained_weights(self, weights: Tensor) -> Tensor:
         return weights
@@ -159,9 +192,9 @@ class Chunked(Strategy):
                 example, :, variant
             ]
         # Scores do not depend on the weights of examples, so that a cache holds for any weights.
-        item_weights = plan.weighted(plan.scores.values.item_weights[examples], examples)
-        trained_weights = plan.trained_weights[examples]
-        return result.values.objective(trained_weights, item_weights, variant_mask, self.args, self._lambda_t)
+        fields: Any = (None if x is None else x[examples] for x in plan.scores.values)
+        weights = plan.trained_weights[examples]
+        return self._objective(plan, result, VariantLosses(*fields), weights, variant_mask)
 
 
 class Selected(Chunked):

@@ -10,6 +10,7 @@ from pymdownx.slugs import slugify
 
 import augment
 from hf_mmel import MMELTrainingArguments
+from hf_mmel.argument_groups import SoftLabelArguments, UnlabeledArguments
 
 
 pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
@@ -53,7 +54,8 @@ def test_the_augmenter_snippet_gives_what_its_comments_say(wordnet_of_the_fixtur
 
 def test_the_table_of_arguments_is_that_of_the_class():
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", README, flags=re.MULTILINE))
-    own = list(MMELTrainingArguments.__annotations__)
+    groups = MMELTrainingArguments, SoftLabelArguments, UnlabeledArguments
+    own = [name for group in groups for name in group.__annotations__]
     assert list(rows) == own
     defaults = {name: str(MMELTrainingArguments.__dataclass_fields__[name].default) for name in own}
     assert {name: value.strip('"') for name, value in rows.items()} == defaults

@@ -71,12 +71,14 @@ def train(
     resume_from_checkpoint: str | None = None,
     adversary: dict | None = None,
     poison: str | None = None,
+    unlabelled: Sequence[int] | None = None,
     tokens_of_a_pass: int = micro_batches._TOKENS_PER_PASS["cpu"],
     **arguments,
 ) -> MMELTrainer:
     """
-    The trainer after its training on the first examples, or on those with the numbers `rows`, in their order. The word
-    `poison` is read as NaN. With few `tokens_of_a_pass` texts of different lengths have passes of their own.
+    The trainer after its training on the first examples, or on those with the numbers `rows`, in their order, and on
+    the texts with the numbers `unlabelled`, without labels. The word `poison` is read as NaN. With few
+    `tokens_of_a_pass` texts of different lengths have passes of their own.
     """
     tokenizer = make_tokenizer("wordpiece")
     rows = range(num_examples) if rows is None else rows
@@ -93,6 +95,7 @@ def train(
         eval_dataset=dataset,
         processing_class=tokenizer,
         augmenter=make_augmenter(augmenter, tokenizer, output_dir),
+        unlabeled_dataset=unlabelled and Dataset.from_list([{**tokenizer(texts[i])} for i in unlabelled]),
         adversary=None if adversary is None else AdversarialVariants(**adversary),
     )
     micro_batches._TOKENS_PER_PASS = {**micro_batches._TOKENS_PER_PASS, "cpu": tokens_of_a_pass}

@@ -224,7 +224,7 @@ def test_scoring_keeps_no_outputs_of_the_model(step, quick_passes_cost_nothing):
 @pytest.mark.parametrize("fields", [{"variant_backward": "sample"}, {"variant_chunk_size": 1}])
 def test_a_batch_without_any_label_has_no_gradient(step, mmel_loss, fields):
     """But it has one to add, of zeros: other processes wait for it."""
-    step(TASK_HEADS["single_label"], mmel_loss=mmel_loss, lambda_p=1.0, **fields)
+    step(TASK_HEADS["single_label"], mmel_loss=mmel_loss, lambda_p=1.0, lambda_u=0.0, **fields)
     model, batch = step.trainer.model, {**step.batch, "labels": torch.full_like(step.batch["labels"], -100)}
     model.zero_grad()
     loss = step.trainer.compute_loss(model, batch)

@@ -1,4 +1,4 @@
-"""Examples without a label, -100, teach nothing, and count in no logged mean."""
+"""Examples without a label, -100, teach nothing with lambda_u=0, and count in no logged mean of labelled ones."""
 
 import pytest
 import torch
@@ -73,6 +73,7 @@ def test_an_update_without_any_label_changes_nothing(
         options = {"data_collator": DataCollatorForTokenClassification(tokenizer)}
     args = arguments(
         mmel_loss=mmel_loss,
+        lambda_u=0.0,
         max_steps=1,
         per_device_train_batch_size=4 // accumulation,
         gradient_accumulation_steps=accumulation,
