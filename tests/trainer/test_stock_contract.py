@@ -54,7 +54,7 @@ def same_outcome(stock, ours):
 
 
 def test_the_constructor_takes_what_stock_takes_and_sources_of_variants_by_keyword():
-    *parameters, augmenter, adversary, teacher, _ = parameters_of(MMELTrainer.__init__)  # and `tokenizer`, to refuse it
+    *parameters, augmenter, adversary, teacher, _ = parameters_of(MMELTrainer.__init__)  # `tokenizer` is refused
     assert parameters == parameters_of(Trainer.__init__)
     assert augmenter == ("augmenter", inspect.Parameter.KEYWORD_ONLY, None)
     assert adversary == ("adversary", inspect.Parameter.KEYWORD_ONLY, None)
