@@ -58,8 +58,8 @@ class MMELTrainer(GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
             Adds adversarial variants to each group, with or without an augmenter. Not used with `mmel_loss="none"`.
         unlabeled_dataset (*optional*):
             Examples without a label, of which each labelled example of a batch brings `unlabeled_ratio` along. They
-            have the columns of `train_dataset` without the label, and a length and an index. See
-            `hf_mmel.unlabeled_args.UnlabeledArguments`.
+            have the columns of `train_dataset` without the label, and a length and an index. They count like examples
+            with the label -100, see `hf_mmel.unlabeled_args.UnlabeledArguments`.
         data_collator (*optional*):
             As in `Trainer`, or a `GroupCollator` instead of an augmenter: it collates training batches, and the
             collator inside it evaluation batches. All other arguments are those of `Trainer`.
