@@ -54,10 +54,11 @@ def same_outcome(stock, ours):
 
 
 def test_the_constructor_takes_what_stock_takes_and_sources_of_variants_by_keyword():
-    *parameters, augmenter, adversary, _ = parameters_of(MMELTrainer.__init__)  # and `tokenizer`, to refuse it
-    assert parameters == parameters_of(Trainer.__init__)
-    assert augmenter == ("augmenter", inspect.Parameter.KEYWORD_ONLY, None)
-    assert adversary == ("adversary", inspect.Parameter.KEYWORD_ONLY, None)
+    stock = parameters_of(Trainer.__init__)
+    parameters = parameters_of(MMELTrainer.__init__)
+    assert parameters[: len(stock)] == stock
+    own = ["augmenter", "adversary", "unlabeled_dataset", "tokenizer"]  # the last to refuse it
+    assert parameters[len(stock) :] == [(name, inspect.Parameter.KEYWORD_ONLY, None) for name in own]
 
 
 def test_overridden_methods_are_found_in_whichever_class_they_stand():
