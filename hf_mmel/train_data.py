@@ -1,4 +1,4 @@
-"""The data loader of `MMELTrainer`, which collates the training examples into groups of variants."""
+"""The training data of `MMELTrainer`: its data loader, which collates groups of variants, and what its batches are."""
 
 from typing import Any
 
@@ -11,11 +11,17 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 from . import validation
 from .callbacks import CollatorCallback, GreedySearchCallback
 from .data.group_collator import GroupCollator
+from .data.groups import LABELS, VARIANT_MASK, WEIGHT, are_unlabelled, as_groups, num_items
 from .data.variant_collator import collator_for
 from .objective.class_weights import is_stream
 from .objective.example_weights import WeightCollator, has_weights
+from .objective.heads import are_probabilities
 from .search import check_searchable
+from .step.adversarial import AdversarialVariants
 from .unlabeled_data import UnlabeledDataTrainer, check_unlabeled
+
+
+Inputs = dict[str, torch.Tensor | Any]
 
 
 class GroupDataTrainer(UnlabeledDataTrainer):
@@ -25,7 +31,11 @@ class GroupDataTrainer(UnlabeledDataTrainer):
     """
 
     augmenter: Any = None
+    adversary: AdversarialVariants | None = None
     _given_collator: GroupCollator | None = None
+    _class_weights: torch.Tensor | None = None
+    _has_probability_labels = False
+    _items_per_unlabelled: torch.Tensor | None = None  # of the whole update
 
     def build_group_collator(self) -> GroupCollator | None:
         """The collator of the training examples, or `None` if they are trained on as they are."""
@@ -77,10 +87,28 @@ class GroupDataTrainer(UnlabeledDataTrainer):
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
 
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
+        """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
+        self._items_per_unlabelled = None
+        if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
+            return super()._get_num_items_in_batch(batch_samples, device)
+        count: Any = sum(self._counts_of(as_groups(batch, self.model)) for batch in batch_samples)
+        if self.accelerator.num_processes > 1:
+            count = self.accelerator.reduce(count.to(device), reduction="sum")
+        count, num_unlabelled = count.clamp(min=1)  # without any label the loss is 0
+        self._items_per_unlabelled = count / num_unlabelled
+        return count if self._is_scaled(count) else count / len(batch_samples)
+
+    @staticmethod
+    def _counts_of(groups: Inputs) -> torch.Tensor:
+        """Items and unlabelled examples, `(2,)`."""
+        are_without = are_unlabelled(groups)
+        return torch.stack([torch.as_tensor(num_items(groups), device=are_without.device), are_without.sum()])
+
     def prediction_step(
         self,
         model: nn.Module,
-        inputs: dict[str, torch.Tensor | Any],
+        inputs: Inputs,
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
@@ -99,6 +127,41 @@ class GroupDataTrainer(UnlabeledDataTrainer):
             augmenter = getattr(self._given_collator, "augmenter", self.augmenter)
             has_variants = augmenter is not None or adversary is not None
             check_unlabeled(self._unlabelled, self.train_dataset, self.args, augmenter, has_variants)
+
+    def _takes_as_groups(self, inputs: Inputs) -> bool:
+        """Whether training takes plain examples as groups of one variant."""
+        return self._have_weights(inputs) or self._needs_groups(inputs)
+
+    def _needs_groups(self, inputs: Inputs) -> bool:
+        """Whether the model's own loss of a batch is not the one that is trained on, even without variants."""
+        makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
+        are_weighted = self._have_weights(inputs) and bool((inputs[WEIGHT] != 1).any())
+        are_weighted |= self._class_weights is not None or getattr(self.args, "feature_separation", 0) > 0
+        needs_groups = makes_adversaries or getattr(self.args, "needs_class_probabilities", False)
+        return needs_groups or are_weighted or self._are_probabilities(inputs)
+
+    def _have_weights(self, inputs: Inputs) -> bool:
+        """Whether a batch has the weights of its examples; in plain batches another tensor may have their name."""
+        return WEIGHT in inputs and (VARIANT_MASK in inputs or self._weight_column is not None)
+
+    def _are_probabilities(self, inputs: Inputs) -> bool:
+        return self.compute_loss_func is None and are_probabilities(inputs.get(LABELS), self._problem_type)
+
+    @property
+    def _problem_type(self) -> str | None:
+        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
+        return "single_label_classification" if self._has_probability_labels else getattr(config, "problem_type", None)
+
+    def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
+        """Whether `Trainer` takes a loss as scaled; if not it divides by the number of micro-batches."""
+        by_model = self.model_accepts_loss_kwargs and num_items_in_batch is not None
+        stock = by_model or self.compute_loss_func is not None
+        return stock if self.loss_is_scaled_for_ga is None else self.loss_is_scaled_for_ga
+
+    @property
+    def _is_sharded(self) -> bool:
+        """Whether no process has the whole model, so that all have to make each forward pass together."""
+        return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
     def _callbacks_of(self, kind: type[TrainerCallback]) -> list[Any]:
         """Looked for anew, since `Trainer` replaces callbacks when it restores them from a checkpoint."""

@@ -12,12 +12,12 @@ from transformers.modeling_outputs import ModelOutput
 from . import validation
 from .callbacks import ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
-from .data.groups import LABELS, VARIANT_MASK, WEIGHT, are_unlabelled, as_groups, num_items, originals
+from .data.groups import LABELS, VARIANT_MASK, WEIGHT, as_groups, num_items, originals
 from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
 from .objective.class_weights import class_weights_of
-from .objective.heads import are_probabilities, loss_of_probabilities, zero_without_labels
+from .objective.heads import loss_of_probabilities, zero_without_labels
 from .objective.probability_labels import has_probability_labels
 from .soft_label_models import SoftLabelTrainer, WeightAverageCallback, check_teacher, compares_originals
 from .step.adversarial import AdversarialVariants
@@ -25,11 +25,8 @@ from .step.forward import VariantForward
 from .step.group_step import GroupStep
 from .step.nonfinite import NONFINITE_SHARD, NonfiniteVariants
 from .step.scoring import ScoreCache
-from .train_data import GroupDataTrainer
+from .train_data import GroupDataTrainer, Inputs
 from .training_args import MMELTrainingArguments
-
-
-Inputs = dict[str, torch.Tensor | Any]
 
 
 class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCardTrainer):
@@ -63,8 +60,8 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
             so both share the vocabulary and the labels. It is neither trained nor saved.
         unlabeled_dataset (*optional*):
             Examples without a label, of which each labelled example of a batch brings `unlabeled_ratio` along. They
-            have the columns of `train_dataset` without the label, and a length and an index. See
-            `hf_mmel.argument_groups.UnlabeledArguments`.
+            have the columns of `train_dataset` without the label, and a length and an index. They count like examples
+            with the label -100, see `hf_mmel.argument_groups.UnlabeledArguments`.
         data_collator (*optional*):
             As in `Trainer`, or a `GroupCollator` instead of an augmenter: it collates training batches, and the
             collator inside it evaluation batches. All other arguments are those of `Trainer`.
@@ -76,11 +73,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
     """
 
     current_gradient_accumulation_steps = 1  # `Trainer` sets it in training
-    adversary: AdversarialVariants | None
-    _class_weights: torch.Tensor | None = None
-    _has_probability_labels = False
     _step: GroupStep | None = None
-    _items_per_unlabelled: torch.Tensor | None = None  # of the whole update
     _backpropagates_micro_batches = False
 
     def __init__(
@@ -162,24 +155,6 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         self._class_weights = class_weights_of(self.args, self.train_dataset, config)
         self._has_probability_labels = has_probability_labels(self.train_dataset, config)
         return super().get_train_dataloader()
-
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
-        """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
-        self._items_per_unlabelled = None
-        if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
-            return super()._get_num_items_in_batch(batch_samples, device)
-        count: Any = sum(self._counts_of(as_groups(batch, self.model)) for batch in batch_samples)
-        if self.accelerator.num_processes > 1:
-            count = self.accelerator.reduce(count.to(device), reduction="sum")
-        count, num_unlabelled = count.clamp(min=1)  # without any label the loss is 0
-        self._items_per_unlabelled = count / num_unlabelled
-        return count if self._is_scaled(count) else count / len(batch_samples)
-
-    @staticmethod
-    def _counts_of(groups: Inputs) -> torch.Tensor:
-        """Items and unlabelled examples, `(2,)`."""
-        are_without = are_unlabelled(groups)
-        return torch.stack([torch.as_tensor(num_items(groups), device=are_without.device), are_without.sum()])
 
     # Loss
 
@@ -303,41 +278,6 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
             options = self.accelerator, self._scores, self.adversary, self._is_sharded, self.soft_label_model
             self._step = GroupStep(forward, nonfinite, *options)
         return self._step
-
-    def _takes_as_groups(self, inputs: Inputs) -> bool:
-        """Whether training takes plain examples as groups of one variant."""
-        return self._have_weights(inputs) or self._needs_groups(inputs)
-
-    def _needs_groups(self, inputs: Inputs) -> bool:
-        """Whether the model's own loss of a batch is not the one that is trained on, even without variants."""
-        makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
-        are_weighted = self._have_weights(inputs) and bool((inputs[WEIGHT] != 1).any())
-        are_weighted |= self._class_weights is not None or getattr(self.args, "feature_separation", 0) > 0
-        needs_groups = makes_adversaries or getattr(self.args, "needs_class_probabilities", False)
-        return needs_groups or are_weighted or self._are_probabilities(inputs)
-
-    def _have_weights(self, inputs: Inputs) -> bool:
-        """Whether a batch has the weights of its examples; in plain batches another tensor may have their name."""
-        return WEIGHT in inputs and (VARIANT_MASK in inputs or self._weight_column is not None)
-
-    def _are_probabilities(self, inputs: Inputs) -> bool:
-        return self.compute_loss_func is None and are_probabilities(inputs.get(LABELS), self._problem_type)
-
-    @property
-    def _problem_type(self) -> str | None:
-        config = getattr(self.accelerator.unwrap_model(self.model), "config", None)
-        return "single_label_classification" if self._has_probability_labels else getattr(config, "problem_type", None)
-
-    def _is_scaled(self, num_items_in_batch: torch.Tensor | float | None) -> bool:
-        """Whether `Trainer` takes a loss as scaled; if not it divides by the number of micro-batches."""
-        by_model = self.model_accepts_loss_kwargs and num_items_in_batch is not None
-        stock = by_model or self.compute_loss_func is not None
-        return stock if self.loss_is_scaled_for_ga is None else self.loss_is_scaled_for_ga
-
-    @property
-    def _is_sharded(self) -> bool:
-        """Whether no process has the whole model, so that all have to make each forward pass together."""
-        return self.is_fsdp_enabled or self.is_deepspeed_enabled
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the metrics of the variants to a training loss that is logged."""

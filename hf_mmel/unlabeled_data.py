@@ -67,7 +67,7 @@ class UnlabeledDataTrainer(Trainer):
             collator = UnlabeledCollator(self.data_collator, unlabelled, *options)
             changed: Any = collator, [*columns, INDEX]
             self.data_collator, self._signature_columns = changed
-        self._callback.newest_collator = collator
+        self._set_newest(collator)
         try:
             return super().get_train_dataloader()
         finally:
@@ -81,12 +81,14 @@ class UnlabeledDataTrainer(Trainer):
         is_indexed = isinstance(train_dataset, IndexedExamples)
         return super()._get_train_sampler(train_dataset.examples if is_indexed else train_dataset)
 
-    @property
-    def _callback(self) -> UnlabeledCallback:
+    def _set_newest(self, collator: UnlabeledCollator | None) -> None:
+        """Has the callback tell a collator the epochs, and adds the callback when it is first needed."""
         callbacks = self.callback_handler.callbacks
-        if not any(isinstance(callback, UnlabeledCallback) for callback in callbacks):
+        if collator is not None and not any(isinstance(callback, UnlabeledCallback) for callback in callbacks):
             self.add_callback(UnlabeledCallback())
-        return next(callback for callback in callbacks if isinstance(callback, UnlabeledCallback))
+        for callback in callbacks:
+            if isinstance(callback, UnlabeledCallback):
+                callback.newest_collator = collator
 
 
 def check_unlabeled(

@@ -16,6 +16,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from augment.core.running import shown
 
 from ..hub.redaction import without_tokens
+from ..training_args import MMELTrainingArguments
 from .data_arguments import UNLABELED, DataArguments, has_labels, listed
 from .errors import hub_error_reason, reason_of
 from .file_checks import check_column, check_texts, finite_float, read_weights
@@ -26,6 +27,16 @@ from .probabilities import joined_columns
 
 
 logger = logging.getLogger(__name__)
+
+
+def split_names(data_args: DataArguments, training_args: MMELTrainingArguments) -> list[str]:
+    """The splits that a run reads."""
+    names = ["train"] if training_args.do_train else []
+    is_mixed = training_args.do_train and training_args.lambda_u and training_args.unlabeled_ratio
+    names += data_args.unlabeled() if is_mixed else ()
+    names += data_args.task.validation_splits if training_args.do_eval else ()
+    names += data_args.task.test_splits if training_args.do_predict else ()
+    return names
 
 
 def load_splits(

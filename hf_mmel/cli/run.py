@@ -27,7 +27,7 @@ from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from ..validation import check_separation
 from .arguments import Arguments
-from .data import encode_splits, find_text_columns, load_splits
+from .data import encode_splits, find_text_columns, load_splits, split_names
 from .data_arguments import UNLABELED
 from .dry_run import dry_run
 from .errors import UsageError, file_errors, run_program, usage_errors
@@ -126,13 +126,8 @@ def prepare(args: Arguments) -> Prepared:
         named = data_args.task_name or data_args.dataset_name
         options = ", ".join(f"{split}_file" for split in ignored)
         logger.warning("The data is that of %s; ignoring %s, as run_glue.py does.", named, options)
-    names = ["train"] if training_args.do_train else []
-    is_mixed = training_args.do_train and training_args.lambda_u and training_args.unlabeled_ratio
-    names += data_args.unlabeled() if is_mixed else ()
-    names += data_args.task.validation_splits if training_args.do_eval else ()
-    names += data_args.task.test_splits if training_args.do_predict else ()
     with usage_errors(ValueError):
-        splits = load_splits(data_args, names, model_args.cache_dir, model_args.token)
+        splits = load_splits(data_args, split_names(data_args, training_args), model_args.cache_dir, model_args.token)
         if submission is not None and data_args.task_name == "mnli":
             splits |= load_diagnostics(data_args, model_args.cache_dir, model_args.token)
         column = augmenter_args.column_of_variants() if training_args.do_train else None

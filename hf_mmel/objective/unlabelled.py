@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..data.groups import LABELS, Groups
 from ..argument_groups import UnlabeledArguments
+from ..data.groups import LABELS, Groups
 from .heads import problem_type_of
 
 

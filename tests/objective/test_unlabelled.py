@@ -69,7 +69,7 @@ def test_the_objective_adds_the_unlabelled_losses_and_scales_the_supervised_ones
     supervised = torch.tensor([0.0, 1.0, 1.0, 1.0])
     is_soft = mmel_loss == "soft"
     values = VariantLosses(losses, items, divergences if is_soft else None)
-    found = values.objective(weights, items, mask, args, unlabelled, supervised)
+    found = values.objective(weights, items, mask, args, unlabelled=unlabelled, supervised=supervised)
     loss, term = (losses[:, 0], (weights * divergences).sum(1)) if is_soft else ((weights * losses).sum(1), 0)
     expected = (items * (supervised * loss + 0.5 * term)).sum() + (unlabelled * (loss + term)).sum()
     torch.testing.assert_close(found, expected)

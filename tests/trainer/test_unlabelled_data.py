@@ -227,3 +227,10 @@ def test_a_resumed_run_is_that_of_an_uninterrupted_one_bit_for_bit(
     assert same_batches(whole.batches[4:], resumed.batches)
     assert torch.equal(weights_of(whole), weights_of(resumed))
     assert training_logs(whole) == training_logs(resumed)
+
+
+def test_a_trainer_without_unlabelled_examples_has_no_callback_for_them(arguments, tokenizer, labelled, augmenter):
+    options = {"processing_class": tokenizer, "augmenter": augmenter, "train_dataset": labelled}
+    trainer = MMELTrainer(make_model(tokenizer), arguments(), **options)
+    trainer.get_train_dataloader()
+    assert not any("Unlabeled" in type(callback).__name__ for callback in trainer.callback_handler.callbacks)
