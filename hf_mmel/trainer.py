@@ -73,6 +73,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
     """
 
     current_gradient_accumulation_steps = 1  # `Trainer` sets it in training
+    adversary: AdversarialVariants | None
     _step: GroupStep | None = None
     _backpropagates_micro_batches = False
 
