@@ -242,7 +242,7 @@ def test_class_weights_do_not_weigh_unlabelled_examples(arguments, tokenizer, la
         options = {"dropout": 0.0, "augmenter": augmenter, "unlabeled_dataset": unlabelled}
         gradients = []
         for lambda_u in (1e5, 1e-9):
-            fields = {"max_grad_norm": 0.0, "lambda_u": lambda_u, "class_weights": weights}
+            fields = {"max_grad_norm": 0.0, "unlabeled_ratio": 5.0, "lambda_u": lambda_u, "class_weights": weights}
             args = arguments(**FIELDS, max_steps=1, **fields)
             gradients.append(run(MMELTrainer, args, tokenizer, labelled, **options)[1][0])
         parts.append(gradients[0] - gradients[1])
