@@ -234,3 +234,16 @@ def test_a_trainer_without_unlabelled_examples_has_no_callback_for_them(argument
     trainer = MMELTrainer(make_model(tokenizer), arguments(), **options)
     trainer.get_train_dataloader()
     assert not any("Unlabeled" in type(callback).__name__ for callback in trainer.callback_handler.callbacks)
+
+
+def test_class_weights_do_not_weigh_unlabelled_examples(arguments, tokenizer, labelled, unlabelled, augmenter):
+    parts = []
+    for weights in (None, [0.5, 2.0]):
+        options = {"dropout": 0.0, "augmenter": augmenter, "unlabeled_dataset": unlabelled}
+        gradients = []
+        for lambda_u in (1e5, 1e-9):
+            fields = {"max_grad_norm": 0.0, "unlabeled_ratio": 5.0, "lambda_u": lambda_u, "class_weights": weights}
+            args = arguments(**FIELDS, max_steps=1, **fields)
+            gradients.append(run(MMELTrainer, args, tokenizer, labelled, **options)[1][0])
+        parts.append(gradients[0] - gradients[1])
+    assert same_gradient(*parts)
