@@ -28,7 +28,7 @@ from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits
 from .dry_run import dry_run
 from .errors import UsageError, file_errors, run_program, usage_errors
-from .evaluation import CommandTrainer, predict_in_order
+from .evaluation import CommandTrainer, predict_in_order, temporarily
 from .fingerprint import arguments_of, contents_of
 from .hub import HubError, check_tokens, open_repository, push
 from .labels import Labels, find_labels
@@ -37,7 +37,7 @@ from .model import load_config, load_model, load_tokenizer, longest_input, model
 from .parser import parse_arguments, read_options
 from .preflight import check_best_metric, check_full_batch, check_weights, first_step_errors
 from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
-from .saving import finished_model_kept, save_metrics, write_predictions
+from .saving import finished_model_kept, save_metrics, save_outputs, write_predictions
 from .seeds import SeedResults
 from .submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from .variants_column import with_variants
@@ -182,7 +182,7 @@ def build_augmenter(
     return augmenter
 
 
-def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> MMELTrainer:
+def build_trainer(args: Arguments, prepared: Prepared, model: PreTrainedModel) -> CommandTrainer:
     """The trainer of a run."""
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
         trainer = CommandTrainer(
@@ -256,11 +256,17 @@ def train(args: Arguments, prepared: Prepared, trainer: MMELTrainer, resume_poin
     return metrics
 
 
-def evaluate(args: Arguments, prepared: Prepared, trainer: MMELTrainer) -> dict[str, float]:
+def evaluate(args: Arguments, prepared: Prepared, trainer: CommandTrainer) -> dict[str, float]:
     """Scores the validation sets. Names of scores on the second one of MNLI, the mismatched genres, end in `_mm`."""
     metrics: dict[str, float] = {}
+    order = {"train_sampling_strategy": "sequential"} if args.run.save_eval_predictions else {}  # not by length
     for dataset, suffix in zip(_validation_sets(args, prepared), ("", "_mm"), strict=False):
-        scores = trainer.evaluate(eval_dataset=dataset)
+        with temporarily(args.training, **order):
+            scores = trainer.evaluate(eval_dataset=dataset)
+        output = trainer.last_output if args.run.save_eval_predictions and trainer.is_world_process_zero() else None
+        if output is not None and output.predictions is not None:
+            file = Path(args.training.output_dir) / f"eval_predictions{suffix}.npz"
+            save_outputs(file, output.predictions, output.label_ids)
         scores["eval_samples"] = len(dataset)
         metrics |= {name + suffix: value for name, value in scores.items() if not (suffix and name == "epoch")}
     trainer.log_metrics("eval", metrics)
