@@ -104,7 +104,8 @@ def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> 
         rows = summary.rows
         num_examples = int(next(iter(results.finished.values())).metrics["eval_samples" + criterion.split_suffix])
         sentences = list(conclusions(rows, criterion, num_examples))
-        sentences += [*worst_case_conclusions(summary.worst_cases), *filter(None, [summary.untested])]
+        sentences += worst_case_conclusions(summary, criterion, num_examples)
+        sentences += [] if summary.untested is None else [summary.untested]
         lines, more = table(rows, criterion.metric), sections(summary)
         content |= {"metric": criterion.metric, "summary": summary.to_dict(), "conclusions": sentences}
         with atomic_write(plan.output_dir / PICTURE) as file:

@@ -72,7 +72,7 @@ class Schedule:
                 raise UsageError(f"{self.failed[0]} failed; --budget needs its time to plan the other runs.")
             if self.running:
                 return None
-            run = next((run for run in self.pending if run.setting.augmenter is not None), self.pending[-1])
+            run = next((run for run in self.pending if run.setting.augmenter is not None), run)
         self.pending.remove(run)
         self.running[run] = self.clock()
         return run

@@ -15,7 +15,6 @@ from .statistics import CONFIDENCE, LEAST_SEEDS, Interval, accuracy_error
 
 _INTERVAL = f"{CONFIDENCE:.0%} interval"
 _SETTING = ("method", "augmenter")
-_LARGEST_P = 0.05  # of a difference that the choice of the examples does not explain
 _LEAST_P = 0.0001  # that is shown
 _NORMAL_QUANTILE = stats.norm.ppf((1 + CONFIDENCE) / 2)
 
@@ -171,11 +170,12 @@ def conclusions(rows: Sequence[Row], criterion: Criterion, num_examples: int) ->
         )
 
 
-def worst_case_conclusions(worst_cases: Mapping[Setting, WorstCase]) -> Iterator[str]:
-    """Sentences about each setting against the baseline under attack."""
-    rows = {setting: of.attacked for setting, of in worst_cases.items()}
+def worst_case_conclusions(summary: Summary, criterion: Criterion, num_examples: int) -> Iterator[str]:
+    """Sentences about each setting against the baseline under attack, unless both have learned nothing."""
+    unlearned = [row.setting for row in summary.rows if not _beats_guess(row, criterion, num_examples)]
+    rows = {setting: of.attacked for setting, of in summary.worst_cases.items()}
     for row in rows.values():
-        if row.differences:
+        if row.differences and not {row.setting, row.baseline}.issubset(unlearned):
             sentence = _conclusion(row, rows[row.baseline], Criterion("worst_case_accuracy", False), 0)
             yield f"Under attack, {sentence}"
 

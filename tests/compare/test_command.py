@@ -221,7 +221,7 @@ def test_a_file_may_hold_the_options_and_later_ones_count_over_it(compare, calls
         (["--glue_submission"], "it takes the predictions of one model"),
         (["--resume_from_checkpoint", "x"], "resume_from_checkpoint is not for a comparison"),
         (["--dry_run"], "dry_run is not for a comparison"),
-        (["--methods", "none,harder"], "methods is 'none,harder'; expected some of soft, hard, uniform, none"),
+        (["--methods", "none,harder"], "methods is 'none,harder'; expected some of none, uniform, hard, soft, longer, label_smoothing, r-drop, temperature, each once"),
         (["--methods", "hard,hard"], "each once"),
         (["--augmenters", "wordnet,wordnet"], "each with a name of its own"),
         (["--augmenters", "a/x.json,b/x.json"], "each with a name of its own"),

@@ -7,7 +7,8 @@ from matplotlib.image import imread
 
 from hf_mmel.compare.picture import draw
 from hf_mmel.compare.plan import Criterion, Run, Setting
-from hf_mmel.compare.results import RunResult, summarize
+from hf_mmel.compare.results import RunResult
+from hf_mmel.compare.rows import summarize
 from hf_mmel.compare.text import conclusions, document, duration, table
 
 
@@ -126,7 +127,7 @@ def test_an_error_is_beaten_from_below():
 
 def test_without_none_nothing_is_compared():
     assert said({}, FIVE) == [
-        "Nothing is compared yet: that needs a run of `none` and a run with variants that have the same seed."
+        "Nothing is compared yet: that needs runs of `none` and of another setting with the same seed."
     ]
     assert "Nothing is compared" in said(FIVE, {})[0]
 
