@@ -25,8 +25,8 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """
-    The temperature T in [0.01, 100] with the smallest log loss of softmax(logits / T). Where all predictions are
-    right, or little better than chance, it is one of the ends.
+    The temperature T in [0.01, 100] with the smallest log loss of softmax(logits / T). The limits are for predictions
+    that are all right, or no better than chance.
 
     Source: Guo et al., "On calibration of modern neural networks", ICML 2017, arXiv 1706.04599, section 4.2.
     """

@@ -34,7 +34,7 @@ def read_predictions(folder: Path, suffix: str = "") -> Predictions | None:
     try:
         with np.load(folder / PREDICTIONS.format(suffix=suffix), allow_pickle=False) as arrays:
             logits, labels = arrays["logits"], arrays["label"]
-    except (OSError, ValueError, LookupError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile):
         return None
     if labels.ndim == 2:  # probabilities of the classes
         labels = labels.argmax(axis=1)

@@ -73,7 +73,8 @@ class Results:
         return "attack" if self._weights_of(run) else "train"
 
     def prepare(self, run: Run) -> None:
-        """Removes what is left of an attack on an earlier model of a run that is to be trained."""
+        """Forgets an earlier training of a run that is to be trained, and removes what an attack on it has left."""
+        self.finished.pop(run, None)
         shutil.rmtree(self.plan.folder(run) / ATTACK, ignore_errors=True)
 
     def add(self, run: Run, seconds: float, error: str | None, metric: str) -> str | None:
@@ -140,7 +141,7 @@ class Results:
             changed = changed or differences_of(attack, self.attack)
         elif attack != self.attack:  # no attack has finished
             for run in finished:
-                self.prepare(run)
+                shutil.rmtree(self.plan.folder(run) / ATTACK, ignore_errors=True)
         if changed:
             raise UsageError(
                 f"{self.plan.output_dir} holds a comparison with other arguments: {changed}. Choose another "
