@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
+from augment.core.marking import differences
+
 from ..attack.results import Found, Row, is_misled, read_attack
 from ..cli.fingerprint import digest_of
 from ..hub.redaction import without_folders
@@ -95,9 +97,10 @@ def _section(found: Found) -> AttackSection:
     misled = [_misled(row, attacks) for row in rows if is_misled(row, attacks)]
     shown = sorted(misled, key=lambda pair: pair[0])[:MAX_SHOWN]  # stable, so in the order of the data
     config = found.summary["augmenter"]
+    parts = config.get("augmenters") or [config]  # those of `InTurn` and `Compose`
     return AttackSection(
         without_folders(found.summary["data"]),
-        config["class"],
+        " and ".join(dict.fromkeys(part["class"] for part in parts)),
         found.summary["budget"],
         total,
         accuracies,
@@ -106,10 +109,12 @@ def _section(found: Found) -> AttackSection:
     )
 
 
-def _misled(row: Row, attacks: list[str]) -> tuple[float, Misled]:
-    """The success that changes the smallest share of an example's words, after this share."""
+def _misled(row: Row, attacks: list[str]) -> tuple[tuple[float, int], Misled]:
+    """The success that changes the smallest share of an example's words, after this share and the number of changes."""
     successes = {name: row[name] for name in attacks if row[name]["success"]}
     name = min(successes, key=lambda attack: successes[attack]["words_changed"])
     found: dict[str, Any] = successes[name]
-    texts = zip(*([text] if isinstance(text, str) else text for text in (row["text"], found["text"])), strict=True)
-    return found["words_changed"], Misled(row["label"], found["prediction"], name, list(texts))
+    both = ([text] if isinstance(text, str) else text for text in (row["text"], found["text"]))
+    texts = list(zip(*both, strict=True))
+    num_changes = sum(before != after for pair in texts for before, after in differences(*pair))
+    return (found["words_changed"], num_changes), Misled(row["label"], found["prediction"], name, texts)

@@ -100,5 +100,5 @@ def test_what_needs_one_class_is_refused_for_other_labels(model_dir, write, tmp_
     file = write("numbers.csv", rows)
     argv = ["compare", "--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
     argv += ["--output_dir", tmp_path / "out", "--use_cpu", "--methods", "none", "--do_regression", *options]
-    with pytest.raises(cli.UsageError, match="The labels are those of regression, and .* needs one class for each"):
+    with pytest.raises(cli.UsageError, match=r"The labels are those of regression, and .* needs one class for each"):
         check(read_plan(parse(list(map(str, argv)))))
