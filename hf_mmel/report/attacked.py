@@ -110,7 +110,7 @@ def _section(found: Found) -> AttackSection:
 
 
 def _misled(row: Row, attacks: list[str]) -> tuple[tuple[float, int], Misled]:
-    """The success that changes the smallest share of an example's words, after this share and the number of changes."""
+    """The success that changes the smallest share of an example's words; the first item is its size."""
     successes = {name: row[name] for name in attacks if row[name]["success"]}
     name = min(successes, key=lambda attack: successes[attack]["words_changed"])
     found: dict[str, Any] = successes[name]
