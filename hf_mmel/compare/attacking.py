@@ -9,17 +9,12 @@ from typing import Any, NamedTuple
 
 from augment.registry import NAMES, WITH_MODEL, WITH_WORDS
 
+from ..attack.setup import OF_AUGMENTER
 from ..cli import run as cli
 from ..cli.errors import UsageError
 from ..cli.fingerprint import content_of_augmenter
 from ..cli.parser import value_of, without_options
 from .methods import is_on
-
-
-_OF_AUGMENTER = (
-    *("augmenter", "augmenter_model", "augmenter_lang", "mlm_masking", "replace_prob", "augment_segments"),
-    *("variants_column", "greedy_search"),
-)
 
 
 class AttackOptions(NamedTuple):
@@ -36,7 +31,7 @@ class AttackOptions(NamedTuple):
 
     def check(self, options: Sequence[str]) -> None:
         """Builds the augmenter, given the options of a run, so that a `UsageError` comes before all training."""
-        options = [*without_options(options, _OF_AUGMENTER), *self._augmenter(options), "--mmel_loss", "uniform"]
+        options = [*without_options(options, OF_AUGMENTER), *self._augmenter(options), "--mmel_loss", "uniform"]
         cli.prepare(cli.parse_arguments([*options, "--dry_run", "--use_cpu", "--tf32", "false"]))
 
     def to_dict(self) -> dict[str, Any]:
