@@ -34,7 +34,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "run_glue_mmel.py, from a .json or .yaml file, from the command line, or from both, as well as:",
     )
     for name, default, metavar, what in (
-        ("--methods", "none,uniform,hard,soft", None, "values of mmel_loss (default: %(default)s)"),
+        (
+            "--methods",
+            "none,uniform,hard,soft",
+            None,
+            "some of none, uniform, hard and soft, the values of mmel_loss, and of the rivals longer, "
+            "label_smoothing, r-drop and temperature (default: %(default)s)",
+        ),
         (
             "--augmenters",
             None,
@@ -50,6 +56,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     ):
         compare.add_argument(name, type=int if metavar == "N" else str, default=default, metavar=metavar, help=what)
     compare.add_argument("--keep_models", action="store_true", help="keep the weights of all runs")
+    compare.add_argument(
+        "--attack", action="store_true", help="measure the accuracy of each model in the worst case over variants, too"
+    )
+    what = "most variants of an example that an attack classifies (default: 100)"
+    compare.add_argument("--attack_budget", type=int, metavar="N", help=what)
+    what = "name or JSON file of the augmenter of all attacks (default: synonyms)"
+    compare.add_argument("--attack_augmenter", metavar="NAME", help=what)
     compare.set_defaults(run=_compare, takes_options=True, after_interruption="; run the same command again to resume")
 
     what = "write a page about a training run, with its variants and its predictions"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from augment.core.atomic_file import atomic_write, write_json
 from augment.core.marking import COLOURS, PLAIN, marked
@@ -57,6 +57,34 @@ class Blocks:
 
     def _path(self, number: int) -> Path:
         return self.folder / _BLOCKS / f"{number:06d}.json"
+
+
+class Found(NamedTuple):
+    """The results of a finished attack: the content of `attack.json`, and the rows of `attack.jsonl`."""
+
+    summary: dict[str, Any]
+    rows: list[Row]
+
+    @property
+    def attacks(self) -> list[str]:
+        return self.summary["attacks"]
+
+
+def read_attack(folder: Path) -> Found | None:
+    """The results in a folder; `None` if the attack has not finished, or its files are damaged."""
+    summary = read_json(folder / RESULTS)
+    try:
+        lines = (folder / EXAMPLES).read_text(encoding="utf-8").split("\n")  # texts may hold other line breaks
+        rows = [json.loads(line) for line in lines if line]
+        is_whole = summary is not None and 0 < len(rows) == summary["num_examples"] and bool(summary["attacks"])
+    except (OSError, ValueError, LookupError, RecursionError):
+        return None
+    return Found(summary, rows) if is_whole else None
+
+
+def is_misled(row: Row, attacks: Sequence[str]) -> bool:
+    """Whether one of the attacks on an example has succeeded."""
+    return any(row.get(name, {}).get("success") for name in attacks)
 
 
 def row_of(number: int, texts: Texts, label: str, prediction: str, attempts: Mapping[str, Attempt], names) -> Row:
@@ -117,7 +145,7 @@ def _percent(share: float | None) -> str:
 
 def shown_examples(rows: Sequence[Row], attacks: Sequence[str], number: int, colour: bool) -> Iterator[str]:
     """The first examples with a success, with the changes of their worst variants marked."""
-    for row in [row for row in rows if any(row.get(name, {}).get("success") for name in attacks)][:number]:
+    for row in [row for row in rows if is_misled(row, attacks)][:number]:
         yield ""
         yield f"{row['id']}  {row['label']}: {_shown(row['text'])}"
         for name in attacks:

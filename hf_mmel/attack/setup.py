@@ -37,7 +37,7 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # Options that say which data a run has read. Others of a run, such as the columns, hold for new data, too.
 _SOURCES = ("task_name", "dataset_name", "train_file", "validation_file", "test_file")
 _PARTS = ("dataset_config_name", "train_split_name", "validation_split_name", "test_split_name", "remove_splits")
-_OF_AUGMENTER = (
+OF_AUGMENTER = (
     *("augmenter", "augmenter_model", "augmenter_lang", "mlm_masking", "replace_prob", "augment_segments"),
     *("variants_column", "greedy_search"),
 )
@@ -186,7 +186,7 @@ def _check_known(parser: OptionParser, given: Sequence[str]) -> None:
 
 def _recorded_data(recorded: list[str], given: Sequence[str]) -> list[str]:
     """The options of a run, without those of its model and augmenter, and of its data if other data is given."""
-    recorded = without_options(recorded, ["model_name_or_path", "unlabeled_file", *_OF_AUGMENTER])
+    recorded = without_options(recorded, ["model_name_or_path", "unlabeled_file", *OF_AUGMENTER])
     # Only who runs this command may ask for code that a model brings.
     recorded = [option for option in recorded if not option.startswith(("--trust_remote_code", "--trust-remote-code"))]
     if all(value_of(given, name) is None for name in _SOURCES):

@@ -185,7 +185,7 @@ class AugmenterArguments:
 
 @dataclass
 class RunArguments:
-    """What to run besides a single training run: several seeds, a dry run, a submission to GLUE."""
+    """What to run besides a single training run, and what else to write: seeds, a dry run, predictions."""
 
     seeds: list[str] | None = field(
         default=None,
@@ -205,6 +205,10 @@ class RunArguments:
         f"{SUBMISSION} in output_dir. Files of other tasks in the zip stay.",
         nargs="?",
         const=_DEFAULT_NAME,
+    )
+    save_eval_predictions: bool = argument(
+        False,
+        "With do_eval: write the label and the model's outputs for each evaluated example to eval_predictions.npz.",
     )
 
     def __post_init__(self):

@@ -7,12 +7,22 @@ from typing import Any
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 
 from ..trainer import MMELTrainer
 
 
 class CommandTrainer(MMELTrainer):
-    """An `MMELTrainer` that applies `dataloader_drop_last` to training alone; `Trainer` drops evaluated rows, too."""
+    """
+    An `MMELTrainer` that applies `dataloader_drop_last` to training alone; `Trainer` drops evaluated rows, too. In
+    `last_output` it keeps the outputs and labels of its last evaluation or prediction.
+    """
+
+    last_output: EvalLoopOutput | None = None
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        self.last_output = super().evaluation_loop(*args, **kwargs)
+        return self.last_output
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         with temporarily(self.args, dataloader_drop_last=False):

@@ -25,7 +25,7 @@ _WITHOUT_EFFECT = {
     *("dataloader_prefetch_factor", "save_total_limit", "save_on_each_node", "token"),
     *("logging_steps", "logging_strategy", "logging_first_step", "save_steps", "save_strategy"),
     *("trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
-    *("show_variants", "use_fast_tokenizer", "local_rank", "ddp_timeout"),
+    *("show_variants", "save_eval_predictions", "use_fast_tokenizer", "local_rank", "ddp_timeout"),
 }
 _OF_BEST = {"save_steps", "save_strategy"}  # the best model is one of those that were saved
 

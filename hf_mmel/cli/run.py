@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
-import transformers
 from torch.utils.data import ConcatDataset
 from transformers import DataCollatorWithPadding, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
@@ -24,17 +23,17 @@ from augment.from_column import VariantsFromColumn
 from ..distributed import check_seen_by_all, end_processes, release
 from ..objective.class_weights import class_weights_of
 from ..trainer import MMELTrainer
-from ..training_args import MMELTrainingArguments
 from ..validation import check_separation
 from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits, split_names
 from .data_arguments import UNLABELED
 from .dry_run import dry_run
 from .errors import UsageError, file_errors, run_program, usage_errors
-from .evaluation import CommandTrainer, predict_in_order
+from .evaluation import CommandTrainer, predict_in_order, temporarily
 from .fingerprint import arguments_of, contents_of
 from .hub import HubError, check_tokens, open_repository, push
 from .labels import Labels, find_labels
+from .log_levels import set_up_logging
 from .metrics import ComputeMetrics, build_metrics, outputs_of
 from .model import (
     load_config,
@@ -48,7 +47,7 @@ from .model import (
 from .parser import parse_arguments, read_options
 from .preflight import check_best_metric, check_full_batch, check_weights, first_step_errors
 from .resuming import ResumePoint, check_overwriting, find_resume_point, load_state, record_run
-from .saving import finished_model_kept, save_metrics, write_predictions
+from .saving import finished_model_kept, save_metrics, save_outputs, write_predictions
 from .seeds import SeedResults
 from .submission import DIAGNOSTICS, add_to_submission, check_submission, load_diagnostics
 from .variants_column import with_variants
@@ -80,7 +79,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """
     options = read_options(sys.argv[1:] if argv is None else argv)
     args = parse_arguments(options)
-    _set_up_logging(args.training)
+    set_up_logging(logger, args.training)
     seeds = _open_seeds(args) if args.run.seeds is not None else None
     resume_point = find_resume_point(args) if seeds is None else ResumePoint()
     with usage_errors(HubError, ValueError):  # before hours of training
@@ -97,17 +96,6 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         metrics = run(args, prepare(args), resume_point, options)
     end_processes()
     return metrics
-
-
-def _set_up_logging(training_args: MMELTrainingArguments) -> None:
-    level = training_args.get_process_log_level()
-    logging.basicConfig(format="%(asctime)s - %(levelname)s - %(name)s - %(message)s", stream=sys.stdout)
-    logger.setLevel(level)
-    is_default = training_args.log_level == "passive" and training_args.should_log
-    # At debug it logs tracebacks of usage errors.
-    logging.getLogger("hf_mmel").setLevel(min(level, logging.INFO if is_default else logging.WARNING))
-    datasets.utils.logging.set_verbosity(level)
-    transformers.utils.logging.set_verbosity(level)
 
 
 def _open_seeds(args: Arguments) -> SeedResults:
@@ -198,7 +186,7 @@ def build_augmenter(
 
 def build_trainer(
     args: Arguments, prepared: Prepared, model: PreTrainedModel, teacher: PreTrainedModel | None = None
-) -> MMELTrainer:
+) -> CommandTrainer:
     """The trainer of a run."""
     with usage_errors(ValueError, TypeError, ImportError, RuntimeError):  # loggers and kernels that are not installed
         trainer = CommandTrainer(
@@ -274,11 +262,17 @@ def train(args: Arguments, prepared: Prepared, trainer: MMELTrainer, resume_poin
     return metrics
 
 
-def evaluate(args: Arguments, prepared: Prepared, trainer: MMELTrainer) -> dict[str, float]:
+def evaluate(args: Arguments, prepared: Prepared, trainer: CommandTrainer) -> dict[str, float]:
     """Scores the validation sets. Names of scores on the second one of MNLI, the mismatched genres, end in `_mm`."""
     metrics: dict[str, float] = {}
+    order = {"train_sampling_strategy": "sequential"} if args.run.save_eval_predictions else {}  # not by length
     for dataset, suffix in zip(_validation_sets(args, prepared), ("", "_mm"), strict=False):
-        scores = trainer.evaluate(eval_dataset=dataset)
+        with temporarily(args.training, **order):
+            scores = trainer.evaluate(eval_dataset=dataset)
+        output = trainer.last_output if args.run.save_eval_predictions and trainer.is_world_process_zero() else None
+        if output is not None and output.predictions is not None:
+            file = Path(args.training.output_dir) / f"eval_predictions{suffix}.npz"
+            save_outputs(file, output.predictions, output.label_ids)
         scores["eval_samples"] = len(dataset)
         metrics |= {name + suffix: value for name, value in scores.items() if not (suffix and name == "epoch")}
     trainer.log_metrics("eval", metrics)

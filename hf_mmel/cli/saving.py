@@ -52,6 +52,13 @@ def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
         written.write("".join(f"{line}\n" for line in lines).encode())
 
 
+def save_outputs(file: Path, outputs: Any, labels: Any) -> None:
+    """Writes the row `id` `(N,)`, the `label` and the `logits` `(N, C)` of N examples as NumPy arrays."""
+    logits = outputs[0] if isinstance(outputs, tuple) else outputs
+    with atomic_write(file) as written:
+        np.savez_compressed(written, id=np.arange(len(logits)), label=labels, logits=logits)
+
+
 @contextmanager
 def finished_model_kept(trainer: MMELTrainer) -> Iterator[None]:
     """

@@ -16,9 +16,19 @@ from augment.core.atomic_file import atomic_write, write_json
 from ..cli.errors import UsageError, usage_errors
 from ..hub.redaction import command_line
 from .plan import Criterion, Plan, Run, check, read_plan
-from .results import PICTURE, RESULTS, TABLE, Results, summarize
-from .runner import Outcome, Process, Schedule, environments_for, execute
-from .text import conclusions, document, duration, metric_name, number, table
+from .results import PICTURE, RESULTS, TABLE, Results
+from .rows import summary_of
+from .runner import ATTACK_LOG, LOG, Outcome, Process, Schedule, environments_for, execute
+from .text import (
+    conclusions,
+    document,
+    duration,
+    metric_name,
+    number,
+    sections,
+    table,
+    worst_case_conclusions,
+)
 
 
 def compare(args: argparse.Namespace) -> Iterator[str]:
@@ -36,21 +46,29 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
     results = Results(plan, arguments)
     command = command_line("python -m hf_mmel", args.argv)
     environments = environments_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
-    finished = {run: results.finished[run].seconds for run in plan.runs if run in results.finished}
+    done = [run for run in plan.runs if results.next_step(run) is None]
+    finished = {run: results.finished[run].total_seconds for run in done}
     schedule = Schedule(plan.runs, finished, len(environments), plan.budget, start)
     kept = f", {len(finished)} already finished" if finished else ""
     at_a_time = f", {len(environments)} at a time" if len(environments) > 1 else ""
     yield f"runs: {len(plan.runs)}{kept}{at_a_time}, in {plan.output_dir}"
 
-    def start_run(run: Run, environment: dict[str, str]) -> Process:
-        return Process(run, plan.command(run), plan.folder(run), environment)
+    def start_step(run: Run, environment: dict[str, str]) -> Process | None:
+        step = results.next_step(run)
+        if step is None:
+            return None
+        if step == "attack":
+            return Process(run, plan.attack_command(run), plan.folder(run) / ATTACK_LOG, environment)
+        results.prepare(run)
+        return Process(run, plan.command(run), plan.folder(run) / LOG, environment)
 
-    with closing(execute(schedule.next_run, start_run, environments, plan.time_limit)) as outcomes:
+    with closing(execute(schedule.next_run, start_step, environments, plan.time_limit)) as outcomes:
         for outcome in outcomes:
-            error = results.add(outcome.run, outcome.seconds, outcome.error, criterion.metric)
+            run, error = outcome.run, results.add(outcome.run, outcome.seconds, outcome.error, criterion.metric)
             _write(plan, criterion, results, command)
-            schedule.ended(outcome.run, None if error else outcome.seconds)
-            yield _progress(schedule, results, criterion.metric, outcome, error)
+            if results.next_step(run) is None:
+                schedule.ended(run, None if error else results.finished[run].total_seconds)
+                yield _progress(schedule, results, criterion.metric, outcome, error)
     if schedule.left_out:
         yield f"--budget leaves no time for seed {', '.join(map(str, sorted(schedule.left_out)))}."
     yield from _write(plan, criterion, results, command)
@@ -65,8 +83,11 @@ def _progress(schedule: Schedule, results: Results, metric: str, outcome: Outcom
     parts = [f"{ended} of {len(schedule.runs)}", method, augmenter or "–", f"seed {seed}"]
     if error is not None:
         return "  ".join([*parts, f"failed: {error}"])
-    score = number(results.finished[outcome.run].metrics[metric])
-    parts += [f"{metric_name(metric)} {score}", duration(outcome.seconds)]
+    result = results.finished[outcome.run]
+    parts += [f"{metric_name(metric)} {number(result.metrics[metric])}"]
+    if result.attack is not None:
+        parts += [f"worst case {number(result.attack['worst_case_accuracy'])}"]
+    parts += [duration(result.total_seconds)]
     if schedule.pending and (remaining := schedule.remaining()) is not None:
         parts.append(f"expected to end at {datetime.now() + timedelta(seconds=remaining):%H:%M}")
     return "  ".join(parts)
@@ -76,19 +97,22 @@ def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> 
     """Writes `compare.json`, `compare.md` and `compare.png`; the table and the conclusions as lines."""
     from .picture import draw  # needs matplotlib
 
-    rows = summarize(results.finished, results.settings, criterion.metric)
     content = results.to_dict()
-    lines, sentences = [], ["No run is finished yet."]
-    if rows:
-        count = "eval_samples_mm" if criterion.metric.endswith("_mm") else "eval_samples"
-        num_examples = int(next(iter(results.finished.values())).metrics[count])
+    lines, sentences, more = list[str](), ["No run is finished yet."], list[tuple[str, list[str]]]()
+    if results.finished:
+        summary = summary_of(results, criterion)
+        rows = summary.rows
+        num_examples = int(next(iter(results.finished.values())).metrics["eval_samples" + criterion.split_suffix])
         sentences = list(conclusions(rows, criterion, num_examples))
-        lines = table(rows, criterion.metric)
-        content |= {"metric": criterion.metric, "summary": [row.to_dict() for row in rows], "conclusions": sentences}
+        sentences += worst_case_conclusions(summary, criterion, num_examples)
+        sentences += [] if summary.untested is None else [summary.untested]
+        lines, more = table(rows, criterion.metric), sections(summary)
+        content |= {"metric": criterion.metric, "summary": summary.to_dict(), "conclusions": sentences}
         with atomic_write(plan.output_dir / PICTURE) as file:
             draw(file, rows, criterion)
     write_json(plan.output_dir / RESULTS, content)
     with atomic_write(plan.output_dir / TABLE) as file:
-        text = document(lines, sentences, results.failed, PICTURE if rows else None, command)
+        text = document(lines, sentences, results.failed, PICTURE if lines else None, command, more)
         file.write(text.encode(errors="replace"))
-    return ["", *lines, "", *sentences]
+    shown = [line for title, table_lines in more for line in ("", f"{title}:", "", *table_lines)]
+    return ["", *lines, *shown, "", *sentences]

@@ -1,4 +1,4 @@
-"""The picture of a comparison: the score of each seed, and the differences to `none`."""
+"""The picture of a comparison: the score of each seed, and the differences to the baseline."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import IO
 from matplotlib.figure import Figure  # pyplot would look for a display
 
 from .plan import Criterion
-from .results import Row
+from .rows import Row
 from .statistics import CONFIDENCE
 from .text import metric_name
 
 
 # The palette of Okabe and Ito, for colour-blind readers.
-COLORS = {"none": "#555555", "uniform": "#E69F00", "hard": "#0072B2", "soft": "#009E73"}
+COLORS = {
+    **{"none": "#555555", "uniform": "#E69F00", "hard": "#0072B2", "soft": "#009E73"},
+    **{"longer": "#000000", "label_smoothing": "#56B4E9", "r-drop": "#CC79A7", "temperature": "#D55E00"},
+}
 _GRID, _TEXT = "#dddddd", "#222222"
 
 
@@ -44,7 +47,7 @@ def draw(file: Path | IO[bytes], rows: Sequence[Row], criterion: Criterion) -> N
     if has_differences:
         axes[1].axvline(0, color=COLORS["none"], linewidth=1.5, linestyle="--")
         interval = f", {CONFIDENCE:.0%} interval" if any(row.interval for row in rows) else ""
-        axes[1].set_xlabel(f"difference to none: mean{interval}", color=_TEXT)
+        axes[1].set_xlabel(f"difference to {rows[0].baseline}: mean{interval}", color=_TEXT)
     labels = [" · ".join(filter(None, row.setting)) for row in rows]
     axes[0].set_yticks(heights, labels, fontsize=11, color=_TEXT)
     axes[0].set_ylim(heights[-1] + 0.7, -0.7)  # the first row on top

@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 from ..cli.errors import UsageError
 from ..hub.redaction import without_tokens
-from .plan import BASELINE, Run, Setting
+from .plan import Run, Setting
 from .text import duration
 
 
-LOG = "log.txt"
+LOG, ATTACK_LOG = "log.txt", "attack_log.txt"
 MARGIN = 0.1  # of the time left, for runs that take longer than the ones before
 _POLL_SECONDS = 0.1
 _SECONDS_TO_END = 10.0
@@ -72,7 +72,7 @@ class Schedule:
                 raise UsageError(f"{self.failed[0]} failed; --budget needs its time to plan the other runs.")
             if self.running:
                 return None
-            run = next((run for run in self.pending if run.setting != BASELINE), run)
+            run = next((run for run in self.pending if run.setting.augmenter is not None), run)
         self.pending.remove(run)
         self.running[run] = self.clock()
         return run
@@ -130,17 +130,17 @@ class Outcome(NamedTuple):
 
 
 class Process:
-    """The process of a run, whose log goes to `folder`; `environment` is added to the one of this process."""
+    """The process of a step of a run, with the file of its log; `environment` is added to the one of this process."""
 
-    def __init__(self, run: Run, command: list[str], folder: Path, environment: dict[str, str]):
-        self.run, self.environment, self.log = run, environment, folder / LOG
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, run: Run, command: list[str], log: Path, environment: dict[str, str]):
+        self.run, self.environment, self.log = run, environment, log
+        log.parent.mkdir(parents=True, exist_ok=True)
         self.start = time.monotonic()
-        with self.log.open("wb") as log:
+        with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
                 start_new_session=True,  # so that its children can be ended with it
@@ -167,27 +167,33 @@ class Process:
 
 def execute(
     next_run: Callable[[], Run | None],
-    start: Callable[[Run, dict[str, str]], Process],
+    start: Callable[[Run, dict[str, str]], Process | None],
     environments: Sequence[dict[str, str]],
     time_limit: float | None = None,
 ) -> Generator[Outcome, None, None]:
     """
-    Executes runs, one per environment at a time, until `next_run` returns `None` and all have ended. Yields their
-    outcomes. Closing the iterator ends the runs that have not ended.
+    Executes runs, one per environment at a time, until `next_run` returns `None` and all have ended. `start` starts
+    the next step of a run, and returns `None` if there is no more. Yields the outcome of each step. Closing the
+    iterator ends the steps that have not ended.
     """
     free, running = list(reversed(environments)), list[Process]()
+
+    def go_on(run: Run, environment: dict[str, str]) -> None:
+        process = start(run, environment)
+        free.append(environment) if process is None else running.append(process)
+
     try:
         while True:
             while free and (run := next_run()) is not None:
-                running.append(start(run, free.pop()))
+                go_on(run, free.pop())
             if not running:
                 return
             time.sleep(_POLL_SECONDS)
             for process in list(running):
                 if (outcome := process.outcome(time_limit)) is not None:
                     running.remove(process)
-                    free.append(process.environment)
-                    yield outcome
+                    yield outcome  # the consumer records it
+                    go_on(process.run, process.environment)
     finally:
         for process in running:
             process.stop()

@@ -19,6 +19,7 @@ from augment.core.variant_count import ADVICE
 
 from ..hub.redaction import REPORT_FOLDER, REPORT_PAGE, without_folders, without_tokens
 from ..trainer import MMELTrainer
+from .attacked import attack_section
 from .predictions import Predictions, ScoredVariants, predict, score_variants
 from .summary import RunSummary, summarize_run
 
@@ -107,7 +108,7 @@ def _errors_added_to(missing: list[str], what: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        missing.append(f"{what} are left out: {error}")
+        missing.append(f"{what} {'is' if what.startswith('The') else 'are'} left out: {error}")
         logger.warning(missing[-1])
 
 
@@ -151,6 +152,9 @@ def write_page(
             with atomic_write(folder / REPORT_FOLDER / f"{name}{suffix}.png") as file:
                 file.write(picture)
             images[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
+    attack, missing = None, list(missing)
+    with _errors_added_to(missing, "The accuracy in the worst case"):
+        attack = attack_section(folder)
     reliability, majority, errors, scores, flips, shifts = None, None, None, [], [], []
     if predictions is not None and predictions.problem_type != "regression":
         majority = compare_with_majority(predictions.outputs, predictions.labels)
@@ -176,6 +180,7 @@ def write_page(
         calibration=reliability,
         majority=majority,
         errors=errors,
+        attack=attack,
         label_scores=scores,
         variants=variants,
         advice=ADVICE,

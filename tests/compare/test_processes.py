@@ -23,10 +23,13 @@ def outcomes_of(tmp_path):
     """Iterates over the outcomes of runs, each of which is a Python program."""
 
     def outcomes_of(programs, environments=({},), **options):
-        rest = list(programs)
+        rest, steps = list(programs), {run: [program] for run, program in programs.items()}
 
         def start(run, environment):
-            return Process(run, [sys.executable, "-c", programs[run]], tmp_path / str(run), environment)
+            if not steps[run]:
+                return None
+            log = tmp_path / str(run) / "log.txt"
+            return Process(run, [sys.executable, "-c", steps[run].pop()], log, environment)
 
         return execute(lambda: rest.pop(0) if rest else None, start, environments, **options)
 

@@ -2,13 +2,22 @@
 
 import json
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
 from hf_mmel.compare.picture import draw
 from hf_mmel.compare.plan import Criterion, Run, Setting
-from hf_mmel.compare.results import RunResult, summarize
-from hf_mmel.compare.text import conclusions, document, duration, table
+from hf_mmel.compare.results import RunResult
+from hf_mmel.compare.rows import Summary, WorstCase, summarize
+from hf_mmel.compare.text import (
+    conclusions,
+    document,
+    duration,
+    table,
+    worst_case_conclusions,
+    worst_case_table,
+)
 
 
 NONE, HARD = Setting("none"), Setting("hard", "wordnet")
@@ -72,6 +81,51 @@ def test_other_scores_than_accuracy_have_no_error_of_examples(metric, lower, wor
     assert "no simple formula" in examples and ("lower" if lower else "higher") + " is better" in measured
 
 
+def rows_with_test(*shares, examples=200):
+    """Rows of `none` and `hard` with the paired test over the examples, given their accuracies with three seeds."""
+    numbers = np.arange(examples)
+    correct = {
+        Run(s, seed): numbers < share * examples + seed
+        for s, share in zip([NONE, HARD], shares, strict=True)
+        for seed in (1, 2, 3)
+    }
+    scores = {
+        run: RunResult({"eval_accuracy": of.mean() + 0.001 * run.seed * (run.setting == HARD)}, 1.0)
+        for run, of in correct.items()
+    }
+    return summarize(scores, [NONE, HARD], "eval_accuracy", correct)
+
+
+ACCURACY = Criterion("eval_accuracy", False, has_one_class=True)
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ((0.5, 0.6), "more than the choice of 200 examples explains (p < 0.0001 in the paired test)."),
+        ((0.5, 0.51), "may not hold for other texts: the choice of 200 examples may be the reason (p = 0.12 in the"),
+    ],
+)
+def test_the_paired_test_says_whether_the_choice_of_examples_explains_a_difference(shares, sentence):
+    rows = rows_with_test(*shares)
+    assert sentence in list(conclusions(rows, ACCURACY, 200))[1]
+    p = "< 0.0001" if shares[1] == 0.6 else "0.12"
+    lines = table(rows, "eval_accuracy")
+    assert lines[0].endswith("| difference to `none` | 95% interval | p | time per run |")
+    assert lines[2].endswith("| – | – | – | 1 s |") and lines[3].endswith(f" | {p} | 1 s |")
+
+
+def test_attacked_settings_are_compared_with_the_baseline_unless_both_have_learned_nothing():
+    rows = rows_with_test(0.5, 0.6)
+    summary = Summary(rows, worst_cases={row.setting: WorstCase(row, row) for row in rows})
+    (sentence,) = worst_case_conclusions(summary, ACCURACY, 200)
+    assert sentence.startswith("Under attack, `hard` with wordnet: better than `none` on these validation examples")
+    assert list(worst_case_conclusions(summary, ACCURACY._replace(guess_score=0.6), 200)) == []
+    lines = worst_case_table(summary.worst_cases)
+    assert "| accuracy | difference to `none` (95% interval) | p | worst-case accuracy | difference" in lines[0]
+    assert lines[3].count("| < 0.0001 |") == 2
+
+
 def test_two_seeds_and_differences_that_are_all_the_same_conclude_nothing():
     two = said(seeds(0.5, 0.6), seeds(0.7, 0.9))[1]
     assert two.startswith("`hard` with wordnet: +0.2500 against `none` over 2 seeds. Fewer than 3 seeds")
@@ -126,7 +180,7 @@ def test_an_error_is_beaten_from_below():
 
 def test_without_none_nothing_is_compared():
     assert said({}, FIVE) == [
-        "Nothing is compared yet: that needs a run of `none` and a run with variants that have the same seed."
+        "Nothing is compared yet: that needs runs of `none` and of another setting with the same seed."
     ]
     assert "Nothing is compared" in said(FIVE, {})[0]
 

@@ -1,5 +1,6 @@
 """The page of a report in a real browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -36,6 +37,12 @@ def page(tmp_path_factory) -> Path:
     known = summary(name=LONG, hardest=rows, arguments={LONG: LONG}, command=LONG, augmenter={"class": LONG})
     variants = scored(LONG, LONG + "y", ("bad", LONG))
     folder = tmp_path_factory.mktemp("report")
+    (folder / "attack").mkdir()
+    success = {"success": True, "text": LONG + "y", "prediction": LONG, "words_changed": 1.0}
+    row = {"text": LONG, "label": LONG, "prediction": LONG, "greedy": success}
+    attack = {"num_examples": 1, "attacks": ["greedy"], "data": LONG, "budget": 9, "weights": {}}
+    (folder / "attack" / "attack.json").write_text(json.dumps({**attack, "augmenter": {"class": LONG}}))
+    (folder / "attack" / "attack.jsonl").write_text(json.dumps(row))
     return write_page(folder, known, predictions(("bad", LONG)), variants, [LONG], 0.5)
 
 

@@ -80,7 +80,7 @@ def test_the_loss_is_the_sum_of_the_weighted_losses_over_the_number_of_items(arg
     dataset = [{**row, "trust": WEIGHTS[i].item()} for i, row in enumerate(head.rows(tokenizer)[:6])]
     if name == "single_label":
         dataset[4]["label"] = -100
-    fields = {"mmel_loss": mmel_loss, "lambda_p": 0.05, "lambda_t": 0.7, "num_variants": 3}
+    fields = {"mmel_loss": mmel_loss, "lambda_p": 0.05, "lambda_t": 0.7, "lambda_u": 0, "num_variants": 3}
     trainer = MMELTrainer(
         head.model(tokenizer).double(),
         arguments(weight_column="trust", per_device_train_batch_size=6, **fields),
