@@ -15,7 +15,7 @@ _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSyno
 _MARKS = [{"class": "RandomPunctuation", "places": "end"}]
 _CONFIGS: dict[str, dict[str, Any]] = {
     "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, *_MARKS]},
-    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms"}, *_MARKS]},
+    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms", "multiword": False}, *_MARKS]},
     "wordnet": {"class": "WordNetSynonyms"},
     "mlm": {"class": "MaskedLMSubstitution"},
     "mlm_insert": {"class": "MaskedLMInsertion"},
