@@ -185,7 +185,8 @@ class MaskedLMSubstitution(MaskedLMSource):
         candidates = self.source.candidates(batch, words).compact()
         pieces = candidates.pieces[candidates.offsets[:-1]].astype(np.int64)
         ids = np.where(np.diff(candidates.offsets) == 1, pieces, -1)
-        ids[~np.repeat(self._may_change(candidates.words), candidates.count)] = -1
+        is_phrase = candidates.words.length != words.length[np.searchsorted(words.start, candidates.words.start)]
+        ids[np.repeat(is_phrase | ~self._may_change(candidates.words), candidates.count)] = -1
         if self.keep_inflection:
             tags = np.repeat(self._vocabulary.tags_of(batch.ids, candidates.words), candidates.count)
             ids[~keeps_inflection(tags, self._vocabulary.tags[ids])] = -1
@@ -194,6 +195,7 @@ class MaskedLMSubstitution(MaskedLMSource):
         return candidates.words[np.array(some, dtype=np.int64)], [choices[i] for i in some]
 
     def _may_change(self, words: Words) -> np.ndarray:
+        """Whether words have few enough pieces, `(W,)`."""
         return (words.length == 1) | (self.multi_piece == "refill")
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
