@@ -38,9 +38,10 @@ class WordNetSynonyms(FromLexicon):
 
     The synonyms of all English words are compiled once per tokenizer into a lexicon of pieces and cached on disk;
     after that, WordNet is not needed. A change of WordNet, of the dictionary of inflected forms or of this code leads
-    to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay. So do the
-    words of a phrase that is one word to WordNet ("red herring", "carry out"), and capitalised words inside a sentence,
-    mostly names, if the tokenizer preserves case. A verb is replaced only by one that has all of its constructions.
+    to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay. So do
+    phrases that WordNet lists as one word ("red herring", "carry out"), and capitalised words inside a sentence,
+    mostly names, if the tokenizer preserves case. A verb is replaced only by one that has all of its usual
+    constructions.
 
     Other languages than English have their words from the Open Multilingual Wordnet. There, base forms are replaced by
     base forms, and inflected forms stay, since no inflection is known; nor does a synonym agree in gender with the
@@ -59,9 +60,9 @@ class WordNetSynonyms(FromLexicon):
             with `readings="all"`.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         readings (`str`, *optional*, defaults to `"main"`):
-            `"main"`: a word is taken in the part of speech that it mostly has. `"all"`: its candidates may be rarer, and
-            may be those of a part of speech that makes up half of its uses. Only the context tells which of them fit:
-            see `source` of `MaskedLMSubstitution`.
+            `"main"`: a word is taken in the part of speech that makes up at least 75 % of its uses. `"all"`: in that
+            of at least half of them, and its synonyms may be rarer. Only the context tells which of them fit: see
+            `source` of `MaskedLMSubstitution`.
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.

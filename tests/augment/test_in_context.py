@@ -56,7 +56,9 @@ def test_candidates_of_several_pieces_are_left_out(tokenizer):
 
 
 def test_words_of_a_phrase_of_the_source_stay(tokenizer):
-    source = LexiconSubstitution(tokenizer, {"movie": ["film"], "great movie": ["story"], "odd movie": ["lovely plot"]})
+    source = LexiconSubstitution(
+        tokenizer, {"movie": ["film"], "great movie": ["story"], "odd movie": ["lovely plot"]}
+    )
     augmenter = masked_lm(tokenizer, source=source)
     assert replaced(augmenter, ["the movie was great", "the great movie", "an odd movie"]) == {"movie": {"film"}}
 

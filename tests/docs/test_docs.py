@@ -18,7 +18,7 @@ import torch
 from accelerate.commands.launch import launch_command_parser
 from augmenters import make_masked_lm
 from classifiers import make_classifier, save_classifier
-from conftest import SENTENCES, SYNONYMS, WORDS, make_model
+from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from generators import save_generator
 from torch.distributed.run import get_args_parser

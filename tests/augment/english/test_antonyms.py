@@ -5,7 +5,6 @@ from io import StringIO
 
 import pytest
 from mini_wordnet import write_mini_wordnet
-from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from augment.english import antonyms
 from augment.english.antonyms import Antonyms, installed_antonyms, read_antonyms
