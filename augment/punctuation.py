@@ -1,7 +1,7 @@
 """Insertion of punctuation marks."""
 
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .substitution import Substitution
 
 MARKS = (",", ".", ";", ":", "!")
 PLACES = ("all", "end")
+_INSIDE = (",", ":")  # which end no sentence
 
 
 class RandomPunctuation(Substitution):
@@ -26,7 +27,8 @@ class RandomPunctuation(Substitution):
     word that another word or the end of the text follows. `max_replaced` is the largest number of marks in a variant.
 
     Only marks at the end read as if somebody had written them, so `places="end"` is for variants that are to be
-    correct: the movie was awful! A text that ends in some of the marks gets another one in their place.
+    correct: the movie was awful! A text that ends in some of the marks gets another one or "..." in their place. A
+    sentence that has an end gets no comma or colon there, and may lose its mark.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -114,18 +116,27 @@ class RandomPunctuation(Substitution):
         words, start, stop = words[chosen], start[chosen], stop[chosen]
         no = np.zeros(len(words), dtype=bool)
         runs = Words(words.row, start, stop - start, first=no, last=~no, after_article=no)
-        return Candidates.of(
-            runs,
-            [
-                [mark for mark in self._encoded[int(self.finder.spaced[run[0]])] if mark and mark != run]
-                for run in runs.pieces(batch.ids)
-            ],
-        )
+        options = [self._others(int(self.finder.spaced[run[0]]), run) for run in runs.pieces(batch.ids)]
+        return Candidates.of(runs, options)
 
     @cached_property
-    def _encoded(self) -> tuple[list[tuple[int, ...]], ...]:
-        """The pieces of the marks right after a word, and after a space."""
-        return tuple(encode_after(self.tokenizer, list(self.marks), before) for before in ("a", "a "))
+    def _others(self) -> Callable[[int, tuple[int, ...]], list[tuple[int, ...]]]:
+        """What may take the place of marks at the end: `others(spaced, run)`, with 1 after a space, else 0."""
+        marks = [*self.marks, "..."] if "." in self.marks else list(self.marks)
+        encoded = [encode_after(self.tokenizer, marks, before) for before in ("a", "a ")]
+        inside = [
+            {pieces for mark, pieces in zip(self.marks, own, strict=False) if mark in _INSIDE} for own in encoded
+        ]
+
+        @cache
+        def others(spaced: int, run: tuple[int, ...]) -> list[tuple[int, ...]]:
+            options = dict.fromkeys(pieces for pieces in encoded[spaced] if pieces and pieces != run)
+            ends_sentence = not any(run[-len(pieces) :] == pieces for pieces in inside[spaced] if pieces)
+            if ends_sentence:  # no comma takes the place of its full stop
+                options = dict.fromkeys([*(pieces for pieces in options if pieces not in inside[spaced]), ()])
+            return list(options)
+
+        return others
 
     @cached_property
     def _is_mark(self) -> np.ndarray:
