@@ -10,7 +10,7 @@ from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.lexicon import encode_after
 from .core.ragged import ranges
-from .core.words import Words, piece_text, special_ids, word_marker
+from .core.words import Words, piece_text, word_marker
 from .substitution import Substitution
 
 
@@ -111,7 +111,7 @@ class RandomPunctuation(Substitution):
         stops = np.flatnonzero(no_mark)
         start = words.start + words.length
         stop = stops[np.searchsorted(stops, start)]
-        text_ends = begins | np.append(np.isin(batch.ids, self._special), True)
+        text_ends = begins | np.append(np.isin(batch.ids, sorted(self._special)), True)
         chosen = (stop > start) & text_ends[stop]
         words, start, stop = words[chosen], start[chosen], stop[chosen]
         no = np.zeros(len(words), dtype=bool)
@@ -147,7 +147,3 @@ class RandomPunctuation(Substitution):
             text = piece_text(token.removeprefix(marker), marker)
             is_mark[piece] = bool(text) and characters.issuperset(text)
         return is_mark
-
-    @cached_property
-    def _special(self) -> list[int]:
-        return sorted(special_ids(self.tokenizer))
