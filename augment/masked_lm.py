@@ -93,7 +93,7 @@ class MaskedLMSubstitution(MaskedLMSource):
     """
 
     maskings = MASKINGS
-    table_format = 4
+    table_format = 5
     table_options = ("top_m", "min_probability", "masking", "multi_piece", "lang", "keep_inflection", "fixed_by")
 
     def __init__(
@@ -154,12 +154,8 @@ class MaskedLMSubstitution(MaskedLMSource):
         return self.keep_inflection
 
     def questions(self, batch: Batch) -> Questions:
-        words = self.finder.words(batch)
-        if self.multi_piece == "leave":
-            words = words[words.length == 1]
-        words, choices = (
-            self._choices_of(batch, words) if self.source is None else self._choices_of_source(batch, words)
-        )
+        choices_of = self._choices_of if self.source is None else self._choices_of_source
+        words, choices = choices_of(batch, self.finder.words(batch))
         own = np.where(words.length == 1, batch.ids[words.start], -1)
         antonyms = self._vocabulary.antonyms_of(batch.ids, words)
         excluded = [np.concatenate([ids[ids >= 0], other]) for ids, other in zip(own[:, None], antonyms, strict=True)]
@@ -167,6 +163,7 @@ class MaskedLMSubstitution(MaskedLMSource):
 
     def _choices_of(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:
         """The words that may become any other whole word of their kind, and these for each."""
+        words = words[self._may_change(words)]
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
         chosen = np.flatnonzero((group > 0) & (words.first | ~self._vocabulary.may_be_name(group)))
         words, kinds = words[chosen], group[chosen] << 16
@@ -188,12 +185,18 @@ class MaskedLMSubstitution(MaskedLMSource):
         candidates = self.source.candidates(batch, words).compact()
         pieces = candidates.pieces[candidates.offsets[:-1]].astype(np.int64)
         ids = np.where(np.diff(candidates.offsets) == 1, pieces, -1)
+        is_phrase = candidates.words.length != words.length[np.searchsorted(words.start, candidates.words.start)]
+        ids[np.repeat(is_phrase | ~self._may_change(candidates.words), candidates.count)] = -1
         if self.keep_inflection:
             tags = np.repeat(self._vocabulary.tags_of(batch.ids, candidates.words), candidates.count)
             ids[~keeps_inflection(tags, self._vocabulary.tags[ids])] = -1
         choices = [own[own >= 0] for own in np.split(ids, candidates.first[1:])] if len(candidates.words) else []
         some = [i for i, own in enumerate(choices) if len(own)]
         return candidates.words[np.array(some, dtype=np.int64)], [choices[i] for i in some]
+
+    def _may_change(self, words: Words) -> np.ndarray:
+        """Whether words have few enough pieces, `(W,)`."""
+        return (words.length == 1) | (self.multi_piece == "refill")
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
         known, entries = self._proposed(batch, words.start)

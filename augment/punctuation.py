@@ -1,6 +1,7 @@
 """Insertion of punctuation marks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -9,12 +10,13 @@ from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.lexicon import encode_after
 from .core.ragged import ranges
-from .core.words import Words
+from .core.words import Words, piece_text, word_marker
 from .substitution import Substitution
 
 
 MARKS = (",", ".", ";", ":", "!")
 PLACES = ("all", "end")
+_INSIDE = (",", ":")  # which end no sentence
 
 
 class RandomPunctuation(Substitution):
@@ -24,14 +26,17 @@ class RandomPunctuation(Substitution):
     All words stay, in their order, so that almost every text has variants that mean the same. A mark comes after a
     word that another word or the end of the text follows. `max_replaced` is the largest number of marks in a variant.
 
+    Only marks at the end read as if somebody had written them, so `places="end"` is for variants that are to be
+    correct: the movie was awful! A text that ends in some of the marks gets another one or "..." in their place. A
+    sentence that has an end gets no comma or colon there, and may lose its mark.
+
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         marks (`Iterable[str]`, *optional*, defaults to `MARKS`):
             The marks, all equally likely. `MARKS` are comma, full stop, semicolon, colon and exclamation mark; a
             question mark would turn a statement into a question. Marks that the tokenizer does not know are left out.
         places (`str`, *optional*, defaults to `"all"`):
-            Where marks come: after any word (`"all"`), or only at the end of a text that has no mark there (`"end"`),
-            which is more often correct.
+            Where marks come: after any word (`"all"`), or at the end of a text alone (`"end"`).
         replace_prob (`float`, *optional*, defaults to 0.1):
             Probability in (0, 1] that a mark follows a word, on condition that at least one does.
         constraints: Which words a mark may follow, see `WordAugmenter`.
@@ -68,6 +73,11 @@ class RandomPunctuation(Substitution):
         self._lengths = np.array([len(pieces) for pieces in encoded])
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
+        inserted = self._inserted(batch, words)
+        return inserted if self.places == "all" else Candidates.joined([inserted, self._exchanged(batch, words)])
+
+    def _inserted(self, batch: Batch, words: Words) -> Candidates:
+        """Words with a mark after them."""
         usable = words.last
         if self.places == "all":
             first = self.finder.words(batch).start  # without the "n" of "wo n't"
@@ -91,3 +101,49 @@ class RandomPunctuation(Substitution):
             pieces,
             int((own + new).max(initial=0)),
         )
+
+    def _exchanged(self, batch: Batch, words: Words) -> Candidates:
+        """The marks that end a text, all as one word, with each of the other marks."""
+        begins = np.zeros(len(batch.ids) + 1, dtype=bool)
+        begins[batch.starts] = begins[-1] = True
+        kept = np.zeros(len(batch.ids), dtype=bool) if batch.kept is None else batch.kept
+        no_mark = np.append(~self._is_mark[batch.ids] | kept, True) | begins
+        stops = np.flatnonzero(no_mark)
+        start = words.start + words.length
+        stop = stops[np.searchsorted(stops, start)]
+        text_ends = begins | np.append(np.isin(batch.ids, sorted(self._special)), True)
+        chosen = (stop > start) & text_ends[stop]
+        words, start, stop = words[chosen], start[chosen], stop[chosen]
+        no = np.zeros(len(words), dtype=bool)
+        runs = Words(words.row, start, stop - start, first=no, last=~no, after_article=no)
+        options = [self._others(int(self.finder.spaced[run[0]]), run) for run in runs.pieces(batch.ids)]
+        return Candidates.of(runs, options)
+
+    @cached_property
+    def _others(self) -> Callable[[int, tuple[int, ...]], list[tuple[int, ...]]]:
+        """What may take the place of marks at the end: `others(spaced, run)`, with 1 after a space, else 0."""
+        marks = [*self.marks, "..."] if "." in self.marks else list(self.marks)
+        encoded = [encode_after(self.tokenizer, marks, before) for before in ("a", "a ")]
+        inside = [
+            {pieces for mark, pieces in zip(self.marks, own, strict=False) if mark in _INSIDE} for own in encoded
+        ]
+
+        @cache
+        def others(spaced: int, run: tuple[int, ...]) -> list[tuple[int, ...]]:
+            options = dict.fromkeys(pieces for pieces in encoded[spaced] if pieces and pieces != run)
+            ends_sentence = not any(run[-len(pieces) :] == pieces for pieces in inside[spaced] if pieces)
+            if ends_sentence:  # no comma takes the place of its full stop
+                options = dict.fromkeys([*(pieces for pieces in options if pieces not in inside[spaced]), ()])
+            return list(options)
+
+        return others
+
+    @cached_property
+    def _is_mark(self) -> np.ndarray:
+        """Whether each id of the tokenizer consists of marks, `(N,)`."""
+        marker, characters = word_marker(self.tokenizer), set("".join(self.marks))
+        is_mark = np.zeros(self.finder.num_ids, dtype=bool)
+        for token, piece in self.tokenizer.get_vocab().items():
+            text = piece_text(token.removeprefix(marker), marker)
+            is_mark[piece] = bool(text) and characters.issuperset(text)
+        return is_mark

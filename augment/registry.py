@@ -11,11 +11,11 @@ from .configurable import configurable_classes, is_config, parameters_of
 
 
 _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
-# For examples that have too few synonyms. Marks change nearly every text, and no meaning; at the end they are correct.
-_MARKS = [{"class": "RandomPunctuation", "places": "end"}, {"class": "RandomPunctuation"}]
+# For examples that have too few synonyms. Marks at the end change nearly every text, and no meaning.
+_MARKS = {"class": "RandomPunctuation", "places": "end"}
 _CONFIGS: dict[str, dict[str, Any]] = {
-    "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, *_MARKS]},
-    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms"}, *_MARKS]},
+    "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, _MARKS]},
+    "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms", "multiword": False}, _MARKS]},
     "wordnet": {"class": "WordNetSynonyms"},
     "mlm": {"class": "MaskedLMSubstitution"},
     "mlm_insert": {"class": "MaskedLMInsertion"},

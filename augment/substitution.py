@@ -103,11 +103,14 @@ class FromLexicon(Substitution):
 
     def segmented(self, batch: Batch, words: Words) -> Words:
         """The words with each known phrase as one word, the longest phrases first."""
-        for num_words in self._lexicon.phrases.tolist():  # none in WordNet's English lexicon
+        for num_words in self._lexicon.phrases.tolist():
             runs = words.runs(num_words)
             entries = self._lexicon.lookup(batch.ids, runs.start, runs.length)
-            without = (entries >= 0) & (self._lexicon.count[entries] == 0)
-            words = words.with_runs(Words.joined([self._known(batch, runs).words, runs[without]]).in_order())
+            runs, entries = runs[entries >= 0], entries[entries >= 0]
+            if len(runs):
+                without = self._lexicon.count[entries] == 0
+                phrases = Words.joined([self._known(batch, runs[~without]).words, runs[without]])
+                words = words.with_runs(phrases.in_order())
         return words
 
     def _known(self, batch: Batch, words: Words) -> Candidates:

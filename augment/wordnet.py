@@ -38,8 +38,10 @@ class WordNetSynonyms(FromLexicon):
 
     The synonyms of all English words are compiled once per tokenizer into a lexicon of pieces and cached on disk;
     after that, WordNet is not needed. A change of WordNet, of the dictionary of inflected forms or of this code leads
-    to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay, and so do
-    capitalised words inside a sentence, mostly names, if the tokenizer preserves case.
+    to a new lexicon. Stop words, numbers, punctuation, special tokens and parts of hyphenated words stay. So do
+    phrases that WordNet lists as one word ("red herring", "carry out"), and capitalised words inside a sentence,
+    mostly names, if the tokenizer preserves case. A verb is replaced only by one that has all of its usual
+    constructions.
 
     Other languages than English have their words from the Open Multilingual Wordnet. There, base forms are replaced by
     base forms, and inflected forms stay, since no inflection is known; nor does a synonym agree in gender with the
@@ -52,14 +54,15 @@ class WordNetSynonyms(FromLexicon):
         lang (`str`, *optional*, defaults to `"eng"`):
             The language of the texts, an ISO 639-3 code such as `"deu"`, `"spa"` or `"cmn"`. Each is downloaded once
             with `python -m augment download --lang deu`.
-        min_sense_share (`float`, *optional*, defaults to 0.4):
+        min_sense_share (`float`, *optional*):
             Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms. In other
-            languages than English, the uses are those of the English words of a sense.
+            languages than English, the uses are those of the English words of a sense. Defaults to 0.4, and to 0.05
+            with `readings="all"`.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         readings (`str`, *optional*, defaults to `"main"`):
-            `"main"`: a word is taken in the part of speech and in the senses that it mostly has. `"all"`: its
-            candidates are the synonyms of one word in every part of speech and sense, and similar adjectives, whatever
-            the two options above. Only the context tells which of them fit: see `source` of `MaskedLMSubstitution`.
+            `"main"`: a word is taken in the part of speech that makes up at least 75 % of its uses. `"all"`: in that
+            of at least half of them, and its synonyms may be rarer. Only the context tells which of them fit: see
+            `source` of `MaskedLMSubstitution`.
         cache_dir (`str` or `Path`, *optional*):
             Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
@@ -85,18 +88,20 @@ class WordNetSynonyms(FromLexicon):
         tokenizer,
         *,
         lang: str = ENGLISH,
-        min_sense_share: float = 0.4,
+        min_sense_share: float | None = None,
         multiword: bool = True,
         readings: str = "main",
         cache_dir: str | os.PathLike | None = None,
         **options,
     ):
         super().__init__(tokenizer, **options)
+        check_choice("readings", readings, READINGS)
+        if min_sense_share is None:
+            min_sense_share = 0.05 if readings == "all" else 0.4
         if not 0 <= min_sense_share <= 1:
             raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
         self.lang = check_lang(lang)
         self.min_sense_share = min_sense_share
-        check_choice("readings", readings, READINGS)
         if readings == "all" and lang != ENGLISH:
             raise ValueError(f"readings is 'all' and lang is {lang!r}; expected 'main': only English has both.")
         self.multiword = multiword
@@ -131,13 +136,13 @@ class WordNetSynonyms(FromLexicon):
         message = "Building the WordNet lexicon of this tokenizer once; this takes about ten seconds."
         options: dict[str, Any] = {"min_sense_share": self.min_sense_share, "multiword": self.multiword}
         if self.lang == ENGLISH:
-            from .english.synonyms import build_related_words, build_synonyms
+            from .english.phrases import read_phrases
+            from .english.synonyms import build_synonyms
 
             wordnet = load_wordnet()
             logger.warning(message)
-            everything = self.readings == "all"
-            related = build_related_words(wordnet) if everything else build_synonyms(wordnet, **options)
-            return build_lexicon(self.tokenizer, related)
+            synonyms = build_synonyms(wordnet, **options, for_context=self.readings == "all")
+            return build_lexicon(self.tokenizer, read_phrases(wordnet, synonyms) | synonyms)
         from .languages.synonyms import build_synonyms as build_synonyms_of
 
         words, stops = read_words(load_tab(self.lang).read_text("utf-8"), self.lang), stop_words(self.lang)

@@ -304,6 +304,7 @@ def synonyms(monkeypatch):
     """The WordNet augmenter over a handful of words."""
     monkeypatch.setattr("augment.english.wordnet_data.load_wordnet", lambda: None)
     monkeypatch.setattr("augment.english.synonyms.build_synonyms", lambda wordnet, **options: SYNONYMS)
+    monkeypatch.setattr("augment.english.phrases.read_phrases", lambda wordnet, words: {})
 
 
 @pytest.fixture

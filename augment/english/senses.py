@@ -45,19 +45,6 @@ def read_synsets(wordnet) -> dict[str, Synset]:
     }
 
 
-def read_similar(wordnet) -> list[tuple[list[str], list[str]]]:
-    """
-    The lower-case names of each adjective synset, and those of a synset that WordNet calls similar to it: satellites
-    and the head of their cluster.
-    """
-    names, pairs = {}, []
-    for line in data_lines(wordnet, PARTS_OF_SPEECH["a"]):
-        offset, words, pointers = split_line(line)
-        names[offset] = words
-        pairs += [(offset, pointer.target) for pointer in pointers if pointer.symbol == "&"]
-    return [(names[offset], names[similar]) for offset, similar in pairs]
-
-
 class Pointer(NamedTuple):
     """From a synset, or from one of its words, to another one."""
 

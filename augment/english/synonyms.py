@@ -5,66 +5,36 @@ from collections.abc import Iterable
 
 from .antonyms import Antonyms, read_antonyms
 from .inflection import BASE_TAGS, inflections
-from .senses import Member, Synset, read_similar, read_synsets
+from .senses import Member, Synset, read_synsets
 from .stopwords import OFFENSIVE_WORDS, STOP_WORDS
 
 
 MIN_LETTERS = 3
 MAX_CANDIDATES = 8  # of a word
 MIN_SHARE = 0.75  # of a form's uses that its dominant lemma makes up; other forms ("meeting") have no synonyms
+_MIN_SHARE_FOR_CONTEXT = 0.5
 
 # WordNet counts lemmas, not forms. One inflected form makes up about this share of a lemma's occurrences, so a form
 # that is itself a lemma ("meeting") is mostly that lemma, unless the other lemma is much more frequent ("saw").
 _INFLECTED_WEIGHT = 0.3
 # Added to every sense's count: a sense that the tagged corpus lacks is rare, not impossible.
 UNSEEN_COUNT = 0.5
-# A synonym that the corpus lacks in a sense in which the word is this frequent is too rare: "nestling" for "child".
-_FREQUENT = 10
 
 # "trouble oneself" means "trouble myself" and the like.
 _NOT_IN_CANDIDATES = OFFENSIVE_WORDS | {"one", "oneself"}
 EXCLUDED_USAGE = {"archaism", "combining_form", "comparative", "dialect", "disparagement", "ethnic_slur", "obscenity"}
 EXCLUDED_USAGE |= {"plural", "slang", "superlative", "trade_name", "trademark"}
 
+# A verb stays unless its synonym has all constructions of the senses that make up this share of its uses. The sense in
+# a text is not known: "make it worth watching" is no "create it worth watching".
+_USUAL = 0.05
+
 Analysis = tuple[str, str]  # a lemma and its part of speech
 
 
-def build_related_words(wordnet) -> dict[str, list[str]]:
-    """
-    Builds the table of words that may mean the same in some context: every word that has some, with its candidates.
-
-    They are the synonyms of each lemma that the word may be a form of, in all of its senses, and the words of similar
-    adjectives, each in the form of the word. Antonyms of any sense are left out. Which of them fit a text is for its
-    reader to say, such as a masked language model.
-
-    Returns lower-case words in sorted order, with their candidates in sorted order.
-    """
-    antonyms = Antonyms(read_antonyms(wordnet))
-    synsets = read_synsets(wordnet).values()
-    related: dict[Analysis, set[str]] = defaultdict(set)
-    for members in synsets:
-        usual = {member.name for member in members if _is_word(member.name) and not member.usage & EXCLUDED_USAGE}
-        for member in members:
-            related[member.name, member.pos] |= usual
-    for names, similar in read_similar(wordnet):
-        for name in names:
-            related[name, "a"].update(filter(_is_word, similar))
-    table = {}
-    for form, analyses in sorted(_analyses_of_forms(_Thesaurus(synsets)).items()):
-        if len(form) >= MIN_LETTERS and form not in STOP_WORDS:
-            found = {
-                _inflect(lemma, pos, tags)
-                for (own, pos), tags in analyses.items()
-                for lemma in related[own, pos] - {own}
-            }
-            words = sorted(word for word in found if word and word not in STOP_WORDS | OFFENSIVE_WORDS | {form})
-            candidates = [word for word in words if not antonyms.are_opposites(form, word)]
-            if candidates:
-                table[form] = candidates
-    return table
-
-
-def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = True) -> dict[str, list[str]]:
+def build_synonyms(
+    wordnet, *, min_sense_share: float = 0.4, multiword: bool = True, for_context: bool = False
+) -> dict[str, list[str]]:
     """
     Builds the table of synonyms: every word that has some, with its candidates.
 
@@ -79,6 +49,9 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
     excludes rare senses of the word (suck: breastfeed) and of the candidate (film: picture). A word that the corpus
     lacks counts with its first sense, if it has only one part of speech.
 
+    `for_context` is for a reader of the context, who says which candidates fit: half of a word's uses make a lemma the
+    dominant one, and candidates may be ones that the corpus lacks.
+
     Returns lower-case words in sorted order, each with at most eight candidates, the most frequent first, with words
     separated by spaces.
 
@@ -91,12 +64,12 @@ def build_synonyms(wordnet, *, min_sense_share: float = 0.4, multiword: bool = T
     for form in sorted(forms):
         if len(form) < MIN_LETTERS or form in STOP_WORDS:
             continue
-        analysis = _dominant_analysis(thesaurus, form, forms[form])
+        analysis = _dominant_analysis(thesaurus, form, forms[form], for_context)
         if analysis is None or analysis[0] in STOP_WORDS:
             continue
         tags = forms[form][analysis]
         candidates: list[str] = []
-        for lemma in thesaurus.candidates(*analysis, min_sense_share, multiword):
+        for lemma in thesaurus.candidates(*analysis, min_sense_share, multiword, for_context):
             candidate = _inflect(lemma, analysis[1], tags)
             if candidate is None or candidate in (form, *candidates) or candidate in STOP_WORDS:
                 continue
@@ -126,13 +99,30 @@ class _Thesaurus:
             return member.frequency / total
         return float(member.number == 1 and len({m.pos for m in members}) == 1)
 
-    def candidates(self, lemma: str, pos: str, min_sense_share: float, multiword: bool) -> list[str]:
-        """Lemmas that may replace a lemma, words separated by spaces, the most frequent in the shared senses first."""
+    def frames(self, lemma: str, min_share: float = 0.0) -> frozenset[int]:
+        """The sentence frames of a verb in the senses that make up this share of its uses as a verb."""
+        verbs = [member for member in self.members(lemma.lower()) if member.pos == "v" and member.name == lemma]
+        least = min_share * sum(member.frequency for member in verbs)
+        return frozenset().union(*(member.frames for member in verbs if member.frequency >= least))
+
+    def candidates(
+        self, lemma: str, pos: str, min_sense_share: float, multiword: bool, unseen: bool = False
+    ) -> list[str]:
+        """
+        Lemmas that may replace a lemma, words separated by spaces, the most frequent in the shared senses first. One
+        that the corpus lacks in a sense in which it has the lemma is too rare, as "nestling" for "child", unless
+        `unseen`.
+        """
         shared: dict[str, list[tuple[Member, Member]]] = defaultdict(list)
+        frames = self.frames(lemma, _USUAL) if pos == "v" else frozenset()
         for word, synset in self.senses[lemma]:
             if word.pos == pos and word.name == lemma and self.share(word) > 0:
                 for member in synset:
-                    if member.name != lemma and _may_replace(member, word, multiword):
+                    if (
+                        member.name != lemma
+                        and _may_replace(member, word, multiword)
+                        and frames <= self.frames(member.name)
+                    ):
                         shared[member.name].append((word, member))
 
         counts = {}
@@ -142,7 +132,7 @@ class _Thesaurus:
             if (
                 sum(map(self.share, words)) >= min_sense_share
                 and sum(map(self.share, members)) >= min_sense_share
-                and (count or sum(word.frequency for word in words) < _FREQUENT)
+                and (count or unseen or not any(word.frequency for word in words))
             ):
                 counts[name.replace("_", " ")] = count
         # Sorting is stable: candidates with equal counts keep WordNet's order.
@@ -157,6 +147,7 @@ def _may_replace(candidate: Member, word: Member, multiword: bool) -> bool:
         and all(_is_word(part) and part not in _NOT_IN_CANDIDATES for part in words)
         and (len(words) > 1 or (len(candidate.name) >= MIN_LETTERS and candidate.name not in STOP_WORDS))
         and not (candidate.usage | word.usage) & EXCLUDED_USAGE
+        and not (word.pos == "r" and word.name == f"{candidate.name}ly")  # "quick" for "quickly" is colloquial
         # An adjective keeps its position, and a verb its objects.
         and candidate.marker == word.marker
         and candidate.frames >= word.frames
@@ -179,7 +170,9 @@ def _analyses_of_forms(thesaurus: _Thesaurus) -> dict[str, dict[Analysis, set[st
     return forms
 
 
-def _dominant_analysis(thesaurus: _Thesaurus, form: str, analyses: dict[Analysis, set[str]]) -> Analysis | None:
+def _dominant_analysis(
+    thesaurus: _Thesaurus, form: str, analyses: dict[Analysis, set[str]], for_context: bool
+) -> Analysis | None:
     """The lemma that makes up most of a form's uses, or `None` if none does."""
 
     def weight(members: Iterable[Member]) -> float:
@@ -191,10 +184,11 @@ def _dominant_analysis(thesaurus: _Thesaurus, form: str, analyses: dict[Analysis
         weights[lemma, pos] = uses * (1 if BASE_TAGS[pos] in tags else _INFLECTED_WEIGHT)
     as_name = weight(m for m in thesaurus.members(form) if m.name != form)  # or as an acronym
     best = max(weights, key=lambda analysis: (weights[analysis], analysis))
-    if weights[best] < MIN_SHARE * (sum(weights.values()) + as_name):
+    least = _MIN_SHARE_FOR_CONTEXT if for_context else MIN_SHARE
+    if weights[best] < least * (sum(weights.values()) + as_name):
         return None
     # "A satisfying film" and "satisfying a need": counts cannot tell a participle from an adjective.
-    if best[1] == "v" and (form, "a") in analyses and analyses[best] & {"VBG", "VBN"}:
+    if not for_context and best[1] == "v" and (form, "a") in analyses and analyses[best] & {"VBG", "VBN"}:
         return None
     return best
 

@@ -55,6 +55,14 @@ def test_candidates_of_several_pieces_are_left_out(tokenizer):
     assert set(augmenter.augment_text("the movie was great", 3, 0)) == {"the movie was lovely", "the movie was great"}
 
 
+def test_words_of_a_phrase_of_the_source_stay(tokenizer):
+    source = LexiconSubstitution(
+        tokenizer, {"movie": ["film"], "great movie": ["story"], "odd movie": ["lovely plot"]}
+    )
+    augmenter = masked_lm(tokenizer, source=source)
+    assert replaced(augmenter, ["the movie was great", "the great movie", "an odd movie"]) == {"movie": {"film"}}
+
+
 def test_the_source_limits_the_choice_and_the_model_makes_it(tokenizer):
     texts = ["the movie was awful", "a film with actors"]
     batch = Batch(tokenizer(texts)["input_ids"])

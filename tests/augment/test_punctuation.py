@@ -41,14 +41,36 @@ def test_in_text_the_word_before_the_mark_stays_as_it_is(kind, mark):
 
 
 @pytest.mark.parametrize("kind", TOKENIZER_KINDS)
-def test_at_the_end_each_text_gets_one_mark_unless_it_has_one(kind):
+def test_at_the_end_each_text_gets_one_mark_or_another_one_in_its_place(kind):
+    augmenter = RandomPunctuation(make_tokenizer(kind), marks=[",", "!", "."], places="end")
+    texts = ["the movie was great", "a film!", "we left.,", "a film..."]
+    variants = augmenter.augment_text(texts, num_variants=9, seed=0)
+    assert [set(group) - {text} for text, group in zip(texts, variants, strict=True)] == [
+        {"the movie was great,", "the movie was great!", "the movie was great."},
+        {"a film", "a film.", "a film..."},  # no comma in the place of the end of a sentence
+        {"we left!", "we left,", "we left.", "we left..."},
+        {"a film", "a film!", "a film."},
+    ]
+
+
+@pytest.mark.parametrize("kind", TOKENIZER_KINDS)
+def test_both_texts_of_a_pair_get_a_mark_at_the_end(kind):
     augmenter = RandomPunctuation(make_tokenizer(kind), marks=[",", "!"], places="end")
-    texts = ["the movie was great", "a film!"]
-    variants = augmenter.augment_text(texts, num_variants=2, seed=0)
-    assert [set(group) for group in variants] == [{"the movie was great,", "the movie was great!"}, {"a film!"}]
-    pair = augmenter.tokenizer("a film", "great players")
+    pair = augmenter.tokenizer("a film", "great players!")
     changed = {tuple(edit.start for edit in edits) for edits in augmenter.edits(pair, num_variants=8, seed=0)}
     assert len(changed) >= 2  # either text, or both
+
+
+@pytest.mark.parametrize("text", ["is it a film?", "a film (3-d)", "a film, we left it"])
+def test_a_question_and_a_mark_inside_a_sentence_stay(text):
+    augmenter = RandomPunctuation(make_tokenizer("wordpiece"), places="end")
+    (variants,) = augmenter.augment_text([text], num_variants=4, seed=0)
+    assert all(variant.startswith(text) for variant in variants)
+
+
+def test_marks_at_the_end_that_are_to_stay_do_so():
+    augmenter = RandomPunctuation(make_tokenizer("wordpiece"), places="end")
+    assert augmenter.augment_text("a film.", num_variants=2, seed=0, keep_spans=[(6, 7)]) == ["a film."] * 2
 
 
 def test_a_place_is_one_of_two():

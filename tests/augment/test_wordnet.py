@@ -55,6 +55,14 @@ def test_options_choose_the_synonyms(wordnet, tokenizer, tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_words_of_a_phrase_stay(wordnet, any_tokenizer, tmp_path):
+    augmenter = WordNetSynonyms(any_tokenizer, cache_dir=tmp_path)
+    changed = [{old for old, _ in changes(augmenter, text)} for text in ("the motion picture was", "the movie was")]
+    assert changed == [set(), {"movie"}]
+    assert {old for old, _ in changes(augmenter, "children start out")} == {"children"}
+    assert {old for old, _ in changes(augmenter, "children start in a car")} >= {"children", "start"}
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_share_out_of_range_is_refused(tokenizer, share):
     with pytest.raises(ValueError, match="min_sense_share"):

@@ -95,6 +95,7 @@ def test_the_same_command_continues_with_the_seed_that_failed(run, files, tmp_pa
     before = [file.stat().st_mtime_ns for file in files]
     monkeypatch.setattr("augment.english.wordnet_data.load_wordnet", lambda: None)
     monkeypatch.setattr("augment.english.synonyms.build_synonyms", lambda wordnet, **options: SYNONYMS)
+    monkeypatch.setattr("augment.english.phrases.read_phrases", lambda wordnet, words: {})
     run(*options)
     assert [file.stat().st_mtime_ns for file in files] == before
     for seed in ("seed-1", "seed-2"):
@@ -164,9 +165,10 @@ def test_files_that_have_changed_are_refused(run, files, write, tmp_path, name):
 
 
 LAUNCHED = f"""\
-import sys, augment.english.synonyms, augment.english.wordnet_data, run_glue_mmel
+import sys, augment.english.phrases, augment.english.synonyms, augment.english.wordnet_data, run_glue_mmel
 augment.english.wordnet_data.load_wordnet = lambda: None
 augment.english.synonyms.build_synonyms = lambda wordnet, **options: {SYNONYMS}
+augment.english.phrases.read_phrases = lambda wordnet, words: {{}}
 run_glue_mmel.main(sys.argv[1:])
 """
 

@@ -18,7 +18,7 @@ import torch
 from accelerate.commands.launch import launch_command_parser
 from augmenters import make_masked_lm
 from classifiers import make_classifier, save_classifier
-from conftest import SENTENCES, SYNONYMS, WORDS, make_model
+from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from generators import save_generator
 from torch.distributed.run import get_args_parser
@@ -195,7 +195,6 @@ class Shell:
 def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkeypatch) -> Shell:
     """A shell in a folder with the users' own files, where the pages' models, data and WordNet are tiny ones."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("augment.english.synonyms.build_related_words", lambda wordnet: SYNONYMS)
     monkeypatch.setenv("HF_TOKEN", "hf_token_of_me")
     monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "lexicons"))
     classes = ["entailment", "not_entailment"]

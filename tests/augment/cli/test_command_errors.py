@@ -91,8 +91,7 @@ def test_row_without_text_is_found_before_any_work(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("name", WITH_MODEL)
-def test_model_without_weights_is_refused_in_one_line(name, tokenizer, capsys, synonyms, monkeypatch):
-    monkeypatch.setattr("augment.english.synonyms.build_related_words", lambda wordnet: {"film": ["movie"]})
+def test_model_without_weights_is_refused_in_one_line(name, tokenizer, capsys, synonyms):
     tokenizer.save_pretrained("model")
     BertConfig(vocab_size=len(tokenizer)).save_pretrained("model")
     assert "model" in fails(capsys, "write", "a.csv", "b.csv", "--augmenter", name, "--model", "model")

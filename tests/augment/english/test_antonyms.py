@@ -5,11 +5,10 @@ from io import StringIO
 
 import pytest
 from mini_wordnet import write_mini_wordnet
-from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from augment.english import antonyms
 from augment.english.antonyms import Antonyms, installed_antonyms, read_antonyms
-from augment.english.synonyms import build_related_words
+from augment.english.synonyms import build_synonyms
 from augment.english.wordnet_data import load_wordnet
 
 
@@ -102,11 +101,7 @@ def test_antonyms_are_those_of_the_wordnet_that_is_installed_now(installed, capl
     assert installed_antonyms().are_opposites("good", "bad")
 
 
-def test_related_words_are_synonyms_of_any_sense_and_similar_adjectives_but_no_antonyms(wordnet, monkeypatch):
-    reader = load_wordnet()
+def test_an_antonym_is_no_synonym(wordnet, monkeypatch):
     monkeypatch.setattr("augment.english.synonyms.read_antonyms", lambda wordnet: {"film": ["movie"]})
-    table = build_related_words(reader)
-    assert isinstance(reader, WordNetCorpusReader) and table
+    table = build_synonyms(load_wordnet(), for_context=True)
     assert "movie" not in table.get("film", ()) and "film" in table["movie"]
-    for word, candidates in table.items():
-        assert candidates == sorted(set(candidates)) and word not in candidates

@@ -5,9 +5,10 @@ import pytest
 from mini_wordnet import write_mini_wordnet
 
 from augment.english.inflection import inflections
-from augment.english.senses import read_synsets
+from augment.english.phrases import read_phrases
+from augment.english.senses import Member, read_synsets
 from augment.english.stopwords import OFFENSIVE_WORDS, STOP_WORDS
-from augment.english.synonyms import build_synonyms
+from augment.english.synonyms import _Thesaurus, build_synonyms
 from augment.english.wordnet_data import find_wordnet, load_wordnet
 
 
@@ -128,6 +129,38 @@ def test_form_with_two_tags_needs_candidates_that_agree(synonyms):
 def test_adjective_keeps_its_place_and_verb_its_objects(synonyms):
     assert "elder" not in synonyms and "older" not in synonyms
     assert synonyms["watch"] == ["view"]  # not "look", which takes no object
+
+
+def test_a_verb_stays_if_its_synonym_lacks_one_of_its_usual_constructions(wordnet):
+    # "say" in one sense takes a clause, which "tell" does not, and in a rare one an address.
+    def table(clause):
+        senses = [member(name, 1, {8}, 60) for name in ("say", "tell")], [member("say", 2, {26}, clause)]
+        return _Thesaurus(map(tuple, senses)).candidates("say", "v", 0.4, True)
+
+    def member(name, number, frames, frequency):
+        return Member(name, "v", "", frozenset(frames), frozenset(), frequency, number)
+
+    assert table(40) == [] and table(1) == ["tell"]
+
+
+def test_an_adverb_keeps_its_ending():
+    adverbs = [Member(name, "r", "", frozenset(), frozenset(), 9, 1) for name in ("deeply", "deep", "profoundly")]
+    assert _Thesaurus([tuple(adverbs)]).candidates("deeply", "r", 0.4, True) == ["profoundly"]
+
+
+def test_for_a_reader_of_the_context_candidates_may_be_rarer(wordnet, synonyms):
+    for_context = build_synonyms(wordnet, for_context=True)
+    assert "picture show" in for_context["movie"] and "picture show" not in synonyms["movie"]  # never counted
+    assert for_context["meeting"] == ["encountering"] and "meeting" not in synonyms
+    assert for_context["satisfying"] == ["fulfilling"] and "satisfying" not in synonyms
+    assert "picture" not in for_context["film"]  # the share of a sense is a matter of its own
+
+
+def test_phrases_of_wordnet_stay_in_every_inflection(wordnet):
+    phrases = read_phrases(wordnet, {"motion", "start", "started", "office", "mouse"})
+    assert {"motion picture", "motion pictures", "started out", "terms of office", "computer mouse"} <= phrases.keys()
+    assert not any(phrases.values()) and list(phrases) == sorted(phrases)
+    assert "power saw" not in phrases  # neither word of which would be replaced
 
 
 def test_offensive_words_and_slang_are_not_offered(wordnet, synonyms):
