@@ -180,7 +180,7 @@ def refusals():
     yield "a GreedySearch searches", {}, {"augmenter": GreedySearch}
 
 
-@pytest.mark.parametrize(("message", "fields", "changes"), refusals(), ids=[case[0] for case in refusals()])
+@pytest.mark.parametrize(("message", "fields", "changes"), list(refusals()), ids=[case[0] for case in refusals()])
 def test_what_does_not_fit_is_refused_before_training(
     arguments, tokenizer, labelled, unlabelled, message, fields, changes
 ):
