@@ -150,7 +150,8 @@ def _may_replace(candidate: Member, word: Member, multiword: bool) -> bool:
         and all(_is_word(part) and part not in _NOT_IN_CANDIDATES for part in words)
         and (len(words) > 1 or (len(candidate.name) >= MIN_LETTERS and candidate.name not in STOP_WORDS))
         and not (candidate.usage | word.usage) & EXCLUDED_USAGE
-        and not (word.pos == "r" and word.name == f"{candidate.name}ly")  # "quick" for "quickly" is colloquial
+        # "quick" for "quickly" and "easy" for "easily" are colloquial.
+        and not (word.pos == "r" and word.name in (f"{candidate.name}ly", f"{candidate.name.removesuffix('y')}ily"))
         # An adjective keeps its position, and a verb its objects.
         and candidate.marker == word.marker
         and candidate.frames >= word.frames
