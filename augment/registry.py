@@ -11,8 +11,9 @@ from .configurable import configurable_classes, is_config, parameters_of
 
 
 _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
-# For examples that have too few synonyms. Marks at the end change nearly every text, and no meaning.
-_MARKS = {"class": "RandomPunctuation", "places": "end"}
+# For examples that have too few synonyms. Marks at the end change nearly every text, and no meaning. Readers take a
+# colon or a semicolon there for a mistake.
+_MARKS = {"class": "RandomPunctuation", "places": "end", "marks": [",", ".", "!", "..."]}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, _MARKS]},
     "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms", "multiword": False}, _MARKS]},

@@ -56,7 +56,7 @@ class WordNetSynonyms(FromLexicon):
             with `python -m augment download --lang deu`.
         min_sense_share (`float`, *optional*):
             Senses with less than this share of a word's uses in WordNet's tagged texts give no synonyms. In other
-            languages than English, the uses are those of the English words of a sense. Defaults to 0.4, and to 0.05
+            languages than English, the uses are those of the English words of a sense. Defaults to 0.4, and to 0.01
             with `readings="all"`.
         multiword (`bool`, *optional*, defaults to `True`): Whether a synonym may have several words (motion picture).
         readings (`str`, *optional*, defaults to `"main"`):
@@ -97,7 +97,7 @@ class WordNetSynonyms(FromLexicon):
         super().__init__(tokenizer, **options)
         check_choice("readings", readings, READINGS)
         if min_sense_share is None:
-            min_sense_share = 0.05 if readings == "all" else 0.4
+            min_sense_share = 0.01 if readings == "all" else 0.4
         if not 0 <= min_sense_share <= 1:
             raise ValueError(f"min_sense_share is {min_sense_share}; expected a share in [0, 1].")
         self.lang = check_lang(lang)

@@ -28,6 +28,7 @@ EXCLUDED_USAGE |= {"plural", "slang", "superlative", "trade_name", "trademark"}
 # A verb stays unless its synonym has all constructions of the senses that make up this share of its uses. The sense in
 # a text is not known: "make it worth watching" is no "create it worth watching".
 _USUAL = 0.05
+_USUAL_FOR_CONTEXT = 0.3
 
 Analysis = tuple[str, str]  # a lemma and its part of speech
 
@@ -50,7 +51,8 @@ def build_synonyms(
     lacks counts with its first sense, if it has only one part of speech.
 
     `for_context` is for a reader of the context, who says which candidates fit: half of a word's uses make a lemma the
-    dominant one, and candidates may be ones that the corpus lacks.
+    dominant one, candidates may be ones that the corpus lacks, and a verb needs only the constructions of the senses
+    that make up 30 % of the uses of the other.
 
     Returns lower-case words in sorted order, each with at most eight candidates, the most frequent first, with words
     separated by spaces.
@@ -114,7 +116,8 @@ class _Thesaurus:
         `unseen`.
         """
         shared: dict[str, list[tuple[Member, Member]]] = defaultdict(list)
-        frames = self.frames(lemma, _USUAL) if pos == "v" else frozenset()
+        usual = _USUAL_FOR_CONTEXT if unseen else _USUAL
+        frames = self.frames(lemma, usual) if pos == "v" else frozenset()
         for word, synset in self.senses[lemma]:
             if word.pos == pos and word.name == lemma and self.share(word) > 0:
                 for member in synset:
@@ -147,7 +150,8 @@ def _may_replace(candidate: Member, word: Member, multiword: bool) -> bool:
         and all(_is_word(part) and part not in _NOT_IN_CANDIDATES for part in words)
         and (len(words) > 1 or (len(candidate.name) >= MIN_LETTERS and candidate.name not in STOP_WORDS))
         and not (candidate.usage | word.usage) & EXCLUDED_USAGE
-        and not (word.pos == "r" and word.name == f"{candidate.name}ly")  # "quick" for "quickly" is colloquial
+        # "quick" for "quickly" and "easy" for "easily" are colloquial.
+        and not (word.pos == "r" and word.name in (f"{candidate.name}ly", f"{candidate.name.removesuffix('y')}ily"))
         # An adjective keeps its position, and a verb its objects.
         and candidate.marker == word.marker
         and candidate.frames >= word.frames

@@ -143,9 +143,10 @@ def test_a_verb_stays_if_its_synonym_lacks_one_of_its_usual_constructions(wordne
     assert table(40) == [] and table(1) == ["tell"]
 
 
-def test_an_adverb_keeps_its_ending():
-    adverbs = [Member(name, "r", "", frozenset(), frozenset(), 9, 1) for name in ("deeply", "deep", "profoundly")]
-    assert _Thesaurus([tuple(adverbs)]).candidates("deeply", "r", 0.4, True) == ["profoundly"]
+@pytest.mark.parametrize(("word", "bare"), [("deeply", "deep"), ("easily", "easy")])
+def test_an_adverb_keeps_its_ending(word, bare):
+    adverbs = [Member(name, "r", "", frozenset(), frozenset(), 9, 1) for name in (word, bare, "profoundly")]
+    assert _Thesaurus([tuple(adverbs)]).candidates(word, "r", 0.4, True) == ["profoundly"]
 
 
 def test_for_a_reader_of_the_context_candidates_may_be_rarer(wordnet, synonyms):
