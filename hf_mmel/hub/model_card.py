@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
@@ -62,7 +62,13 @@ SETTINGS = {
     "class_weights": "class weights",
     "weight_column": "column of the training set with the weights of the examples",
     "feature_separation": "factor of the term that separates classes in the representations",
+    "unlabeled_loss": "loss of the unlabelled examples",
+    "unlabeled_ratio": "unlabelled examples per labelled one",
+    "lambda_u": "λ_U, weight of the unlabelled examples",
+    "confidence_threshold": "least class probability of an unlabelled example that counts",
+    "training_signal_annealing": "schedule by which examples with probable labels are left out",
 }
+_UNLABELED = ("unlabeled_loss", "unlabeled_ratio", "lambda_u", "confidence_threshold")
 Scores = dict[str, dict[str, float]]  # by split
 
 
@@ -131,7 +137,7 @@ def write_model_card(
         scores = {data.split: evaluations[-1]} if evaluations else {}
     scores = {split: scores_of(metrics) for split, metrics in scores.items()}
     num_variants = sum(source.num_variants for source in (collator, trainer.adversary) if source is not None)
-    settings = objective_settings(trainer.args, num_variants) if has_variants else {}
+    settings = objective_settings(trainer.args, num_variants, log) if has_variants else {}
     hyperparameters = {**(summary.hyperparameters or {}), **_optimizer(trainer.args)}
     has_picture = bool(curves) and save_picture(folder / PICTURE, curves)
     metadata = _metadata(summary, data, scores)
@@ -181,10 +187,12 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
     return dict(sorted(scores.items(), key=lambda score: score[0] == "loss"))
 
 
-def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[str, Any]:
+def objective_settings(
+    args: MMELTrainingArguments, num_variants: int, log: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """
     The arguments of the objective, without those that had no effect. `num_variants` is the number per example from
-    collator and adversary; 0 if they came with the data.
+    collator and adversary; 0 if they came with the data. The log tells whether there were unlabelled examples.
     """
     is_soft, is_partial = args.mmel_loss == "soft", args.variant_backward != "full"
     has_scoring = is_partial or args.variant_chunk_size is not None  # groups that exceed a chunk are scored
@@ -198,6 +206,8 @@ def objective_settings(args: MMELTrainingArguments, num_variants: int) -> dict[s
     has_effect["reweighting_warmup"] = reweights and args.reweighting_warmup > 0
     has_effect |= {"variant_backward_count": is_partial, "score_interval": is_partial}
     has_effect["feature_separation"] = args.feature_separation > 0
+    has_effect |= dict.fromkeys(_UNLABELED, any("mmel/loss_unlabeled" in logs for logs in log))
+    has_effect["training_signal_annealing"] = args.training_signal_annealing != "none"
     has_effect |= {"scoring_dropout": has_scoring, "scoring_bf16": has_scoring}
     settings = {name: getattr(args, name) for name in SETTINGS}
     settings |= {"num_variants": num_variants or None, "reweight_original": args.weighs_original}

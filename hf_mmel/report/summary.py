@@ -99,7 +99,7 @@ def summarize_run(
     if has_variants and isinstance(args, MMELTrainingArguments) and args.mmel_loss != "none":
         total = 0 if augmenter is None else num_variants or args.num_variants
         total += 0 if adversary is None else adversary["num_variants"]
-        others |= {"method": args.mmel_loss, "settings": objective_settings(args, total)}
+        others |= {"method": args.mmel_loss, "settings": objective_settings(args, total, log)}
     return RunSummary(
         name=Path(output_dir).resolve().name,
         log=log,

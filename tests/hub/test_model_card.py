@@ -97,6 +97,15 @@ def test_arguments_without_effect_are_left_out(trained, fields, told, untold):
     assert "None" not in rows.values()
 
 
+def test_unlabelled_examples_are_told_where_there_were_any(trained):
+    trainer = trained(unlabeled_ratio=2.0)
+    names = {"unlabeled_loss", "unlabeled_ratio", "lambda_u", "confidence_threshold"}
+    assert not names & table(card_of(trainer)).keys()
+    trainer.state.log_history.append({"mmel/loss_unlabeled": 0.1, "step": 1})
+    rows = table(card_of(trainer))
+    assert rows["unlabeled_ratio"] == "2.0" and names <= rows.keys() and "training_signal_annealing" not in rows
+
+
 def test_the_optimizer_is_told_by_its_name_and_what_was_set(trained):
     assert table(card_of(trained()))["optimizer"] == "adamw_torch_fused"
     rows = table(card_of(trained(adam_beta2=0.98, weight_decay=0.01)))
