@@ -208,6 +208,7 @@ def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkey
     rows = pd.DataFrame({"sentence": SENTENCES, "label": ["bad", "good", "mixed"] * 3})
     for name in ("train", "dev"):
         rows.to_csv(f"{name}.csv", index=False)
+    rows[["sentence"]].to_csv("unlabelled.csv", index=False)
     return Shell(model_dir, tmp_path / "classifier", tmp_path / "masked_lm", mirror[1], hub)
 
 
@@ -235,6 +236,7 @@ def names(shell, tokenizer, monkeypatch) -> dict:
         "images": [{"pixel_values": torch.rand(3, 8, 8), "labels": i % 2} for i in range(8)],
         "train": labelled,
         "dev": labelled,
+        "unlabelled": labelled.remove_columns("label"),
         "dataset": labelled,
         "train_dataset": labelled,
         "augmenter": wordnet,
