@@ -19,6 +19,8 @@ _MIN_SHARE_FOR_CONTEXT = 0.5
 _INFLECTED_WEIGHT = 0.3
 # Added to every sense's count: a sense that the tagged corpus lacks is rare, not impossible.
 UNSEEN_COUNT = 0.5
+# A synonym that the corpus lacks in a sense in which the word is this frequent is too rare: "nestling" for "child".
+_FREQUENT = 10
 
 # "trouble oneself" means "trouble myself" and the like.
 _NOT_IN_CANDIDATES = OFFENSIVE_WORDS | {"one", "oneself"}
@@ -112,8 +114,7 @@ class _Thesaurus:
     ) -> list[str]:
         """
         Lemmas that may replace a lemma, words separated by spaces, the most frequent in the shared senses first. One
-        that the corpus lacks in a sense in which it has the lemma is too rare, as "nestling" for "child", unless
-        `unseen`.
+        that the corpus lacks in a sense in which the lemma is frequent is too rare, unless `unseen`.
         """
         shared: dict[str, list[tuple[Member, Member]]] = defaultdict(list)
         usual = _USUAL_FOR_CONTEXT if unseen else _USUAL
@@ -135,7 +136,7 @@ class _Thesaurus:
             if (
                 sum(map(self.share, words)) >= min_sense_share
                 and sum(map(self.share, members)) >= min_sense_share
-                and (count or unseen or not any(word.frequency for word in words))
+                and (count or unseen or sum(word.frequency for word in words) < _FREQUENT)
             ):
                 counts[name.replace("_", " ")] = count
         # Sorting is stable: candidates with equal counts keep WordNet's order.
