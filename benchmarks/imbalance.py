@@ -16,6 +16,7 @@ import json
 import statistics
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ MEAN, STD = np.array([0.491, 0.482, 0.447]), np.array([0.247, 0.243, 0.262])  # 
 SCORES = ("minority recall", "balanced accuracy", "minority recall, attacked", "balanced accuracy, attacked")
 
 
-class Task:
+class Task(ABC):
     """Training slices of a task, its test set and its models."""
 
     rare: tuple[int, ...]  # classes
@@ -62,12 +63,13 @@ class Task:
     collator: Any
     processing_class: Any = None
 
+    @abstractmethod
     def rows(self, seed: int | None) -> Any:
         """A training slice, or the test set without a seed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def model(self) -> PreTrainedModel:
-        raise NotImplementedError
+        """A model to train."""
 
     def chosen(self, labels: list[int], seed: int | None) -> list[int]:
         """The rows of a slice, drawn without replacement."""

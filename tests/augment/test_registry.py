@@ -30,6 +30,19 @@ def test_every_name_takes_the_options_of_all(name, tokenizer, wordnet, wordnet_c
     assert all((part.max_length, part.segments) == (9, "first") for part in limited)
 
 
+@pytest.mark.parametrize("name", ["context", "synonyms"])
+def test_the_default_augmenters_put_marks_at_the_end_alone_and_none_that_leaves_a_text_open(
+    name, tokenizer, wordnet, wordnet_cache, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
+    make_masked_lm(tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    augmenter = Augmenter.from_dict(augmenter_config(name, str(tmp_path) if name == "context" else None), tokenizer)
+    variants = augmenter.augment_text(["a good plot"] * 8, 4, range(8))
+    ends = {variant.removeprefix("a good plot") for group in variants for variant in group}
+    assert len(ends) > 1 and ends <= {",", ".", "!", "...", ""}
+
+
 @pytest.mark.parametrize("name", ["context", "mlm_insert"])
 def test_augmenters_that_know_english_only_refuse_other_languages(name):
     with pytest.raises(ValueError, match=f"lang is 'deu', but the augmenter '{name}' knows English only"):

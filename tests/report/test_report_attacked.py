@@ -31,7 +31,7 @@ def attacked(tmp_path):
 
     def attacked(rows=ROWS, **changed):
         (folder := tmp_path / "attack").mkdir(exist_ok=True)
-        content = {"num_examples": len(rows), "attacks": ["random", "greedy"], "data": "/home/me/films.csv"}
+        content = {"num_examples": len(rows), "attacks": ["random", "greedy"], "data": str(tmp_path / "films.csv")}
         content |= {"augmenter": {"class": "WordNetSynonyms"}, "budget": 50, "weights": {}, **changed}
         (folder / "attack.json").write_text(json.dumps(content))
         (folder / "attack.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -96,6 +96,13 @@ def test_loss_and_gradient_are_those_of_a_loop_written_by_hand(step, unlabeled_l
     assert gradient.abs().max() > 1e-4
 
 
+def test_the_threshold_is_for_the_prediction_before_it_is_sharpened(step):
+    """At the temperature 0.1 every soft label is above the threshold."""
+    sharp = {"soft_label_temperature": 0.1, "mmel_loss": "soft"}
+    all_count, some_count = (step([-100] * 6, **sharp, confidence_threshold=t) for t in (0.0, THRESHOLD))
+    assert 0 < some_count.loss < all_count.loss
+
+
 @pytest.mark.parametrize("mmel_loss", ["hard", "uniform", "none"])
 @pytest.mark.parametrize("unlabeled_loss", ["pseudo_label", "entropy"])
 def test_losses_of_own_predictions_are_added_to_every_objective(step, mmel_loss, unlabeled_loss):

@@ -72,6 +72,15 @@ def test_every_unlabelled_example_is_seen_equally_often(arguments, tokenizer, la
     assert all((batch["labels"] != -100).sum() == 2 for batch in trainer.batches)
 
 
+def test_unlabelled_examples_need_no_weight(arguments, tokenizer, labelled, unlabelled, augmenter):
+    weighted = labelled.add_column("trust", [0.5, 2.0, 0.0, 3.0])
+    args = arguments(**FIELDS, weight_column="trust")
+    trainer, _ = run(RecordBatches, args, tokenizer, weighted, augmenter=augmenter, unlabeled_dataset=unlabelled)
+    for batch in trainer.batches:
+        assert (batch["weight"][batch["labels"] == -100] == 1).all()
+        assert set(batch["weight"][batch["labels"] != -100].tolist()) <= {0.5, 2.0, 0.0, 3.0}
+
+
 def test_the_two_means_are_apart_however_an_update_is_cut(arguments, tokenizer, labelled, unlabelled, augmenter):
     """Micro-batches have 5 unlabelled examples to 2 labelled ones, or 2 and 3 to 1, or 4 to 2 and 1 to 0."""
     gradients = []
