@@ -17,6 +17,7 @@ from .label_filter import LabelFilter
 from .masked_lm import MaskedLMSubstitution
 from .masked_lm_insertion import MaskedLMInsertion
 from .punctuation import RandomPunctuation
+from .registry import make_augmenter
 from .same_text import SameText
 from .substitution import LexiconSubstitution
 from .typos import Typos
@@ -48,4 +49,5 @@ __all__ = [
     "VariantsFromColumn",
     "WordNetSynonyms",
     "apply_edits",
+    "make_augmenter",
 ]

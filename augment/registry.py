@@ -11,9 +11,9 @@ from .configurable import configurable_classes, is_config, parameters_of
 
 
 _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
-# For examples that have too few synonyms. Marks at the end change nearly every text, and no meaning. Readers take a
-# colon or a semicolon there for a mistake.
-_MARKS = {"class": "RandomPunctuation", "places": "end", "marks": [",", ".", "!", "..."]}
+# Fills examples that have too few synonyms: marks at the end change nearly every text and keep its meaning. Readers call
+# a colon or a semicolon there a mistake. With "…" a text that ends in a full stop has four variants, as many as K.
+_MARKS = {"class": "RandomPunctuation", "places": "end", "marks": [",", ".", "!", "...", "…"]}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, _MARKS]},
     "synonyms": {"class": "InTurn", "augmenters": [{"class": "WordNetSynonyms", "multiword": False}, _MARKS]},
@@ -97,6 +97,36 @@ def limited(config: Mapping[str, Any], most: int, name: str = "max_length") -> d
     if name in accepted and (own is None or isinstance(own, int)):
         new[name] = min(own or most, most)
     return new
+
+
+def make_augmenter(name: str, tokenizer, model: str | None = None, **options) -> Augmenter:
+    """
+    Builds the augmenter that `--augmenter` of the command line builds.
+
+    Args:
+        name (`str`):
+            One of `"context"`, `"synonyms"`, `"wordnet"`, `"mlm"`, `"mlm_insert"`, `"embedding"`, `"typos"`,
+            `"delete"`, `"swap"`, `"punctuate"`, `"insert"` and `"same_text"`, or a JSON file with the configuration of
+            an augmenter, as `Augmenter.to_dict` returns it.
+        tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
+        model (`str`, *optional*):
+            Name or path of the masked LM of `"context"`, `"mlm"` and `"mlm_insert"`, or of the model whose input
+            embeddings `"embedding"` compares.
+        options: Arguments of the augmenter, such as `replace_prob`.
+
+    Raises:
+        `ValueError`: if the name is unknown, the file is not readable, a model is missing or not needed, or an
+            argument is out of range.
+
+    Example:
+
+    ```python
+    >>> augmenter = make_augmenter("synonyms", tokenizer)
+    >>> augmenter.augment_text("The movies were awful.", num_variants=2, seed=0)
+    ['The films were awful.', 'The movies were dreadful.']
+    ```
+    """
+    return Augmenter.from_dict(augmenter_config(name, model, **options), tokenizer)
 
 
 def load_augmenter(config: Mapping[str, Any], tokenizer: str | None = None) -> Augmenter:

@@ -88,7 +88,7 @@ class Reviews(Task):
         self.name_of_model, self.data = args.model, str(Path(args.data) / "glue") if args.data else "nyu-mll/glue"
         self.processing_class = AutoTokenizer.from_pretrained(args.model)
         self.collator = DataCollatorWithPadding(self.processing_class)
-        self.options = {"learning_rate": 1e-4, "per_device_train_batch_size": 16, "max_steps": args.max_steps or 50}
+        self.options = {"learning_rate": 1e-4, "per_device_train_batch_size": 16, "max_steps": args.max_steps or 200}
 
     def rows(self, seed: int | None) -> Dataset:
         dataset = load_dataset(self.data, "sst2", split="validation" if seed is None else "train")
@@ -204,7 +204,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--num_seeds", type=int, default=3, help="Training runs of each method.")
-    parser.add_argument("--max_steps", type=int, help="Updates of a run. Default: 50 for SST-2, 600 for CIFAR-10.")
+    parser.add_argument("--max_steps", type=int, help="Updates of a run. Default: 200 for SST-2, 600 for CIFAR-10.")
     parser.add_argument("--threads", type=int, help="Of a CPU; all by default.")
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/imbalance"))
     return parser.parse_args(argv)

@@ -2,8 +2,9 @@
 
 import pytest
 from augmenters import make_masked_lm
+from conftest import make_tokenizer
 
-from augment import Augmenter
+from augment import Augmenter, make_augmenter
 from augment.registry import WITH_MODEL, WITH_WORDS, augmenter_config, limited
 
 
@@ -37,10 +38,25 @@ def test_the_default_augmenters_put_marks_at_the_end_alone_and_none_that_leaves_
     monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
     make_masked_lm(tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    augmenter = Augmenter.from_dict(augmenter_config(name, str(tmp_path) if name == "context" else None), tokenizer)
+    augmenter = make_augmenter(name, tokenizer, str(tmp_path) if name == "context" else None)
     variants = augmenter.augment_text(["a good plot"] * 8, 4, range(8))
     ends = {variant.removeprefix("a good plot") for group in variants for variant in group}
-    assert len(ends) > 1 and ends <= {",", ".", "!", "...", ""}
+    assert len(ends) > 1 and ends <= {",", ".", "!", "...", "…", ""}
+
+
+def test_a_sentence_without_synonyms_has_four_variants_by_default(wordnet, wordnet_cache, monkeypatch):
+    monkeypatch.setenv("HF_MMEL_CACHE", str(wordnet_cache))
+    tokenizer = make_tokenizer("bpe")  # of bytes, so that it knows every mark
+    variants = make_augmenter("synonyms", tokenizer).augment_text("the plot is.", 4, 0)
+    assert len({*variants, "the plot is."}) == 5
+
+
+def test_an_augmenter_of_a_name_is_that_of_its_configuration(tokenizer):
+    config = augmenter_config("typos", replace_prob=0.2)
+    made = make_augmenter("typos", tokenizer, replace_prob=0.2)
+    assert made.to_dict() == Augmenter.from_dict(config, tokenizer).to_dict()
+    with pytest.raises(ValueError, match="The augmenter is 'synonym'; expected one of context"):
+        make_augmenter("synonym", tokenizer)
 
 
 @pytest.mark.parametrize("name", ["context", "mlm_insert"])
