@@ -11,8 +11,8 @@ from .configurable import configurable_classes, is_config, parameters_of
 
 
 _IN_CONTEXT = {"class": "MaskedLMSubstitution", "source": {"class": "WordNetSynonyms", "readings": "all"}}
-# Fills examples that have too few synonyms: marks at the end change nearly every text and keep its meaning. Readers call
-# a colon or a semicolon there a mistake. With "…" a text that ends in a full stop has four variants, as many as K.
+# Fills examples that have too few synonyms: marks at the end change nearly every text and keep its meaning. Readers
+# call a colon or a semicolon there a mistake. With "…" a text that ends in a full stop has K = 4 variants.
 _MARKS = {"class": "RandomPunctuation", "places": "end", "marks": [",", ".", "!", "...", "…"]}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "context": {"class": "InTurn", "augmenters": [_IN_CONTEXT, _MARKS]},
