@@ -17,6 +17,9 @@ from hf_mmel.attack.attacks import ATTACKS
 from hf_mmel.attack.texts import Classifier
 
 
+pytestmark = pytest.mark.integration  # whole attacks, some interrupted
+
+
 AUGMENTER = {"class": "LexiconSubstitution", "words": LEXICON}
 
 

@@ -13,6 +13,9 @@ from hf_mmel.cli.resuming import find_resume_point, is_complete, last_checkpoint
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs, each interrupted and resumed
+
+
 def test_training_resumes_from_the_last_checkpoint(run, files, tmp_path, capsys):
     options = [*files, "--do_train", "--do_eval", "--save_strategy", "steps", "--save_steps", 2]
     run(*options, "--max_steps", 2)

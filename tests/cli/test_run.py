@@ -13,6 +13,9 @@ from hf_mmel.cli import run as cli
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -15,6 +15,9 @@ from hf_mmel.data.variant_collator import VariantCollator
 from hf_mmel.trainer import MMELTrainer
 
 
+pytestmark = pytest.mark.integration  # dry runs of the whole command
+
+
 @pytest.fixture
 def show(run, capsys):
     """Runs the command dry; what it prints."""

@@ -18,6 +18,9 @@ from hf_mmel.cli.metrics import leading_metric
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of several seeds
+
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -12,6 +12,9 @@ from hf_mmel.cli.run import UsageError
 from hf_mmel.cli.submission import DIAGNOSTICS, load_diagnostics
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 @pytest.fixture
 def glue(mirror):
     """The local mirror of GLUE, with the diagnostics."""

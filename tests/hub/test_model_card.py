@@ -16,6 +16,9 @@ from hf_mmel import MMELTrainer, VariantCollator
 from hf_mmel.hub import model_card
 
 
+pytestmark = pytest.mark.integration  # every card is of a training run of its own
+
+
 @pytest.fixture
 def trained(arguments, tokenizer, dataset, augmenter):
     """A trainer that has trained two steps and evaluated: `trained(augmenter=..., **fields of the arguments)`."""

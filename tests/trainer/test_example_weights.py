@@ -50,11 +50,10 @@ def plain_mean(outputs, labels, num_items_in_batch=None):
     return losses / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("mmel_loss", METHODS)
 @pytest.mark.parametrize("dataset", [Dataset.from_list, Stream])
-def test_weights_of_one_change_nothing_bit_for_bit(trained, rows, mmel_loss, dataset, dropout):
-    fields = {"mmel_loss": mmel_loss, "dataset": dataset, "dropout": dropout}
+def test_weights_of_one_change_nothing_bit_for_bit(trained, rows, mmel_loss, dataset):
+    fields = {"mmel_loss": mmel_loss, "dataset": dataset, "dropout": 0.1}
     (ones, found), (plain, expected) = (trained(rows(1.0), column, **fields) for column in ("trust", None))
     assert found.equal(expected) and expected.any()
     logs = [

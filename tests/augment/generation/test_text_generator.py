@@ -49,8 +49,11 @@ def calls(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("options", [{}, SAMPLING, NUCLEUS, BEAMS], ids=["default", "sampling", "nucleus", "beams"])
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [*((kind, {}) for kind in GENERATORS), ("gpt2", SAMPLING), ("bart", NUCLEUS), ("t5", BEAMS)],
+    ids=[*GENERATORS, "gpt2-sampling", "bart-nucleus", "t5-beams"],
+)
 def test_a_text_is_written_the_same_alone_and_in_any_batch(kind, options, calls):
     options = options or {"do_sample": True}  # with a limit of each text's own
     together = generator(kind, options).generate(SENTENCES, keys())
