@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
 import pandas as pd
 import pytest
 import torch
@@ -19,7 +20,7 @@ from accelerate.commands.launch import launch_command_parser
 from augmenters import make_masked_lm
 from classifiers import make_classifier, save_classifier
 from conftest import SENTENCES, WORDS, make_model
-from datasets import Dataset
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from generators import save_generator
 from torch.distributed.run import get_args_parser
 from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNetForImageClassification
@@ -229,6 +230,9 @@ def names(shell, tokenizer, monkeypatch) -> dict:
     examples = [dict(tokenizer(text)) for text in SENTENCES]
     labelled = Dataset.from_list([{**example, "label": i % 2} for i, example in enumerate(examples)])
     wordnet = LexiconSubstitution(tokenizer, WORDS)
+    rows = Dataset.from_dict({"sentence": SENTENCES, "label": [i % 2 for i in range(len(SENTENCES))]})
+    glue = DatasetDict({"train": concatenate_datasets([rows] * 56), "validation": rows})  # the README takes 500
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names: glue)
     return {
         "tokenizer": tokenizer,
         "model": AutoModelForSequenceClassification.from_pretrained(shell.classifier),
