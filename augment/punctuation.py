@@ -17,6 +17,7 @@ from .substitution import Substitution
 MARKS = (",", ".", ";", ":", "!")
 PLACES = ("all", "end")
 _INSIDE = (",", ":")  # which end no sentence
+_CLOSING = frozenset("'\")]}’”»")  # may follow the mark that ends a sentence
 
 
 class RandomPunctuation(Substitution):
@@ -107,12 +108,13 @@ class RandomPunctuation(Substitution):
         begins = np.zeros(len(batch.ids) + 1, dtype=bool)
         begins[batch.starts] = begins[-1] = True
         kept = np.zeros(len(batch.ids), dtype=bool) if batch.kept is None else batch.kept
-        no_mark = np.append(~self._is_mark[batch.ids] | kept, True) | begins
+        no_mark = np.append(~self._consists_of(frozenset("".join(self.marks)))[batch.ids] | kept, True) | begins
         stops = np.flatnonzero(no_mark)
         start = words.start + words.length
         stop = stops[np.searchsorted(stops, start)]
         text_ends = begins | np.append(np.isin(batch.ids, sorted(self._special)), True)
-        chosen = (stop > start) & text_ends[stop]
+        not_closing = np.flatnonzero(np.append(~self._consists_of(_CLOSING)[batch.ids], True) | begins)
+        chosen = (stop > start) & text_ends[not_closing[np.searchsorted(not_closing, stop)]]
         words, start, stop = words[chosen], start[chosen], stop[chosen]
         no = np.zeros(len(words), dtype=bool)
         runs = Words(words.row, start, stop - start, first=no, last=~no, after_article=no)
@@ -139,11 +141,16 @@ class RandomPunctuation(Substitution):
         return others
 
     @cached_property
-    def _is_mark(self) -> np.ndarray:
-        """Whether each id of the tokenizer consists of marks, `(N,)`."""
-        marker, characters = word_marker(self.tokenizer), set("".join(self.marks))
-        is_mark = np.zeros(self.finder.num_ids, dtype=bool)
-        for token, piece in self.tokenizer.get_vocab().items():
-            text = piece_text(token.removeprefix(marker), marker)
-            is_mark[piece] = bool(text) and characters.issuperset(text)
-        return is_mark
+    def _consists_of(self) -> Callable[[frozenset[str]], np.ndarray]:
+        """Whether each id of the tokenizer consists of some characters: `consists_of(characters)`, `(N,)`."""
+        marker = word_marker(self.tokenizer)
+
+        @cache
+        def consists_of(characters: frozenset[str]) -> np.ndarray:
+            found = np.zeros(self.finder.num_ids, dtype=bool)
+            for token, piece in self.tokenizer.get_vocab().items():
+                text = piece_text(token.removeprefix(marker), marker)
+                found[piece] = bool(text) and characters.issuperset(text)
+            return found
+
+        return consists_of

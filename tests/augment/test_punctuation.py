@@ -53,6 +53,13 @@ def test_at_the_end_each_text_gets_one_mark_or_another_one_in_its_place(kind):
     ]
 
 
+@pytest.mark.parametrize(("before", "after"), [("(a film, ", ")"), ("' it is ", "'"), ("'a film, (", ")'")])
+def test_the_mark_before_a_closing_quote_or_bracket_is_that_of_the_end(before, after):
+    augmenter = RandomPunctuation(make_tokenizer("wordpiece"), marks=["!", "."], places="end")
+    (variants,) = augmenter.augment_text([f"{before}great.{after}"], num_variants=4, seed=0)
+    assert set(variants) - {f"{before}great.{after}"} == {f"{before}great{end}{after}" for end in ("!", "...", "")}
+
+
 @pytest.mark.parametrize("kind", TOKENIZER_KINDS)
 def test_both_texts_of_a_pair_get_a_mark_at_the_end(kind):
     augmenter = RandomPunctuation(make_tokenizer(kind), marks=[",", "!"], places="end")
