@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from .candidates import Candidates
 from .ragged import ranges
 from .sampling import KEEP
 from .words import Words
-
-
-_NEVER = 1 << 62
 
 
 class Edits:
@@ -191,25 +188,19 @@ def _merged(row: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit
         blocks += [(i, i + 1, row[i : i + 1]) for i in range(position, edit.start)]
         position = edit.start + len(edit.old)
         blocks.append((edit.start, position, edit.new))
+    block_of = [b for b, (_, _, tokens) in enumerate(blocks) for _ in tokens]
+    fates: list[Sequence[int]] = [(token,) for _, _, tokens in blocks for token in tokens]  # what each one becomes
+    continued: set[int] = set()  # blocks with a later edit that begins in the block before
+    for start, old, new in later:
+        stop = start + len(old)
+        fates[start:stop] = [new, *[()] * (len(old) - 1)]
+        continued.update(range(block_of[start] + 1, block_of[stop - 1] + 1))
 
-    waiting = ((edit.start, edit.start + len(edit.old), edit.new) for edit in [*later, Edit(_NEVER, (), ())])
-    begin, end, new = next(waiting)
     merged: list[tuple[int, int, list[int]]] = []
-    position = 0  # in the result
-    for start, stop, tokens in blocks:
-        while position >= end:
-            begin, end, new = next(waiting)
-        continues = begin < position < end  # a later edit that began in the block before
-        fresh: list[int] = []  # what becomes of the block
-        for i, token in enumerate(tokens, position):
-            while i >= end:
-                begin, end, new = next(waiting)
-            if i == begin:
-                fresh += new
-            elif not begin < i < end:
-                fresh.append(token)
-        position += len(tokens)
-        if continues:
+    fate = iter(fates)
+    for b, (start, stop, tokens) in enumerate(blocks):
+        fresh = [*chain.from_iterable(islice(fate, len(tokens)))]
+        if b in continued:
             start, _, before = merged.pop()
             fresh = before + fresh
         merged.append((start, stop, fresh))

@@ -1,8 +1,17 @@
 """Ragged arrays: runs of different lengths, one after the other in a flat array."""
 
+from collections.abc import Collection, Sequence
+from itertools import chain
+
 import numpy as np
 
 from .randomness import mix
+
+
+def flat(rows: Collection[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """R rows one after the other, and their bounds, `(R + 1,)`: row r is `items[bounds[r] : bounds[r + 1]]`."""
+    bounds = np.cumsum([0, *map(len, rows)])
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(bounds[-1])), bounds
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
