@@ -12,7 +12,6 @@ from transformers import BertConfig, BertForMaskedLM
 
 from augment import MaskedLMSubstitution
 from augment.__main__ import main
-from augment.cli import commands
 from augment.core.marking import PLAIN, marked
 from augment.core.variant_count import ADVICE
 
@@ -204,7 +203,7 @@ def test_model_gives_candidates_and_tokenizer(run, model, tmp_path, name):
 @pytest.mark.parametrize("command", ["write a.jsonl b.jsonl", "stats a.jsonl"])
 def test_model_sees_the_whole_file_at_once(run, model, tmp_path, monkeypatch, command):
     seen = []
-    monkeypatch.setattr(commands, "CHUNK", 2)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 2)
     monkeypatch.setattr(MaskedLMSubstitution, "precompute", lambda self, dataset: seen.append(len(dataset)))
     write_rows(tmp_path / "a.jsonl", [{"text": text} for text in SENTENCES])
     run(*command.split(), "--augmenter", "mlm", "--model", model)

@@ -15,7 +15,6 @@ from pyarrow import parquet
 
 from augment import LexiconSubstitution
 from augment.__main__ import main
-from augment.cli import commands
 from augment.cli.output import ResumableWriter
 from augment.core.tables import Table
 
@@ -27,7 +26,7 @@ ROWS = [{"text": text, "label": str(i % 2), "note": "NA"} for i, text in enumera
 def folder(tmp_path, monkeypatch):
     """The commands run in an empty folder, with parts of two rows and a file `augmenter` that describes one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(commands, "CHUNK", 2)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 2)
     Path("augmenter").write_text(json.dumps({"class": "LexiconSubstitution", "words": WORDS}))
     return tmp_path
 
@@ -91,7 +90,7 @@ def test_both_columns_of_a_pair_change_independently():
 def test_variants_depend_on_the_row_and_not_on_the_parts(monkeypatch):
     write_rows(Path("a.csv"), ROWS)
     assert write("a.csv", "b.csv") == 0
-    monkeypatch.setattr(commands, "CHUNK", 1000)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 1000)
     assert write("a.csv", "c.csv") == 0
     assert Path("b.csv").read_bytes() == Path("c.csv").read_bytes()
 
