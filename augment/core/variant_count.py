@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 # An example without variants gains nothing from augmentation. Up to a tenth of them changes little.
@@ -45,12 +45,8 @@ class VariantCount:
         return cls(num_variants, len(present), present.count(0), sum(present))
 
     def __add__(self, other: VariantCount) -> VariantCount:
-        return VariantCount(
-            self.num_variants,
-            self.examples + other.examples,
-            self.without + other.without,
-            self.different + other.different,
-        )
+        _, *counts = (a + b for a, b in zip(astuple(self), astuple(other), strict=True))
+        return VariantCount(self.num_variants, *counts)
 
     @property
     def copies(self) -> int:

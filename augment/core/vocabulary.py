@@ -75,7 +75,7 @@ class Vocabulary:
 
     def _of_words(self, of_text: Callable[[str], int], dtype: type) -> np.ndarray:
         """What the function says of the text of each word, in lower case: `(N,)`."""
-        values = np.zeros(len(self), dtype=dtype)
+        values: np.ndarray = np.zeros(len(self), dtype=dtype)
         for piece in np.flatnonzero(self._group).tolist():
             values[piece] = of_text(self._texts[piece].lower())
         return values
