@@ -128,7 +128,7 @@ def _check_columns(table: Table, known: Sequence[str], columns: Sequence[str], l
 def _check_rows(
     table: Table, columns: Sequence[str], variants_column: str, number_column: str | None, label_column: str | None
 ) -> None:
-    """Checks that the variants of all rows can be read, and that originals are there if they say the class."""
+    """Checks that all variants can be read, and that each has its original if the original determines the class."""
     for number, (row, original) in enumerate(_with_originals(table, columns, number_column)):
         if number_column is None:
             check_lists(row, number, variants_column, columns)

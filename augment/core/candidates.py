@@ -90,7 +90,7 @@ class Candidates:
         """The candidates of different words of one batch, with the words in the order of the batch."""
         parts = [part.compact() for part in parts]
         words = Words.joined([part.words for part in parts])
-        order = np.lexsort((words.start, words.row))
+        order = words.start.argsort(kind="stable")
         tables = np.cumsum([0, *(len(part.table) for part in parts)])
         pieces = np.cumsum([0, *(len(part.pieces) for part in parts)])
         return cls(

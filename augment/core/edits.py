@@ -169,7 +169,7 @@ class Edits:
 
 
 def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
-    """Where spans of a row that its edits leave alone lie in the variant."""
+    """The positions in a variant of spans of the row that its edits do not touch."""
 
     def moved(position: int) -> int:
         return position + sum(len(new) - len(old) for start, old, new in edits if start + len(old) <= position)
@@ -178,7 +178,7 @@ def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
 
 
 def _merged(row: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit]:
-    """The edits of a row that do what earlier edits, and then later edits of their result, do to it."""
+    """Edits of a row with the effect of earlier edits followed by later ones, which are edits of their result."""
     if not earlier or not later:
         return earlier or later
     # The result of the earlier edits as blocks: (start, stop) in the row, and the tokens that have taken its place.

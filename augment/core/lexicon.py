@@ -11,7 +11,7 @@ import numpy as np
 
 from .atomic_file import atomic_write
 from .lazy import Lazy
-from .ragged import flat, run_hashes
+from .ragged import find, flat, run_hashes
 from .scripts import is_unspaced
 
 
@@ -61,10 +61,8 @@ class Lexicon(Lazy):
         """Entry of each word, or -1, for words that are runs of `ids`: `(W,)`."""
         entries = self.one_piece[ids[starts]]
         longer = np.flatnonzero(lengths > 1)
-        if len(longer) and len(self.keys):
-            keys = run_hashes(ids, starts[longer], lengths[longer])
-            found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-            entries[longer] = np.where(self.keys[found] == keys, found, -1)
+        if len(longer):
+            entries[longer] = find(self.keys, run_hashes(ids, starts[longer], lengths[longer]))
         return entries
 
     def save(self, path: Path, fingerprint: str) -> None:

@@ -38,6 +38,14 @@ def positions_in(group: np.ndarray) -> np.ndarray:
     return index - np.maximum.accumulate(np.where(is_first(group), index, 0))
 
 
+def find(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of N wanted numbers is among known ones in increasing order, -1 where it is not: `(N,)`."""
+    if not len(known):
+        return np.full(len(wanted), -1)
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return np.where(known[place] == wanted, place, -1)
+
+
 def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """64-bit hash of each run `ids[start : start + length]`, 0 for an empty run. It is the same in every process."""
     hashes = np.zeros(len(starts), dtype=np.uint64)

@@ -69,7 +69,7 @@ class VariantCount:
         """Whether so many variants are missing that somebody should know."""
         if not self.num_variants or self.share_without is None:
             return False
-        are_few = self.mean_of_others is None or self.mean_of_others < MIN_SHARE_DIFFERENT * self.num_variants
+        are_few = (self.mean_of_others or 0) < MIN_SHARE_DIFFERENT * self.num_variants
         return are_few or self.share_without > MAX_SHARE_WITHOUT
 
     def sentence(self, num_all: int | None = None) -> str:

@@ -38,7 +38,7 @@ _UNSPACED = 1 << 15  # in a script without spaces between words
 @dataclass(frozen=True)
 class Words:
     """
-    W words of a `Batch`. `words[keep]` are those of a boolean mask or of numbers.
+    W words of a `Batch`. A boolean mask or numbers in square brackets select some of them.
 
     Attributes:
         row (`np.ndarray` of shape `(W,)`): Row of each word, in increasing order.

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
-from ..core.ragged import ranges, run_hashes
+from ..core.ragged import find, ranges, run_hashes
 from ..core.shared_folder import open_folder
 
 
@@ -61,9 +61,8 @@ class CandidateTable:
 
     def lookup(self, batch: Batch) -> tuple[np.ndarray, Proposals]:
         """Which rows are in the table, `(B,)`, and the candidates of these rows."""
-        keys, known = run_hashes(batch.ids, batch.starts, batch.lengths), batch.lengths > 0
-        row = np.minimum(np.searchsorted(self._keys, keys), max(len(self) - 1, 0))
-        known[known] = self._keys[row[known]] == keys[known] if len(self) else False
+        row = find(self._keys, run_hashes(batch.ids, batch.starts, batch.lengths))
+        known = (row >= 0) & (batch.lengths > 0)
         row = row[known]
         count = self._first[row + 1] - self._first[row]
         return known, (count, self._entries[ranges(self._first[row], count)])

@@ -35,6 +35,13 @@ def write(source: str, out: str, *options: str) -> int:
     return main(["write", source, out, "--augmenter", "augmenter", *options])
 
 
+def write_all_parts(source: str, out: str) -> None:
+    """Interrupts a command before it joins its parts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResumableWriter, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert write(source, out) == 130
+
+
 def files() -> set[str]:
     return {path.name for path in Path().iterdir()} - {"augmenter"}
 
@@ -132,13 +139,9 @@ def test_interrupted_write_resumes_where_it_stopped(suffix, monkeypatch, capsys)
         ("augmenter", "augmenter"),
     ],
 )
-def test_parts_with_other_settings_are_refused_and_kept(change, difference, monkeypatch, capsys):
+def test_parts_with_other_settings_are_refused_and_kept(change, difference, capsys):
     write_rows(Path("a.csv"), ROWS)
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "augment.cli.output.ResumableWriter.finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        assert write("a.csv", "b.csv") == 130
+    write_all_parts("a.csv", "b.csv")
     parts = sorted(Path("b.csv.parts").iterdir())
     if change == "input":
         write_rows(Path("a.csv"), ROWS[::-1])
@@ -303,13 +306,9 @@ def test_a_failure_in_the_first_part_is_not_in_the_way(monkeypatch):
     assert write("a.jsonl", "b.jsonl") == 0
 
 
-def test_lost_parts_are_made_again(monkeypatch):
+def test_lost_parts_are_made_again():
     write_rows(Path("a.jsonl"), ROWS)
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "augment.cli.output.ResumableWriter.finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        assert write("a.jsonl", "b.jsonl") == 130
+    write_all_parts("a.jsonl", "b.jsonl")
     next(Path("b.jsonl.parts").glob("000000*")).unlink()
     assert write("a.jsonl", "b.jsonl") == 0
     expected = Path("b.jsonl").read_bytes()
