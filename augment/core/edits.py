@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 
 import numpy as np
 
@@ -164,7 +164,8 @@ class Edits:
         """
         middle = self.apply(batch)
         return Edits.of(
-            _merged(row, self.of_variant(b, batch), later.of_variant(b, middle)) for b, row in enumerate(batch.rows)
+            _merged(row, middle.rows[b], self.of_variant(b, batch), later.of_variant(b, middle))
+            for b, row in enumerate(batch.rows)
         )
 
 
@@ -177,33 +178,31 @@ def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
     return [(moved(start), moved(stop)) for start, stop in spans]
 
 
-def _merged(row: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit]:
-    """Edits of a row with the effect of earlier edits followed by later ones, which are edits of their result."""
+def _merged(row: list[int], middle: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit]:
+    """Edits of a row with the effect of earlier edits, whose result is `middle`, followed by later edits of that."""
     if not earlier or not later:
         return earlier or later
-    # The result of the earlier edits as blocks: (start, stop) in the row, and the tokens that have taken its place.
-    blocks: list[tuple[int, int, Sequence[int]]] = []
-    position = 0
-    for edit in [*earlier, Edit(len(row), (), ())]:
-        blocks += [(i, i + 1, row[i : i + 1]) for i in range(position, edit.start)]
-        position = edit.start + len(edit.old)
-        blocks.append((edit.start, position, edit.new))
-    block_of = [b for b, (_, _, tokens) in enumerate(blocks) for _ in tokens]
-    fates: list[Sequence[int]] = [(token,) for _, _, tokens in blocks for token in tokens]  # what each one becomes
-    continued: set[int] = set()  # blocks with a later edit that begins in the block before
-    for start, old, new in later:
-        stop = start + len(old)
-        fates[start:stop] = [new, *[()] * (len(old) - 1)]
-        continued.update(range(block_of[start] + 1, block_of[stop - 1] + 1))
+    # Of all edits: begin and end in `middle`, growth of the row by an earlier one, and the later ones themselves.
+    places: list[tuple[int, int, int, list[Edit]]] = []
+    shift = 0
+    for start, old, new in earlier:
+        places.append((start + shift, start + shift + len(new), len(new) - len(old), []))
+        shift += len(new) - len(old)
+    places += [(edit.start, edit.start + len(edit.old), 0, [edit]) for edit in later]
+    merged: list[tuple[int, int, int, list[Edit]]] = []
+    for begin, end, growth, edits in sorted(places, key=lambda place: place[:2]):
+        if merged and begin < merged[-1][1]:  # they overlap
+            first, last, sum_of_growth, before = merged.pop()
+            begin, end, growth, edits = first, max(last, end), sum_of_growth + growth, before + edits
+        merged.append((begin, end, growth, edits))
 
-    merged: list[tuple[int, int, list[int]]] = []
-    fate = iter(fates)
-    for b, (start, stop, tokens) in enumerate(blocks):
-        fresh = [*chain.from_iterable(islice(fate, len(tokens)))]
-        if b in continued:
-            start, _, before = merged.pop()
-            fresh = before + fresh
-        merged.append((start, stop, fresh))
-    return [
-        Edit(start, tuple(row[start:stop]), tuple(fresh)) for start, stop, fresh in merged if fresh != row[start:stop]
-    ]
+    result, shift = [], 0
+    for begin, end, growth, edits in merged:
+        fresh = middle[begin:end]
+        for start, old, new in reversed(edits):
+            fresh[start - begin : start - begin + len(old)] = new
+        replaced = row[begin - shift : end - shift - growth]
+        if fresh != replaced:
+            result.append(Edit(begin - shift, tuple(replaced), tuple(fresh)))
+        shift += growth
+    return result
