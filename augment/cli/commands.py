@@ -17,12 +17,7 @@ from ..core.variant_count import ADVICE, VariantCount, are_first
 from ..core.words import WordFinder
 from ..languages.language import ENGLISH, check_lang
 from ..registry import augmenter_config, load_augmenter
-from .output import checked_output
-
-
-CHUNK = 1000  # rows that are read, augmented and written at once
-
-Texts = tuple[str, ...]  # the texts of a row, one per column
+from . import output
 
 
 def preview(args: Namespace, colour: bool) -> Iterator[str]:
@@ -34,32 +29,28 @@ def preview(args: Namespace, colour: bool) -> Iterator[str]:
     if not texts:
         raise ValueError(f"num_rows is {args.num_rows}; expected at least 1.")
     augmenter = _augmenter(args)
-    groups = _variants(augmenter, [(text,) for text in texts], 0, args)
+    groups = augmenter.augment_text(texts, args.num_variants, _seeds(0, len(texts), 0, args))
     for number, (text, variants) in enumerate(zip(texts, groups, strict=True)):
         if number:
             yield ""
         yield f"0  {text}"
-        are_meant = _are_meant(augmenter, (text,), variants)
-        copies, note = (set(), "  (same text)") if are_meant else (_copies((text,), variants), "")
-        for k, (variant,) in enumerate(variants, 1):
-            if k not in copies:
+        are_meant = _are_meant(augmenter, text, variants)
+        are_new = [are_meant or is_new for is_new in are_first([text, *variants])[1:]]
+        for k, variant in enumerate(variants, 1):
+            if are_new[k - 1]:
                 shown = variant if args.no_marks else marked(text, variant, COLOURS if colour else PLAIN)
-                yield f"{k}  {shown}{note}"
-        if copies:
-            yield f"   no {'other ' if len(copies) < len(variants) else ''}variant found"
+                yield f"{k}  {shown}{'  (same text)' if are_meant else ''}"
+        if not all(are_new):
+            yield f"   no {'other ' if any(are_new) else ''}variant found"
 
 
 def write(args: Namespace) -> Iterator[str]:
     """Writes the variants of the rows of a file to another file."""
-    from tqdm import tqdm
-
-    from .output import ResumableWriter
-
     if args.column == args.column2:
         raise ValueError(f"column and column2 are both {args.column!r}; expected different columns.")
     columns = [args.column] if args.column2 is None else [args.column, args.column2]
     table = Table(args.input, columns)
-    out = checked_output(args.output, table.path)
+    out = output.checked_output(args.output, table.path)
     num_rows, table_columns = table.scan()
     for name in ("example", "variant"):
         if name in table_columns:
@@ -68,15 +59,9 @@ def write(args: Namespace) -> Iterator[str]:
             )
     augmenter = _augmenter(args)
     all_columns = [*table_columns, "example", "variant"]
-    writer = ResumableWriter(out, all_columns, table.schema, _settings(args, table, augmenter))
+    writer = output.ResumableWriter(out, all_columns, table.schema, _settings(args, table, augmenter))
     _precompute(augmenter, table)
-    with tqdm(total=num_rows, unit=" rows", disable=None) as bar:
-        for i, rows in enumerate(table.chunks(CHUNK)):
-            if i >= writer.num_parts:
-                new_rows, num_copies = _with_variants(rows, columns, augmenter, i * CHUNK, args)
-                writer.add(new_rows, {"rows": len(new_rows), "copies": num_copies})
-            bar.update(len(rows))
-    writer.finish()
+    writer.write(table, num_rows, lambda rows, first: _with_variants(rows, columns, augmenter, first, args))
     yield (
         f"{out}: {writer.counts['rows']} rows of {num_rows} examples. Of "
         f"{num_rows * args.num_variants} variants, {writer.counts['copies']} were copies and "
@@ -95,16 +80,15 @@ def stats(args: Namespace) -> Iterator[str]:
     _precompute(augmenter, table)
     finder, counts, variants = WordFinder(augmenter.tokenizer), Counter[str](), VariantCount(args.num_variants)
     with tqdm(unit=" rows", disable=None) as bar:
-        for i, rows in enumerate(table.chunks(CHUNK)):
-            texts, seeds = [row[args.column] for row in rows], _seeds(i * CHUNK, len(rows), 0, args)
+        for i, rows in enumerate(table.chunks(output.CHUNK)):
+            texts, seeds = [row[args.column] for row in rows], _seeds(i * output.CHUNK, len(rows), 0, args)
             groups = augmenter.augment_text(texts, args.num_variants, seeds)
             counts.update(count_changes(augmenter, finder, texts, args.num_variants, seeds))
-            firsts = [are_first([text, *group]) for text, group in zip(texts, groups, strict=True)]
-            for i, (text, group) in enumerate(zip(texts, groups, strict=True)):
-                if _are_meant(augmenter, (text,), [(variant,) for variant in group]):
-                    firsts[i] = [True] * len(firsts[i])
-                    counts["same_text"] += len(group)
-            variants += VariantCount.of(firsts, args.num_variants)
+            for text, group in zip(texts, groups, strict=True):
+                are_meant = _are_meant(augmenter, text, group)
+                counts["same_text"] += args.num_variants * are_meant
+                are_new = [are_meant or is_new for is_new in are_first([text, *group])]
+                variants += VariantCount.of([are_new], args.num_variants)
             bar.update(len(rows))
     report = coverage(counts, variants, augmenter.keeps_copies)
     if args.json:
@@ -144,37 +128,32 @@ def _precompute(augmenter: Augmenter, table: Table) -> None:
     augmenter.precompute(
         [
             {"input_ids": np.array(ids, dtype=np.int32)}
-            for rows in table.chunks(CHUNK)
+            for rows in table.chunks(output.CHUNK)
             for name in table.text_columns
             for ids in augmenter.tokenizer([row[name] for row in rows], verbose=False)["input_ids"]
         ]
     )
 
 
-def _variants(augmenter: Augmenter, rows: Sequence[Texts], first: int, args: Namespace) -> list[list[Texts]]:
-    """The K variants of each row, of which the first has the number `first` in its file."""
-    by_column = [
-        augmenter.augment_text(texts, args.num_variants, _seeds(first, len(rows), column, args))
-        for column, texts in enumerate(zip(*rows, strict=True))
-    ]
-    return [list(zip(*variants, strict=True)) for variants in zip(*by_column, strict=True)]
-
-
 def _with_variants(
     rows: Sequence[Row], columns: Sequence[str], augmenter: Augmenter, first: int, args: Namespace
-) -> tuple[list[Row], int]:
-    """The rows to write for some rows of the input, and how many of their variants are copies."""
-    originals = [tuple(row[name] for name in columns) for row in rows]
+) -> tuple[list[Row], dict[str, int]]:
+    """The rows to write for rows of the input, of which the first has the number `first`, and counts."""
+    by_column = [
+        augmenter.augment_text([row[name] for row in rows], args.num_variants, _seeds(first, len(rows), i, args))
+        for i, name in enumerate(columns)
+    ]
     new_rows: list[Row] = []
     num_copies = 0
-    for i, variants in enumerate(_variants(augmenter, originals, first, args)):
-        copies = _copies(originals[i], variants)
-        num_copies += len(copies)
-        for k, texts in enumerate([originals[i], *variants]):
-            if (k > 0 or args.keep_original) and (k not in copies or args.keep_copies):
+    for i, row in enumerate(rows):
+        group = [tuple(row[name] for name in columns), *zip(*(groups[i] for groups in by_column), strict=True)]
+        are_new = are_first(group)
+        num_copies += are_new.count(False)
+        for k, texts in enumerate(group):
+            if (k > 0 or args.keep_original) and (are_new[k] or args.keep_copies):
                 changed = dict(zip(columns, texts, strict=True))
-                new_rows.append(rows[i] | changed | {"example": first + i, "variant": k})
-    return new_rows, num_copies
+                new_rows.append(row | changed | {"example": first + i, "variant": k})
+    return new_rows, {"rows": len(new_rows), "copies": num_copies}
 
 
 def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tuple[int, ...]]:
@@ -182,14 +161,9 @@ def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tupl
     return [(args.seed, number, column) for number in range(first, first + num_rows)]
 
 
-def _copies(original: Texts | str, variants: Sequence[Texts | str]) -> set[int]:
-    """Numbers, from 1, of the variants that equal the original or an earlier variant."""
-    return {k for k, is_first in enumerate(are_first([original, *variants])) if not is_first}
-
-
-def _are_meant(augmenter: Augmenter, original: Texts | str, variants: Sequence[Texts | str]) -> bool:
-    """Whether the variants of an original are copies that are meant to be trained on."""
-    return augmenter.keeps_copies and all(variant == original for variant in variants)
+def _are_meant(augmenter: Augmenter, text: str, variants: Sequence[str]) -> bool:
+    """Whether the variants of a text are copies that are meant to be trained on."""
+    return augmenter.keeps_copies and all(variant == text for variant in variants)
 
 
 def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, Any]:
@@ -200,5 +174,5 @@ def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, 
         "augmenter": augmenter.to_dict(),
         "tokenizer": tokenizer_fingerprint(augmenter.tokenizer),
         **{name: getattr(args, name) for name in options},
-        "rows per part": CHUNK,
+        "rows per part": output.CHUNK,
     }

@@ -28,10 +28,7 @@ def count_changes(
 
     row = np.repeat(np.arange(len(edits)) % len(batch), edits.counts)
     offset = batch.starts[row]
-    counts = Counter(
-        words=len(starts),
-        words_replaced=num_words(offset + edits.start, offset + edits.stop),
-    )
+    counts = Counter(words=len(starts), words_replaced=num_words(offset + edits.start, offset + edits.stop))
     if isinstance(augmenter, Substitution):
         candidates = augmenter.candidates(batch, augmenter.eligible_words(batch))
         words = candidates.words
@@ -49,7 +46,7 @@ def coverage(
     """
     The counts, with shares and means; `None` where they are not defined. A phrase counts by its words in shares, and
     as one word in the number of candidates per word. A copy is a variant that equals the original or an earlier
-    variant. Those that an augmenter which `keeps_copies` means to make count as the same text instead.
+    variant. Copies that an augmenter with `keeps_copies` makes on purpose count as the same text instead.
     """
     num_all = variants.num_variants * variants.examples
     words, known = counts["words"], counts["words_with_candidates"]

@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,22 @@ from ..core.shared_folder import distributed
 from ..core.tables import Row, Table
 from ..label_filter import LabelFilter, check_lists, doubt_of
 from ..mlm.fill_mask import model_fingerprint
-from .output import ResumableWriter, checked_output, features_of
+from . import output
 
 
 EXAMPLE = "example"  # the column in which `write` numbers the examples
-
-CHUNK = 1000  # rows that are read, classified and written at once
 
 Texts = tuple[str, ...]  # the texts of a row, one per column
 
 
 def filter_variants(args: Namespace) -> Iterator[str]:
     """Writes the rows of a file of variants to another file, without the variants that lose their label."""
-    from tqdm import tqdm
-
     if distributed()[0] > 0:
         return  # one process classifies and writes
     columns = [args.column] if args.column2 is None else [args.column, args.column2]
     label_column = None if args.no_labels else args.label_column
     table = Table(args.input, columns)
-    out = checked_output(args.output, table.path)
+    out = output.checked_output(args.output, table.path)
     num_rows, table_columns = table.scan()
     _check_columns(table, table_columns, [*columns, args.variants_column], label_column)
     label_filter = LabelFilter(
@@ -39,12 +34,13 @@ def filter_variants(args: Namespace) -> Iterator[str]:
         min_label_probability=args.min_label_probability,
         label_names=_label_names(args.label_names),
     )
-    are_rows = EXAMPLE in table_columns and _are_numbers(table, EXAMPLE) and _are_numbers(table, args.variants_column)
+    numbers = (EXAMPLE, args.variants_column)  # which a csv has as text
+    are_rows = all(str(row.get(name)).isdecimal() for row in table for name in numbers)
     number_column = args.variants_column if are_rows else None
     _check_rows(table, columns, args.variants_column, number_column, label_column)
     classes = None
     if label_column is not None:
-        class_names = (features_of(table.schema).get(label_column) or {}).get("names")
+        class_names = (output.features_of(table.schema).get(label_column) or {}).get("names")
         classes = label_filter.classifier.class_ids([row.get(label_column) for row in table], class_names)
     settings = {
         "input": f"{table.suffix} {table.digest()}",
@@ -52,22 +48,18 @@ def filter_variants(args: Namespace) -> Iterator[str]:
         "model": model_fingerprint(label_filter.classifier.model),
         "min_label_probability": args.min_label_probability,
         "label_names": args.label_names,
-        "rows per part": CHUNK,
+        "rows per part": output.CHUNK,
     }
-    writer = ResumableWriter(out, table_columns, table.schema, settings)
-    pairs = _with_originals(table, columns, number_column)
-    with tqdm(total=num_rows, unit=" rows", disable=None) as bar:
-        for i, start in enumerate(range(0, num_rows, CHUNK)):
-            rows, originals = zip(*islice(pairs, CHUNK), strict=True)
-            if i >= writer.num_parts:
-                own = None if classes is None else classes[start : start + CHUNK]
-                if are_rows:
-                    part = _keep_rows(label_filter, rows, originals, columns, args.variants_column, own)
-                else:
-                    part = _keep_lists(label_filter, rows, columns, args.variants_column, own)
-                writer.add(*part)
-            bar.update(len(rows))
-    writer.finish()
+    writer = output.ResumableWriter(out, table_columns, table.schema, settings)
+
+    def keep(pairs: Sequence[tuple[Row, Texts | None]], first: int) -> tuple[list[Row], dict[str, int]]:
+        rows, originals = zip(*pairs, strict=True)
+        own = None if classes is None else classes[first : first + len(rows)]
+        if are_rows:
+            return _keep_rows(label_filter, rows, originals, columns, args.variants_column, own)
+        return _keep_lists(label_filter, rows, columns, args.variants_column, own)
+
+    writer.write(_with_originals(table, columns, number_column), num_rows, keep)
     counts = writer.counts
     yield f"{out}: {counts['kept']} of {counts['variants']} variants keep their label."
     if classes is not None and (doubt := doubt_of(counts["right"], counts["originals"])):
@@ -93,7 +85,7 @@ def _keep_rows(
 ) -> tuple[list[Row], dict[str, int]]:
     """The rows to write where each row is a variant, or an original, which always stays; and counts."""
     texts = [tuple(row[name] for name in columns) for row in rows]
-    known = [own if original is None else original for own, original in zip(texts, originals, strict=True)]
+    known = [original or own for own, original in zip(texts, originals, strict=True)]
     keeps_label = label_filter.scores(known, texts, classes) >= label_filter.min_label_probability
     is_original = np.array([int(row[variants_column]) == 0 for row in rows])
     counts = {
@@ -114,12 +106,9 @@ def _with_originals(
     """
     example, original = None, None
     for row in table:
-        if number_column is None:
-            yield row, None
-            continue
-        if int(row[number_column]) == 0:
+        if number_column is not None and int(row[number_column]) == 0:
             example, original = int(row[EXAMPLE]), tuple(row[name] for name in columns)
-        yield row, original if int(row[EXAMPLE]) == example else None
+        yield row, original if original is not None and int(row[EXAMPLE]) == example else None
 
 
 def _check_columns(table: Table, known: Sequence[str], columns: Sequence[str], label_column: str | None) -> None:
@@ -139,7 +128,7 @@ def _check_columns(table: Table, known: Sequence[str], columns: Sequence[str], l
 def _check_rows(
     table: Table, columns: Sequence[str], variants_column: str, number_column: str | None, label_column: str | None
 ) -> None:
-    """Checks that the variants of all rows can be read, and that originals are there if they say the class."""
+    """Checks that all variants can be read, and that each has its original if the original determines the class."""
     for number, (row, original) in enumerate(_with_originals(table, columns, number_column)):
         if number_column is None:
             check_lists(row, number, variants_column, columns)
@@ -148,11 +137,6 @@ def _check_rows(
                 f"{table.path}: row {number} (from 0) is a variant of example {row[EXAMPLE]}, and the original, with "
                 "the number 0, is not before it. Write the file with python -m augment write --keep_original."
             )
-
-
-def _are_numbers(table: Table, column: str) -> bool:
-    """Whether a column has whole numbers, which a csv has as text."""
-    return all(str(row.get(column)).isdecimal() for row in table)
 
 
 def _label_names(option: str | None) -> dict[str, str]:

@@ -9,19 +9,17 @@ from ..core.shared_folder import distributed
 from ..core.tables import Table
 from ..generated import Generated
 from ..generation.text_generator import PLACE
-from .output import ResumableWriter, checked_output
+from . import output
 
 
 # Options of the command that are arguments of `generate`.
 GENERATION = ("num_return_sequences", "temperature", "top_p", "num_beams", "max_new_tokens")
 
-CHUNK = 1000  # rows that are read and written at once
-
 
 def generate(args: Namespace) -> Iterator[str]:
     """Writes the rows of a file to another file, with a column of lists of new texts."""
     table = Table(args.input, [args.column])
-    out = checked_output(args.output, table.path)
+    out = output.checked_output(args.output, table.path)
     num_rows, columns = table.scan()
     if args.new_column in columns:
         raise ValueError(f"{table.path} already has a column {args.new_column!r}. Choose another --new_column.")
@@ -44,16 +42,10 @@ def generate(args: Namespace) -> Iterator[str]:
         import pyarrow
 
         schema = schema.append(pyarrow.field(args.new_column, pyarrow.list_(pyarrow.string())))
-    settings = {"input": table.digest(), "column": args.new_column, "texts": _digest(groups), "rows": CHUNK}
-    writer = ResumableWriter(out, [*columns, args.new_column], schema, settings)
-    for i, rows in enumerate(table.chunks(CHUNK)):
-        if i >= writer.num_parts:
-            own = groups[i * CHUNK :]
-            writer.add([{**row, args.new_column: group} for row, group in zip(rows, own, strict=False)], {})
-    writer.finish()
+    digest = hashlib.sha256(json.dumps(groups).encode()).hexdigest()
+    settings = {"input": table.digest(), "column": args.new_column, "texts": digest, "rows": output.CHUNK}
+    writer = output.ResumableWriter(out, [*columns, args.new_column], schema, settings)
+    pairs = zip(table, groups, strict=True)
+    writer.write(pairs, num_rows, lambda own, first: ([{**row, args.new_column: group} for row, group in own], {}))
     num_texts, num_without = sum(map(len, groups)), sum(not group for group in groups)
     yield f"{out}: {num_rows} rows with {num_texts} new texts in column {args.new_column!r}; {num_without} have none."
-
-
-def _digest(groups: list[list[str]]) -> str:
-    return hashlib.sha256(json.dumps(groups).encode()).hexdigest()

@@ -4,8 +4,9 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..core.tables import Row
 
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+CHUNK = 1000  # rows that are read, processed and written at once
 
 
 class ResumableWriter:
@@ -39,6 +42,27 @@ class ResumableWriter:
         # Only temporary files: interrupted before the first manifest was complete.
         if self.folder.exists() and any(file.suffix != ".tmp" for file in self.folder.iterdir()):
             self._resume()
+
+    def write(
+        self,
+        items: Iterable[Any],
+        num_items: int,
+        make: Callable[[list[Any], int], tuple[Sequence[Row], Mapping[str, int]]],
+    ) -> None:
+        """
+        Writes the parts that are missing, and then the file. `make` gets the items of a part and the number of the
+        first of them, and returns the rows of the part and its counts.
+        """
+        from tqdm import tqdm
+
+        rest = iter(items)
+        with tqdm(total=num_items, unit=" rows", disable=None) as bar:
+            for first in range(0, num_items, CHUNK):
+                chunk = list(islice(rest, CHUNK))
+                if first // CHUNK >= self.num_parts:
+                    self.add(*make(chunk, first))
+                bar.update(len(chunk))
+        self.finish()
 
     def add(self, rows: Sequence[Row], counts: Mapping[str, int]) -> None:
         """Writes the next part and adds up its counts."""

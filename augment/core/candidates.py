@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from .ragged import positions, ranges
+from .ragged import flat, positions, ranges
 from .words import Words
 
 
@@ -63,7 +63,7 @@ class Candidates:
         if len(count) != len(words):
             raise ValueError(f"Received lists of replacements for {len(count)} words; expected {len(words)} lists.")
         runs = list(chain.from_iterable(replacements))
-        lengths = np.array([len(run) for run in runs], dtype=np.int64)
+        pieces, offsets = flat(runs)
         cumulative = None
         if weights is not None:
             if [len(own) for own in weights] != count.tolist():
@@ -79,9 +79,9 @@ class Candidates:
             (count.cumsum() - count)[some],
             count[some],
             np.arange(len(runs)),
-            np.concatenate([[0], lengths.cumsum()]),
-            np.fromiter(chain.from_iterable(runs), dtype=np.int64, count=int(lengths.sum())),
-            int(lengths.max(initial=0)),
+            offsets,
+            pieces,
+            int(np.diff(offsets).max(initial=0)),
             cumulative,
         )
 
@@ -90,7 +90,7 @@ class Candidates:
         """The candidates of different words of one batch, with the words in the order of the batch."""
         parts = [part.compact() for part in parts]
         words = Words.joined([part.words for part in parts])
-        order = np.lexsort((words.start, words.row))
+        order = words.start.argsort(kind="stable")
         tables = np.cumsum([0, *(len(part.table) for part in parts)])
         pieces = np.cumsum([0, *(len(part.pieces) for part in parts)])
         return cls(

@@ -14,9 +14,6 @@ from .sampling import KEEP
 from .words import Words
 
 
-_NEVER = 1 << 62
-
-
 class Edits:
     """
     The edits that make K variants of each of B rows.
@@ -167,12 +164,13 @@ class Edits:
         """
         middle = self.apply(batch)
         return Edits.of(
-            _merged(row, self.of_variant(b, batch), later.of_variant(b, middle)) for b, row in enumerate(batch.rows)
+            _merged(row, middle.rows[b], self.of_variant(b, batch), later.of_variant(b, middle))
+            for b, row in enumerate(batch.rows)
         )
 
 
 def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
-    """Where spans of a row that its edits leave alone lie in the variant."""
+    """The positions in a variant of spans of the row that its edits do not touch."""
 
     def moved(position: int) -> int:
         return position + sum(len(new) - len(old) for start, old, new in edits if start + len(old) <= position)
@@ -180,39 +178,31 @@ def moved_spans(spans: Iterable[Span], edits: Sequence[Edit]) -> list[Span]:
     return [(moved(start), moved(stop)) for start, stop in spans]
 
 
-def _merged(row: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit]:
-    """The edits of a row that do what earlier edits, and then later edits of their result, do to it."""
+def _merged(row: list[int], middle: list[int], earlier: list[Edit], later: list[Edit]) -> list[Edit]:
+    """Edits of a row with the effect of earlier edits, whose result is `middle`, followed by later edits of that."""
     if not earlier or not later:
         return earlier or later
-    # The result of the earlier edits as blocks: (start, stop) in the row, and the tokens that have taken its place.
-    blocks: list[tuple[int, int, Sequence[int]]] = []
-    position = 0
-    for edit in [*earlier, Edit(len(row), (), ())]:
-        blocks += [(i, i + 1, row[i : i + 1]) for i in range(position, edit.start)]
-        position = edit.start + len(edit.old)
-        blocks.append((edit.start, position, edit.new))
+    # Of all edits: begin and end in `middle`, growth of the row by an earlier one, and the later ones themselves.
+    places: list[tuple[int, int, int, list[Edit]]] = []
+    shift = 0
+    for start, old, new in earlier:
+        places.append((start + shift, start + shift + len(new), len(new) - len(old), []))
+        shift += len(new) - len(old)
+    places += [(edit.start, edit.start + len(edit.old), 0, [edit]) for edit in later]
+    merged: list[tuple[int, int, int, list[Edit]]] = []
+    for begin, end, growth, edits in sorted(places, key=lambda place: place[:2]):
+        if merged and begin < merged[-1][1]:  # they overlap
+            first, last, sum_of_growth, before = merged.pop()
+            begin, end, growth, edits = first, max(last, end), sum_of_growth + growth, before + edits
+        merged.append((begin, end, growth, edits))
 
-    waiting = ((edit.start, edit.start + len(edit.old), edit.new) for edit in [*later, Edit(_NEVER, (), ())])
-    begin, end, new = next(waiting)
-    merged: list[tuple[int, int, list[int]]] = []
-    position = 0  # in the result
-    for start, stop, tokens in blocks:
-        while position >= end:
-            begin, end, new = next(waiting)
-        continues = begin < position < end  # a later edit that began in the block before
-        fresh: list[int] = []  # what becomes of the block
-        for i, token in enumerate(tokens, position):
-            while i >= end:
-                begin, end, new = next(waiting)
-            if i == begin:
-                fresh += new
-            elif not begin < i < end:
-                fresh.append(token)
-        position += len(tokens)
-        if continues:
-            start, _, before = merged.pop()
-            fresh = before + fresh
-        merged.append((start, stop, fresh))
-    return [
-        Edit(start, tuple(row[start:stop]), tuple(fresh)) for start, stop, fresh in merged if fresh != row[start:stop]
-    ]
+    result, shift = [], 0
+    for begin, end, growth, edits in merged:
+        fresh = middle[begin:end]
+        for start, old, new in reversed(edits):
+            fresh[start - begin : start - begin + len(old)] = new
+        replaced = row[begin - shift : end - shift - growth]
+        if fresh != replaced:
+            result.append(Edit(begin - shift, tuple(replaced), tuple(fresh)))
+        shift += growth
+    return result

@@ -1,4 +1,4 @@
-"""What users may give for a list, for a seed of each row, or for an object."""
+"""Conversions and checks of arguments: lists, seeds of rows, objects and tokenizers."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral
@@ -21,7 +21,7 @@ def seeds_of_rows(seed: Any, num_rows: int) -> Sequence[Seed]:
 
 
 def check_object(name: str, value: Any, kind: type) -> None:
-    """Raises a `TypeError` if a value is no object of a class, such as the class itself."""
+    """Raises a `TypeError` if a value is not an object of a class, or is the class itself."""
     if isinstance(value, type):
         raise TypeError(
             f"{name} is the class {value.__name__}; expected an object of it, {value.__name__}(tokenizer, ...)."

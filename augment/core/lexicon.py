@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from .atomic_file import atomic_write
 from .lazy import Lazy
-from .ragged import run_hashes
+from .ragged import find, flat, run_hashes
 from .scripts import is_unspaced
 
 
@@ -62,10 +61,8 @@ class Lexicon(Lazy):
         """Entry of each word, or -1, for words that are runs of `ids`: `(W,)`."""
         entries = self.one_piece[ids[starts]]
         longer = np.flatnonzero(lengths > 1)
-        if len(longer) and len(self.keys):
-            keys = run_hashes(ids, starts[longer], lengths[longer])
-            found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-            entries[longer] = np.where(self.keys[found] == keys, found, -1)
+        if len(longer):
+            entries[longer] = find(self.keys, run_hashes(ids, starts[longer], lengths[longer]))
         return entries
 
     def save(self, path: Path, fingerprint: str) -> None:
@@ -109,34 +106,30 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]], *, has_articles
         for before in _contexts(tokenizer):
             spelt = dict(zip(texts, encode_after(tokenizer, [case(text) for text in texts], before), strict=True))
             for word, candidates in group.items():
-                pieces = spelt[word]
+                own = spelt[word]
                 # Of two forms with the same pieces (two cases, to an uncased tokenizer), the first one counts.
-                if not pieces or pieces in entries:
+                if not own or own in entries:
                     continue
                 vowel = starts_with_vowel(word)
-                same = {
-                    spelt[text]: None for text in candidates if not has_articles or starts_with_vowel(text) == vowel
-                }
-                options = same | {spelt[text]: None for text in candidates}
-                for unfit in ((), pieces):
-                    same.pop(unfit, None)
-                    options.pop(unfit, None)
+                options = [(text, spelt[text]) for text in candidates if spelt[text] not in ((), own)]
+                same = {new: None for text, new in options if not has_articles or starts_with_vowel(text) == vowel}
                 if options or not candidates:
-                    entries[pieces] = list(options), len(same), case is str.capitalize
-                    phrases.update((len(word), len(pieces)) if is_unspaced(word) else (len(word.split()),))
+                    replacements = list(same | {new: None for _, new in options})
+                    entries[own] = replacements, len(same), case is str.capitalize
+                    phrases.update((len(word), len(own)) if is_unspaced(word) else (len(word.split()),))
 
-    keys = run_hashes(*_flat(entries))
+    ids, bounds = flat(entries)
+    keys = run_hashes(ids, bounds[:-1], np.diff(bounds))
     order = np.argsort(keys)
-    pieces_of_entry = list(entries)
-    rows = [entries[pieces_of_entry[i]] for i in order]
+    values = list(entries.values())
+    rows = [values[i] for i in order]
     count = np.array([len(options) for options, _, _ in rows], dtype=np.int32)
-    replacements: dict[tuple[int, ...], int] = {}
-    table = [replacements.setdefault(option, len(replacements)) for options, _, _ in rows for option in options]
-    flat, starts, _ = _flat(replacements)
+    numbers: dict[tuple[int, ...], int] = {}
+    table = [numbers.setdefault(option, len(numbers)) for options, _, _ in rows for option in options]
+    pieces, offsets = flat(numbers)
     one_piece = np.full(max(tokenizer.get_vocab().values(), default=-1) + 1, -1, dtype=np.int32)
-    for number, i in enumerate(order):
-        if len(pieces_of_entry[i]) == 1:
-            one_piece[pieces_of_entry[i][0]] = number
+    alone = np.flatnonzero(np.diff(bounds)[order] == 1)  # entries of one piece
+    one_piece[ids[bounds[order[alone]]]] = alone
     return Lexicon(
         keys=keys[order],
         first=(np.cumsum(count) - count).astype(np.int32),
@@ -144,8 +137,8 @@ def build_lexicon(tokenizer, words: Mapping[str, Sequence[str]], *, has_articles
         count_after_article=np.array([num for _, num, _ in rows], dtype=np.int32),
         capitalised=np.array([capitalised for _, _, capitalised in rows], dtype=bool),
         candidates=np.array(table, dtype=np.int32),
-        offsets=np.append(starts, len(flat)).astype(np.int32),
-        pieces=flat.astype(np.int32),
+        offsets=offsets.astype(np.int32),
+        pieces=pieces.astype(np.int32),
         one_piece=one_piece,
         phrases=np.array(sorted(phrases - {1}, reverse=True), dtype=np.int32),
     )
@@ -187,13 +180,6 @@ def _contexts(tokenizer) -> list[str]:
     """What may come before a word, as far as it changes the word's pieces: a space, nothing, a punctuation mark."""
     contexts = {encode_after(tokenizer, ["a"], before)[0]: before for before in ("(", "", "a ")}
     return list(contexts.values())[::-1]
-
-
-def _flat(rows: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows as a ragged array: the ids, and the start and length of each row."""
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    ids = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(lengths.sum()))
-    return ids, np.cumsum(lengths) - lengths, lengths
 
 
 def starts_with_vowel(text: str) -> bool:

@@ -1,8 +1,17 @@
 """Ragged arrays: runs of different lengths, one after the other in a flat array."""
 
+from collections.abc import Collection, Sequence
+from itertools import chain
+
 import numpy as np
 
 from .randomness import mix
+
+
+def flat(rows: Collection[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """R rows one after the other, and their bounds, `(R + 1,)`: row r is `items[bounds[r] : bounds[r + 1]]`."""
+    bounds = np.cumsum([0, *map(len, rows)])
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(bounds[-1])), bounds
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -27,6 +36,14 @@ def positions_in(group: np.ndarray) -> np.ndarray:
     """Position of each item in its group, for items of one group that stand together: `(N,)`."""
     index = np.arange(len(group))
     return index - np.maximum.accumulate(np.where(is_first(group), index, 0))
+
+
+def find(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where each of N wanted numbers is among known ones in increasing order, -1 where it is not: `(N,)`."""
+    if not len(known):
+        return np.full(len(wanted), -1)
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return np.where(known[place] == wanted, place, -1)
 
 
 def run_hashes(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -45,11 +45,15 @@ def row_keys(seeds: Sequence[Seed]) -> np.ndarray:
         parts = np.array([index(part) & _MASK for row in rows for part in row], dtype=np.uint64)
     except TypeError as error:
         raise TypeError(f"A seed is an int or a tuple of ints; received {list(seeds)[:3]!r}.") from error
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    return run_keys(parts, np.array([len(row) for row in rows], dtype=np.int64))
+
+
+def run_keys(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """One 64-bit key for each run of numbers, `(R,)`, of runs of these lengths one after the other."""
     ends = lengths.cumsum()
-    position = np.arange(len(parts)) - np.repeat(ends - lengths, lengths)
-    sums = np.zeros(len(parts) + 1, dtype=np.uint64)
-    mix(parts + mix(position.astype(np.uint64))).cumsum(out=sums[1:])
+    position = np.arange(len(numbers)) - np.repeat(ends - lengths, lengths)
+    sums = np.zeros(len(numbers) + 1, dtype=np.uint64)
+    mix(numbers + mix(position.astype(np.uint64))).cumsum(out=sums[1:])
     return mix(sums[ends] - sums[ends - lengths])
 
 

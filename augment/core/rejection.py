@@ -6,7 +6,7 @@ import numpy as np
 
 from .batch import Batch
 from .edits import Edits
-from .ragged import is_first, run_hashes
+from .ragged import is_first, positions_in, run_hashes
 from .randomness import GOLDEN, mix
 
 
@@ -73,35 +73,27 @@ class Distinct:
     def __init__(self, batch: Batch, num_variants: int):
         self._size, self._num_variants, self._num_added = len(batch), num_variants, 0
         self.short = np.arange(len(batch))
-        # The row itself counts as a variant known from the start.
-        self._row, self._number = self.short, np.full(len(batch), -1)
-        self._content = run_hashes(batch.ids, batch.starts, batch.lengths)
+        # The row, number and hash of each. The row itself counts as a variant known from the start.
+        self._known = self.short, np.full(len(batch), -1), run_hashes(batch.ids, batch.starts, batch.lengths)
 
     def add(self, row: np.ndarray, variants: Batch) -> None:
         """Adds N variants, of the rows with these numbers, `(N,)`. They are numbered in the order of their arrival."""
-        row = np.concatenate([self._row, row])
-        number = np.concatenate([self._number, np.arange(self._num_added, self._num_added + len(variants))])
-        content = [self._content, run_hashes(variants.ids, variants.starts, variants.lengths)]
+        number = np.arange(self._num_added, self._num_added + len(variants))
         self._num_added += len(variants)
-        self._row, self._number, self._content = row, number, np.concatenate(content)
-        new = _is_new(self._row, self._content)
-        self._row, self._number, self._content = self._row[new], self._number[new], self._content[new]
-        self.short = np.flatnonzero(np.bincount(self._row, minlength=self._size) <= self._num_variants)
+        added = row, number, run_hashes(variants.ids, variants.starts, variants.lengths)
+        row, number, content = (np.concatenate(both) for both in zip(self._known, added, strict=True))
+        order = np.lexsort((content, row))
+        new = np.sort(order[is_first(row[order]) | is_first(content[order])])
+        self._known = row[new], number[new], content[new]
+        self.short = np.flatnonzero(np.bincount(row[new], minlength=self._size) <= self._num_variants)
 
     def chosen(self) -> np.ndarray:
         """The numbers of the first K variants of each row, `(K * B,)`, -1 where there are fewer."""
-        by_row = self._row.argsort(kind="stable")
-        row, number = self._row[by_row], self._number[by_row]
-        rank = np.arange(len(row)) - np.searchsorted(row, row)
+        row, number, _ = self._known
+        by_row = row.argsort(kind="stable")
+        row, number = row[by_row], number[by_row]
+        rank = positions_in(row)
         chosen = np.full((self._num_variants, self._size), -1)
         taken = (rank > 0) & (rank <= self._num_variants)
         chosen[rank[taken] - 1, row[taken]] = number[taken]
         return chosen.ravel()
-
-
-def _is_new(row: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Whether each item is the first of its row with this content, `(N,)`."""
-    order = np.lexsort((content, row))
-    new = np.empty(len(row), dtype=bool)
-    new[order] = is_first(row[order]) | is_first(content[order])
-    return new

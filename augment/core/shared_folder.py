@@ -48,17 +48,13 @@ def open_folder(folder: Path, manifest: Mapping[str, Any], what: str) -> tuple[i
             "but all processes write and read it. Choose a folder on a file system that all machines share "
             "(cache_dir, or the environment variable HF_MMEL_CACHE)."
         )
-    _check_manifest(path, manifest, what)
-    return process, num_processes, gather
-
-
-def _check_manifest(path: Path, manifest: Mapping[str, Any], what: str) -> None:
     try:
         found = dict(json.loads(path.read_text()))
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged. Delete the folder, or choose another path.") from error
     if differing := [name for name in manifest if found.get(name) != manifest[name]]:
         raise ValueError(
-            f"{path.parent} contains a {what} made with a different {', '.join(differing)}. Choose another "
+            f"{folder} contains a {what} made with a different {', '.join(differing)}. Choose another "
             "path, or omit it to get a separate folder, or delete this folder if the old table is not needed."
         )
+    return process, num_processes, gather

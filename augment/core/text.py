@@ -1,7 +1,7 @@
 """Edits of tokens, made in the text of the tokens."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from ..edits import Edit
@@ -34,40 +34,8 @@ def token_spans(spans: Sequence[Span], offsets: Sequence[Span]) -> list[Span]:
     return [(i, i + 1) for i, keep in enumerate(kept) if keep]
 
 
-def rewrite(
-    text: str,
-    offsets: Sequence[Span],
-    edits: Sequence[Edit],
-    spell: Callable[[tuple[int, ...]], str],
-    recase: Callable[[str, str], str],
-) -> str:
-    """
-    Makes edits of tokens, from left to right, in their text. Token i is `text[offsets[i][0] : offsets[i][1]]`, `spell`
-    gives the text of token ids, and `recase(word, replacement)` the replacement in the case of the word. A word that
-    takes the place of another one keeps the accents that the tokenizer strips.
-    """
-    words, parts, position = {}, [], 0
-    if len(edits) > 1:
-        words = {old: text[offsets[at][0] : offsets[at + len(old) - 1][1]].lstrip() for at, old, _ in edits}
-    for start, old, new in edits:
-        end = offsets[start + len(old) - 1][1]
-        word = text[offsets[start][0] : end].lstrip()  # some tokenizers count the space as part of the word
-        before, position = text[position : end - len(word)], end
-        if new:
-            spelt, spelt_old = words.get(new) or spell(new), spell(old)
-            inserted = spelt.removeprefix(spelt_old)
-            is_insertion = inserted != spelt and not inserted[:1].isalnum()
-            parts += [before, word + recase(word, inserted) if is_insertion else recase(word, spelt)]
-        else:
-            kept = before.rstrip()
-            if kept == before or not (kept or any(parts)):  # nothing or only space before: remove the space after
-                kept, position = before, len(text) - len(text[end:].lstrip())
-            parts.append(kept)
-    return "".join([*parts, text[position:]])
-
-
 class Rewriter:
-    """Makes edits of tokens in their text, as `rewrite` does, in the spelling and the case of a tokenizer's words."""
+    """Makes edits of tokens in their text, in the spelling and the case of a tokenizer's words."""
 
     def __init__(self, tokenizer):
         # Words return in batch after batch, and decoding one takes long. WordPiece puts spaces between all pieces.
@@ -77,7 +45,28 @@ class Rewriter:
         self._recase = (lambda word, new: new) if has_case(tokenizer) else in_case_of
 
     def __call__(self, text: str, offsets: Sequence[Span], edits: Sequence[Edit]) -> str:
-        return rewrite(text, offsets, edits, self._spell, self._recase)
+        """
+        The text with edits, from left to right. Token i is `text[offsets[i][0] : offsets[i][1]]`. A word that takes
+        the place of another one keeps the accents that the tokenizer strips.
+        """
+        words, parts, position = {}, [], 0
+        if len(edits) > 1:
+            words = {old: text[offsets[at][0] : offsets[at + len(old) - 1][1]].lstrip() for at, old, _ in edits}
+        for start, old, new in edits:
+            end = offsets[start + len(old) - 1][1]
+            word = text[offsets[start][0] : end].lstrip()  # some tokenizers count the space as part of the word
+            before, position = text[position : end - len(word)], end
+            if new:
+                spelt, spelt_old = words.get(new) or self._spell(new), self._spell(old)
+                inserted = spelt.removeprefix(spelt_old)
+                is_insertion = inserted != spelt and not inserted[:1].isalnum()
+                parts += [before, word + self._recase(word, inserted) if is_insertion else self._recase(word, spelt)]
+            else:
+                kept = before.rstrip()
+                if kept == before or not (kept or any(parts)):  # nothing or only space before: remove the space after
+                    kept, position = before, len(text) - len(text[end:].lstrip())
+                parts.append(kept)
+        return "".join([*parts, text[position:]])
 
 
 def in_case_of(word: str, replacement: str) -> str:

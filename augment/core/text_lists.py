@@ -11,7 +11,7 @@ Entry = tuple[str | None, ...]  # a text for each text column; `None` keeps the 
 def entries_of(value: Any, names: Sequence[str]) -> list[Entry]:
     """
     The texts in one row of a column of lists: a text for each text column, of these `names`, or `None` where the row's
-    own text stays. Raises a `ValueError` that goes on after the name of the row: "is 3; expected ...".
+    own text stays. Raises a `ValueError` whose message follows the name of the row: "is 3; expected ...".
     """
     return [entry for item in items_of(value) if (entry := _entry(item, names)) is not None]
 
@@ -56,13 +56,10 @@ def _entry(item: Any, names: Sequence[str]) -> Entry | None:
         texts = tuple(texts.get(name) for name in names)
     fits = isinstance(texts, list | tuple) and len(texts) == len(names)
     if not fits or any(text is not None and not isinstance(text, str) for text in texts):
-        raise ValueError(f"has {item!r:.60} in its list; {_expected_entry(names)}.")
+        shown = " and ".join(map(repr, names))
+        pair = f", a list with a text for {shown}" if len(names) > 1 else ""
+        raise ValueError(f"has {item!r:.60} in its list; expected a text{pair}, or a dict with {shown}.")
     return tuple(texts) if any(text is not None and text.strip() for text in texts) else None
-
-
-def _expected_entry(names: Sequence[str]) -> str:
-    shown = " and ".join(map(repr, names))
-    return f"expected a text{f', a list with a text for {shown}' if len(names) > 1 else ''}, or a dict with {shown}"
 
 
 def plain(value: Any) -> Any:

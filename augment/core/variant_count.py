@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 # An example without variants gains nothing from augmentation. Up to a tenth of them changes little.
@@ -45,12 +45,8 @@ class VariantCount:
         return cls(num_variants, len(present), present.count(0), sum(present))
 
     def __add__(self, other: VariantCount) -> VariantCount:
-        return VariantCount(
-            self.num_variants,
-            self.examples + other.examples,
-            self.without + other.without,
-            self.different + other.different,
-        )
+        _, *counts = (a + b for a, b in zip(astuple(self), astuple(other), strict=True))
+        return VariantCount(self.num_variants, *counts)
 
     @property
     def copies(self) -> int:
@@ -73,7 +69,7 @@ class VariantCount:
         """Whether so many variants are missing that somebody should know."""
         if not self.num_variants or self.share_without is None:
             return False
-        are_few = self.mean_of_others is None or self.mean_of_others < MIN_SHARE_DIFFERENT * self.num_variants
+        are_few = (self.mean_of_others or 0) < MIN_SHARE_DIFFERENT * self.num_variants
         return are_few or self.share_without > MAX_SHARE_WITHOUT
 
     def sentence(self, num_all: int | None = None) -> str:

@@ -14,8 +14,7 @@ import numpy as np
 from ..edits import Edit
 from .atomic_file import atomic_write
 from .batch import Batch
-from .ragged import positions
-from .randomness import mix
+from .randomness import run_keys
 
 
 Variant = tuple[Edit, ...]  # its edits, from left to right
@@ -58,10 +57,7 @@ class VariantTable:
 def example_keys(batch: Batch) -> np.ndarray:
     """64-bit hash of each row, `(B,)`: of its tokens, and of which of them must stay."""
     kept = np.zeros(len(batch.ids), dtype=bool) if batch.kept is None else batch.kept
-    tokens = (batch.ids << 1 | kept).astype(np.uint64)
-    sums = np.zeros(len(tokens) + 1, dtype=np.uint64)
-    mix(tokens + mix(positions(batch.lengths).astype(np.uint64))).cumsum(out=sums[1:])
-    return mix(sums[batch.starts + batch.lengths] - sums[batch.starts])
+    return run_keys((batch.ids << 1 | kept).astype(np.uint64), batch.lengths)
 
 
 class SharedTable:

@@ -66,18 +66,19 @@ class Vocabulary:
         The Penn tags of each whole word, `(N,)`, one bit each in the order of `TAGS`, and one more for words spelt
         with the ending of such a tag. Words that the dictionary lacks have none.
         """
-        tags = np.zeros(len(self), dtype=np.uint16)
-        for piece in np.flatnonzero(self._group).tolist():
-            tags[piece] = word_tags(self._texts[piece].lower())
-        return tags
+        return self._of_words(word_tags, np.uint16)
 
     @cached_property
     def vowels(self) -> np.ndarray:
         """Whether each whole word begins with a vowel letter, `(N,)` `bool`."""
-        vowels = np.zeros(len(self), dtype=bool)
+        return self._of_words(starts_with_vowel, bool)
+
+    def _of_words(self, of_text: Callable[[str], int], dtype: type) -> np.ndarray:
+        """What the function says of the text of each word, in lower case: `(N,)`."""
+        values: np.ndarray = np.zeros(len(self), dtype=dtype)
         for piece in np.flatnonzero(self._group).tolist():
-            vowels[piece] = starts_with_vowel(self._texts[piece])
-        return vowels
+            values[piece] = of_text(self._texts[piece].lower())
+        return values
 
     def groups_of(self, ids: np.ndarray, words: Words) -> np.ndarray:
         """Group of each word that lies in `ids`, of one piece or several: `(W,)`, 0 for stop words and the like."""
@@ -255,7 +256,7 @@ def _beginnings(tokenizer) -> tuple[dict[int, str], np.ndarray]:
         marked = token.startswith(marker)
         if piece in special or (marked and marker == "##"):
             continue
-        text = piece_text(token[len(marker) :] if marked else token, marker)
+        text = piece_text(token.removeprefix(marker), marker)
         spaced[piece] = marked or marker == "##"
         if text.isalpha():
             texts[piece] = text

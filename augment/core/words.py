@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,7 +38,7 @@ _UNSPACED = 1 << 15  # in a script without spaces between words
 @dataclass(frozen=True)
 class Words:
     """
-    W words of a `Batch`. `words[keep]` are those of a boolean mask or of numbers.
+    W words of a `Batch`. A boolean mask or numbers in square brackets select some of them.
 
     Attributes:
         row (`np.ndarray` of shape `(W,)`): Row of each word, in increasing order.
@@ -57,14 +57,7 @@ class Words:
     after_article: np.ndarray
 
     def __getitem__(self, keep: np.ndarray) -> "Words":
-        return Words(
-            self.row[keep],
-            self.start[keep],
-            self.length[keep],
-            self.first[keep],
-            self.last[keep],
-            self.after_article[keep],
-        )
+        return Words(*(values[keep] for values in vars(self).values()))
 
     def __len__(self) -> int:
         return len(self.row)
@@ -72,7 +65,7 @@ class Words:
     @staticmethod
     def joined(parts: "list[Words]") -> "Words":
         """The words of several parts, one after the other."""
-        return Words(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Words)))
+        return Words(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
     def runs(self, num_words: int) -> "Words":
         """All runs of this many words of the batch with nothing between them, each as one word. Runs may overlap."""
@@ -250,7 +243,7 @@ def special_ids(tokenizer) -> set[int]:
 
 def _piece_flags(token: str, marker: str) -> int:
     marked = token.startswith(marker)
-    text = piece_text(token[len(marker) :] if marked else token, marker)
+    text = piece_text(token.removeprefix(marker), marker)
     spaced = marked and marker != "##"
     letters = all(char.isalpha() or is_mark(char) for char in text) and bool(text or spaced)
     alone = is_unspaced(text)
@@ -258,7 +251,8 @@ def _piece_flags(token: str, marker: str) -> int:
         flags = 0 if marked else _BEGINS
         letters = letters and not (marked and alone)
     else:
-        begins = spaced or not letters or alone or (marker == "Ġ" and _begins_wide_character(token))
+        begins_wide = marker == "Ġ" and text == _INCOMPLETE and BYTE_OF_CHAR[token[0]] in _WIDE_LEADS
+        begins = spaced or not letters or alone or begins_wide
         flags = _BEGINS * begins | _ENDS * (not letters or alone) | _SPACED * spaced
     flags |= _UNSPACED * alone | _LETTERS * letters | _MARKER * (spaced and not text)
     flags |= _POSSESSIVE * (text in ("'s", "’s")) | _APOSTROPHE * (text in ("'", "’")) | _LETTER_S * (text == "s")
@@ -272,18 +266,6 @@ def _piece_flags(token: str, marker: str) -> int:
     return flags
 
 
-def _begins_wide_character(piece: str) -> bool:
-    """Whether a piece of bytes begins with part of a Chinese or Japanese character, or of a full-width mark."""
-    try:
-        data = bytes(BYTE_OF_CHAR[char] for char in piece)
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data[0] in _WIDE_LEADS
-    except KeyError:
-        return False
-    return False
-
-
 def is_mark(char: str) -> bool:
     """Whether a character is a combining mark: an accent, a vowel sign, a variation selector."""
     return unicodedata.category(char)[0] == "M"
@@ -294,11 +276,11 @@ def piece_text(piece: str, marker: str) -> str:
     if marker != "Ġ":
         return piece
     try:
-        return bytes(BYTE_OF_CHAR[char] for char in piece).decode("utf-8", errors="strict")
+        return bytes(BYTE_OF_CHAR[char] for char in piece).decode()
     except KeyError:  # an added token, which is plain text
         return piece
-    except UnicodeDecodeError:  # part of a character: as a letter, it makes its word one that no source knows
-        return "\u00e9"
+    except UnicodeDecodeError:
+        return _INCOMPLETE
 
 
 def _byte_of_char() -> dict[str, int]:
@@ -309,4 +291,5 @@ def _byte_of_char() -> dict[str, int]:
 
 
 BYTE_OF_CHAR = _byte_of_char()
-_WIDE_LEADS = (*range(0xE3, 0xEA), 0xEF)  # first bytes of characters in UTF-8
+_WIDE_LEADS = (*range(0xE3, 0xEA), 0xEF)  # first bytes of Chinese and Japanese characters and of full-width marks
+_INCOMPLETE = "\u00e9"  # stands for part of a character: a letter, with which no source knows the word

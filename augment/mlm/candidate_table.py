@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
-from ..core.ragged import ranges, run_hashes
+from ..core.ragged import find, ranges, run_hashes
 from ..core.shared_folder import open_folder
 
 
@@ -61,9 +61,8 @@ class CandidateTable:
 
     def lookup(self, batch: Batch) -> tuple[np.ndarray, Proposals]:
         """Which rows are in the table, `(B,)`, and the candidates of these rows."""
-        keys, known = run_hashes(batch.ids, batch.starts, batch.lengths), batch.lengths > 0
-        row = np.minimum(np.searchsorted(self._keys, keys), max(len(self) - 1, 0))
-        known[known] = self._keys[row[known]] == keys[known] if len(self) else False
+        row = find(self._keys, run_hashes(batch.ids, batch.starts, batch.lengths))
+        known = (row >= 0) & (batch.lengths > 0)
         row = row[known]
         count = self._first[row + 1] - self._first[row]
         return known, (count, self._entries[ranges(self._first[row], count)])
@@ -79,19 +78,17 @@ class UniqueRows:
                 "The candidates of a stream are computed when its rows arrive, without a table."
             )
         blocks = [Batch(rows) for rows in _blocks(dataset)]
-        self._ids = np.concatenate([np.zeros(0, np.int32), *(block.ids.astype(np.int32) for block in blocks)])
+        ids = np.concatenate([np.zeros(0, np.int32), *(block.ids.astype(np.int32) for block in blocks)])
         lengths = np.concatenate([np.zeros(0, np.int64), *(block.lengths for block in blocks)])
-        starts = lengths.cumsum() - lengths
-        starts, lengths = starts[lengths > 0], lengths[lengths > 0]
-        self.keys, chosen = np.unique(run_hashes(self._ids, starts, lengths), return_index=True)
-        self._starts, self._lengths = starts[chosen], lengths[chosen]
+        self._rows, some = Batch.of_arrays(ids, lengths), np.flatnonzero(lengths)
+        self.keys, first = np.unique(run_hashes(ids, self._rows.starts[some], lengths[some]), return_index=True)
+        self._chosen = some[first]
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def batch(self, rows: slice) -> Batch:
-        bounds = zip(self._starts[rows], self._lengths[rows], strict=True)
-        return Batch([self._ids[start : start + length].tolist() for start, length in bounds])
+        return self._rows.take(self._chosen[rows])
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.keys.tobytes()).hexdigest()
@@ -196,17 +193,16 @@ def _checksums(folder: Path) -> dict[str, int]:
 
 def _blocks(dataset: Any) -> Iterator[list[Sequence[int]]]:
     """The rows of token ids of a dataset, block by block. Each choice of a multiple-choice example is a row."""
-    plain = dataset.with_format(None) if hasattr(dataset, "with_format") else None
-    if plain is not None and dataset.format["type"] == "custom":
-        plain = None  # a transform makes the rows
+    # A transform makes rows one by one.
+    has_columns = hasattr(dataset, "with_format") and dataset.format["type"] != "custom"
     for begin in range(0, len(dataset), _BLOCK_ROWS):
         end = min(begin + _BLOCK_ROWS, len(dataset))
         try:
-            if plain is not None:
-                rows = plain.select_columns("input_ids")[begin:end]["input_ids"]
+            if has_columns:
+                rows = dataset.with_format(None).select_columns("input_ids")[begin:end]["input_ids"]
             else:
                 rows = [dataset[i]["input_ids"] for i in range(begin, end)]
-            nested = len(rows) > 0 and len(rows[0]) > 0 and np.ndim(rows[0][0]) > 0
+            nested = len(rows[0]) > 0 and np.ndim(rows[0][0]) > 0
             yield [choice for row in rows for choice in row] if nested else rows
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("The dataset has rows without input_ids; expected the output of a tokenizer.") from error

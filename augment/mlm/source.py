@@ -15,7 +15,7 @@ from ..core.atomic_file import cache_folder
 from ..core.batch import Batch
 from ..core.devices import default_device, fast_dtype
 from ..core.lexicon import tokenizer_fingerprint
-from ..core.ragged import ranges
+from ..core.ragged import find, ranges
 from ..core.vocabulary import Vocabulary
 from ..core.words import Words
 from ..languages.language import ENGLISH
@@ -211,10 +211,8 @@ class MaskedLMSource(Substitution):
             The numbers of the places for which it proposes anything, and the entry of each of these.
         """
         count, entries = self._proposals(batch)
-        known_place = np.repeat(batch.starts, count) + entries["start"]
-        found = np.searchsorted(known_place, place)
-        known = np.flatnonzero(found < len(known_place))
-        known = known[known_place[found[known]] == place[known]]
+        found = find(np.repeat(batch.starts, count) + entries["start"], place)
+        known = np.flatnonzero(found >= 0)
         return known, entries[found[known]]
 
     def _cumulative(self, entries: np.ndarray) -> np.ndarray:

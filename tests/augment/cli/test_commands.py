@@ -12,7 +12,6 @@ from transformers import BertConfig, BertForMaskedLM
 
 from augment import MaskedLMSubstitution
 from augment.__main__ import main
-from augment.cli import commands
 from augment.core.marking import PLAIN, marked
 from augment.core.variant_count import ADVICE
 
@@ -204,7 +203,7 @@ def test_model_gives_candidates_and_tokenizer(run, model, tmp_path, name):
 @pytest.mark.parametrize("command", ["write a.jsonl b.jsonl", "stats a.jsonl"])
 def test_model_sees_the_whole_file_at_once(run, model, tmp_path, monkeypatch, command):
     seen = []
-    monkeypatch.setattr(commands, "CHUNK", 2)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 2)
     monkeypatch.setattr(MaskedLMSubstitution, "precompute", lambda self, dataset: seen.append(len(dataset)))
     write_rows(tmp_path / "a.jsonl", [{"text": text} for text in SENTENCES])
     run(*command.split(), "--augmenter", "mlm", "--model", model)
@@ -213,18 +212,8 @@ def test_model_sees_the_whole_file_at_once(run, model, tmp_path, monkeypatch, co
 
 def test_tokenizer_comes_by_folder(run, tmp_path, tokenizer, lexicon):
     tokenizer.save_pretrained(tmp_path / "saved")
-    lines = run(
-        "preview",
-        "--text",
-        "An Odd STORY",
-        "--augmenter",
-        lexicon,
-        "--tokenizer",
-        "saved",
-        "--num_variants",
-        "3",
-        "--no_marks",
-    )
+    options = ["--augmenter", lexicon, "--tokenizer", "saved", "--num_variants", "3", "--no_marks"]
+    lines = run("preview", "--text", "An Odd STORY", *options)
     assert {line[3:] for line in lines[1:]} == {"An Unusual TALE", "An Odd TALE", "An Unusual STORY"}
 
 
@@ -242,21 +231,9 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.integration
 def test_module_runs_as_a_command(tmp_path, lexicon):
     write_rows(tmp_path / "a.csv", [{"text": MOVIE}])
-    command = [
-        sys.executable,
-        "-m",
-        "augment",
-        "write",
-        "a.csv",
-        "b.csv",
-        "--augmenter",
-        lexicon,
-        "--num_variants",
-        "1",
-    ]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    command = [sys.executable, *f"-m augment write a.csv b.csv --augmenter {lexicon} --num_variants 1".split()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "b.csv: 1 rows of 1 examples. Of 1 variants, 0 were copies and left out.\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "lexicon.json"]

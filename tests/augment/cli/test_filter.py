@@ -14,7 +14,6 @@ from files import write_rows
 
 from augment import LabelFilter, LexiconSubstitution
 from augment.__main__ import main
-from augment.cli import filter as command
 from augment.core.tables import Table
 
 
@@ -26,7 +25,7 @@ LABELS = [("bad", "good")[i % 2] for i in range(len(SENTENCES))]
 def folder(tmp_path, monkeypatch, tokenizer):
     """The commands run in a folder with a classifier `model`, lists of variants and variants in rows of their own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "CHUNK", 4)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 4)
     save_classifier(make_classifier(tokenizer, "bad", "good"), tokenizer, tmp_path / "model")
     groups = LexiconSubstitution(tokenizer, WORDS).augment_text(SENTENCES, 4, seed=0)
     rows = zip(SENTENCES, groups, LABELS, strict=True)
@@ -206,7 +205,7 @@ def test_error_is_one_line_that_says_what_is_wrong(argv, message, capsys, masked
 
 @pytest.mark.integration
 def test_of_two_processes_one_writes_what_one_process_writes(monkeypatch):
-    monkeypatch.setattr(command, "CHUNK", 1000)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 1000)
     filtered("rows.jsonl", "b.jsonl")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "augment"]
     argv = ["filter", "rows.jsonl", "c.jsonl", "--model", "model", "--variants_column", "variant"]

@@ -14,7 +14,6 @@ from generators import save_generator
 
 from augment import Generated
 from augment.__main__ import main
-from augment.cli import generate as command
 from augment.core.tables import Table
 
 
@@ -45,7 +44,7 @@ def paraphrases(path: str) -> list[list[str]]:
 @pytest.mark.parametrize("out", ["b.jsonl", "b.parquet", "b.csv"])
 @pytest.mark.parametrize("source", ["a.jsonl", "a.csv", "a.parquet"])
 def test_rows_stay_and_get_a_column_of_lists(source, out, capsys, monkeypatch):
-    monkeypatch.setattr(command, "CHUNK", 4)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 4)
     write_rows(Path(source), ROWS)
     assert generate(source, out) == 0
     groups = paraphrases(out)

@@ -15,7 +15,6 @@ from pyarrow import parquet
 
 from augment import LexiconSubstitution
 from augment.__main__ import main
-from augment.cli import commands
 from augment.cli.output import ResumableWriter
 from augment.core.tables import Table
 
@@ -27,13 +26,20 @@ ROWS = [{"text": text, "label": str(i % 2), "note": "NA"} for i, text in enumera
 def folder(tmp_path, monkeypatch):
     """The commands run in an empty folder, with parts of two rows and a file `augmenter` that describes one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(commands, "CHUNK", 2)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 2)
     Path("augmenter").write_text(json.dumps({"class": "LexiconSubstitution", "words": WORDS}))
     return tmp_path
 
 
 def write(source: str, out: str, *options: str) -> int:
     return main(["write", source, out, "--augmenter", "augmenter", *options])
+
+
+def write_all_parts(source: str, out: str) -> None:
+    """Interrupts a command before it joins its parts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResumableWriter, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert write(source, out) == 130
 
 
 def files() -> set[str]:
@@ -91,7 +97,7 @@ def test_both_columns_of_a_pair_change_independently():
 def test_variants_depend_on_the_row_and_not_on_the_parts(monkeypatch):
     write_rows(Path("a.csv"), ROWS)
     assert write("a.csv", "b.csv") == 0
-    monkeypatch.setattr(commands, "CHUNK", 1000)
+    monkeypatch.setattr("augment.cli.output.CHUNK", 1000)
     assert write("a.csv", "c.csv") == 0
     assert Path("b.csv").read_bytes() == Path("c.csv").read_bytes()
 
@@ -133,13 +139,9 @@ def test_interrupted_write_resumes_where_it_stopped(suffix, monkeypatch, capsys)
         ("augmenter", "augmenter"),
     ],
 )
-def test_parts_with_other_settings_are_refused_and_kept(change, difference, monkeypatch, capsys):
+def test_parts_with_other_settings_are_refused_and_kept(change, difference, capsys):
     write_rows(Path("a.csv"), ROWS)
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "augment.cli.output.ResumableWriter.finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        assert write("a.csv", "b.csv") == 130
+    write_all_parts("a.csv", "b.csv")
     parts = sorted(Path("b.csv.parts").iterdir())
     if change == "input":
         write_rows(Path("a.csv"), ROWS[::-1])
@@ -304,13 +306,9 @@ def test_a_failure_in_the_first_part_is_not_in_the_way(monkeypatch):
     assert write("a.jsonl", "b.jsonl") == 0
 
 
-def test_lost_parts_are_made_again(monkeypatch):
+def test_lost_parts_are_made_again():
     write_rows(Path("a.jsonl"), ROWS)
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            "augment.cli.output.ResumableWriter.finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
-        assert write("a.jsonl", "b.jsonl") == 130
+    write_all_parts("a.jsonl", "b.jsonl")
     next(Path("b.jsonl.parts").glob("000000*")).unlink()
     assert write("a.jsonl", "b.jsonl") == 0
     expected = Path("b.jsonl").read_bytes()

@@ -1,16 +1,14 @@
 """Edits of tokens in their text."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from augment.core.text import rewrite
+from augment.core.text import Rewriter
 from augment.edits import Edit
 
 
 SPELT = {(1,): "cat", (2,): "category", (3,): "cat,", (4,): "café"}
-
-
-def recase(word: str, replacement: str) -> str:
-    return replacement.capitalize() if word.istitle() else replacement
 
 
 @pytest.mark.parametrize(
@@ -19,4 +17,6 @@ def recase(word: str, replacement: str) -> str:
     ids=["a longer word with the same beginning", "a mark after the word", "another word"],
 )
 def test_a_replacement_has_the_case_of_its_word(new, expected):
-    assert rewrite("A Cat sat", [(0, 1), (2, 5), (6, 9)], [Edit(1, (1,), new)], SPELT.__getitem__, recase) == expected
+    backend = SimpleNamespace(normalizer=SimpleNamespace(normalize_str=str.lower))
+    rewrite = Rewriter(SimpleNamespace(backend_tokenizer=backend, decode=SPELT.__getitem__))
+    assert rewrite("A Cat sat", [(0, 1), (2, 5), (6, 9)], [Edit(1, (1,), new)]) == expected
