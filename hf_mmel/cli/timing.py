@@ -68,11 +68,7 @@ def time_steps(
 ) -> StepTimes | str:
     """
     Trains a few steps, which leave nothing behind, and times them. Returns why instead, if they cannot be timed here.
-
-    Args:
-        args (`MMELTrainingArguments`): The arguments of the training run, which other values replace for the time.
-        num_parameters (`int`): Size of the model.
-        make_trainer (`Callable`): Makes the trainer of the run under these arguments, with a model of its own.
+    `make_trainer` makes the trainer of the run, with a model of its own; other values replace some `args` meanwhile.
     """
     needed, available = num_parameters * BYTES_PER_WEIGHT, _available_memory(args.device)
     if args.deepspeed is not None or args.fsdp:
