@@ -1,20 +1,30 @@
-"""Groups of the arguments that MMEL adds to transformers' `TrainingArguments`, each with its own checks."""
+"""Groups of the arguments that MMEL adds to transformers' `TrainingArguments`."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
 
-SOFT_LABELS = ("self", "ema", "teacher")
-UNLABELED_LOSSES = ("divergence", "pseudo_label", "entropy")
 ANNEALING = ("none", "linear", "log", "exp")
+# Names of arguments, which numbers they may be, and the same in words.
+Range: TypeAlias = tuple[tuple[str, ...], Callable[[Any], bool], str]
 
 
 def option(default: Any, help: str, choices: Sequence[str] = ()) -> Any:
     """A dataclass field that `transformers.HfArgumentParser` shows with its help and choices."""
     return field(default=default, metadata={"help": help, **({"choices": list(choices)} if choices else {})})
+
+
+def check_ranges(args: Any, ranges: Iterable[Range]) -> None:
+    """Raises a `ValueError` if an argument is not a number in its range. One whose default is `None` may be `None`."""
+    for names, is_valid, expected in ranges:
+        for name in names:
+            value = getattr(args, name)
+            if value is None and getattr(type(args), name) is None:
+                continue
+            if not (isinstance(value, Real) and is_valid(value)):  # NaN fails every comparison
+                raise ValueError(f"{name} is {value!r}; expected {expected}.")
 
 
 @dataclass(repr=False)
@@ -44,26 +54,10 @@ class SoftLabelArguments:
         "self",
         "Which model predicts the soft labels: 'self' (the one that is trained), 'ema' (an average of its weights) or "
         "'teacher' (another one, that of teacher_model_name_or_path).",
-        SOFT_LABELS,
+        ("self", "ema", "teacher"),
     )
     ema_decay: float = option(0.999, "Share of the average of 'ema', in [0, 1), that stays at each update.")
     soft_label_temperature: float = option(1.0, "Temperature of soft labels; below 1 sharpens. Not for regression.")
-
-    def check_soft_labels(self) -> None:
-        """Raises a `ValueError` if one of these fields is outside its range, or they contradict each other."""
-        if self.soft_labels not in SOFT_LABELS:
-            expected = ", ".join(map(repr, SOFT_LABELS))
-            raise ValueError(f"soft_labels is {self.soft_labels!r}; expected one of {expected}.")
-        decay, temperature = self.ema_decay, self.soft_label_temperature
-        if not (isinstance(decay, Real) and 0 <= float(decay) < 1):
-            raise ValueError(f"ema_decay is {decay!r}; expected a number in [0, 1).")
-        if not (isinstance(temperature, Real) and 0 < float(temperature) < math.inf):
-            raise ValueError(f"soft_label_temperature is {temperature!r}; expected a finite number > 0.")
-        if self.soft_label_gradient and self.soft_labels != "self":
-            raise ValueError(
-                f"soft_label_gradient is set, but soft_labels={self.soft_labels!r} are predicted without a gradient; "
-                "leave it out, or take soft_labels='self'."
-            )
 
 
 @dataclass(repr=False)
@@ -110,7 +104,7 @@ class UnlabeledArguments:
         "divergence",
         "Loss of an unlabelled example: 'divergence' (the divergence term of mmel_loss='soft'), 'pseudo_label' (cross "
         "entropy with the most probable class as the label) or 'entropy' (of the prediction on the original).",
-        UNLABELED_LOSSES,
+        ("divergence", "pseudo_label", "entropy"),
     )
     unlabeled_ratio: float = option(
         1.0, "Unlabelled examples that each labelled example of a batch brings along. 0 brings none."
@@ -121,20 +115,6 @@ class UnlabeledArguments:
         "to 1 during training: 'linear', 'log' (fast at first), 'exp' (fast at the end) or 'none'.",
         ANNEALING,
     )
-
-    def check_unlabeled(self) -> None:
-        """Raises a `ValueError` if one of these fields is outside its range."""
-        for name, allowed in (("unlabeled_loss", UNLABELED_LOSSES), ("training_signal_annealing", ANNEALING)):
-            if getattr(self, name) not in allowed:
-                expected = ", ".join(map(repr, allowed))
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {expected}.")
-        for name in ("lambda_u", "unlabeled_ratio"):
-            value: Any = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
-                raise ValueError(f"{name} is {value!r}; expected a finite number >= 0.")
-        threshold = self.confidence_threshold
-        if not (isinstance(threshold, Real) and 0 <= float(threshold) < 1):
-            raise ValueError(f"confidence_threshold is {threshold!r}; expected a number in [0, 1).")
 
     @property
     def uses_own_predictions(self) -> bool:

@@ -3,25 +3,43 @@
 import math
 import re
 from copy import copy, deepcopy
-from dataclasses import dataclass
-from numbers import Real
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
-from .argument_groups import SoftLabelArguments, UnlabeledArguments, option
+from .argument_groups import Range, SoftLabelArguments, UnlabeledArguments, check_ranges, option
 
 
 MMEL_LOSSES = ("soft", "hard", "uniform", "none")
-VARIANT_BACKWARD = ("full", "top", "sample")
-NONFINITE_VARIANTS = ("skip", "raise")
-_NUMBERS = ("effective_num_variants", "min_label_probability")
-_ALWAYS_NUMBERS = (
-    *("lambda_p", "lambda_t", "feature_separation", "reweighting_warmup", "lambda_t_warmup"),
-    *("soft_label_temperature", "ema_decay", "lambda_u", "confidence_threshold", "unlabeled_ratio"),
+
+
+def _is_count(value: Any) -> bool:
+    return value >= 1 and float(value).is_integer() and not isinstance(value, bool)
+
+
+_NUMBERS: tuple[Range, ...] = (
+    (("lambda_p",), lambda value: value >= 0, "a number in [0, inf]"),
+    (
+        ("lambda_t", "feature_separation", "lambda_u", "unlabeled_ratio"),
+        lambda value: 0 <= value < math.inf,
+        "a finite number >= 0",
+    ),
+    (("effective_num_variants",), lambda value: value >= 1, "a number >= 1, or None"),
+    (
+        ("reweighting_warmup", "lambda_t_warmup"),
+        lambda value: 0 <= value < 1,
+        "a share of the training run in [0, 1)",
+    ),
+    (("ema_decay", "confidence_threshold"), lambda value: 0 <= value < 1, "a number in [0, 1)"),
+    (("soft_label_temperature",), lambda value: 0 < value < math.inf, "a finite number > 0"),
+    (("min_label_probability",), lambda value: 0 < value <= 0.5, "a number in (0, 0.5], or None"),
 )
-_SHARES = ("reweighting_warmup", "lambda_t_warmup")
-_COUNTS = ("num_variants", "variant_backward_count", "variant_chunk_size", "score_interval", "show_variants")
+_COUNTS: tuple[Range, ...] = (
+    (("num_variants",), _is_count, "a whole number >= 1. To train without variants set mmel_loss='none'"),
+    (("variant_backward_count", "variant_chunk_size", "score_interval"), _is_count, "a whole number >= 1"),
+    (("show_variants",), lambda value: value == 0 or _is_count(value), "a whole number >= 0"),
+)
 
 
 @dataclass(repr=False)  # a generated one would show the token, which that of `TrainingArguments` hides
@@ -154,7 +172,7 @@ class MMELTrainingArguments(SoftLabelArguments, UnlabeledArguments, TrainingArgu
         "full",
         "Which variants are trained on: 'full' (all), 'top' (those with the largest weights) or 'sample' (drawn by "
         "their weights). 'top' and 'sample' score all variants first, without a gradient.",
-        VARIANT_BACKWARD,
+        ("full", "top", "sample"),
     )
     variant_backward_count: int = option(
         1, "Number of variants of each example that 'top' keeps, or of draws of 'sample'."
@@ -180,7 +198,7 @@ class MMELTrainingArguments(SoftLabelArguments, UnlabeledArguments, TrainingArgu
         "skip",
         "Whether a variant whose loss is infinite or NaN is left out with a warning ('skip') or stops training "
         "('raise').",
-        NONFINITE_VARIANTS,
+        ("skip", "raise"),
     )
     class_weights: list[float] | str | None = option(
         None,
@@ -205,15 +223,15 @@ class MMELTrainingArguments(SoftLabelArguments, UnlabeledArguments, TrainingArgu
     hub_tags: list[str] | None = option(None, "Tags of the model on the Hub, besides mmel and data-augmentation.")
 
     def __post_init__(self):
-        for name in (*_ALWAYS_NUMBERS, *_NUMBERS, *_COUNTS):
+        ranges: Any = (float, _NUMBERS), (int, _COUNTS)
+        names = [(name, kind) for kind, of_kind in ranges for names, *_ in of_kind for name in names]
+        for name, _ in names:
             setattr(self, name, _from_text(getattr(self, name)))
         self.check_objective()
         # A hyperparameter search casts its proposals to the type of the field: an int 1 would turn 0.5 into 0.
-        for name in _ALWAYS_NUMBERS:
-            setattr(self, name, float(getattr(self, name)))
-        if self.effective_num_variants is not None:
-            self.effective_num_variants = float(self.effective_num_variants)
-        self.num_variants, self.show_variants = int(self.num_variants), int(self.show_variants)
+        for name, kind in names:
+            if (value := getattr(self, name)) is not None:
+                setattr(self, name, kind(value))
         if self.class_weights is not None:
             self.class_weights = _class_weights(self.class_weights)
         super().__post_init__()
@@ -247,65 +265,36 @@ class MMELTrainingArguments(SoftLabelArguments, UnlabeledArguments, TrainingArgu
         Raises a `ValueError` if a field is outside its range. `MMELTrainer` calls this again before training, since
         a hyperparameter search sets fields later.
         """
-        choices = {"mmel_loss": MMEL_LOSSES, "variant_backward": VARIANT_BACKWARD}
-        for name, allowed in (choices | {"nonfinite_variants": NONFINITE_VARIANTS}).items():
-            if getattr(self, name) not in allowed:
-                expected = ", ".join(map(repr, allowed))
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {expected}.")
-        self.check_soft_labels()
-        self.check_unlabeled()
-        if not (isinstance(self.lambda_p, Real) and self.lambda_p >= 0):  # NaN fails this comparison, too
-            raise ValueError(f"lambda_p is {self.lambda_p!r}; expected a number in [0, inf].")
-        if not (isinstance(self.lambda_t, Real) and 0 <= self.lambda_t < math.inf):
-            raise ValueError(f"lambda_t is {self.lambda_t!r}; expected a finite number >= 0.")
-        if not (isinstance(self.feature_separation, Real) and 0 <= self.feature_separation < math.inf):
-            raise ValueError(f"feature_separation is {self.feature_separation!r}; expected a finite number >= 0.")
-        number, warmup = self.effective_num_variants, self.reweighting_warmup
-        if number is not None and not (isinstance(number, Real) and number >= 1):
-            raise ValueError(f"effective_num_variants is {number!r}; expected a number >= 1, or None.")
-        if number is not None and self.lambda_p != type(self).lambda_p:
+        for field in fields(MMELTrainingArguments):
+            value, choices = getattr(self, field.name), field.metadata.get("choices", ())
+            if field.name not in TrainingArguments.__dataclass_fields__ and choices and value not in choices:
+                raise ValueError(f"{field.name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")
+        check_ranges(self, (*_NUMBERS, *_COUNTS))
+        if self.effective_num_variants is not None and self.lambda_p != type(self).lambda_p:
             raise ValueError(
-                f"lambda_p is {self.lambda_p} and effective_num_variants is {number}, for which lambda_p is solved; "
-                "leave one of them out."
+                f"lambda_p is {self.lambda_p} and effective_num_variants is {self.effective_num_variants}, for which "
+                "lambda_p is solved; leave one of them out."
             )
-        for name in _SHARES:
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= value < 1):
-                raise ValueError(f"{name} is {value!r}; expected a share of the training run in [0, 1).")
-        if warmup and self.variant_backward == "top" and self.mmel_loss != "none":
+        if self.soft_label_gradient and self.soft_labels != "self":
             raise ValueError(
-                f"reweighting_warmup is {warmup}, but variant_backward='top' takes the largest weights, and uniform "
-                "weights have no largest; expected 'full' or 'sample'."
+                f"soft_label_gradient is set, but soft_labels={self.soft_labels!r} are predicted without a gradient; "
+                "leave it out, or take soft_labels='self'."
             )
-        if not _is_count(self.num_variants):
+        if self.reweighting_warmup and self.variant_backward == "top" and self.mmel_loss != "none":
             raise ValueError(
-                f"num_variants is {self.num_variants!r}; expected a whole number >= 1. "
-                "To train without variants set mmel_loss='none'."
+                f"reweighting_warmup is {self.reweighting_warmup}, but variant_backward='top' takes the largest "
+                "weights, and uniform weights have no largest; expected 'full' or 'sample'."
             )
-        least = self.min_label_probability
-        if least is not None and not (isinstance(least, Real) and 0 < float(least) <= 0.5):
-            raise ValueError(f"min_label_probability is {least!r}; expected a number in (0, 0.5], or None.")
         if self.variant_backward == "top" and self.mmel_loss == "uniform":
             raise ValueError(
                 "variant_backward is 'top', but mmel_loss='uniform' has no largest weights; expected 'full' or "
                 "'sample'."
             )
-        for name in ("variant_backward_count", "variant_chunk_size", "score_interval"):
-            value = getattr(self, name)
-            if not (_is_count(value) or (value is None and name == "variant_chunk_size")):
-                raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
-        if self.show_variants != 0 and not _is_count(self.show_variants):
-            raise ValueError(f"show_variants is {self.show_variants!r}; expected a whole number >= 0.")
         if self.score_interval > 1 and self.variant_backward == "full":
             raise ValueError(
                 f"score_interval is {self.score_interval}, but variant_backward='full' computes all variants in every "
                 "step and has no use for earlier scores; expected 'top' or 'sample', or an interval of 1."
             )
-
-
-def _is_count(value: Any) -> bool:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and float(value).is_integer() and float(value) >= 1
 
 
 def _from_text(value: Any) -> Any:

@@ -120,8 +120,7 @@ def check_separation(args: TrainingArguments, dataset: Any, config: Any, model: 
     given = getattr(args, "feature_separation", 0)
     if not given:
         return
-    row = first_row(dataset)
-    found = no_classes(dataset, config)
+    row, found = first_row(dataset), no_classes(dataset, config)
     if "input_ids" in row and any(are_of_tokens(row.get(name), row["input_ids"]) for name in LABEL_COLUMNS):
         found = "the labels are those of tokens"
     if found:
@@ -188,9 +187,7 @@ def check_interval(args: TrainingArguments, epochs_per_draw: int | None) -> None
 
 
 def check_vocabulary(model: Any, tokenizer: Any, name: str = "model") -> None:
-    """
-    Raises a `ValueError` if the tokenizer has ids for which the model, called by this name, has no embedding.
-    """
+    """Raises a `ValueError` if the tokenizer has ids for which the model, called by this name, has no embedding."""
     if not isinstance(tokenizer, PreTrainedTokenizerBase) or not hasattr(model, "get_input_embeddings"):
         return  # some models of images have no embeddings to ask for
     num_embeddings = getattr(model.get_input_embeddings(), "num_embeddings", None)
@@ -263,11 +260,10 @@ def check_labels(
         raise ValueError(
             f"{dataset_name} has the columns {dataset.column_names}; expected one named {' or '.join(LABEL_COLUMNS)}."
         )
-    has_ids = "input_ids" in dataset.column_names
-    arrow = dataset.select_columns([name, "input_ids"] if has_ids else [name]).with_format("arrow")[:]
-    labels, ids = arrow[name], arrow["input_ids"] if has_ids else None
-    if labels.null_count:
-        row = pc.index(pc.is_null(labels), True).as_py()
+    columns = [column for column in (name, "input_ids") if column in dataset.column_names]
+    arrow = dataset.select_columns(columns).with_format("arrow")[:]
+    labels, ids = arrow[name], arrow["input_ids"] if "input_ids" in columns else None
+    if (row := _first(pc.is_null(labels), True)) is not None:
         raise ValueError(f"Row {row} of {dataset_name} has no {name}; remove the row or give it one.")
     kind = labels.type.value_type if _is_list(labels.type) else labels.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -277,13 +273,9 @@ def check_labels(
         raise ValueError(
             f"Row 0 of {dataset_name} has the {name} {labels[0].as_py()!r:.80}, which is text; expected {numbers}"
         )
-    if pa.types.is_floating(labels.type):
-        not_finite = pc.invert(pc.is_finite(labels))
-        if pc.any(not_finite).as_py():
-            row = pc.index(not_finite, True).as_py()
-            raise ValueError(f"Row {row} of {dataset_name} has the {name} {labels[row]}; expected a finite number.")
-    num_labels, classes = getattr(config, "num_labels", 1), "num_labels"
-    rows = None
+    if pa.types.is_floating(labels.type) and (row := _first(pc.is_finite(labels), False)) is not None:
+        raise ValueError(f"Row {row} of {dataset_name} has the {name} {labels[row]}; expected a finite number.")
+    num_labels, classes, rows = getattr(config, "num_labels", 1), "num_labels", None
     if _is_list(labels.type) and pa.types.is_integer(labels.type.value_type):
         if ids is None or getattr(config, "problem_type", None) == "multi_label_classification":
             return
@@ -293,9 +285,8 @@ def check_labels(
         num_labels, classes = len(ids[0]), "choices"
     if pa.types.is_integer(labels.type) and num_labels > 1:
         in_range = pc.and_(pc.greater_equal(labels, 0), pc.less(labels, num_labels))
-        allowed = pc.or_(in_range, pc.equal(labels, IGNORE_INDEX))
-        if not pc.all(allowed).as_py():
-            place = pc.index(allowed, False).as_py()
+        place = _first(pc.or_(in_range, pc.equal(labels, IGNORE_INDEX)), False)
+        if place is not None:
             row = place if rows is None else rows[place]
             raise ValueError(
                 f"Row {row} of {dataset_name} has the {name} {labels[place]}; there are {num_labels} {classes}, "
@@ -308,35 +299,32 @@ def _check_lengths(labels: pa.ChunkedArray, ids: pa.ChunkedArray, name: str, dat
     num_labels, num_tokens = pc.list_value_length(labels), pc.list_value_length(ids)
     if pc.all(pc.equal(num_labels, 1)).as_py():  # one for each text, though in a list
         return
-    fits = pc.equal(num_labels, num_tokens)
-    if not pc.all(fits).as_py():
-        row = pc.index(fits, False).as_py()
+    if (row := _first(pc.equal(num_labels, num_tokens), False)) is not None:
         raise ValueError(
             f"Row {row} of {dataset_name} has {num_labels[row]} {name} for {num_tokens[row]} tokens; expected one for "
             "each of its input_ids, with -100 for special tokens and for the pieces of a word after its first."
         )
-    missing = pc.is_null(pc.list_flatten(labels))
-    if pc.any(missing).as_py():
-        row = pc.list_parent_indices(labels)[pc.index(missing, True).as_py()]
+    if (place := _first(pc.is_null(pc.list_flatten(labels)), True)) is not None:
+        row = pc.list_parent_indices(labels)[place]
         raise ValueError(f"Row {row} of {dataset_name} has {name} without a value; give each token one, or -100.")
 
 
 def _check_answers(dataset: datasets.Dataset, dataset_name: str) -> None:
     arrow = dataset.select_columns([*POSITIONS, "input_ids"]).with_format("arrow")[:]
-    start, end = (arrow[name] for name in POSITIONS)
-    in_row = pc.and_(pc.less_equal(0, start), pc.and_(pc.less_equal(start, end), pc.less(end, _lengths(arrow))))
-    fits = pc.fill_null(in_row, False)
-    if not pc.all(fits).as_py():
-        row = pc.index(fits, False).as_py()
+    start, end, length = *(arrow[name] for name in POSITIONS), pc.list_value_length(arrow["input_ids"])
+    in_row = pc.and_(pc.less_equal(0, start), pc.and_(pc.less_equal(start, end), pc.less(end, length)))
+    if (row := _first(pc.fill_null(in_row, False), False)) is not None:
         raise ValueError(
-            f"Row {row} of {dataset_name} has {_lengths(arrow)[row]} tokens and an answer from {start[row]} to "
+            f"Row {row} of {dataset_name} has {length[row]} tokens and an answer from {start[row]} to "
             f"{end[row]}; expected start_positions <= end_positions, both places in its input_ids. Where the text "
             "does not hold the answer, have both point to the first token."
         )
 
 
-def _lengths(arrow: pa.Table) -> pa.ChunkedArray:
-    return pc.list_value_length(arrow["input_ids"])
+def _first(mask: pa.ChunkedArray, value: bool) -> int | None:
+    """The first place at which a mask has a value; `None` if it has it nowhere."""
+    place = pc.index(mask, value).as_py()
+    return None if place < 0 else place
 
 
 def _is_list(kind: pa.DataType) -> bool:

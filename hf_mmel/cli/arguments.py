@@ -140,11 +140,7 @@ class AugmenterArguments:
 
     def column_of_variants(self) -> str | None:
         """The column of the training data that has variants, given here or in the file of the augmenter."""
-        if (
-            self.variants_column is not None
-            or self.augmenter in (*NAMES, "none", None)
-            or not Path(self.augmenter).is_file()
-        ):
+        if self.variants_column is not None or file_of_augmenter(self.augmenter) is None:
             return self.variants_column
         config = augmenter_config(self.augmenter)
         return config.get("column") if config["class"] == "VariantsFromColumn" else None
@@ -181,6 +177,13 @@ class AugmenterArguments:
             options["masking"] = self.mlm_masking
         name = self.augmenter_model or (model if self.augmenter in WITH_MODEL else None)
         return augmenter_config(self.augmenter, name, **options)
+
+
+def file_of_augmenter(augmenter: str | None) -> Path | None:
+    """The JSON file that is given as the augmenter; `None` if it is a name."""
+    if augmenter is None or augmenter in (*NAMES, "none") or not Path(augmenter).is_file():
+        return None
+    return Path(augmenter)
 
 
 @dataclass

@@ -4,7 +4,7 @@ Each fault in them is a `ValueError` that names the file or split, before a mode
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -21,9 +21,8 @@ from .data_arguments import UNLABELED, DataArguments, has_labels, listed
 from .errors import hub_error_reason, reason_of
 from .file_checks import check_column, check_texts, finite_float, read_weights
 from .files import load_file
-from .labels import Labels, encode_labels
+from .labels import Labels, encode_labels, joined_columns
 from .named_data import find_splits, load_saved
-from .probabilities import joined_columns
 
 
 logger = logging.getLogger(__name__)
@@ -31,12 +30,13 @@ logger = logging.getLogger(__name__)
 
 def split_names(data_args: DataArguments, training_args: MMELTrainingArguments) -> list[str]:
     """The splits that a run reads."""
-    names = ["train"] if training_args.do_train else []
     is_mixed = training_args.do_train and training_args.lambda_u and training_args.unlabeled_ratio
-    names += data_args.unlabeled() if is_mixed else ()
-    names += data_args.task.validation_splits if training_args.do_eval else ()
-    names += data_args.task.test_splits if training_args.do_predict else ()
-    return names
+    return [
+        *(["train"] if training_args.do_train else ()),
+        *(data_args.unlabeled() if is_mixed else ()),
+        *(data_args.task.validation_splits if training_args.do_eval else ()),
+        *(data_args.task.test_splits if training_args.do_predict else ()),
+    ]
 
 
 def load_splits(
@@ -46,11 +46,9 @@ def load_splits(
     Loads splits, such as `train` and the validation splits of the task, without the columns to remove. If a dataset
     has no `validation` split, its `test` split takes its place, except for GLUE tasks.
     """
-    if data_args.files():
-        splits = {split: _load_file(data_args, split, cache_dir) for split in names}
-    else:
-        splits = _load_dataset(data_args, [name for name in names if name != UNLABELED], cache_dir, token)
-        splits |= {name: _load_file(data_args, name, cache_dir) for name in names if name == UNLABELED}
+    named = [] if data_args.files() else [name for name in names if name != UNLABELED]
+    splits = _load_dataset(data_args, named, cache_dir, token) if named else {}
+    splits |= {split: _load_file(data_args, split, cache_dir) for split in names if split not in named}
     for split, dataset in splits.items():
         if len(dataset) == 0:
             raise ValueError(_no_rows(data_args.where(split)))
@@ -70,16 +68,13 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
     file = (data_args.files() | data_args.unlabeled()).get(split)
     if file is None:
         raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
-    if Path(file).is_dir():
-        with _reader_errors(file):
-            dataset = load_saved(file)
-            if isinstance(dataset, DatasetDict):
-                raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
-            return dataset
-    if Path(file).stat().st_size == 0:
+    if Path(file).is_file() and Path(file).stat().st_size == 0:
         raise ValueError(_no_rows(file))
     with _reader_errors(file):
-        return load_file(file, cache_dir)
+        dataset = load_saved(file) if Path(file).is_dir() else load_file(file, cache_dir)
+        if isinstance(dataset, DatasetDict):
+            raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
+        return dataset
 
 
 def _load_dataset(
@@ -88,12 +83,7 @@ def _load_dataset(
     where = data_args.dataset
     if Path(where).is_file():
         raise ValueError(f"dataset_name is {where!r}, which is a file; pass it as --train_file or its like.")
-
-    def explain(error: Exception) -> str | None:
-        reason = hub_error_reason(error, token)
-        return reason and f"{where} cannot be read: {reason}"
-
-    with _reader_errors(where, explain):
+    with _reader_errors(where, token):
         config = data_args.dataset_config_name or data_args.task_name
         available = find_splits(where, config, data_args.label_column_name, cache_dir, token)
     removed = listed(data_args.remove_splits)
@@ -112,7 +102,7 @@ def _load_dataset(
                 f"{where} has no split {name!r}; its splits are {shown(available)}. "
                 f"Name the right one with --{split.partition('_')[0]}_split_name."
             )
-        with _reader_errors(where, explain):
+        with _reader_errors(where, token):
             splits[split] = available[name]()
     return splits
 
@@ -122,7 +112,7 @@ def _no_rows(where: str) -> str:
 
 
 @contextmanager
-def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lambda error: None) -> Iterator[None]:
+def _reader_errors(where: str, token: str | None = None) -> Iterator[None]:
     """Turns the many kinds of errors of readers into a `ValueError`, and silences their log, which names no file."""
     readers = logging.getLogger("datasets.packaged_modules")
     level = readers.level
@@ -136,7 +126,8 @@ def _reader_errors(where: str, explain: Callable[[Exception], str | None] = lamb
             raise
         if "corresponds to no data" in f"{error} {cause}":
             raise ValueError(_no_rows(where)) from error
-        raise ValueError(explain(error) or f"{where} cannot be read: {without_tokens(reason_of(cause))}") from error
+        reason = hub_error_reason(error, token) or without_tokens(reason_of(cause))
+        raise ValueError(f"{where} cannot be read: {reason}") from error
     finally:
         readers.setLevel(level)
 

@@ -161,17 +161,14 @@ class DataArguments:
 
     def files(self) -> dict[str, str]:
         """The user's own files by split. None if a task or a dataset is named, which wins as in `run_glue.py`."""
-        return {} if self.task_name or self.dataset_name else self._named_files()
+        return {} if self.task_name or self.dataset_name else self.given_files()
 
     def unlabeled(self) -> dict[str, str]:
         """The user's own file of unlabelled examples, which may go with a task or a dataset, by its split."""
         return {} if self.unlabeled_file is None else {UNLABELED: self.unlabeled_file}
 
-    def ignored_files(self) -> dict[str, str]:
-        """The user's own files that a task or a dataset takes the place of, by split."""
-        return self._named_files() if self.task_name or self.dataset_name else {}
-
-    def _named_files(self) -> dict[str, str]:
+    def given_files(self) -> dict[str, str]:
+        """The user's own files by split, also those that a task or a dataset takes the place of."""
         return {split: file for split in SPLITS if (file := getattr(self, f"{split}_file")) is not None}
 
     def delimiter(self, text_columns: Sequence[str]) -> str | None:

@@ -68,10 +68,7 @@ def file_error_text(error: BaseException, number: int) -> str:
 
 
 def hub_error_reason(error: BaseException, token: str | None, revision: str = "main") -> str | None:
-    """
-    Why the Hub refused a model or dataset, and what to do, without the token; `None` if neither the error nor one of
-    its causes is about the Hub.
-    """
+    """Why the Hub refused a model or dataset, and what to do; `None` if the error and its causes are not the Hub's."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)

@@ -30,16 +30,17 @@ def load_file(file: str, cache_dir: str | None) -> Dataset:
     if Path(file).suffix.lower() == ".parquet":
         pattern = glob.escape(str(Path(file).absolute()))  # `datasets` reads a name, and its folder's, as a pattern
         return load_dataset("parquet", data_files=pattern, split="train", cache_dir=cache_dir)
-    return load_tables([Table(file)], cache_dir)
+    return load_tables([file], cache_dir)
 
 
 def load_tables(
-    tables: Sequence[Table], cache_dir: str | None, split: str = "train", declared: Features | None = None
+    files: Sequence[str], cache_dir: str | None, split: str = "train", declared: Features | None = None
 ) -> Dataset:
     """
     Loads the rows of csv, tsv, json or jsonl files, one after the other, see `load_file`. Columns that have a type in
     `declared` are cast to it; an empty cell of a csv or tsv is then a missing value, unless the type is text.
     """
+    tables = [Table(file) for file in files]
     features = _features(tables)
     declared = Features({name: feature for name, feature in (declared or {}).items() if name in features})
     # `datasets` caches the rows under a hash of these arguments: all that the rows depend on. A list would be shards.

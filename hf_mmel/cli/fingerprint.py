@@ -9,9 +9,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from augment.registry import NAMES
-
-from .arguments import Arguments
+from .arguments import Arguments, file_of_augmenter
 
 
 CONTENT = "content of "
@@ -48,19 +46,19 @@ def contents_of(args: Arguments) -> dict[str, Any]:
     """The contents of the files that the arguments name: digests of the data, and the augmenter's configuration."""
     files = args.data.files() | args.data.unlabeled()
     contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in files.items()}
-    if args.augmenter.augmenter is not None and _is_file(args.augmenter.augmenter):
+    if file_of_augmenter(args.augmenter.augmenter) is not None:
         contents[f"{CONTENT}augmenter"] = content_of_augmenter(args.augmenter.augmenter)
     return contents
 
 
 def content_of_augmenter(augmenter: str | None) -> Any:
     """The name of an augmenter, or the JSON value in its file; a digest of the file if it is not JSON."""
-    if augmenter is None or not _is_file(augmenter):
+    if (file := file_of_augmenter(augmenter)) is None:
         return augmenter
     try:
-        return json.loads(Path(augmenter).read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        return digest_of(Path(augmenter))
+        return digest_of(file)
 
 
 def digest_of(path: Path) -> str:
@@ -80,8 +78,9 @@ def differences_of(before: Mapping[str, Any], after: Mapping[str, Any], ignored:
     """
     # Earlier versions recorded some arguments without an effect.
     recorded = [name for name in {**before, **after} if name in after or name not in _WITHOUT_EFFECT]
-    names = [name for name in recorded if name.removeprefix(CONTENT) not in ignored]
-    changed = [name for name in names if before.get(name) != after.get(name)]
+    changed = [
+        name for name in recorded if name.removeprefix(CONTENT) not in ignored and before.get(name) != after.get(name)
+    ]
     shown = [
         name
         for name in changed
@@ -89,7 +88,3 @@ def differences_of(before: Mapping[str, Any], after: Mapping[str, Any], ignored:
         or (name in before and name in after and name.removeprefix(CONTENT) not in changed)
     ]
     return ", ".join(f"{name} was {before.get(name)} and is {after.get(name)}" for name in shown)
-
-
-def _is_file(augmenter: str) -> bool:
-    return augmenter not in (*NAMES, "none") and Path(augmenter).is_file()

@@ -1,4 +1,4 @@
-"""The labels of a text classification task: a class, several classes, or a number in each row.
+"""The labels of a text classification task: a class, several, a probability for each, or a number in each row.
 
 Each fault in them is a `ValueError` that names the file or split, the column and the row.
 """
@@ -14,14 +14,14 @@ from transformers import PretrainedConfig
 
 from augment.core.running import shown
 
-from .data_arguments import DataArguments, has_labels
+from .data_arguments import DataArguments, has_labels, listed
 from .file_checks import check_class_names, check_column, check_one_type, check_present, finite_float, row_error
-from .probabilities import checked_probabilities, class_names, holds_probabilities
 
 
 logger = logging.getLogger(__name__)
 
 ProblemType: TypeAlias = Literal["regression", "single_label_classification", "multi_label_classification"]
+_PROBLEM_TYPES: tuple[ProblemType, ProblemType] = ("single_label_classification", "multi_label_classification")
 
 
 class Labels(NamedTuple):
@@ -35,6 +35,10 @@ class Labels(NamedTuple):
     @property
     def num_outputs(self) -> int:
         return 1 if self.names is None else len(self.names)
+
+    @property
+    def is_multi_label(self) -> bool:
+        return self.problem_type == "multi_label_classification"
 
 
 REGRESSION = Labels("regression")
@@ -54,8 +58,8 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     if not labelled:
         if config.num_labels == 1:
             return REGRESSION
-        multi_label = config.problem_type == "multi_label_classification"
-        return Labels(_problem_type(multi_label), model_names, model_names)
+        is_multi_label = config.problem_type == "multi_label_classification"
+        return Labels(_PROBLEM_TYPES[is_multi_label], model_names, model_names)
 
     split, column = labelled[0], data_args.label_column_name
     dataset, where = splits[split], data_args.where(split)
@@ -64,8 +68,8 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
     multi_label = isinstance(feature, List | LargeList)
     element = feature.feature if multi_label else feature
     has_fractions = _has_fractions(element)
-    if holds_probabilities(feature) and not data_args.do_regression:
-        names = class_names(dataset, column, config, where)
+    if _holds_probabilities(feature) and not data_args.do_regression:
+        names = _names_of_probabilities(dataset, column, model_names, where)
         return Labels("single_label_classification", names, names, are_probabilities=True)
     numbers = data_args.do_regression or has_fractions
     if not isinstance(element, Value | ClassLabel) or (multi_label and numbers):
@@ -92,17 +96,13 @@ def find_labels(splits: dict[str, Dataset], data_args: DataArguments, config: Pr
             names = names + unseen
     if "train" not in splits and set(names) <= set(model_names):
         names = model_names
-    _warn_of_odd_classes(names, None if multi_label else len(dataset), column, where)
+    _warn_of_odd_classes(names, 0 if multi_label else len(dataset), column, where)
     if len(names) < 2:
         raise ValueError(f"{where}: column {column!r} has too few classes, {names!r:.80}; expected two or more.")
     in_data = {name.lower(): name for name in names}
-    if len(model_names) == len(names) == len(in_data) and in_data.keys() == {name.lower() for name in model_names}:
-        return Labels(_problem_type(multi_label), [in_data[name.lower()] for name in model_names], names)
-    return Labels(_problem_type(multi_label), names, names)
-
-
-def _problem_type(multi_label: bool) -> ProblemType:
-    return "multi_label_classification" if multi_label else "single_label_classification"
+    are_known = len(in_data) == len(names) and sorted(in_data) == sorted(name.lower() for name in model_names)
+    of_model = [in_data[name.lower()] for name in model_names] if are_known else names
+    return Labels(_PROBLEM_TYPES[multi_label], of_model, names)
 
 
 def _has_fractions(feature: Any) -> bool:
@@ -145,8 +145,8 @@ def _labels_as_text(dataset: Dataset, column: str) -> list[Any]:
     return [as_text(value) for value in values]
 
 
-def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, where: str) -> None:
-    """Warns of classes that look the same and, if the number of rows is given, of too many classes."""
+def _warn_of_odd_classes(names: list[str], num_rows: int, column: str, where: str) -> None:
+    """Warns of classes that look the same, and of too many classes for the number of rows."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.strip().lower(), []).append(name)
@@ -154,7 +154,7 @@ def _warn_of_odd_classes(names: list[str], num_rows: int | None, column: str, wh
         if len(alike) > 1:
             message = "%s: column %r has the classes %s, which differ only in spaces or case."
             logger.warning(message, where, column, shown(map(repr, alike)))
-    if num_rows is not None and num_rows > 20 and len(names) > num_rows / 2:
+    if num_rows > 20 and len(names) > num_rows / 2:
         logger.warning(
             "%s: column %r has %d classes in %d rows. If they are numbers, pass --do_regression; if they are not the "
             "labels, name another column with --label_column_name.",
@@ -169,11 +169,11 @@ def encode_labels(dataset: Dataset, column: str, labels: Labels, where: str) -> 
     """
     check_column(dataset, column, where, "--label_column_name")
     feature, names = dataset.features[column], labels.names
-    if labels.are_probabilities and holds_probabilities(feature):
-        return checked_probabilities(dataset, column, labels.num_outputs, where)
+    if labels.are_probabilities and _holds_probabilities(feature):
+        return _checked_probabilities(dataset, column, labels.num_outputs, where)
     values = dataset[column][:] if names is None else _labels_as_text(dataset, column)
     check_present(values, column, where)
-    multi_label = labels.problem_type == "multi_label_classification"
+    multi_label = labels.is_multi_label
     if multi_label != isinstance(feature, List | LargeList):
         expected = "a list of classes in each row" if multi_label else "one label in each row"
         raise ValueError(
@@ -207,3 +207,52 @@ def _class_encoder(feature: Value | ClassLabel, names: list[str]) -> Callable[[s
         return ids.get(str(int(number)), ids.get(str(number)))  # 1 and 1.0 are one class to a file of numbers
 
     return encode
+
+
+def joined_columns(dataset: Dataset, column: str, where: str) -> Dataset:
+    """The dataset with a list column for several label columns whose names are separated by commas in `column`."""
+    names = listed(column)
+    if column in dataset.column_names or len(names) < 2:
+        return dataset
+    for name in names:
+        check_column(dataset, name, where, "--label_column_name")
+    columns = [[finite_float(value) for value in dataset[name]] for name in names]
+    for name, values in zip(names, columns, strict=True):
+        if None in values:
+            row = values.index(None)
+            advice = "; expected the probability of a class. Correct or remove the row."
+            raise row_error(where, name, f"{dataset[name][row]!r:.60}", row, advice)
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return dataset.remove_columns(list(names)).add_column(column, rows)
+
+
+def _holds_probabilities(feature: Any) -> bool:
+    """Whether a label column has a list of floats in each row."""
+    element = feature.feature if isinstance(feature, List | LargeList) else None
+    return isinstance(element, Value) and element.pa_type is not None and types.is_floating(element.pa_type)
+
+
+def _names_of_probabilities(dataset: Dataset, column: str, known: list[str], where: str) -> list[str]:
+    """The names of the classes: of their columns, else `known` ones of the checkpoint, else `LABEL_0` and so on."""
+    names = list(listed(column))
+    size = len(dataset[0][column] or ())
+    if size < 2:
+        raise row_error(where, column, f"{size} probabilities", 0, "; expected one for each class, two or more.")
+    if len(names) == size:
+        return names
+    return known if len(known) == size else [f"LABEL_{i}" for i in range(size)]
+
+
+def _checked_probabilities(dataset: Dataset, column: str, num_classes: int, where: str) -> list[list[float]]:
+    """The probabilities of each row, `(N, C)`. A `ValueError` names a row in which they are none."""
+    rows = dataset[column][:]
+    for row, values in enumerate(rows):
+        numbers = [finite_float(value) for value in values or ()]
+        fits = len(numbers) == num_classes and all(number is not None and number >= 0 for number in numbers)
+        if not fits or abs(sum(number or 0.0 for number in numbers) - 1) > 1e-3:
+            advice = (
+                f"; expected {num_classes} probabilities, at least 0 and with the sum 1. Correct the row, or give the "
+                "names of the classes that hold in a list of strings."
+            )
+            raise row_error(where, column, f"the labels {values!r:.60}", row, advice)
+    return rows

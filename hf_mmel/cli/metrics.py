@@ -32,9 +32,9 @@ def outputs_of(predictions: Any, labels: Labels) -> np.ndarray:
     `(B, C)` or a tuple that begins with them.
     """
     logits = predictions[0] if isinstance(predictions, tuple) else predictions
-    if labels.problem_type == "regression":
+    if labels.names is None:
         return logits.squeeze(-1)
-    if labels.problem_type == "multi_label_classification":
+    if labels.is_multi_label:
         return (logits > 0).astype(int)  # a probability above one half
     return logits.argmax(-1)
 
@@ -50,8 +50,7 @@ def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | Non
         _check_fits(score, data_args.metric_name, labels)
     data_ids = None
     if labels.problem_type == "single_label_classification":
-        data_names = labels.data_names or []
-        data_ids = np.array([data_names.index(name) for name in labels.names or []])
+        data_ids = np.array([(labels.data_names or []).index(name) for name in labels.names or ()])
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         outputs, references = outputs_of(prediction.predictions, labels), np.asarray(prediction.label_ids)
@@ -66,14 +65,14 @@ def build_metrics(data_args: DataArguments, labels: Labels, cache_dir: str | Non
 
 def _check_fits(score: Scorer, name: str, labels: Labels) -> None:
     """Checks that a metric takes labels of this kind, by scoring two predictions."""
-    is_regression = labels.problem_type == "regression"
+    is_regression = labels.names is None
     if name in (CLASS_SCORES if is_regression else NUMBER_SCORES):
         raise ValueError(
             f"metric_name is {name!r}, but the labels are {'numbers' if is_regression else 'classes'}; expected one "
             f"such as {', '.join(NUMBER_SCORES if is_regression else CLASS_SCORES)}."
         )
     examples = np.array([0.0, 1.0]) if is_regression else np.array([0, 1])
-    if labels.problem_type == "multi_label_classification":
+    if labels.is_multi_label:
         examples = np.eye(2, labels.num_outputs, dtype=int)
     try:
         score(examples, examples)
@@ -85,10 +84,10 @@ def _check_fits(score: Scorer, name: str, labels: Labels) -> None:
 
 
 def _scorer(data_args: DataArguments, labels: Labels, cache_dir: str | None) -> Scorer:
-    name, multi_label = data_args.metric_name, labels.problem_type == "multi_label_classification"
+    name, multi_label = data_args.metric_name, labels.is_multi_label
     if name is None and data_args.task_name is not None:
         return _load(str(GLUE_METRIC), data_args.task_name, None)
-    if name is None and labels.problem_type == "regression":
+    if name is None and labels.names is None:
         correlations = _load(str(GLUE_METRIC), "stsb", None, combine=False)
         return lambda outputs, references: {
             "mse": float(metrics.mean_squared_error(references, outputs)),
@@ -127,10 +126,15 @@ def score_names(compute_metrics: ComputeMetrics, dataset: Dataset, num_outputs: 
     """The names of the metrics of an evaluation, found by scoring random predictions."""
     labels = np.array(dataset[:_NUM_EXAMPLES]["label"])
     logits = np.random.default_rng(0).normal(size=(len(labels), num_outputs))
+    return ["eval_loss", *_quiet_scores(compute_metrics, logits, labels)]
+
+
+def _quiet_scores(compute_metrics: ComputeMetrics, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The scores by their names in an evaluation, without warnings of scores that are undefined for such examples."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some scores are undefined for so few examples
+        warnings.simplefilter("ignore")
         scores = compute_metrics(EvalPrediction(predictions=logits, label_ids=labels))
-    return ["eval_loss", *(f"eval_{name}" for name in scores)]
+    return {f"eval_{name}": value for name, value in scores.items()}
 
 
 class Guess(NamedTuple):
@@ -147,9 +151,9 @@ def majority_guess(compute_metrics: ComputeMetrics, dataset: Dataset, labels: La
     if the metrics cannot be computed for it.
     """
     references = np.array(dataset["label"])
-    if labels.problem_type == "regression":
+    if labels.names is None:
         name, logits = "the mean of the labels", np.full((len(references), 1), references.mean())
-    elif labels.problem_type == "multi_label_classification":
+    elif labels.is_multi_label:
         name, logits = "the more frequent answer for each label", np.where(references.mean(axis=0) > 0.5, 1.0, -1.0)
     else:
         classes = references if references.ndim == 1 else references.argmax(axis=1)  # of probabilities, the likeliest
@@ -157,12 +161,10 @@ def majority_guess(compute_metrics: ComputeMetrics, dataset: Dataset, labels: La
         name, logits = "the majority class", np.eye(labels.num_outputs)[counts.argmax()]
     predictions = np.broadcast_to(logits, (len(references), labels.num_outputs))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # some scores are undefined for constant predictions
-            scores = compute_metrics(EvalPrediction(predictions=predictions, label_ids=references))
+        scores = _quiet_scores(compute_metrics, predictions, references)
     except Exception:  # of a metric's own code
         scores = {}
-    return Guess(name, {f"eval_{name}": value for name, value in scores.items() if math.isfinite(value)})
+    return Guess(name, {score: value for score, value in scores.items() if math.isfinite(value)})
 
 
 def is_time(name: str) -> bool:

@@ -1,8 +1,6 @@
 """Configuration, tokenizer and model of the command line."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,11 +25,10 @@ _POSITIONS = ("position_embeddings", "embed_positions", "wpe")  # names of the t
 _MAX_LENGTH = 2**31 - 1  # of tokenizers
 
 
-@contextmanager
-def _loading_errors(kind: str, name: str, model_args: ModelArguments) -> Iterator[None]:
-    """Turns errors of loading into a `UsageError` of one line that names what is loaded."""
+def _load(kind: str, auto_class: Any, name: str, model_args: ModelArguments, **options: Any) -> Any:
+    """Calls `from_pretrained`. Its errors become a `UsageError` of one line that names what is loaded."""
     try:
-        yield
+        return auto_class.from_pretrained(name, **options)
     except Exception as error:  # damaged files raise all kinds of errors
         reason = hub_error_reason(error, model_args.token, model_args.model_revision)
         reason = reason or without_tokens(reason_of(error))
@@ -40,16 +37,14 @@ def _loading_errors(kind: str, name: str, model_args: ModelArguments) -> Iterato
 
 def load_config(model_args: ModelArguments) -> PretrainedConfig:
     name = model_args.config_name or model_args.model_name_or_path
-    with _loading_errors("configuration", name, model_args):
-        return AutoConfig.from_pretrained(name, **model_args.hub_options)
+    return _load("configuration", AutoConfig, name, model_args, **model_args.hub_options)
 
 
 def load_tokenizer(
     model_args: ModelArguments, config: PretrainedConfig, augmenter_args: AugmenterArguments
 ) -> PreTrainedTokenizerBase:
     name = model_args.tokenizer_name or model_args.model_name_or_path
-    with _loading_errors("tokenizer", name, model_args):
-        tokenizer = AutoTokenizer.from_pretrained(name, **model_args.hub_options)
+    tokenizer = _load("tokenizer", AutoTokenizer, name, model_args, **model_args.hub_options)
     if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):  # created without its files
         raise UsageError(f"{name} has no tokenizer; name one that goes with the model with --tokenizer_name.")
     if augmenter_args.augmenter != "none" and not tokenizer.is_fast:
@@ -112,14 +107,12 @@ def load_model(
     for, else `default_dtype`; "auto" is the type that they are stored in.
     """
     name = trained or model_args.model_name_or_path
-    options = {} if trained else model_args.hub_options
+    options = {"config": config, "ignore_mismatched_sizes": model_args.ignore_mismatched_sizes}
+    options |= {} if trained else model_args.hub_options
     dtype, stored = model_args.dtype or default_dtype, str(config.dtype).removeprefix("torch.")
     if trained is None and model_args.dtype is None and dtype == "float32" and stored in ("float16", "bfloat16"):
         logger.warning("%s is stored in %s; training float32 weights. Pass --dtype for another type.", name, stored)
-    with _loading_errors("model", name, model_args):
-        model = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, ignore_mismatched_sizes=model_args.ignore_mismatched_sizes, dtype=dtype, **options
-        )
+    model = _load("model", AutoModelForSequenceClassification, name, model_args, dtype=dtype, **options)
     model.config.name_or_path = model_args.model_name_or_path  # the base model of the model card
     return model
 
@@ -133,10 +126,8 @@ def load_teacher(args: Arguments) -> PreTrainedModel | None:
     if name is None or not args.training.do_train or args.training.mmel_loss != "soft":
         return None
     options = {**args.model.hub_options, "revision": "main"}  # model_revision is that of the model
-    with _loading_errors("teacher", name, args.model):
-        teacher, info = AutoModelForSequenceClassification.from_pretrained(
-            name, dtype="auto", output_loading_info=True, **options
-        )
+    options |= {"dtype": "auto", "output_loading_info": True}
+    teacher, info = _load("teacher", AutoModelForSequenceClassification, name, args.model, **options)
     if missing := sorted(info["missing_keys"]):
         raise UsageError(
             f"The teacher {name!r} has no weights named {missing[0]}, which would be random; expected a trained "
@@ -148,10 +139,7 @@ def load_teacher(args: Arguments) -> PreTrainedModel | None:
 def model_without_weights(
     model_args: ModelArguments, config: PretrainedConfig, device: torch.device | str = "meta", **options: Any
 ) -> PreTrainedModel:
-    """
-    The classifier without the weights of its checkpoint: on the meta device, where it takes no memory, or with random
-    weights on another.
-    """
+    """The classifier with random weights, or, on the meta device, without any: there it takes no memory."""
     options["trust_remote_code"] = model_args.trust_remote_code
     with usage_errors(ValueError), torch.device(device):
         return AutoModelForSequenceClassification.from_config(config, **options)

@@ -3,7 +3,7 @@
 import glob
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,13 @@ from datasets import (
     DatasetDict,
     DownloadConfig,
     DownloadManager,
-    Features,
     load_dataset_builder,
     load_from_disk,
 )
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
 
-from augment.core.tables import READERS, Table
+from augment.core.tables import READERS
 
 from .files import load_tables
 
@@ -69,7 +68,7 @@ def find_splits(
         if _is_plain(builder):
             manager = DownloadManager(download_config=DownloadConfig(token=token))
             files = manager.download(builder.config.data_files)  # all, for later runs without a network
-            return {str(split): partial(_read, files[split], str(split), declared, cache_dir) for split in files}
+            return {str(split): partial(load_tables, files[split], cache_dir, str(split), declared) for split in files}
         if builder.name == "csv" and declared is None:
             options = {"keep_default_na": False, "converters": {label_column: str}}
             builder = load(name, cache_dir=cache_dir, **options)
@@ -116,7 +115,3 @@ def _is_plain(builder: DatasetBuilder) -> bool:
     return all(getattr(config, name) == getattr(default, name) for name in options) and all(
         Path(file).suffix.lower() in suffixes and (file.startswith("hf://") or "://" not in file) for file in files
     )
-
-
-def _read(files: Sequence[str], split: str, declared: Features | None, cache_dir: str | None) -> Dataset:
-    return load_tables([Table(file) for file in files], cache_dir, split, declared)

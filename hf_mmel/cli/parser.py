@@ -14,12 +14,13 @@ from transformers import HfArgumentParser
 
 from augment.core.running import CommandParser
 
+from ..argument_groups import check_ranges
 from ..hub.redaction import without_tokens
 from ..training_args import MMELTrainingArguments
 from .arguments import Arguments, AugmenterArguments, ModelArguments, RunArguments
 from .data_arguments import DataArguments
 from .errors import UsageError, usage_errors
-from .preflight import check_combinations, check_ranges
+from .preflight import RANGES, check_combinations
 
 
 _MAX_FITTING = 6  # options that an error about an abbreviation shows
@@ -64,7 +65,7 @@ def parse_arguments(options: Sequence[str]) -> Arguments:
         raise UsageError(f"There is no option {what}; --help lists all of them.")
     arguments = Arguments(*parsed)
     with usage_errors(ValueError):
-        check_ranges(arguments.training)
+        check_ranges(arguments.training, RANGES)
         check_combinations(arguments)
     return arguments
 

@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 
+from ..argument_groups import Range
 from ..hub.redaction import without_tokens
 from ..unlabeled_data import check_unlabeled_loss
 from .arguments import MAX_SEED, Arguments
@@ -21,24 +22,17 @@ logger = logging.getLogger(__name__)
 _BATCH_SIZES = ("per_device_train_batch_size", "per_device_eval_batch_size")
 _STEPS = ("gradient_accumulation_steps", "eval_accumulation_steps")
 _SIZES = ("learning_rate", "weight_decay", "adam_epsilon", "warmup_steps", "neftune_noise_alpha")
-
-
-def check_ranges(args: TrainingArguments) -> None:
-    """Raises a `ValueError` if a number is out of range that `Trainer` passes on unchecked."""
-    for names, is_valid, expected in (
-        ((*_BATCH_SIZES, *_STEPS), lambda value: value >= 1, "a whole number >= 1"),
-        (("dataloader_num_workers",), lambda value: value >= 0, "a whole number >= 0"),
-        (("seed", "data_seed"), lambda value: 0 <= value <= MAX_SEED, f"a whole number from 0 to {MAX_SEED}"),
-        (_SIZES, lambda value: 0 <= value < math.inf, "a finite number >= 0"),
-        (("max_grad_norm",), lambda value: value >= 0, "a number >= 0, inf for none"),
-        (("adam_beta1", "adam_beta2"), lambda value: 0 <= value < 1, "a number in [0, 1)"),
-        (("label_smoothing_factor",), lambda value: 0 <= value <= 1, "a number in [0, 1]"),
-        (("num_train_epochs",), math.isfinite, "a finite number"),
-    ):
-        for name in names:
-            value = getattr(args, name)
-            if value is not None and not is_valid(value):
-                raise ValueError(f"{name} is {value}; expected {expected}.")
+# Numbers that `Trainer` passes on unchecked.
+RANGES: tuple[Range, ...] = (
+    ((*_BATCH_SIZES, *_STEPS), lambda value: value >= 1, "a whole number >= 1"),
+    (("dataloader_num_workers",), lambda value: value >= 0, "a whole number >= 0"),
+    (("seed", "data_seed"), lambda value: 0 <= value <= MAX_SEED, f"a whole number from 0 to {MAX_SEED}"),
+    (_SIZES, lambda value: 0 <= value < math.inf, "a finite number >= 0"),
+    (("max_grad_norm",), lambda value: value >= 0, "a number >= 0, inf for none"),
+    (("adam_beta1", "adam_beta2"), lambda value: 0 <= value < 1, "a number in [0, 1)"),
+    (("label_smoothing_factor",), lambda value: 0 <= value <= 1, "a number in [0, 1]"),
+    (("num_train_epochs",), math.isfinite, "a finite number"),
+)
 
 
 def check_combinations(args: Arguments) -> None:

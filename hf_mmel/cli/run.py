@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     options = read_options(sys.argv[1:] if argv is None else argv)
     args = parse_arguments(options)
     set_up_logging(logger, args.training)
-    seeds = _open_seeds(args) if args.run.seeds is not None else None
+    seeds = None if args.run.seeds is None else _open_seeds(args, args.run.seeds)
     resume_point = find_resume_point(args) if seeds is None else ResumePoint()
     with usage_errors(HubError, ValueError):  # before hours of training
         check_tokens(token=args.model.token, hub_token=args.training.hub_token)
@@ -98,11 +98,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     return metrics
 
 
-def _open_seeds(args: Arguments) -> SeedResults:
+def _open_seeds(args: Arguments, seeds: list[Any]) -> SeedResults:
     if args.model.overwrite_output_dir:
         check_overwriting(args)
-    arguments, seeds = arguments_of(args) | contents_of(args), [int(seed) for seed in args.run.seeds or ()]
     with usage_errors(ValueError):
+        arguments = arguments_of(args) | contents_of(args)
         return SeedResults(args.training, seeds, arguments, args.model.overwrite_output_dir)
 
 
@@ -110,8 +110,8 @@ def prepare(args: Arguments) -> Prepared:
     """Loads and tokenises the data and builds the augmenter. Checks all of it before a model is loaded."""
     model_args, data_args, augmenter_args, run_args, training_args = args
     submission = run_args.submission_path(training_args.output_dir)
-    if ignored := data_args.ignored_files():
-        named = data_args.task_name or data_args.dataset_name
+    named = data_args.task_name or data_args.dataset_name
+    if named and (ignored := data_args.given_files()):
         options = ", ".join(f"{split}_file" for split in ignored)
         logger.warning("The data is that of %s; ignoring %s, as run_glue.py does.", named, options)
     with usage_errors(ValueError):
@@ -134,8 +134,8 @@ def prepare(args: Arguments) -> Prepared:
         max_length = longest_input(tokenizer, config, model_args, data_args.max_seq_length)
         with training_args.main_process_first(desc="tokenising"):  # the other processes read its cache
             kept = () if column is None or training_args.mmel_loss == "none" else (column, *text_columns)
-            kept_columns = kept, weight_column
-            encoded = encode_splits(splits, data_args, tokenizer, text_columns, max_length, labels, *kept_columns)
+            inputs = tokenizer, text_columns, max_length
+            encoded = encode_splits(splits, data_args, *inputs, labels, kept, weight_column)
         compute_metrics = None
         if training_args.do_eval:
             compute_metrics = build_metrics(data_args, labels, model_args.cache_dir)
@@ -173,10 +173,8 @@ def build_augmenter(
         return None
     with usage_errors(LookupError, ValueError, TypeError, OSError, ImportError):
         args.augmenter.choose(config)
-        columns = text_columns, args.data.delimiter(text_columns)
-        augmenter_config = args.augmenter.config(
-            args.model.model_name_or_path, max_length, args.model.cache_dir, *columns
-        )
+        columns, name = (text_columns, args.data.delimiter(text_columns)), args.model.model_name_or_path
+        augmenter_config = args.augmenter.config(name, max_length, args.model.cache_dir, *columns)
         with args.training.main_process_first(desc="building the augmenter"):
             augmenter = Augmenter.from_dict(augmenter_config, tokenizer)
         if train_dataset is not None:
@@ -324,8 +322,7 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
     config, labels, tokenizer, _, encoded, collator, _, augmenter = prepared
 
     def make_trainer(dataset: datasets.Dataset, augmenter: Any) -> MMELTrainer:
-        dtype = args.model.dtype or "float32"
-        options = {} if dtype == "auto" else {"dtype": dtype}
+        options = {} if args.model.dtype == "auto" else {"dtype": args.model.dtype or "float32"}
         model = model_without_weights(args.model, config, args.training.device, **options)
         data = {name: rows for name, rows in encoded.items() if name == UNLABELED} | {"train": dataset}
         timed = prepared._replace(encoded=data, augmenter=augmenter)

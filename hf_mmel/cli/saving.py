@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,19 +37,23 @@ def read_json(file: Path, expected: type = dict) -> Any:
 
 def write_predictions(file: Path, outputs: np.ndarray, labels: Labels) -> None:
     """Writes one line per example: its index, and its class, its number, or the list of its classes in JSON."""
-    names = labels.names or []
-
-    def shown(output: np.ndarray) -> str:
-        if labels.problem_type == "regression":
-            return f"{output:.3f}"
-        if labels.problem_type == "multi_label_classification":
-            return json.dumps([names[i] for i in np.flatnonzero(output)], ensure_ascii=False)
-        return names[int(output)]
-
-    lines = ["index\tprediction", *(f"{i}\t{shown(output)}" for i, output in enumerate(outputs))]
+    names = labels.names
+    if names is None:
+        predictions = [f"{output:.3f}" for output in outputs]
+    elif labels.is_multi_label:
+        classes = ([names[i] for i in np.flatnonzero(output)] for output in outputs)
+        predictions = [json.dumps(some, ensure_ascii=False) for some in classes]
+    else:
+        predictions = [names[output] for output in outputs]
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as written:
-        written.write("".join(f"{line}\n" for line in lines).encode())
+        written.write(table_of(predictions))
+
+
+def table_of(predictions: Iterable[str]) -> bytes:
+    """The content of a tsv file of predictions and their indices, in the format of GLUE's leaderboard."""
+    rows = (f"{i}\t{prediction}\n" for i, prediction in enumerate(predictions))
+    return "".join(["index\tprediction\n", *rows]).encode()
 
 
 def save_outputs(file: Path, outputs: Any, labels: Any) -> None:

@@ -15,6 +15,7 @@ from augment.core.atomic_file import atomic_write
 
 from .data import load_splits
 from .data_arguments import DataArguments
+from .saving import table_of
 
 
 logger = logging.getLogger(__name__)
@@ -82,15 +83,13 @@ def load_diagnostics(data_args: DataArguments, cache_dir: str | None, token: str
     return {DIAGNOSTICS: splits["test"]}
 
 
-def submission_lines(task: str, outputs: np.ndarray, names: list[str] | None) -> list[str]:
-    """The lines of a file, from outputs of shape `(N,)`: class ids, which index `names`, or numbers for regression."""
+def written_predictions(task: str, outputs: np.ndarray, names: list[str] | None) -> list[str]:
+    """Predictions as GLUE has them, from `(N,)` outputs: class ids, which index `names`, or numbers for regression."""
     _, classes, uses_names = FORMATS[task]
     if names is None:
-        predictions = [f"{score:.3f}" for score in np.clip(outputs, MIN_SCORE, MAX_SCORE)]
-    else:
-        written = [name.lower() if uses_names else str(classes.index(name.lower())) for name in names]
-        predictions = [written[output] for output in outputs]
-    return ["index\tprediction", *(f"{i}\t{prediction}" for i, prediction in enumerate(predictions))]
+        return [f"{score:.3f}" for score in np.clip(outputs, MIN_SCORE, MAX_SCORE)]
+    written = [name.lower() if uses_names else str(classes.index(name.lower())) for name in names]
+    return [written[output] for output in outputs]
 
 
 def add_to_submission(path: Path, task: str, outputs: Sequence[np.ndarray], names: list[str] | None) -> list[str]:
@@ -103,7 +102,7 @@ def add_to_submission(path: Path, task: str, outputs: Sequence[np.ndarray], name
         with zipfile.ZipFile(path) as earlier:
             files = {name: earlier.read(name) for name in earlier.namelist() if name not in FORMATS[task].files}
     for name, predictions in zip(FORMATS[task].files, outputs, strict=False):  # the diagnostics of MNLI may be missing
-        files[name] = "".join(f"{line}\n" for line in submission_lines(task, predictions, names)).encode()
+        files[name] = table_of(written_predictions(task, predictions, names))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):

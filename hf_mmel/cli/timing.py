@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from accelerate.utils import get_max_memory
@@ -22,6 +22,23 @@ from .evaluation import temporarily
 MAX_STEPS = 10  # that are timed, after one that warms up
 MAX_SECONDS = 10.0  # after which no further step is begun
 BYTES_PER_WEIGHT = 16  # in training with Adam: the weight, its gradient and two moments, in float32
+# Arguments of training that evaluates, saves and logs nothing.
+_WITHOUT_OUTPUT = {
+    "max_steps": MAX_STEPS + 1,
+    "gradient_accumulation_steps": 1,
+    "logging_strategy": IntervalStrategy.NO,
+    "eval_strategy": IntervalStrategy.NO,
+    "save_strategy": SaveStrategy.NO,
+    "eval_on_start": False,
+    "load_best_model_at_end": False,
+    "push_to_hub": False,
+    "report_to": [],
+    "disable_tqdm": True,
+    "show_variants": 0,
+    "dataloader_num_workers": 0,
+    "dataloader_prefetch_factor": None,
+    "dataloader_persistent_workers": False,
+}
 
 
 class StepTimes(NamedTuple):
@@ -68,18 +85,15 @@ def time_steps(
 ) -> StepTimes | str:
     """
     Trains a few steps, which leave nothing behind, and times them. Returns why instead, if they cannot be timed here.
-
-    Args:
-        args (`MMELTrainingArguments`): The arguments of the training run, which other values replace for the time.
-        num_parameters (`int`): Size of the model.
-        make_trainer (`Callable`): Makes the trainer of the run under these arguments, with a model of its own.
+    `make_trainer` makes the trainer of the run, with a model of its own; other values replace some `args` meanwhile.
     """
-    needed, available = num_parameters * BYTES_PER_WEIGHT, _available_memory(args.device)
+    available = get_max_memory()["cpu" if args.device.type == "cpu" else args.device.index or 0]
+    needed = num_parameters * BYTES_PER_WEIGHT
     if args.deepspeed is not None or args.fsdp:
         return "steps under FSDP and DeepSpeed are not timed"
     if needed > available:
         return f"training needs more than {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free here"
-    with TemporaryDirectory() as folder, temporarily(args, **_without_output(folder)):
+    with TemporaryDirectory() as folder, temporarily(args, output_dir=folder, **_WITHOUT_OUTPUT):
         try:
             trainer, timer = make_trainer(), _StepTimer()
             trainer.add_callback(timer)
@@ -91,32 +105,6 @@ def time_steps(
     first = min(1, len(timer.in_step) - 1)  # the first step warms up
     count = len(timer.in_step) - first
     return StepTimes(count, sum(timer.in_step[first:]) / count, sum(timer.in_data[first : first + count]) / count)
-
-
-def _without_output(folder: str) -> dict[str, Any]:
-    """Values of arguments for training that writes, evaluates and logs nothing."""
-    return {
-        "output_dir": folder,
-        "max_steps": MAX_STEPS + 1,
-        "gradient_accumulation_steps": 1,
-        "logging_strategy": IntervalStrategy.NO,
-        "eval_strategy": IntervalStrategy.NO,
-        "save_strategy": SaveStrategy.NO,
-        "eval_on_start": False,
-        "load_best_model_at_end": False,
-        "push_to_hub": False,
-        "report_to": [],
-        "disable_tqdm": True,
-        "show_variants": 0,
-        "dataloader_num_workers": 0,
-        "dataloader_prefetch_factor": None,
-        "dataloader_persistent_workers": False,
-    }
-
-
-def _available_memory(device: torch.device) -> int:
-    memory = get_max_memory()
-    return memory["cpu" if device.type == "cpu" else device.index or 0]
 
 
 def duration(seconds: float) -> str:

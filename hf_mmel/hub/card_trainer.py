@@ -5,15 +5,16 @@ from typing import Any
 from transformers import Trainer
 
 from ..data.group_collator import GroupCollator
+from ..step.adversarial import AdversarialVariants
 from ..training_args import MMELTrainingArguments
-from .model_card import Adversary, write_model_card
+from .model_card import write_model_card
 
 
 class ModelCardTrainer(Trainer):
     """A trainer whose model card describes the objective, the augmentation and the weights."""
 
     args: MMELTrainingArguments  # or plain `TrainingArguments`, which are enough without variants
-    adversary: Adversary | None = None
+    adversary: AdversarialVariants | None = None
 
     def build_group_collator(self) -> GroupCollator | None:
         """The collator of the training examples, or `None` if they are trained on as they are."""
@@ -45,16 +46,11 @@ class ModelCardTrainer(Trainer):
 
         All other arguments are those of `transformers.Trainer.create_model_card`.
         """
-        facts: dict[str, Any] = {
-            "language": language,
-            "license": license,
-            "tags": tags,
-            "model_name": model_name,
-            "tasks": tasks,
-        }
-        facts |= {"finetuned_from": finetuned_from, "dataset": dataset, "dataset_tags": dataset_tags}
-        facts |= {"dataset_args": dataset_args}
+        facts: dict[str, Any] = {"language": language, "license": license, "tags": tags, "model_name": model_name}
+        facts |= {"finetuned_from": finetuned_from, "tasks": tasks, "dataset_tags": dataset_tags}
+        facts |= {"dataset": dataset, "dataset_args": dataset_args}
         if not isinstance(self.args, MMELTrainingArguments):
             super().create_model_card(**facts)
         elif self.is_world_process_zero():
-            write_model_card(self, self.build_group_collator(), scores=scores, command=command, **facts)
+            collator = self.build_group_collator()
+            write_model_card(self, collator, self.adversary, scores=scores, command=command, **facts)

@@ -9,16 +9,17 @@ from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import datasets
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from transformers import TrainerState, TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.modelcard import TrainingSummary, make_markdown_table
 
 from ..data.group_collator import GroupCollator
+from ..step.adversarial import AdversarialVariants
 from ..training_args import MMELTrainingArguments
 from ..version import __version__
 from .redaction import plain_config, without_tokens
@@ -72,28 +73,6 @@ _UNLABELED = ("unlabeled_loss", "unlabeled_ratio", "lambda_u", "confidence_thres
 Scores = dict[str, dict[str, float]]  # by split
 
 
-class Adversary(Protocol):
-    """Adversarial variants, as far as a card describes them."""
-
-    num_variants: int
-
-    def to_dict(self) -> dict[str, Any]: ...
-
-
-class DescribedTrainer(Protocol):
-    """A trainer, as far as a card describes it."""
-
-    args: MMELTrainingArguments
-    state: TrainerState
-    model: Any
-    train_dataset: Any
-    eval_dataset: Any
-    accelerator: Any
-
-    @property
-    def adversary(self) -> Adversary | None: ...
-
-
 class Data(NamedTuple):
     """The data, as a card names them."""
 
@@ -104,8 +83,9 @@ class Data(NamedTuple):
 
 
 def write_model_card(
-    trainer: DescribedTrainer,
+    trainer: Trainer,
     collator: GroupCollator | None,
+    adversary: AdversarialVariants | None,
     *,
     dataset: str | list[str] | None = None,
     dataset_tags: str | list[str] | None = None,
@@ -117,16 +97,17 @@ def write_model_card(
 ) -> None:
     """
     Writes the card to the trainer's output folder, and with matplotlib a picture of the weights, if any were logged.
-    `collator` makes the variants; the options are those of `MMELTrainer.create_model_card`.
+    `collator` and `adversary` make the variants; the options are those of `MMELTrainer.create_model_card`.
     """
-    folder = Path(trainer.args.output_dir)
+    args: Any = trainer.args
+    folder = Path(args.output_dir)
     previous = ModelCard.load(folder / CARD).data if (folder / CARD).exists() else ModelCardData()
     is_trained = trainer.state.global_step > 0
     log = trainer.state.log_history
     curves = {title: {logs["step"]: logs[name] for logs in log if name in logs} for title, name in CURVES.items()}
     curves = curves if all(curves.values()) else {}
     has_variants = is_trained and (collator is not None or bool(curves))  # groups may come with the data
-    all_tags = [*_as_list(tags), *_as_list(trainer.args.hub_tags), *(previous.tags or []), *TAGS * has_variants]
+    all_tags = [*_as_list(tags), *_as_list(args.hub_tags), *(previous.tags or []), *TAGS * has_variants]
     stock_options |= {"tags": list(dict.fromkeys(all_tags))}
     # The stock summary would use the file format of a dataset as its name, so it does not get the dataset.
     stock_options |= {"dataset_tags": [], "dataset_args": [], "dataset_metadata": []}
@@ -136,9 +117,9 @@ def write_model_card(
         evaluations = [logs for logs in log if "eval_loss" in logs]
         scores = {data.split: evaluations[-1]} if evaluations else {}
     scores = {split: scores_of(metrics) for split, metrics in scores.items()}
-    num_variants = sum(source.num_variants for source in (collator, trainer.adversary) if source is not None)
-    settings = objective_settings(trainer.args, num_variants, log) if has_variants else {}
-    hyperparameters = {**(summary.hyperparameters or {}), **_optimizer(trainer.args)}
+    num_variants = sum(source.num_variants for source in (collator, adversary) if source is not None)
+    settings = objective_settings(args, num_variants, log) if has_variants else {}
+    hyperparameters = {**(summary.hyperparameters or {}), **_optimizer(args)}
     has_picture = bool(curves) and save_picture(folder / PICTURE, curves)
     metadata = _metadata(summary, data, scores)
     card = ModelCard.from_template(
@@ -157,10 +138,10 @@ def write_model_card(
             for name, value in values.items()
         ],
         has_parts=any(map(_is_part, scores)),
-        formula=METHODS.get(trainer.args.mmel_loss),
+        formula=METHODS.get(args.mmel_loss),
         settings=[{"Argument": f"`{k}`", "Value": f"`{v}`", "Meaning": SETTINGS[k]} for k, v in settings.items()],
         augmenter=_describe(collator and collator.augmenter),
-        adversary=_describe(trainer.adversary),
+        adversary=_describe(adversary),
         picture=PICTURE if has_picture else None,
         num_weighted=settings["num_variants"] + settings["reweight_original"] if "num_variants" in settings else None,
         hyperparameters=[{"Hyperparameter": name, "Value": value} for name, value in hyperparameters.items()],
@@ -170,7 +151,7 @@ def write_model_card(
     )
     ModelCard(f"{without_tokens(card.content)}\n").save(folder / CARD)
     if previous.get("library_name") == "peft":  # PEFT adds to the card what it wants there
-        trainer.accelerator.unwrap_model(trainer.model).create_or_update_model_card(trainer.args.output_dir)
+        trainer.accelerator.unwrap_model(trainer.model).create_or_update_model_card(args.output_dir)
 
 
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -194,21 +175,27 @@ def objective_settings(
     The arguments of the objective, without those that had no effect. `num_variants` is the number per example from
     collator and adversary; 0 if they came with the data. The log tells whether there were unlabelled examples.
     """
-    is_soft, is_partial = args.mmel_loss == "soft", args.variant_backward != "full"
+    is_soft, reweights, is_partial = (
+        args.mmel_loss == "soft",
+        args.mmel_loss != "uniform",
+        args.variant_backward != "full",
+    )
     has_scoring = is_partial or args.variant_chunk_size is not None  # groups that exceed a chunk are scored
-    reweights, is_solved = args.mmel_loss != "uniform", args.effective_num_variants is not None
-    has_effect = {"lambda_p": reweights and not is_solved, "lambda_t": is_soft, "soft_label_gradient": is_soft}
-    has_effect["lambda_t_warmup"] = is_soft and args.lambda_t_warmup > 0
-    has_effect["soft_labels"] = is_soft and args.soft_labels != "self"
-    has_effect["ema_decay"] = is_soft and args.soft_labels == "ema"
-    has_effect["soft_label_temperature"] = is_soft and args.soft_label_temperature != 1
-    has_effect["effective_num_variants"] = reweights
-    has_effect["reweighting_warmup"] = reweights and args.reweighting_warmup > 0
-    has_effect |= {"variant_backward_count": is_partial, "score_interval": is_partial}
-    has_effect["feature_separation"] = args.feature_separation > 0
-    has_effect |= dict.fromkeys(_UNLABELED, any("mmel/loss_unlabeled" in logs for logs in log))
-    has_effect["training_signal_annealing"] = args.training_signal_annealing != "none"
-    has_effect |= {"scoring_dropout": has_scoring, "scoring_bf16": has_scoring}
+    has_effect = {
+        "lambda_p": reweights and args.effective_num_variants is None,
+        "effective_num_variants": reweights,
+        "reweighting_warmup": reweights and args.reweighting_warmup > 0,
+        **dict.fromkeys(("lambda_t", "soft_label_gradient"), is_soft),
+        "lambda_t_warmup": is_soft and args.lambda_t_warmup > 0,
+        "soft_labels": is_soft and args.soft_labels != "self",
+        "ema_decay": is_soft and args.soft_labels == "ema",
+        "soft_label_temperature": is_soft and args.soft_label_temperature != 1,
+        **dict.fromkeys(("variant_backward_count", "score_interval"), is_partial),
+        **dict.fromkeys(("scoring_dropout", "scoring_bf16"), has_scoring),
+        "feature_separation": args.feature_separation > 0,
+        **dict.fromkeys(_UNLABELED, any("mmel/loss_unlabeled" in logs for logs in log)),
+        "training_signal_annealing": args.training_signal_annealing != "none",
+    }
     settings = {name: getattr(args, name) for name in SETTINGS}
     settings |= {"num_variants": num_variants or None, "reweight_original": args.weighs_original}
     return {name: value for name, value in settings.items() if value is not None and has_effect.get(name, True)}
@@ -295,9 +282,9 @@ def _optimizer(args: TrainingArguments) -> dict[str, Any]:
     return {"optimizer": name} | {name: getattr(args, name) for name in names if getattr(args, name) != defaults[name]}
 
 
-def _describe_data(trainer: DescribedTrainer, names: list[str], tags: list[str], args: list[str]) -> Data:
+def _describe_data(trainer: Trainer, names: list[str], tags: list[str], args: list[str]) -> Data:
     """The data as given by the caller, or as the dataset names itself. One from files or memory has no name."""
-    source = trainer.train_dataset if trainer.eval_dataset is None else trainer.eval_dataset
+    source: Any = trainer.train_dataset if trainer.eval_dataset is None else trainer.eval_dataset
     info = source.info if isinstance(source, datasets.Dataset) else datasets.DatasetInfo()
     is_named = info.dataset_name is not None and info.dataset_name != info.builder_name
     return Data(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from command_outputs import predictions
 from conftest import SENTENCES
 from transformers import AutoModelForSequenceClassification
 
@@ -43,8 +44,7 @@ def test_a_list_and_a_column_for_each_class_are_the_same_training(run, write, tm
 
 def test_scores_are_those_of_the_likeliest_class(run, write, tmp_path):
     metrics = run(*options(write("rows.json", rows())), "--do_train", "--do_eval", "--do_predict", "--max_steps", 3)
-    lines = (tmp_path / "out" / "predict_results_custom.txt").read_text().splitlines()[1:]
-    predicted = np.array([int(line.split("LABEL_")[1]) for line in lines])
+    predicted = np.array([int(name.removeprefix("LABEL_")) for name in predictions(tmp_path / "out")])
     likeliest = np.array([np.argmax(row["label"]) for row in rows()])
     assert metrics["eval_accuracy"] == pytest.approx((predicted == likeliest).mean())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from command_outputs import config_of, log_of, predictions
 from conftest import make_model, results, reviews
 from transformers import AutoModelForSequenceClassification, BertConfig
 
@@ -24,14 +25,13 @@ def test_own_files_are_learnt_from_and_results_are_written(run, files, tmp_path)
     assert metrics["eval_accuracy"] == 1.0
     assert metrics["train_samples"] == metrics["eval_samples"] == 16
     assert results(tmp_path, "all") == metrics
-    assert results(tmp_path, "train")["train_loss"] == metrics["train_loss"]
-    assert results(tmp_path, "eval")["eval_accuracy"] == 1.0
+    assert results(tmp_path, "train").items() <= metrics.items()
+    assert results(tmp_path, "eval")["eval_accuracy"] == 1.0 and results(tmp_path, "eval")["eval_samples"] == 16
     # The saved model knows the labels by name, and the variants took part in training.
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     assert model.config.id2label == {0: "bad", 1: "good"}
-    assert json.loads((tmp_path / "out" / "config.json").read_text())["label2id"] == {"bad": 0, "good": 1}
-    log = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
-    assert any(entry.get("mmel/effective_num_variants", 0) > 1.1 for entry in log)
+    assert config_of(tmp_path / "out")["label2id"] == {"bad": 0, "good": 1}
+    assert any(entry.get("mmel/effective_num_variants", 0) > 1.1 for entry in log_of(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("mmel_loss", ["soft", "hard", "uniform", "none"])
@@ -56,8 +56,7 @@ def test_greedy_search_raises_the_loss_of_the_variants(run, files, tmp_path):
     losses = []
     for objective in ("loss", "none"):
         run("--do_train", *files, "--greedy_search", objective, "--logging_steps", 1, out=objective)
-        history = json.loads((tmp_path / objective / "trainer_state.json").read_text())["log_history"]
-        losses.append(history[0]["mmel/loss_variants"])
+        losses.append(log_of(tmp_path / objective)[0]["mmel/loss_variants"])
     assert losses[0] > losses[1]
 
 
@@ -65,7 +64,7 @@ def test_greedy_search_raises_the_loss_of_the_variants(run, files, tmp_path):
 def test_adversarial_variants_are_harder_than_the_originals(run, files, tmp_path, augmenter):
     options = ["--do_train", *files, "--augmenter", augmenter, "--logging_steps", 1]
     run(*options, "--adversarial_num_steps", 2, "--adversarial_step_size", 5.0)
-    steps = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"][:-1]
+    steps = log_of(tmp_path / "out")[:-1]
     variants, originals = (sum(step[f"mmel/loss_{of}"] for step in steps) for of in ("variants", "original"))
     assert variants > originals
 
@@ -95,12 +94,9 @@ def test_the_seed_decides(run, files, action):
 def test_glue_task_of_a_local_mirror(run, mirror, tmp_path):
     metrics = run(*mirror, "--task_name", "rte", "--do_train", "--do_eval", "--do_predict")
     assert metrics["eval_samples"] == 9
-    config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["id2label"] == {"0": "entailment", "1": "not_entailment"}
-    lines = (tmp_path / "out" / "predict_results_rte.txt").read_text().splitlines()
-    assert lines[0] == "index\tprediction"
-    assert [line.split("\t")[0] for line in lines[1:]] == [str(i) for i in range(10)]
-    assert {line.split("\t")[1] for line in lines[1:]} <= {"entailment", "not_entailment"}
+    assert config_of(tmp_path / "out")["id2label"] == {"0": "entailment", "1": "not_entailment"}
+    predicted = predictions(tmp_path / "out", "rte")
+    assert len(predicted) == 10 and set(predicted) <= {"entailment", "not_entailment"}
 
 
 def test_stsb_is_regression(run, mirror, tmp_path):
@@ -108,22 +104,14 @@ def test_stsb_is_regression(run, mirror, tmp_path):
     assert {"eval_pearson", "eval_spearmanr", "eval_combined_score"} <= metrics.keys()
     config = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config
     assert (config.num_labels, config.problem_type) == (1, "regression")
-    lines = (tmp_path / "out" / "predict_results_stsb.txt").read_text().splitlines()
-    float(lines[1].split("\t")[1])
+    assert all(map(float, predictions(tmp_path / "out", "stsb")))
 
 
 def test_mnli_is_evaluated_on_both_validation_sets(run, mirror, tmp_path):
     metrics = run(*mirror, "--task_name", "mnli", "--do_train", "--do_eval", "--do_predict")
     assert (metrics["eval_samples"], metrics["eval_samples_mm"]) == (9, 10)
     assert {"eval_accuracy", "eval_accuracy_mm"} <= results(tmp_path, "eval").keys()
-    for name, num_lines in [("mnli", 12), ("mnli-mm", 13)]:
-        assert len((tmp_path / "out" / f"predict_results_{name}.txt").read_text().splitlines()) == num_lines
-
-
-def test_float_labels_are_regression(run, write, tmp_path):
-    train = write("train.json", reviews(labels=(0.5, 2.5)))
-    metrics = run("--train_file", train, "--validation_file", train, "--do_train", "--do_eval")
-    assert "eval_pearson" in metrics
+    assert [len(predictions(tmp_path / "out", name)) for name in ("mnli", "mnli-mm")] == [11, 12]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +120,7 @@ def test_float_labels_are_regression(run, write, tmp_path):
 )
 def test_labels_are_named_in_sorted_order(run, write, tmp_path, labels, names):
     run("--train_file", write("train.jsonl", reviews(labels)), "--do_train")
-    config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["id2label"] == {str(i): name for i, name in enumerate(names)}
+    assert config_of(tmp_path / "out")["id2label"] == {str(i): name for i, name in enumerate(names)}
 
 
 def test_the_checkpoints_own_label_order_is_kept(run, mirror, model_dir, tmp_path):
@@ -147,17 +134,14 @@ def test_the_checkpoints_own_label_order_is_kept(run, mirror, model_dir, tmp_pat
     # The model says yes to everything: 4 of 9 are, and F1 is that of yes, the data's class 1.
     assert metrics["eval_accuracy"] == pytest.approx(4 / 9)
     assert metrics["eval_f1"] == pytest.approx(2 * 4 / 9 / (4 / 9 + 1))
-    predictions = (tmp_path / "out" / "predict_results_mrpc.txt").read_text().splitlines()[1:]
-    assert {line.split("\t")[1] for line in predictions} == {"yes"}
+    assert set(predictions(tmp_path / "out", "mrpc")) == {"yes"}
 
 
 def test_a_trained_model_predicts_unlabelled_files(run, files, write, tmp_path):
     run(*files, "--do_train", "--max_steps", 30, "--learning_rate", 1e-2)
     test = write("test.csv", [{"text": row["text"]} for row in reviews(num_examples=3)])
     metrics = run("--model_name_or_path", tmp_path / "out", "--test_file", test, "--do_predict", out="predictions")
-    assert metrics == {}
-    lines = (tmp_path / "predictions" / "predict_results_custom.txt").read_text().splitlines()
-    assert lines == ["index\tprediction", "0\tbad", "1\tgood", "2\tbad"]
+    assert metrics == {} and predictions(tmp_path / "predictions") == ["bad", "good", "bad"]
 
 
 def test_predictions_are_in_the_order_of_the_file(run, write, tokenizer, tmp_path):
@@ -168,9 +152,8 @@ def test_predictions_are_in_the_order_of_the_file(run, write, tokenizer, tmp_pat
     for strategy in ("random", "group_by_length"):
         options = ["--test_file", test, "--do_predict", "--train_sampling_strategy", strategy]
         run(*options, "--model_name_or_path", tmp_path / "model", "--per_device_eval_batch_size", 2, out=strategy)
-        written.append((tmp_path / strategy / "predict_results_custom.txt").read_text().splitlines())
-    assert len({line.split("\t")[1] for line in written[0]}) > 5
-    assert written[0] == written[1]
+        written.append(predictions(tmp_path / strategy))
+    assert len(set(written[0])) > 5 and written[0] == written[1]
 
 
 def test_dropping_the_last_batch_is_for_training_alone(run, write, tmp_path):
@@ -192,7 +175,7 @@ def test_rows_that_fill_no_batch_are_evaluated_and_predicted(run, files, write, 
     three = write("three.csv", reviews(num_examples=3))
     options = ["--validation_file", three, "--test_file", three, "--do_eval", "--do_predict"]
     assert run(*options, "--dataloader_drop_last")["eval_accuracy"] in (0, 1 / 3, 2 / 3, 1)
-    assert len((tmp_path / "out" / "predict_results_custom.txt").read_text().splitlines()) == 1 + 3
+    assert len(predictions(tmp_path / "out")) == 3
 
 
 def test_evaluation_alone_uses_the_trained_models_labels(run, files, write, tmp_path):
@@ -226,7 +209,7 @@ def test_only_the_first_examples_are_used(run, write, tmp_path):
     options += ["--max_train_samples", 5, "--max_eval_samples", 6, "--max_predict_samples", 7]
     metrics = run(*options, "--do_train", "--do_eval", "--do_predict")
     assert (metrics["train_samples"], metrics["eval_samples"]) == (5, 6)
-    assert len((tmp_path / "out" / "predict_results_custom.txt").read_text().splitlines()) == 8
+    assert len(predictions(tmp_path / "out")) == 7
 
 
 def test_texts_that_look_like_missing_values_are_texts(run, write):

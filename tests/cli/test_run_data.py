@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import results, reviews
+from command_outputs import predictions
+from conftest import reviews
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import AutoModelForSequenceClassification, BertConfig
 
@@ -21,13 +22,6 @@ def encoded(monkeypatch):
     kept, encode = {}, cli.encode_splits
     monkeypatch.setattr("hf_mmel.cli.run.encode_splits", lambda *args: kept.update(encode(*args)) or kept)
     return kept
-
-
-def predictions(tmp_path, task="custom", out="out"):
-    lines = (tmp_path / out / f"predict_results_{task}.txt").read_text().splitlines()
-    assert lines[0] == "index\tprediction"
-    assert [line.split("\t")[0] for line in lines[1:]] == [str(i) for i in range(len(lines) - 1)]
-    return [line.split("\t")[1] for line in lines[1:]]
 
 
 def saved(folder, **splits):
@@ -74,7 +68,7 @@ def test_splits_go_by_the_names_that_are_given(run, tmp_path):
     data = saved(tmp_path / "data", a=reviews(), b=reviews()[:4], c=reviews()[:3], test=reviews()[:5])
     names = ["--train_split_name", "a", "--validation_split_name", "b", "--test_split_name", "c"]
     metrics = run("--dataset_name", data, *names, *ACTIONS, "--do_predict")
-    assert (metrics["train_samples"], metrics["eval_samples"], len(predictions(tmp_path))) == (16, 4, 3)
+    assert (metrics["train_samples"], metrics["eval_samples"], len(predictions(tmp_path / "out"))) == (16, 4, 3)
 
 
 def test_the_test_split_is_evaluated_where_there_is_no_other(run, tmp_path, caplog):
@@ -209,7 +203,7 @@ def test_rows_with_several_labels_are_learnt_and_predicted_as_lists(run, tmp_pat
     assert (config.problem_type, config.num_labels) == ("multi_label_classification", 3)
     shown = dict(enumerate(names if kind != "ids" else "012"))
     assert config.id2label == shown and config.label2id == {name: i for i, name in shown.items()}
-    written = [json.loads(line) for line in predictions(tmp_path)]
+    written = [json.loads(line) for line in predictions(tmp_path / "out")]
     assert written[:3] == [[shown[0]], [shown[1], shown[2]], []]
     assert metrics["eval_f1"] == 1.0
 
@@ -227,7 +221,7 @@ def test_several_labels_are_scored_by_micro_f1(run, write, model_dir, tmp_path):
     metrics = run(*options, "--validation_file", file, "--test_file", file, "--do_eval", "--do_predict")
     # All rows are given x and z: 3 right of 8 given and of 4 true ones.
     assert metrics["eval_f1"] == pytest.approx(2 * 3 / (8 + 4))
-    assert predictions(tmp_path) == ['["x", "z"]'] * 4
+    assert predictions(tmp_path / "out") == ['["x", "z"]'] * 4
 
 
 def test_labels_that_training_lacks_are_added_where_rows_have_several(run, write, tmp_path, caplog):
@@ -279,7 +273,7 @@ def test_an_unlabelled_test_file_is_predicted_whatever_its_labels(run, files, wr
     if labels is not None:
         rows = [{**row, "label": label} for row, label in zip(rows, labels, strict=True)]
     run(*files, "--test_file", write("test.csv", rows), "--do_train", "--do_predict")
-    assert set(predictions(tmp_path)) <= {"bad", "good"} and len(predictions(tmp_path)) == 3
+    assert set(predictions(tmp_path / "out")) <= {"bad", "good"} and len(predictions(tmp_path / "out")) == 3
 
 
 def test_no_test_split_is_asked_for_without_prediction(run, mirror, files, tmp_path):
@@ -294,7 +288,7 @@ def test_no_test_split_is_asked_for_without_prediction(run, mirror, files, tmp_p
 
 def test_samples_to_predict_are_limited_in_both_test_sets_of_mnli(run, mirror, tmp_path):
     run(*mirror, "--task_name", "mnli", "--do_train", "--do_predict", "--max_predict_samples", 5)
-    assert len(predictions(tmp_path, "mnli")) == len(predictions(tmp_path, "mnli-mm")) == 5
+    assert len(predictions(tmp_path / "out", "mnli")) == len(predictions(tmp_path / "out", "mnli-mm")) == 5
 
 
 @pytest.mark.parametrize("labels", [(3, 7), ("bad", "good")])
@@ -308,9 +302,3 @@ def test_a_saved_model_names_its_classes_and_has_no_integer_names(run, write, tm
     for config in (configs[0], AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").config):
         assert config.label2id == {name: i for i, name in enumerate(names)}
         assert config.id2label == dict(enumerate(names))
-
-
-def test_results_are_written_for_each_action_and_together(run, files, tmp_path):
-    metrics = run(*files, *ACTIONS)
-    assert results(tmp_path, "train").items() <= metrics.items() and results(tmp_path, "all") == metrics
-    assert results(tmp_path, "eval")["eval_samples"] == 16

@@ -2,6 +2,7 @@
 
 import json
 import re
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -34,10 +35,8 @@ def figure(printed, name):
 
 
 def test_nothing_is_written_and_no_weights_are_loaded(show, files, tmp_path, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("weights were loaded")
-
-    monkeypatch.setattr("hf_mmel.cli.model.AutoModelForSequenceClassification.from_pretrained", refuse)
+    loading = Mock(side_effect=AssertionError("weights were loaded"))
+    monkeypatch.setattr("hf_mmel.cli.model.AutoModelForSequenceClassification.from_pretrained", loading)
     test = ["--do_predict", "--test_file", files[3]]
     printed = show(*files, "--do_train", "--do_eval", *test, "--report_to", "tensorboard")
     assert not (tmp_path / "dry").exists()
@@ -214,10 +213,7 @@ def test_a_model_too_large_for_this_machine_is_not_timed(show, files, monkeypatc
 
 
 def test_a_step_that_fails_here_leaves_the_rest_of_the_dry_run(show, files, monkeypatch):
-    def fail(*args):
-        raise RuntimeError("no such\ndevice")
-
-    monkeypatch.setattr(MMELTrainer, "training_step", fail)
+    monkeypatch.setattr(MMELTrainer, "training_step", Mock(side_effect=RuntimeError("no such\ndevice")))
     printed = show(*files, "--do_train")
     assert figure(printed, "training time") == "no estimate: a step failed here with RuntimeError: no such device"
     assert figure(printed, "optimisation steps")

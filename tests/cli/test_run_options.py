@@ -6,9 +6,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-import torch
 from conftest import make_tokenizer, reviews
 from transformers import (
     BertConfig,
@@ -60,10 +60,7 @@ def test_what_no_training_can_be_made_with_is_refused_on_one_line_before_the_fir
     if message in ABSENT and find_spec(ABSENT[message]):
         pytest.skip(f"{ABSENT[message]} is installed")
 
-    def refuse(*args, **kwargs):
-        raise AssertionError("a step was made")
-
-    monkeypatch.setattr("torch.optim.AdamW.step", refuse)
+    monkeypatch.setattr("torch.optim.AdamW.step", Mock(side_effect=AssertionError("a step was made")))
     with pytest.raises(UsageError) as caught:
         run("--do_train", "--do_eval", *files, *options)
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -109,15 +106,8 @@ def test_a_training_that_diverges_ends_with_one_line(run, files):
 
 
 def test_an_error_after_the_first_step_keeps_its_traceback(run, files, monkeypatch):
-    step, calls = torch.optim.AdamW.step, []
-
-    def fail(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 2:
-            raise ZeroDivisionError
-        return step(*args, **kwargs)
-
-    monkeypatch.setattr("torch.optim.AdamW.step", fail)
+    step = Mock(side_effect=[None, ZeroDivisionError])
+    monkeypatch.setattr("torch.optim.AdamW.step", step)
     with pytest.raises(ZeroDivisionError):
         run("--do_train", *files)
 

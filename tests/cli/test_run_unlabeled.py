@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from command_outputs import log_of
 
 from hf_mmel.cli import run as cli
 from hf_mmel.cli.run import UsageError
@@ -20,17 +21,15 @@ def data(write):
     return data
 
 
-def logs_of(tmp_path, out="out"):
-    state = json.loads((tmp_path / out / "trainer_state.json").read_text())
-    return [entry for entry in state["log_history"] if "loss" in entry]
+def logs_of(tmp_path):
+    return [entry for entry in log_of(tmp_path / "out") if "loss" in entry]
 
 
 @pytest.mark.parametrize("name", ["more.csv", "more.jsonl"])
 def test_texts_without_labels_train(run, data, tmp_path, name):
     run(*data(name), "--unlabeled_ratio", 2, "--logging_steps", 1, "--save_strategy", "steps", "--save_steps", 3)
     assert all(entry["mmel/confident_unlabeled"] == 1 for entry in logs_of(tmp_path))
-    contents = json.loads((tmp_path / "out" / "contents.json").read_text())
-    assert "content of unlabeled_file" in contents
+    assert "content of unlabeled_file" in json.loads((tmp_path / "out" / "contents.json").read_text())
 
 
 def test_labels_in_the_file_are_not_read(run, data, tmp_path):

@@ -1,8 +1,7 @@
 """The command on data with weights of examples."""
 
-import json
-
 import pytest
+from command_outputs import log_of
 from conftest import results, reviews
 
 from hf_mmel.cli import run as cli
@@ -45,15 +44,10 @@ def test_a_run_trains_with_them_and_evaluates_without(run, write, tmp_path):
     common = ["--train_file", train, "--validation_file", test, "--do_train", "--do_eval", "--logging_steps", 1]
     for out, options in {"plain": [], "weights": WEIGHT, "none": [*WEIGHT, "--mmel_loss", "none"]}.items():
         run(*common, *options, out=out)
-    losses = {
-        out: [
-            e["loss"]
-            for e in json.loads((tmp_path / out / "trainer_state.json").read_text())["log_history"]
-            if "loss" in e
-        ]
-        for out in ("plain", "weights", "none")
-    }
-    assert losses["weights"] != losses["plain"] and losses["none"] != losses["plain"]
+    plain, *weighted = (
+        [entry.get("loss") for entry in log_of(tmp_path / out)] for out in ("plain", "weights", "none")
+    )
+    assert plain not in weighted
     assert results(tmp_path, "eval", "weights")["eval_loss"] == pytest.approx(
         results(tmp_path, "eval", "plain")["eval_loss"], rel=0.05
     )

@@ -202,7 +202,12 @@ def test_seeds_may_be_given_as_text_or_list(given):
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("1,2,1", "each seed once"), ("1", "pass --seed"), ("1,-2", "whole numbers from 0"), ("1,x", "whole numbers")],
+    [
+        ("1,2,1", "each seed once"),
+        ("1", "two or more. For a single seed pass --seed"),
+        ("1,-2", "whole numbers from 0"),
+        ("1,x", "whole numbers"),
+    ],
 )
 def test_seeds_that_cannot_be_are_refused(given, message):
     with pytest.raises(ValueError, match=message):

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hf_mmel.cli.submission import FILES, FORMATS, add_to_submission, check_submission, submission_lines
+from hf_mmel.cli.submission import FILES, FORMATS, add_to_submission, check_submission, written_predictions
 
 
 def contents(path):
@@ -34,15 +34,12 @@ def test_the_files_are_those_of_the_leaderboard():
     ],
 )
 def test_classes_are_those_of_glue_whatever_the_order_of_the_outputs(task, names, expected):
-    assert submission_lines(task, np.array([0, 1]), names) == [
-        "index\tprediction",
-        *(f"{i}\t{expected[i]}" for i in (0, 1)),
-    ]
+    assert written_predictions(task, np.array([0, 1]), names) == list(expected)
 
 
 def test_similarities_stay_within_their_scale():
-    lines = submission_lines("stsb", np.array([-0.3, 2.34567, 5.2], dtype=np.float32), None)
-    assert lines[1:] == ["0\t0.000", "1\t2.346", "2\t5.000"]
+    scores = np.array([-0.3, 2.34567, 5.2], dtype=np.float32)
+    assert written_predictions("stsb", scores, None) == ["0.000", "2.346", "5.000"]
 
 
 def test_tasks_join_in_one_zip(tmp_path):
