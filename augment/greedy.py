@@ -84,8 +84,8 @@ class GreedySearch(Augmenter):
         check_object("candidates", candidates, Substitution)
         check_choice("objective", objective, OBJECTIVES)
         check_choice("strategy", strategy, STRATEGIES)
-        for name, value in (("num_positions", num_positions), ("max_candidates", max_candidates)):
-            check_count(name, value)
+        check_count("num_positions", num_positions)
+        check_count("max_candidates", max_candidates)
         super().__init__(candidates.tokenizer)
         self.candidates = candidates
         self.objective = objective

@@ -1,24 +1,22 @@
 """Insertion of words that a masked language model proposes."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property
 
 import numpy as np
 
 from .core.batch import Batch
 from .core.candidates import Candidates
+from .core.lazy import cached_method
 from .core.lexicon import encode_after
 from .core.ragged import ranges
 from .core.vocabulary import IN_SENTENCE, MODIFIER_TAGS, checked_inflection
 from .core.words import Words
 from .english.insertions import NEVER_INSERTED, can_separate
 from .mlm.source import MaskedLMSource, Questions
+from .substitution import Pieces
 
 
-_NOWHERE, _ANYWHERE, _AFTER_A, _AFTER_AN = -1, 0, 1, 2  # kinds of places between two words
-
-Pieces = tuple[int, ...]
+_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 class MaskedLMInsertion(MaskedLMSource):
@@ -76,11 +74,6 @@ class MaskedLMInsertion(MaskedLMSource):
         super().__init__(tokenizer, model, masking=masking, **options)
         self.modifiers_only = checked_inflection(modifiers_only, self.lang)
 
-    @cached_property
-    def _choices(self) -> dict[int, np.ndarray]:
-        """For each kind of place met so far, the ids that may be inserted."""
-        return {}
-
     @property
     def needs_tags(self) -> bool:
         return self.modifiers_only
@@ -90,27 +83,27 @@ class MaskedLMInsertion(MaskedLMSource):
         side_by_side = (words.start[1:] == (words.start + words.length)[:-1]) & (words.row[1:] == words.row[:-1])
         first = np.flatnonzero(side_by_side)
         first = first[self._vocabulary.groups_of(batch.ids, words[first + 1]) == IN_SENTENCE]
-        left, right = words[first], words[first + 1]
-        pairs = zip(left.pieces(batch.ids), right.pieces(batch.ids), strict=True)
-        kinds = np.array([self._kind(*pair) for pair in pairs], dtype=np.int64)
-        right, kinds = right[kinds != _NOWHERE], kinds[kinds != _NOWHERE]
-        for kind in set(kinds.tolist()) - self._choices.keys():
-            self._choices[kind] = self._choices_of(kind)
-        choices = [self._choices[kind] for kind in kinds.tolist()]
-        some = [i for i, ids in enumerate(choices) if len(ids)]
-        right = right[np.array(some, dtype=np.int64)]
+        right = words[first + 1]
+        pairs = zip(*(map(self._text, own.pieces(batch.ids)) for own in (words[first], right)), strict=True)
+        choices = [
+            self._choices_after(old if old in ("a", "an") else "") if can_separate(old, new) else _NOTHING
+            for old, new in pairs
+        ]
+        some = np.array([i for i, ids in enumerate(choices) if len(ids)], dtype=np.int64)
+        right = right[some]
         following = np.where(right.length == 1, batch.ids[right.start], -1)
         places = replace(right, length=np.zeros_like(right.length))
         return Questions(places, [choices[i] for i in some], [ids[ids >= 0] for ids in following[:, None]])
 
-    def _choices_of(self, kind: int) -> np.ndarray:
-        """The ids that may be inserted in a kind of place."""
+    @cached_method
+    def _choices_after(self, article: str) -> np.ndarray:
+        """The ids that may be inserted after an article, or `""` for another word."""
         vocabulary = self._vocabulary
         ids = np.flatnonzero(vocabulary.group == IN_SENTENCE)
         if self.modifiers_only:
             ids = ids[vocabulary.tags[ids] & MODIFIER_TAGS != 0]
-        if kind != _ANYWHERE:
-            ids = ids[vocabulary.vowels[ids] == (kind == _AFTER_AN)]
+        if article:
+            ids = ids[vocabulary.vowels[ids] == (article == "an")]
         never = encode_after(self.tokenizer, sorted(NEVER_INSERTED), "a ")
         return ids[~np.isin(ids, [pieces[0] for pieces in never if len(pieces) == 1])]
 
@@ -134,17 +127,6 @@ class MaskedLMInsertion(MaskedLMSource):
             self._cumulative(entries)[present],
         )
 
-    @cached_property
-    def _kind(self) -> Callable[[Pieces, Pieces], int]:
-        """The kind of the place between two words with these pieces."""
-
-        @cache
-        def text(pieces: Pieces) -> str:
-            return self.tokenizer.decode(list(pieces)).strip().lower()
-
-        def kind(left: Pieces, right: Pieces) -> int:
-            if not can_separate(text(left), text(right)):
-                return _NOWHERE
-            return {"a": _AFTER_A, "an": _AFTER_AN}.get(text(left), _ANYWHERE)
-
-        return kind
+    @cached_method
+    def _text(self, pieces: Pieces) -> str:
+        return self.tokenizer.decode(list(pieces)).strip().lower()

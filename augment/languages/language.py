@@ -1,8 +1,8 @@
 """What the sources of candidates know about each language."""
 
+from ..english.corpora import read_corpus
 from ..english.stopwords import STOP_WORDS
 from ..english.wordnet_data import DOWNLOAD_COMMAND
-from .corpora import read_corpus
 
 
 ENGLISH = "eng"
