@@ -234,7 +234,7 @@ class RandomInsert(Augmenter):
         starts = (words.start - batch.starts[words.row]).tolist()
         columns = words.row.tolist(), starts, words.pieces(batch.ids), replacement.tolist()
         for row, start, old, number in zip(*columns, strict=True):
-            new = tuple(candidates.pieces[candidates.offsets[number] : candidates.offsets[number + 1]].tolist())
+            new = candidates.ids_of(number)
             if 0 < len(new) <= room[row]:
                 room[row] -= len(new)
                 variants[row].append(Edit(start, old, old + new))
@@ -246,7 +246,7 @@ class _Spelling(Lazy):
 
     def __init__(self, tokenizer, finder: WordFinder):
         self._tokenizer = tokenizer
-        self._spaced, self._needs_no_space = finder.spaced, finder.spaced | finder.unspaced
+        self._needs_no_space = finder.spaced | finder.unspaced
         self._keeps_case = has_case(tokenizer)
         self._is_apostrophe, self._ends_in_space = np.zeros((2, finder.num_ids), dtype=bool)
         marker = word_marker(tokenizer)

@@ -200,9 +200,7 @@ class GreedySearch(Augmenter):
         words = candidates.words
         first, start = words.start[word], int(words.start[word] - batch.starts[words.row[word]])
         old = tuple(batch.ids[first : first + words.length[word]].tolist())
-        replacements = candidates.replacements(word, choice)
-        bounds = zip(candidates.offsets[replacements], candidates.offsets[replacements + 1], strict=True)
-        return [Edit(start, old, tuple(candidates.pieces[begin:end].tolist())) for begin, end in bounds]
+        return [Edit(start, old, candidates.ids_of(number)) for number in candidates.replacements(word, choice)]
 
 
 @dataclass

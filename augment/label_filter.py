@@ -136,7 +136,7 @@ class LabelFilter:
                 raise ValueError(f"The dataset has no column {name!r}; its columns are {shown(map(repr, columns))}.")
         rows = dataset if is_list else list(dataset.select_columns([column, *names]))
         for number, row in enumerate(rows):
-            checked_entries(row, f"Row {number} (from 0)", column, names)
+            check_lists(row, number, column, names)
         classes = None
         if label_column is not None:
             labels = [row.get(label_column) for row in dataset] if is_list else dataset[label_column]
@@ -184,6 +184,11 @@ class LabelFilter:
             num_kept += len(good)
             lists.append(row.get(column) if len(good) == len(group) else with_items(row[column], good))
         return Kept(lists, len(texts) - len(rows), num_kept, num_right)
+
+
+def check_lists(row: Mapping[str, Any], number: int, column: str, text_columns: Sequence[str]) -> None:
+    """Raises a `ValueError` with the number of the row if its originals or variants are not texts."""
+    checked_entries(row, f"Row {number} (from 0)", column, text_columns)
 
 
 def doubt_of(num_right: int, num_originals: int) -> str | None:

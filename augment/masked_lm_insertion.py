@@ -112,20 +112,10 @@ class MaskedLMInsertion(MaskedLMSource):
         words, present = words[known], entries["ids"] >= 0
         count = present.sum(axis=1)
         # A replacement is the pieces of the word, and the new one in the place of the token after them.
-        length = np.repeat(words.length + 1, count)
-        ends = length.cumsum()
-        pieces = batch.ids[ranges(np.repeat(words.start, count), length)]
-        pieces[ends - 1] = entries["ids"][present]
-        return Candidates(
-            words,
-            count.cumsum() - count,
-            count,
-            np.arange(len(length)),
-            np.concatenate([[0], ends]),
-            pieces,
-            int(length.max(initial=0)),
-            self._cumulative(entries)[present],
-        )
+        lengths = np.repeat(words.length + 1, count)
+        pieces = batch.ids[ranges(np.repeat(words.start, count), lengths)]
+        pieces[lengths.cumsum() - 1] = entries["ids"][present]
+        return Candidates.of_arrays(words, count, lengths, pieces, self._cumulative(entries)[present])
 
     @cached_method
     def _text(self, pieces: Pieces) -> str:

@@ -1,8 +1,7 @@
 """Substitution of words by candidates, from any source."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -76,14 +75,15 @@ class Substitution(WordAugmenter):
         encoded = self._encoded(words.pieces(batch.ids), texts)
         return Candidates.of(words, [[pieces for pieces in dict.fromkeys(group) if pieces] for group in encoded])
 
-    def _encoded(self, words: Sequence[Pieces], texts: Sequence[Collection[str]]) -> list[list[Pieces]]:
+    def _encoded(self, words: Sequence[Pieces], texts: Sequence[Iterable[str]]) -> list[list[Pieces]]:
         """The ids of texts in the place of words with these pieces, none for unknown ones and for the word itself."""
         encoded: list[list[Pieces]] = [[] for _ in words]
         for is_spaced, before in ((True, "a "), (False, "(")):
-            chosen = [i for i, word in enumerate(words) if self.finder.spaced[word[0]] == is_spaced]
-            found = iter(encode_after(self.tokenizer, [text for i in chosen for text in texts[i]], before))
-            for i in chosen:
-                encoded[i] = [() if pieces == words[i] else pieces for pieces in islice(found, len(texts[i]))]
+            alike = [i for i, word in enumerate(words) if self.finder.spaced[word[0]] == is_spaced]
+            flat = [(i, text) for i in alike for text in texts[i]]
+            found = encode_after(self.tokenizer, [text for _, text in flat], before)
+            for (i, _), pieces in zip(flat, found, strict=True):
+                encoded[i].append(() if pieces == words[i] else pieces)
         return encoded
 
     @property

@@ -64,17 +64,7 @@ class Typos(KeepsNegations, Substitution):
         found = [self._known[word] for word in pieces]
         count = np.array([len(lengths) for _, lengths, _ in found], dtype=np.int64)
         ids, lengths, cumulative = map(np.concatenate, zip(_arrays({}), *found, strict=True))
-        some = count > 0
-        return Candidates(
-            words[some],
-            (count.cumsum() - count)[some],
-            count[some],
-            np.arange(len(lengths)),
-            np.concatenate([[0], lengths.cumsum()]),
-            ids,
-            int(lengths.max(initial=0)),
-            cumulative,
-        )
+        return Candidates.of_arrays(words, count, lengths, ids, cumulative)
 
     @cached_property
     def _known(self) -> dict[Pieces, tuple[np.ndarray, ...]]:

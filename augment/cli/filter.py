@@ -10,8 +10,7 @@ import numpy as np
 from ..core.running import shown
 from ..core.shared_folder import distributed
 from ..core.tables import Row, Table
-from ..from_column import checked_entries
-from ..label_filter import LabelFilter, doubt_of
+from ..label_filter import LabelFilter, check_lists, doubt_of
 from ..mlm.fill_mask import model_fingerprint
 from .output import ResumableWriter, checked_output, features_of
 
@@ -143,7 +142,7 @@ def _check_rows(
     """Checks that the variants of all rows can be read, and that originals are there if they say the class."""
     for number, (row, original) in enumerate(_with_originals(table, columns, number_column)):
         if number_column is None:
-            checked_entries(row, f"Row {number} (from 0)", variants_column, columns)
+            check_lists(row, number, variants_column, columns)
         elif original is None and label_column is None:
             raise ValueError(
                 f"{table.path}: row {number} (from 0) is a variant of example {row[EXAMPLE]}, and the original, with "

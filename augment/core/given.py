@@ -1,4 +1,4 @@
-"""What users may give for a list, a dataset, a seed of each row, or an object."""
+"""What users may give for a list, for a seed of each row, or for an object."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain
