@@ -30,8 +30,7 @@ class GreedySearch(Augmenter):
 
     The search needs the classifier, so it comes before the variants: `search` finds variants, and after `keep`,
     `variants` looks them up. `hf_mmel.MMELTrainer` does both at the beginning of every epoch, see
-    `hf_mmel.GreedySearchCallback`; `hf_mmel.search_variants` does both without a trainer. Copies in worker
-    processes see each new table.
+    `hf_mmel.GreedySearchCallback`; `hf_mmel.search_variants` does both without a trainer.
 
     An example in the table has the variants of the table, whatever the seed. If the table has fewer than K, the rest
     are drawn from `candidates`. Any other example has drawn variants only. The table is not part of a saved
@@ -143,9 +142,8 @@ class GreedySearch(Augmenter):
 
     def keep(self, table: VariantTable) -> None:
         """
-        Makes `variants` look up the variants of this search from now on, instead of those of the search before.
-        This includes copies of the augmenter in other processes, forked at any time or pickled after the first call,
-        as long as this augmenter exists.
+        Makes `variants` look up the variants of this search from now on, also in copies of the augmenter in other
+        processes, forked at any time or pickled after the first call, as long as this augmenter exists.
         """
         self._shared.write(table)
 

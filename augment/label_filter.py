@@ -192,7 +192,7 @@ def check_lists(row: Mapping[str, Any], number: int, column: str, text_columns: 
 
 
 def doubt_of(num_right: int, num_originals: int) -> str | None:
-    """What to say if the classifier gives fewer than half of the originals their label, else `None`."""
+    """A warning if the classifier gives fewer than half of the originals their label, else `None`."""
     if 2 * num_right >= num_originals:
         return None
     return (

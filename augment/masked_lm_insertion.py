@@ -34,9 +34,9 @@ class MaskedLMInsertion(MaskedLMSource):
     them, and neither is the word after the place. After "a" they begin with a consonant letter, after "an" with a
     vowel letter. A variant takes each with probability `P ~ softmax(log P(word | context) / temperature)`.
 
-    To the rest of the package the word before the place becomes itself and the new word. The constraints are those on
-    the word before: `keep_words` and `keep_spans` name words after which nothing is inserted, and `max_replaced` is
-    the largest number of insertions. Labels of tokens are as with `RandomInsert`: the new word has none (-100).
+    An insertion is an edit of the word before the place, to which the constraints apply: `keep_words` and `keep_spans`
+    name words after which nothing is inserted, and `max_replaced` is the largest number of insertions. In labels of
+    tokens, the new word has none (-100).
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
