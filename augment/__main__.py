@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="do not mark changes as [-removed-] {+added+}, or by colours",
     )
-    preview.set_defaults(run=lambda args: commands.preview(args, colour=_shows_colour()))
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    preview.set_defaults(run=partial(commands.preview, colour=colour))
 
     write = add("write", parents=[shared], help="write the variants of the rows of a file to another file")
     write.add_argument("input", metavar="IN", help=f"the file of rows: {readable}")
@@ -148,10 +149,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     download.set_defaults(run=commands.download)
     return parser
-
-
-def _shows_colour() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from numbers import Integral
 from typing import Any, overload
 
@@ -23,8 +24,7 @@ class Augmenter(Lazy, Configurable, ABC):
     """
     Makes variants of tokenised examples by edits of their words.
 
-    The edits of a variant are a pure function of the seed and the example. They do not depend on the batch, the order,
-    the process or the interpreter.
+    The edits of a variant are a pure function of the seed and the example, whatever the batch, order or process.
 
     An example may have a column `keep_spans` of pairs `(start, stop)` of positions in its `input_ids`. The tokens from
     `start` to `stop - 1` stay as they are. In a variant, the pairs are moved to where the tokens went.
@@ -33,7 +33,8 @@ class Augmenter(Lazy, Configurable, ABC):
     of its replacement, and the other pieces get -100. A column `alignment`, the numbers 0 to L - 1 of the tokens, is
     treated the same way: in a variant it says which token each token stands for.
 
-    Other columns with as many entries as `input_ids` follow the tokens, too. Where another column may happen to be as
+    Other columns with as many entries as `input_ids` follow the tokens, too: a replacement takes the entry of the
+    word's first piece, and `position_ids` that count up are counted anew. Where another column may happen to be as
     long, a column `token_columns` names those that are of tokens.
 
     A subclass gives `draw_edits`. See `augment.custom` for its building blocks.
@@ -60,10 +61,9 @@ class Augmenter(Lazy, Configurable, ABC):
         """
         Draws the edits of K variants of each of B rows.
 
-        An augmenter implements this method. Others call it to build on the augmenter. The variants of a row differ
-        from each other and from the row as far as possible, and the rest are copies of the row, without edits. Tokens
-        for which `batch.kept` is true are not edited. If `batch.bounded` is true, no variant is longer than
-        `max_length`.
+        The variants of a row differ from each other and from the row as far as possible, and the rest are copies of
+        the row, without edits. Tokens for which `batch.kept` is true are not edited. If `batch.bounded` is true, no
+        variant is longer than `max_length`.
 
         Args:
             batch (`Batch`): The B rows.
@@ -89,10 +89,9 @@ class Augmenter(Lazy, Configurable, ABC):
 
         Args:
             example (`Mapping`, or a list, array, pandas Series or `datasets.Dataset` of them):
-                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other columns. Columns with L
-                entries (`attention_mask`, `token_type_ids`, `global_attention_mask`, `bbox`) follow the tokens; a
-                replacement takes the entry of the word's first piece. `position_ids` that count up are counted anew.
-                For labels of tokens and `token_columns` see above. All other columns are passed on unchanged.
+                A row as a fast tokenizer gives it: `input_ids` of shape `(L,)` and any other columns. Those with L
+                entries (`attention_mask`, `token_type_ids`, `bbox`) follow the tokens, see above. The others are
+                passed on unchanged.
             num_variants (`int`, *optional*, defaults to 4): K, at least 1.
             seed (`int`, `tuple[int, ...]`, or a sequence of B of them, *optional*, defaults to 42):
                 Seed of the example, or one per example. With one int for B examples, example i has the seed
@@ -207,16 +206,14 @@ class Augmenter(Lazy, Configurable, ABC):
 
     def augment_text(self, text, num_variants=4, seed=42, keep_spans=None):
         """
-        K variants of a text, or of each of a list of texts. All other text stays as it is,
-        including spaces and case, and a replacement has the case of the word that it replaces. Texts are never
-        truncated.
+        K variants of a text, or of each of a list of texts. All other text stays as it is, including spaces and case,
+        and a replacement has the case of the word that it replaces. Texts are never truncated.
 
         Args:
             text (`str`, or a list, array or pandas Series of them): The text.
             num_variants: As in `variants`.
             seed: As in `variants`.
-            keep_spans (*optional*): Pairs `(start, stop)` of positions whose words stay, or a list of pairs
-                for each text.
+            keep_spans (*optional*): Pairs `(start, stop)` of positions whose words stay, or such a list for each text.
 
         Raises:
             `TypeError`: if a text is not a `str`.
@@ -267,24 +264,17 @@ class Augmenter(Lazy, Configurable, ABC):
     @property
     def parts(self) -> list["Augmenter"]:
         """The augmenters among the arguments of this one."""
-        values = self._arguments().values()
-        return [
-            part
-            for value in values
-            for part in (value if isinstance(value, list | tuple) else [value])
-            if isinstance(part, Augmenter)
-        ]
+        values = (value if isinstance(value, list | tuple) else [value] for value in self._arguments().values())
+        return [part for part in chain.from_iterable(values) if isinstance(part, Augmenter)]
 
     def precompute(self, dataset) -> "Augmenter":
         """
         Computes, once for all rows of a dataset, whatever their variants always need, such as the predictions of a
-        masked language model, see `MaskedLMSubstitution`. Most augmenters have nothing to compute.
+        masked language model, see `MaskedLMSubstitution`. Most augmenters have nothing to compute. Returns the
+        augmenter itself.
 
         Args:
             dataset (`datasets.Dataset` or a sequence of examples): Rows with `input_ids`.
-
-        Returns:
-            The augmenter itself.
         """
         for part in self.parts:
             part.precompute(dataset)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import Augmenter, does
+from .configurable import check_probability
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.edits import Edits
@@ -105,8 +106,7 @@ class OneOf(Augmenter):
 
 class Sometimes(Augmenter):
     """
-    Uses an augmenter for each variant with a probability, and otherwise leaves the example as it is. It is meant as a
-    part of a `Compose`.
+    Uses an augmenter for each variant with a probability, and otherwise leaves the example as it is, in a `Compose`.
 
     Args:
         augmenter (`Augmenter`): The augmenter.
@@ -120,8 +120,7 @@ class Sometimes(Augmenter):
     def __init__(self, augmenter: Augmenter, p: float = 0.5):
         (self.augmenter,) = _checked_parts([augmenter])
         super().__init__(augmenter.tokenizer)
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is {p}; expected a probability in [0, 1].")
+        check_probability("p", p, may_be_zero=True)
         self.p = p
 
     def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
@@ -174,9 +173,8 @@ class FirstOf(Substitution):
     Replaces each word by the candidates of the first source that has any for it. For example, words that a masked
     language model leaves alone may become their neighbours in an embedding space.
 
-    A source only serves words that its own constraints let it change. The `replace_prob` given here decides how many
-    words a variant replaces, not those of the sources. The lowest `max_length` and the lowest `max_replaced` of all
-    hold.
+    A source only serves words that its own constraints let it change, and its `replace_prob` is not used. The lowest
+    `max_length` and the lowest `max_replaced` of all hold.
 
     Args:
         sources (`Sequence[Substitution]`): The sources, in order of preference, with one vocabulary.

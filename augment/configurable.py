@@ -6,8 +6,10 @@ from numbers import Integral
 from typing import Any
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raises a `ValueError` if an argument is not a whole number >= 1."""
+def check_count(name: str, value: Any, optional: bool = False) -> None:
+    """Raises a `ValueError` if an argument is not a whole number >= 1, or, if it is optional, `None`."""
+    if optional and value is None:
+        return
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number >= 1.")
 
@@ -18,17 +20,21 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}.")
 
 
+def check_probability(name: str, value: float, may_be_zero: bool = False) -> None:
+    """Raises a `ValueError` if an argument is not in (0, 1], or, if it may be zero, in [0, 1]."""
+    if not 0 <= value <= 1 or (value == 0 and not may_be_zero):
+        raise ValueError(f"{name} is {value}; expected a probability in {'[' if may_be_zero else '('}0, 1].")
+
+
 class Configurable:
     """
-    An object that stores each argument of its constructor, except the tokenizer, in an attribute of the same name.
-
-    If a constructor takes `**options` for its base class, the arguments of the base are arguments of the class too.
+    An object that stores each argument of its constructor, except the tokenizer, in an attribute of the same name. If
+    the constructor takes `**options` for its base class, the arguments of the base are arguments of the class too.
     """
 
     def to_dict(self) -> dict[str, Any]:
         """
-        The class and its arguments as plain data, from which `from_dict` builds the object again. The tokenizer and
-        the cache folder are not included.
+        The class and its arguments as plain data, for `from_dict`, without the tokenizer and the cache folder.
         """
         arguments = {name: _plain(value) for name, value in self._arguments().items() if name != "cache_dir"}
         return {"class": type(self).__name__, **arguments}
@@ -46,8 +52,7 @@ class Configurable:
         known = configurable_classes()
         if not isinstance(name, str) or name not in known:
             raise ValueError(f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}.")
-        cls = known[name]
-        accepted = parameters_of(cls)
+        cls, accepted = known[name], parameters_of(known[name])
         if unknown := sorted(arguments.keys() - accepted.keys()):
             raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")
         required = [argument for argument, default in accepted.items() if default is Parameter.empty]
@@ -76,10 +81,8 @@ class Configurable:
     def __repr__(self) -> str:
         shown = [
             f"{name}={value!r:.200}"
-            for (name, value), default in zip(
-                self._arguments().items(), parameters_of(type(self)).values(), strict=True
-            )
-            if value is not default and value != default
+            for name, default in parameters_of(type(self)).items()
+            if (value := getattr(self, name)) is not default and value != default
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 

@@ -6,17 +6,15 @@ EMNLP 2019, https://arxiv.org/abs/1901.11196. Its fourth operation, the replacem
 `WordNetSynonyms`.
 """
 
-from collections.abc import Callable
-from functools import cache, cached_property
-
 import numpy as np
 
 from .base import Augmenter, does
+from .configurable import check_probability
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.edits import Edits
 from .core.given import check_object
-from .core.lazy import Lazy
+from .core.lazy import Lazy, cached_method
 from .core.lexicon import encode_after, has_case
 from .core.ragged import positions_in, ranges, run_hashes
 from .core.randomness import low_unit, mix, unit
@@ -26,17 +24,16 @@ from .core.words import WordFinder, Words, piece_text, word_marker
 from .edits import Edit
 from .negations import KeepsNegations
 from .substitution import Substitution
-from .word_augmenter import checked_probability
 
 
 class RandomDelete(KeepsNegations):
     """
-    Deletes words, but never all words of a text. EDA deletes any words; here English negations and words of contrast
-    ("not", "never", "without", "but", "although") stay, since a text without them may have the opposite label.
+    Deletes words, but never all words of a text. Unlike in EDA, English negations and words of contrast ("not",
+    "never", "without", "but", "although") stay, since a text without them may have the opposite label.
 
     If a tokenizer writes words differently with and without a space before them, a word without a space is deleted if
-    another word that may change follows it. That word loses its space, by an edit of its own that does not count as a
-    word of `max_replaced`.
+    another word that may change follows it. That word loses its space, by an edit that does not count in
+    `max_replaced`.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -53,50 +50,42 @@ class RandomDelete(KeepsNegations):
 
     def __init__(self, tokenizer, *, replace_prob: float = 0.1, **constraints):
         super().__init__(tokenizer, **constraints)
-        self.replace_prob = checked_probability("replace_prob", replace_prob)
-        self._spelling = _Spelling(tokenizer)
+        check_probability("replace_prob", replace_prob)
+        self.replace_prob = replace_prob
+        self._spelling = _Spelling(tokenizer, self.finder)
 
     def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
         # Different deletions may have the same result in rows that repeat a word.
         return different_variants(batch, num_variants, keys, self._draw_one)
 
     def _draw_one(self, batch: Batch, keys: np.ndarray) -> Edits:
-        all_words = self.finder.words(batch)
-        spare = np.bincount(_texts(self.finder, batch, all_words), minlength=2 * len(batch)) - 1
-        words = self.eligible_words(batch)
-        removable = self._spelling.removable(words, batch) | self.finder.unspaced[batch.ids[words.start]]
-        removable &= ~self._spelling.possessive(words, batch)
-        words, eligible = words[removable], words
-        words = words[spare[_texts(self.finder, batch, words)] > 0]
+        num_words = np.bincount(_texts(self.finder, batch, self.finder.words(batch)), minlength=2 * len(batch))
+        eligible = self.eligible_words(batch)
+        removable = self._spelling.removable(eligible, batch) & ~self._spelling.possessive(eligible, batch)
+        eligible = eligible[removable]
+        spare = num_words[_texts(self.finder, batch, eligible)] - 1
+        words = eligible[spare > 0]
         limits = np.full(len(batch), len(batch.ids) if self.max_replaced is None else self.max_replaced)
-        np.minimum.at(limits, words.row, spare[_texts(self.finder, batch, words)])
-        zeros = np.zeros(len(words) + 2, dtype=np.int64)
-        nothing = Candidates(words, zeros[2:], zeros[2:] + 1, zeros[:1], zeros[:2], zeros[:0], longest=0)
+        np.minimum.at(limits, words.row, spare[spare > 0])
+        nothing = Candidates.of(words, [[()]] * len(words))
         choice = draw(nothing, np.zeros_like(batch.lengths), keys, 1, self.replace_prob, limits)
         deleted = words[choice[0] != KEEP]
-        if self._needs_no_space(batch, deleted).all():
+        if self._spelling.needs_no_space(deleted, batch).all():
             return Edits.of_choice(batch, nothing, choice)
         return self._without_space(batch, deleted, eligible)
-
-    def _needs_no_space(self, batch: Batch, words: Words) -> np.ndarray:
-        """Whether each word takes the space before it along, or needs none, as in Chinese: `(W,)`."""
-        first = batch.ids[words.start]
-        return self.finder.spaced[first] | self.finder.unspaced[first]
 
     def _without_space(self, batch: Batch, deleted: Words, eligible: Words) -> Edits:
         """
         The edits that delete words. The word that comes to stand in the place of one without a space loses its own;
         without such a word, the one without a space stays.
         """
-        variants: list[list[Edit]] = [[] for _ in batch.rows]
-        spaced = self._needs_no_space(batch, deleted).tolist()
+        edits: list[dict[int, Edit]] = [{} for _ in batch.rows]  # by where they start
         next_words = dict(zip(eligible.start.tolist(), eligible.pieces(batch.ids), strict=True))
         gone = dict(zip(deleted.start.tolist(), deleted.pieces(batch.ids), strict=True))
-        columns = deleted.row.tolist(), gone.items(), spaced
-        respelt = set()  # where words have lost their space
-        for row, (start, pieces), has_space in zip(*columns, strict=True):
+        columns = deleted.row.tolist(), gone.items(), self._spelling.needs_no_space(deleted, batch).tolist()
+        for row, (start, pieces), needs_no_space in zip(*columns, strict=True):
             offset = int(batch.starts[row])
-            if not has_space:
+            if not needs_no_space:
                 after = start
                 while after in gone:
                     after += len(gone[after])
@@ -104,20 +93,17 @@ class RandomDelete(KeepsNegations):
                 new = self._spelling.respelt(old, False) if old and self.finder.spaced[old[0]] else ()
                 if not new or len(new) > len(old) + len(pieces):
                     continue
-                if after not in respelt:
-                    variants[row].append(Edit(after - offset, old, new))
-                    respelt.add(after)
-            variants[row].append(Edit(start - offset, pieces, ()))
-        return Edits.of(variants)
+                edits[row][after] = Edit(after - offset, old, new)
+            edits[row][start] = Edit(start - offset, pieces, ())
+        return Edits.of(own.values() for own in edits)
 
 
 class RandomSwap(KeepsNegations):
     """
     Exchanges words with others of the same text: one pair of words, and each further pair with a probability.
 
-    English negations and words of contrast ("not", "never", "don't", "but", "although") stay in their places, and no
-    word passes one of them: "not bad but slow" never becomes "bad but not slow" or "not slow but bad". EDA exchanges
-    any words.
+    Unlike in EDA, English negations and words of contrast ("not", "never", "don't", "but", "although") stay in their
+    places, and no word passes one of them: "not bad but slow" never becomes "not slow but bad".
 
     If a tokenizer writes words differently with and without a space before them, a word is written anew for its new
     place. The capitalised first word of a sentence stays if the tokenizer keeps case.
@@ -139,8 +125,9 @@ class RandomSwap(KeepsNegations):
         super().__init__(tokenizer, **constraints)
         if self.max_replaced == 1:
             raise ValueError("max_replaced is 1; expected at least 2, since words change places in pairs.")
-        self.replace_prob = checked_probability("replace_prob", replace_prob)
-        self._spelling = _Spelling(tokenizer)
+        check_probability("replace_prob", replace_prob)
+        self.replace_prob = replace_prob
+        self._spelling = _Spelling(tokenizer, self.finder)
 
     def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
         return different_variants(batch, num_variants, keys, self._draw_one)
@@ -178,10 +165,7 @@ class RandomSwap(KeepsNegations):
         for i, j in zip(left, right, strict=True):
             b, first, second = int(words.row[i]), pieces[i], pieces[j]
             if spaced[i] != spaced[j]:
-                first, second = (
-                    self._spelling.respelt(old, not has_space)
-                    for old, has_space in ((first, spaced[i]), (second, spaced[j]))
-                )
+                first, second = (self._spelling.respelt(pieces[word], not spaced[word]) for word in (i, j))
             growth = len(first) + len(second) - len(pieces[i]) - len(pieces[j])
             if not (first and second) or second == pieces[i] or growth > room[b]:
                 continue
@@ -219,8 +203,9 @@ class RandomInsert(Augmenter):
             )
         super().__init__(source.tokenizer)
         self.source = source
-        self.replace_prob = checked_probability("replace_prob", replace_prob)
-        self._spelling = _Spelling(source.tokenizer)
+        check_probability("replace_prob", replace_prob)
+        self.replace_prob = replace_prob
+        self._spelling = _Spelling(source.tokenizer, source.finder)
 
     def draw_edits(self, batch: Batch, num_variants: int, keys: np.ndarray) -> Edits:
         return different_variants(batch, num_variants, keys, self._draw_one)
@@ -249,7 +234,7 @@ class RandomInsert(Augmenter):
         starts = (words.start - batch.starts[words.row]).tolist()
         columns = words.row.tolist(), starts, words.pieces(batch.ids), replacement.tolist()
         for row, start, old, number in zip(*columns, strict=True):
-            new = tuple(candidates.pieces[candidates.offsets[number] : candidates.offsets[number + 1]].tolist())
+            new = candidates.ids_of(number)
             if 0 < len(new) <= room[row]:
                 room[row] -= len(new)
                 variants[row].append(Edit(start, old, old + new))
@@ -257,51 +242,46 @@ class RandomInsert(Augmenter):
 
 
 class _Spelling(Lazy):
-    """How a tokenizer writes words."""
+    """How a tokenizer writes words, which its `finder` finds."""
 
-    def __init__(self, tokenizer):
-        apostrophes = [i for token, i in tokenizer.get_vocab().items() if token.startswith(("'", "’"))]
-        self._apostrophe = np.zeros(max(tokenizer.get_vocab().values(), default=-1) + 1, dtype=bool)
-        self._apostrophe[apostrophes] = True
-        marker = word_marker(tokenizer)
-        self._ends_in_space = np.zeros_like(self._apostrophe)
-        for token, i in tokenizer.get_vocab().items():
-            self._ends_in_space[i] = piece_text(token, marker)[-1:].isspace()
-        self._spaced = WordFinder(tokenizer).spaced
+    def __init__(self, tokenizer, finder: WordFinder):
         self._tokenizer = tokenizer
+        self._needs_no_space = finder.spaced | finder.unspaced
         self._keeps_case = has_case(tokenizer)
+        self._is_apostrophe, self._ends_in_space = np.zeros((2, finder.num_ids), dtype=bool)
+        marker = word_marker(tokenizer)
+        for token, i in tokenizer.get_vocab().items():
+            self._is_apostrophe[i] = token.startswith(("'", "’"))
+            self._ends_in_space[i] = piece_text(token, marker)[-1:].isspace()
 
     def possessive(self, words: Words, batch: Batch) -> np.ndarray:
         """Whether an apostrophe follows each word, `(W,)`."""
-        after = np.append(self._apostrophe[batch.ids], False)
+        after = np.append(self._is_apostrophe[batch.ids], False)
         return after[words.start + words.length] & ~words.last
+
+    def needs_no_space(self, words: Words, batch: Batch) -> np.ndarray:
+        """Whether each word has the space before it in its pieces, or needs none, as in Chinese: `(W,)`."""
+        return self._needs_no_space[batch.ids[words.start]]
 
     def removable(self, words: Words, batch: Batch) -> np.ndarray:
         """
-        Whether each word has a space in its pieces, `(W,)`. A word without one is removable if another of the words
-        follows it, which can take its place, and no other pieces spell a space before it, as those of a tab do.
+        Whether each word can be deleted, `(W,)`. One without a space can if another of the words follows it, which
+        takes its place, and no other pieces spell a space before it, as those of a tab do.
         """
         before = np.where(words.start > batch.starts[words.row], batch.ids[words.start - 1], -1)
         followed = np.isin(words.start + words.length, words.start)
-        in_front = followed & ((before < 0) | ~self._ends_in_space[before])
-        return self._spaced[batch.ids[words.start]] | in_front
+        return self.needs_no_space(words, batch) | (followed & ((before < 0) | ~self._ends_in_space[before]))
 
-    @cached_property
-    def respelt(self) -> Callable[[tuple[int, ...], bool], tuple[int, ...]]:
+    @cached_method
+    def respelt(self, pieces: tuple[int, ...], with_space: bool) -> tuple[int, ...]:
         """
         The pieces of a word that is written with a space if it had none, or else without; none if its text is not
         known exactly.
         """
-
-        @cache
-        def respelt(pieces: tuple[int, ...], with_space: bool) -> tuple[int, ...]:
-            text = self._tokenizer.decode(list(pieces)).strip()
-            old, new = ("(", "a ") if with_space else ("a ", "(")
-            if encode_after(self._tokenizer, [text], old) != [pieces]:
-                return ()
-            return encode_after(self._tokenizer, [text], new)[0]
-
-        return respelt
+        text = self._tokenizer.decode(list(pieces)).strip()
+        old, new = ("(", "a ") if with_space else ("a ", "(")
+        is_known = encode_after(self._tokenizer, [text], old) == [pieces]
+        return encode_after(self._tokenizer, [text], new)[0] if is_known else ()
 
     def capital_of_sentence(self, words: Words, batch: Batch) -> np.ndarray:
         """Whether each word has a capital letter because a sentence may begin with it, `(W,)`."""
@@ -309,14 +289,10 @@ class _Spelling(Lazy):
         capital[capital] = [self._has_capital(pieces) for pieces in words[capital].pieces(batch.ids)]
         return capital
 
-    @cached_property
-    def _has_capital(self) -> Callable[[tuple[int, ...]], bool]:
-        @cache
-        def has_capital(pieces: tuple[int, ...]) -> bool:
-            text = self._tokenizer.decode(list(pieces)).strip()
-            return text != text.lower()
-
-        return has_capital
+    @cached_method
+    def _has_capital(self, pieces: tuple[int, ...]) -> bool:
+        text = self._tokenizer.decode(list(pieces)).strip()
+        return text != text.lower()
 
 
 def _texts(finder: WordFinder, batch: Batch, words: Words) -> np.ndarray:

@@ -23,11 +23,10 @@ class EmbeddingNeighbours(Substitution):
     Replaces words by their nearest neighbours among the input embeddings of a model, with equal probabilities.
 
     Neighbours are whole words of the tokenizer's vocabulary in the same case. The embedding of a word of several
-    pieces is the mean of theirs. Similarity is the cosine after the mean embedding of all whole words is subtracted.
-    All embeddings have much of this mean in common (Mu and Viswanath, 2018); without it, unrelated words have a
-    similarity of about 0 with any model. Stop words stay, and so do capitalised words inside a sentence, most of them
-    names, if the tokenizer keeps case. After "a" and "an", only neighbours that fit the article are taken: they begin
-    with a vowel letter if and only if the word does.
+    pieces is the mean of theirs. Similarity is the cosine after the mean embedding of all whole words is subtracted,
+    so that unrelated words have a similarity of about 0 with any model (Mu and Viswanath, 2018). Stop words stay, and
+    so do capitalised words inside a sentence, mostly names, if the tokenizer keeps case. After "a" and "an",
+    neighbours start with a vowel letter exactly if the word does.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -37,11 +36,9 @@ class EmbeddingNeighbours(Substitution):
         num_neighbours (`int`, *optional*, defaults to 15): Largest number of candidates of a word.
         min_similarity (`float`, *optional*, defaults to 0.3): Smallest similarity of a candidate and its word.
         lang (`str`, *optional*, defaults to `"eng"`):
-            The language of the texts, an ISO 639-3 code such as `"deu"` or `"cmn"`. What it changes:
-            see `MaskedLMSubstitution`.
+            The language of the texts, see `MaskedLMSubstitution`.
         keep_inflection (`bool`, *optional*):
-            Whether a candidate must share a part of speech and the inflection of its word. Defaults to `True` for
-            English, which needs lemminflect. Other languages have no dictionary of inflected forms.
+            Whether a candidate must share a part of speech and the inflection of its word, see `MaskedLMSubstitution`.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
@@ -79,25 +76,13 @@ class EmbeddingNeighbours(Substitution):
 
     @cached_property
     def _neighbours(self) -> "_Neighbours":
-        vocabulary = Vocabulary(self.tokenizer, self.lang)
-        has_articles = self.lang == ENGLISH
-        return _Neighbours(
-            vocabulary,
-            self._embeddings(),
-            self.num_neighbours,
-            self.min_similarity,
-            self.keep_inflection,
-            has_articles,
-        )
-
-    def _embeddings(self) -> np.ndarray:
-        """The model's input embeddings, `(N, D)`."""
         model = self.model
         if isinstance(model, str):
             from transformers import AutoModel
 
             model = AutoModel.from_pretrained(model)
-        return model.get_input_embeddings().weight.detach().cpu().float().numpy()[: self.finder.num_ids]
+        embeddings = model.get_input_embeddings().weight.detach().cpu().float().numpy()
+        return _Neighbours(self, embeddings[: self.finder.num_ids])
 
     def _check_vocabulary(self) -> None:
         if isinstance(self.model, str):
@@ -120,26 +105,16 @@ class EmbeddingNeighbours(Substitution):
 class _Neighbours:
     """The neighbours of words, computed at the first request and stored, given the embeddings of all ids, `(N, D)`."""
 
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        embeddings: np.ndarray,
-        num_neighbours: int,
-        min_similarity: float,
-        keep_inflection: bool,
-        has_articles: bool,
-    ):
-        self._vocabulary, self._has_articles = vocabulary, has_articles
-        self._most, self._min_similarity, self._keep_inflection = num_neighbours, min_similarity, keep_inflection
+    def __init__(self, options: EmbeddingNeighbours, embeddings: np.ndarray):
+        self._options, self._vocabulary = options, Vocabulary(options.tokenizer, options.lang)
         whole = np.flatnonzero(self._vocabulary.group)
-        # Whole words, sorted by group.
-        self._whole = whole[self._vocabulary.group[whole].argsort(kind="stable")]
+        self._whole = whole[self._vocabulary.group[whole].argsort(kind="stable")]  # sorted by group
         self._embeddings = embeddings - (embeddings[whole].mean(axis=0) if len(whole) else 0)
         self._directions = _directions(self._embeddings[self._whole])
         # Word s has the neighbours `table[s]`. The first `fitting[s]` of them may follow its article.
         self._number = np.full(len(embeddings), -1)  # of each word of one piece
         self._number_of_longer: dict[tuple[int, ...], int] = {}
-        self._table = np.zeros((0, num_neighbours), dtype=np.int64)
+        self._table = np.zeros((0, options.num_neighbours), dtype=np.int64)
         self._count, self._fitting = np.zeros((2, 0), dtype=np.int64)
         self._may_be_name = np.zeros(0, dtype=bool)
         self._ids = np.arange(len(embeddings) + 1)
@@ -152,7 +127,7 @@ class _Neighbours:
             numbers = self._numbers(ids, words)
         count = np.where(words.after_article, self._fitting[numbers], self._count[numbers])
         usable = np.flatnonzero((count > 0) & (words.first | ~self._may_be_name[numbers]))
-        first = numbers[usable] * self._most
+        first = numbers[usable] * self._table.shape[1]
         return Candidates(
             words[usable], first, count[usable], self._table.ravel(), self._ids, self._ids[:-1], longest=1
         )
@@ -177,7 +152,7 @@ class _Neighbours:
         nearest = self._nearest(ids, words, pieces)
         present = nearest >= 0
         vowels = self._vocabulary.vowels_of(ids, words)
-        fits = present & ((self._vocabulary.vowels[nearest] == vowels[:, None]) | (not self._has_articles))
+        fits = present & ((self._vocabulary.vowels[nearest] == vowels[:, None]) | (self._options.lang != ENGLISH))
         order = (-2 * present - fits).argsort(axis=1, kind="stable")
         self._table = np.concatenate([self._table, np.take_along_axis(nearest, order, axis=1)])
         self._count = np.append(self._count, present.sum(axis=1))
@@ -187,22 +162,22 @@ class _Neighbours:
 
     def _nearest(self, ids: np.ndarray, words: Words, pieces: list[tuple[int, ...]]) -> np.ndarray:
         """Ids of the M nearest neighbours of each of U words, `(U, M)`, in rising order after -1 for missing ones."""
-        nearest = np.full((len(words), self._most), -1)
+        nearest = np.full((len(words), self._options.num_neighbours), -1)
         directions = _directions(np.stack([self._embeddings[list(run)].mean(axis=0) for run in pieces]))
         single = np.where(words.length == 1, ids[words.start], -1)
         groups = self._vocabulary.groups_of(ids, words)
         antonyms = self._vocabulary.antonyms_of(ids, words)
-        tags = self._vocabulary.tags_of(ids, words) if self._keep_inflection else None
+        tags = self._vocabulary.tags_of(ids, words) if self._options.keep_inflection else None
         for group in np.unique(groups[groups > 0]):
             begin, end = np.searchsorted(self._vocabulary.group[self._whole], [group, group + 1])
             others = self._whole[begin:end]
-            most = min(self._most, len(others))
+            most = min(nearest.shape[1], len(others))
             alike = np.flatnonzero(groups == group)
             for part in np.split(alike, range(_BLOCK, len(alike), _BLOCK)):
                 block = np.zeros((_BLOCK, directions.shape[1]), dtype=directions.dtype)
                 block[: len(part)] = directions[part]
                 similarity = (block @ self._directions[begin:end].T)[: len(part)]
-                fits = (similarity >= self._min_similarity) & (others != single[part, None])
+                fits = (similarity >= self._options.min_similarity) & (others != single[part, None])
                 if tags is not None:
                     fits &= keeps_inflection(tags[part, None], self._vocabulary.tags[others])
                 for row, word in enumerate(part.tolist()):

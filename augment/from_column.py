@@ -36,12 +36,11 @@ class VariantsFromColumn(Lazy, Configurable):
     - a list with a text for each text column;
     - a dict with texts by the names of text columns. A text column that it lacks keeps its text.
 
-    If a row has more than K texts, each epoch draws K of them. If it has fewer, it has fewer variants: the rest are
-    copies of the example, which `hf_mmel` leaves out of the group. With `then`, another augmenter makes them.
+    If a row has more than K texts, each epoch draws K of them. If it has fewer, the rest are copies of the example,
+    which `hf_mmel` leaves out of the group. With `then`, another augmenter makes them.
 
-    Texts are tokenised by `tokenizer(text, truncation=True, max_length=max_length)`. The originals are checked to be
-    tokenised in the same way: of all rows in `precompute`, which `MMELTrainer` calls before training, and in each
-    batch.
+    Texts are tokenised by `tokenizer(text, truncation=True, max_length=max_length)`. `precompute`, which `MMELTrainer`
+    calls before training, checks that the originals are tokenised in the same way, and so does `variants`.
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerBase`): The classifier's tokenizer.
@@ -89,8 +88,7 @@ class VariantsFromColumn(Lazy, Configurable):
                 f"column is {column!r} and text_columns is {text_columns!r}; expected the column with the lists, and "
                 "another one with the text, or two with the texts of a pair. More columns need a delimiter."
             )
-        if max_length is not None:
-            check_count("max_length", max_length)
+        check_count("max_length", max_length, optional=True)
         if then is not None:
             check_object("then", then, Augmenter)
             if then.tokenizer is not tokenizer and then.tokenizer.get_vocab() != tokenizer.get_vocab():
@@ -143,8 +141,8 @@ class VariantsFromColumn(Lazy, Configurable):
         seeds = seeds_of_rows(seed, len(examples))
         if len(seeds) != len(examples):
             raise ValueError(f"Received {len(examples)} examples and {len(seeds)} seeds; expected one per example.")
-        keys = row_keys(seeds) if examples else ()
-        groups = [_drawn(own, num_variants, key) for own, key in zip(self._own(examples), keys, strict=True)]
+        own = zip(self._own(examples), row_keys(seeds), strict=True)
+        groups = [_drawn(variants, num_variants, key) for variants, key in own]
         few = [i for i, group in enumerate(groups) if len(group) < num_variants]
         if self.then is not None and few:
             # Lists may be as long as the tokens by chance. Columns of tokens are refused with these variants.
@@ -160,13 +158,10 @@ class VariantsFromColumn(Lazy, Configurable):
 
     def precompute(self, dataset) -> "VariantsFromColumn":
         """
-        Checks all rows of a dataset, and has `then` compute what it needs of them.
+        Checks all rows of a dataset, and has `then` compute what it needs of them. Returns the augmenter itself.
 
         Args:
             dataset (`datasets.Dataset` or a sequence of examples): Rows with `input_ids`.
-
-        Returns:
-            The augmenter itself.
 
         Raises:
             `ValueError`: as in `variants`, with the number of the row, or if no row has a variant.
@@ -197,26 +192,21 @@ class VariantsFromColumn(Lazy, Configurable):
 
     def _own(self, examples: Sequence[Example], first: int | None = None) -> Iterator[list[dict[str, Any]]]:
         """The different variants in the column of each example. Examples are numbered from `first` in errors."""
-        groups: list[list[Entry]] = []
-        for i, example in enumerate(examples):
-            name = _name(i, first)
+        names = ["An example" if first is None else f"Row {first + i} (from 0)" for i in range(len(examples))]
+        groups: list[list[tuple[str, ...]]] = []
+        for name, example in zip(names, examples, strict=True):
             self._check(example, name)
             originals = tuple(example[column] for column in self.text_columns)
-            try:
-                entries = entries_of(example[self.column], self.text_columns)
-            except ValueError as error:
-                raise ValueError(f"{name}: the column {self.column!r} {error}") from None
-            filled = [tuple(b if a is None else a for a, b in zip(row, originals, strict=True)) for row in entries]
-            groups.append([originals, *filled])
+            entries = checked_entries(example, name, self.column, self.text_columns)
+            groups.append([originals, *(filled(entry, originals) for entry in entries)])
         encoded = self._tokenize([texts for group in groups for texts in group]) if groups else {}
-        start = 0
-        for i, (example, group) in enumerate(zip(examples, groups, strict=True)):
-            end = start + len(group)
-            names = [name for name in ("input_ids", *TOKEN_LEVEL_KEYS) if name in example]
-            rows = [{**example, **{name: encoded[name][k] for name in names}} for k in range(start, end)]
-            self._check_ids(example, rows[0], _name(i, first))
+        stop = 0
+        for name, example, group in zip(names, examples, groups, strict=True):
+            start, stop = stop, stop + len(group)
+            columns = [column for column in ("input_ids", *TOKEN_LEVEL_KEYS) if column in example]
+            rows = [{**example, **{column: encoded[column][k] for column in columns}} for k in range(start, stop)]
+            self._check_ids(example, rows[0], name)
             yield _different([example, *rows[1:]])[1:]
-            start = end
 
     def _tokenize(self, texts: Sequence[Entry]) -> Mapping[str, list]:
         """The tokenizer's columns of rows of texts, a text for each text column."""
@@ -234,13 +224,9 @@ class VariantsFromColumn(Lazy, Configurable):
                 f"{name} has no column {missing[0]!r}, {what}; its columns are {shown(map(repr, example))}. Name the "
                 "right one in VariantsFromColumn, and keep it in the dataset."
             )
-        for column in self.text_columns:
-            if not isinstance(example[column], str):
-                raise ValueError(f"{name}: the column {column!r} is {example[column]!r:.60}; expected a text.")
-        ids = example.get("input_ids")
+        ids, kind = example.get("input_ids"), None
         if ids is None:
             raise ValueError(f"{name} has no input_ids; tokenise it first: tokenizer(text, truncation=True).")
-        kind = None
         if len(ids) and np.ndim(ids[0]):
             kind = "choices"
         elif not set(_POSITIONS).isdisjoint(example):
@@ -275,6 +261,22 @@ class VariantsFromColumn(Lazy, Configurable):
         return special_ids(self.tokenizer)
 
 
+def checked_entries(row: Example, name: str, column: str, text_columns: Sequence[str]) -> list[Entry]:
+    """The entries in the list of a row. Raises a `ValueError` with its name if they or its originals are no texts."""
+    for text_column in text_columns:
+        if not isinstance(text := row.get(text_column), str):
+            raise ValueError(f"{name}: the column {text_column!r} is {text!r:.60}; expected a text.")
+    try:
+        return entries_of(row.get(column), text_columns)
+    except ValueError as error:
+        raise ValueError(f"{name}: the column {column!r} {error}") from None
+
+
+def filled(entry: Entry, originals: Sequence[str]) -> tuple[str, ...]:
+    """The texts of a variant, with the originals where it has none."""
+    return tuple(text if own is None else own for own, text in zip(entry, originals, strict=True))
+
+
 def _drawn(variants: list[dict[str, Any]], num_variants: int, key: np.uint64) -> list[dict[str, Any]]:
     """K of the variants, in their order; all if there are no more."""
     if len(variants) <= num_variants:
@@ -295,7 +297,3 @@ def _attended(example: Example) -> tuple[int, ...]:
     """The token ids of an example without padding."""
     ids, mask = plain(example["input_ids"]), example.get("attention_mask")
     return tuple(ids) if mask is None else tuple(token for token, seen in zip(ids, plain(mask), strict=True) if seen)
-
-
-def _name(number: int, first: int | None) -> str:
-    return "An example" if first is None else f"Row {first + number} (from 0)"

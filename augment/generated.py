@@ -11,7 +11,7 @@ import numpy as np
 
 from .configurable import check_count
 from .core.atomic_file import cache_folder
-from .core.given import as_list
+from .core.given import as_list, columns_of
 from .core.randomness import Seed, row_keys
 from .core.running import shown
 from .core.shared_folder import distributed
@@ -34,17 +34,16 @@ class Generated:
     A new text is kept if it ends, if it differs from the original and from those before it in more than case and
     space, and if its length and its score are in range.
 
-    A text of a sampling model is drawn by random numbers of its own, which are a hash of the seed, of the original and
-    of its number among the texts of this original. They do not depend on the other texts. What the model computes
-    does, in the last digits, since these depend on the shape of the batch: in another dataset, or with other
-    `batch_tokens`, a text can differ now and then. Within a dataset the batches are always the same, also after an
-    interruption and with another number of processes.
+    The random numbers of a sampled text are a hash of the seed, of the original and of its number among the texts of
+    this original. The last digits of what the model computes depend on the shape of the batch, so a text can differ
+    now and then in another dataset, or with other `batch_tokens`. Within a dataset the batches are always the same,
+    also after an interruption and with another number of processes.
 
     Args:
         model (`str`, `Path`, `transformers.PreTrainedModel` or a list of them):
             A sequence-to-sequence model (T5, BART, Marian) or a causal one (GPT-2, Llama): a name or path, which is
-            loaded at first use, or the model, which is used on its device. A list is a chain, such as one translator
-            into another language and one back: the second model continues with what the first one wrote.
+            loaded at first use, or the model, which is used on its device. A list is a chain, such as a translator
+            and one back: the second model continues with what the first one wrote.
         prompt (`str` or a list of `str`, *optional*, defaults to `"{text}"`):
             What the model is given, with `{text}` in the place of the text: `"paraphrase: {text}"`. If the tokenizer
             of a causal model has a chat template, the prompt is the user's message. A list has one for each model of a
@@ -60,16 +59,14 @@ class Generated:
         min_score (`float`, *optional*): Texts with a lower score are left out.
         device (`str`, *optional*): Where models given by name run. Defaults to the GPU if there is one.
         batch_tokens (`int`, *optional*):
-            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 16,384. Fewer need less
-            memory.
+            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 16,384.
         cache_dir (`str` or `Path`, *optional*):
             Where texts are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         generation:
             Single arguments of `generate`, such as `temperature=0.9` or `num_beams=8`. By default texts are sampled,
             unless `num_beams` is larger than 1. `max_new_tokens` is by default twice the tokens of the text and 16
             more. `num_return_sequences` texts are written for each original, by default as many as are wanted; with
-            more, others can replace those that are left out. In a chain the first model writes so many, and each
-            later model one for each of them.
+            more, others can replace those that are left out. In a chain, later models write one text for each of them.
 
     Raises:
         `TypeError`: if the model is no model or name, or an argument of `generate` is unknown.
@@ -106,8 +103,7 @@ class Generated:
         **generation,
     ):
         self.filter = TextFilter(min_ratio, max_ratio, scorer, min_score)
-        if batch_tokens is not None:
-            check_count("batch_tokens", batch_tokens)
+        check_count("batch_tokens", batch_tokens, optional=True)
         if generation_config is not None:
             generation = own_options(generation_config) | generation
         self.options = _checked_options(generation)
@@ -125,9 +121,8 @@ class Generated:
         """
         New texts for each of B texts.
 
-        They are stored on disk: a second call loads them, and a call after an interruption resumes. In a distributed
-        launch all processes call this with the same texts, and each writes its share. What filters the texts can
-        change without writing them anew.
+        They are stored on disk, before they are filtered: a second call loads them, and a call after an interruption
+        resumes. In a distributed launch all processes call this with the same texts, and each writes its share.
 
         Args:
             texts: B texts.
@@ -170,27 +165,24 @@ class Generated:
             dataset (`datasets.Dataset` or a list of dicts): Rows with a column of text.
             text_column (`str`, *optional*, defaults to `"text"`): The column of the originals.
             column (`str`, *optional*, defaults to `"paraphrases"`): The new column.
-            num_variants (`int`, *optional*, defaults to 4): Maximum number of new texts for each row.
-            seed (`int` or tuple of `int`, *optional*, defaults to 42): Of sampling.
+            num_variants: As in `texts`.
+            seed: As in `texts`.
 
         Returns:
-            A `datasets.Dataset`, or a list of dicts. Rows may have fewer texts than `num_variants`, or none.
+            A `datasets.Dataset`, or a list of dicts.
 
         Raises:
             `TypeError`: if the dataset is something else, such as a stream.
             `ValueError`: if the text column is missing, the new one is not, or a row has no text.
         """
-        is_dataset = hasattr(dataset, "add_column") and hasattr(dataset, "__len__")
-        if not is_dataset and not isinstance(dataset, list | tuple):
-            raise TypeError(f"dataset is a {type(dataset).__name__}; expected a datasets.Dataset or a list of dicts.")
-        columns = dataset.column_names if is_dataset else list(dict.fromkeys(name for row in dataset for name in row))
+        columns, is_list = columns_of(dataset), isinstance(dataset, list | tuple)
         if text_column not in columns and len(dataset):
             raise ValueError(f"text_column is {text_column!r}; the dataset has the columns {shown(columns)}.")
         if column in columns:
             raise ValueError(f"The dataset already has a column {column!r}. Choose another name, or remove it.")
-        texts = list(dataset[text_column]) if is_dataset else [row.get(text_column) for row in dataset]
+        texts = [row.get(text_column) for row in dataset] if is_list else list(dataset[text_column])
         groups = self.texts(texts, num_variants, seed)
-        if not is_dataset:
+        if is_list:
             return [{**row, column: group} for row, group in zip(dataset, groups, strict=True)]
         from datasets import List, Value
 

@@ -30,8 +30,7 @@ class GreedySearch(Augmenter):
 
     The search needs the classifier, so it comes before the variants: `search` finds variants, and after `keep`,
     `variants` looks them up. `hf_mmel.MMELTrainer` does both at the beginning of every epoch, see
-    `hf_mmel.GreedySearchCallback`; `hf_mmel.search_variants` does both without a trainer. Copies in worker
-    processes see each new table.
+    `hf_mmel.GreedySearchCallback`; `hf_mmel.search_variants` does both without a trainer.
 
     An example in the table has the variants of the table, whatever the seed. If the table has fewer than K, the rest
     are drawn from `candidates`. Any other example has drawn variants only. The table is not part of a saved
@@ -84,8 +83,8 @@ class GreedySearch(Augmenter):
         check_object("candidates", candidates, Substitution)
         check_choice("objective", objective, OBJECTIVES)
         check_choice("strategy", strategy, STRATEGIES)
-        for name, value in (("num_positions", num_positions), ("max_candidates", max_candidates)):
-            check_count(name, value)
+        check_count("num_positions", num_positions)
+        check_count("max_candidates", max_candidates)
         super().__init__(candidates.tokenizer)
         self.candidates = candidates
         self.objective = objective
@@ -143,9 +142,8 @@ class GreedySearch(Augmenter):
 
     def keep(self, table: VariantTable) -> None:
         """
-        Makes `variants` look up the variants of this search from now on, instead of those of the search before.
-        This includes copies of the augmenter in other processes, forked at any time or pickled after the first call,
-        as long as this augmenter exists.
+        Makes `variants` look up the variants of this search from now on, also in copies of the augmenter in other
+        processes, forked at any time or pickled after the first call, as long as this augmenter exists.
         """
         self._shared.write(table)
 
@@ -200,9 +198,7 @@ class GreedySearch(Augmenter):
         words = candidates.words
         first, start = words.start[word], int(words.start[word] - batch.starts[words.row[word]])
         old = tuple(batch.ids[first : first + words.length[word]].tolist())
-        replacements = candidates.replacements(word, choice)
-        bounds = zip(candidates.offsets[replacements], candidates.offsets[replacements + 1], strict=True)
-        return [Edit(start, old, tuple(candidates.pieces[begin:end].tolist())) for begin, end in bounds]
+        return [Edit(start, old, candidates.ids_of(number)) for number in candidates.replacements(word, choice)]
 
 
 @dataclass

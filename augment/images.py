@@ -22,8 +22,7 @@ class ImageVariants(Configurable):
     original size; with `horizontal_flip`, every second one on average is mirrored. The variants of an image differ
     from each other and from the image in position or side.
 
-    The variants are a pure function of the image and its seed: batch, order, process, device and interpreter make no
-    difference.
+    The variants are a pure function of the image and its seed, whatever the batch, process or device.
 
     Args:
         crop_padding (`int`, *optional*, defaults to 4):
@@ -34,9 +33,8 @@ class ImageVariants(Configurable):
             Value of the border pixels. After the usual normalisation, 0 is the mean colour.
         transform (`Callable`, *optional*):
             Applied to each variant `(C, H, W)` at the end, such as a transform of `torchvision.transforms.v2`: any
-            function of a tensor that keeps its shape and takes its random numbers from torch. It runs with its own
-            random state, derived from the seed. An augmenter with a transform cannot be rebuilt from its
-            configuration.
+            function of a tensor that keeps its shape and takes its random numbers from torch, whose random state is
+            derived from the seed. An augmenter with a transform cannot be rebuilt from its configuration.
 
     Attributes:
         main_input_name (`str`): `"pixel_values"`, the column that is varied.
@@ -101,10 +99,8 @@ class ImageVariants(Configurable):
             example (`Mapping`, or a list, array, pandas Series or `datasets.Dataset` of them):
                 With `pixel_values` of shape `(C, H, W)` from an image processor, the same shape in all examples. Other
                 keys are passed on.
-            num_variants (`int`, *optional*, defaults to 4): K, at least 1.
-            seed (`int`, `tuple[int, ...]`, or a sequence of B of them, *optional*, defaults to 42):
-                Seed of the example, or one per example. With one int for B examples, example i has the seed
-                `(seed, i)`.
+            num_variants: As in `Augmenter.variants`.
+            seed: As in `Augmenter.variants`.
 
         Returns:
             `list[dict]` of length K, or B such lists, with tensors as `pixel_values`. If there are fewer than K

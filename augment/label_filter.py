@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .core.given import columns_of
 from .core.running import shown
 from .core.text_lists import entries_of, items_of, with_items
+from .from_column import checked_entries, filled
 from .text_classifier import TextClassifier, Texts
 
 
@@ -18,20 +19,12 @@ _CHUNK = 1000  # rows whose variants are classified at once
 
 
 class Kept(NamedTuple):
-    """
-    What is kept of B rows.
+    """What is kept of B rows."""
 
-    Attributes:
-        lists (`list` of length B): The variants of each row, in the form that the data have.
-        num_variants (`int`): The number of variants before.
-        num_kept (`int`): The number of variants that are kept.
-        num_right (`int`): The number of originals that would be kept as variants of their own.
-    """
-
-    lists: list[Any]
-    num_variants: int
+    lists: list[Any]  # the variants of each row, in the form that the data have
+    num_variants: int  # before
     num_kept: int
-    num_right: int
+    num_right: int  # number of originals that would be kept as variants of their own
 
 
 class LabelFilter:
@@ -46,8 +39,8 @@ class LabelFilter:
     the classifier is wrong about an original, it mostly rejects the variants too, and the original is trained on
     alone.
 
-    The classifier reads a dataset with a column of variants once, before training, and not in every epoch. To leave
-    out variants during training, by the model that is trained, see `min_label_probability` of `MMELTrainingArguments`.
+    The classifier reads a dataset once, before training. To leave out variants during training, by the model that is
+    trained, see `min_label_probability` of `MMELTrainingArguments`.
 
     Args:
         classifier (`str`, `Path` or `transformers.PreTrainedModel`):
@@ -92,8 +85,8 @@ class LabelFilter:
         self, originals: Sequence[Texts], variants: Sequence[Texts], classes: np.ndarray | None = None
     ) -> np.ndarray:
         """
-        p(y | x_v), the probability of the label for each of N variants. Without `classes` this is a `scorer` of
-        `Generated`.
+        p(y | x_v), the probability of the label for each of N variants, `(N,)`. Without `classes` this is a `scorer`
+        of `Generated`.
 
         Args:
             originals: The originals of the N variants, texts or pairs. They are read only without `classes`.
@@ -101,9 +94,6 @@ class LabelFilter:
             classes (`np.ndarray` of shape `(N,)`, *optional*):
                 The classifier's class of each label, from `classifier.class_ids`. Defaults to the most probable class
                 of the original.
-
-        Returns:
-            `np.ndarray` of shape `(N,)`.
         """
         texts = list(dict.fromkeys([*variants, *(originals if classes is None else ())]))
         number = {text: i for i, text in enumerate(texts)}
@@ -139,21 +129,18 @@ class LabelFilter:
             `ValueError`: if a column is missing or contains something else, or the classifier has no class for a
                 label.
         """
-        is_dataset = hasattr(dataset, "add_column") and hasattr(dataset, "__len__")
-        if not is_dataset and not isinstance(dataset, list | tuple):
-            raise TypeError(f"dataset is a {type(dataset).__name__}; expected a datasets.Dataset or a list of dicts.")
+        columns, is_list = columns_of(dataset), isinstance(dataset, list | tuple)
         names = [text_columns] if isinstance(text_columns, str) else list(text_columns)
-        columns = dataset.column_names if is_dataset else list(dict.fromkeys(chain.from_iterable(dataset)))
         for name in (column, *names, *([] if label_column is None else [label_column])):
             if name not in columns and len(dataset):
                 raise ValueError(f"The dataset has no column {name!r}; its columns are {shown(map(repr, columns))}.")
-        rows = list(dataset.select_columns([column, *names])) if is_dataset else dataset
+        rows = dataset if is_list else list(dataset.select_columns([column, *names]))
         for number, row in enumerate(rows):
             check_lists(row, number, column, names)
         classes = None
         if label_column is not None:
-            labels = dataset[label_column] if is_dataset else [row.get(label_column) for row in dataset]
-            class_names = getattr(dataset.features[label_column], "names", None) if is_dataset else None
+            labels = [row.get(label_column) for row in dataset] if is_list else dataset[label_column]
+            class_names = None if is_list else getattr(dataset.features[label_column], "names", None)
             classes = self.classifier.class_ids(labels, class_names)
         lists: list[Any] = []
         num_right = 0
@@ -164,7 +151,7 @@ class LabelFilter:
             num_right += kept.num_right
         if classes is not None and (doubt := doubt_of(num_right, len(rows))):
             logger.warning(doubt)
-        if not is_dataset:
+        if is_list:
             return [{**row, column: value} for row, value in zip(dataset, lists, strict=True)]
         filtered = dataset.remove_columns(column).add_column(column, lists, feature=dataset.features[column])
         return filtered.select_columns(columns)
@@ -177,21 +164,19 @@ class LabelFilter:
         classes: np.ndarray | None = None,
     ) -> Kept:
         """What is kept of the lists in a column of B rows with the labels `classes` `(B,)`, as in `scores`."""
-        originals: list[Texts] = []
+        originals = [tuple(row[name] for name in text_columns) for row in rows]
+        # Blank items have no entry: they are no variants.
+        groups = [
+            [(item, entry) for item in items_of(row.get(column)) for entry in entries_of([item], text_columns)]
+            for row in rows
+        ]
+        sizes = [1 + len(group) for group in groups]
         texts: list[Texts] = []
-        numbers: list[int] = []
-        groups = []
-        for number, row in enumerate(rows):
-            original = tuple(row[name] for name in text_columns)
-            # Blank items have no entry: they are no variants.
-            group = [(item, entry) for item in items_of(row.get(column)) for entry in entries_of([item], text_columns)]
-            filled = [tuple(b if a is None else a for a, b in zip(entry, original, strict=True)) for _, entry in group]
-            groups.append(group)
-            texts += [original, *filled]
-            originals += [original] * (1 + len(group))
-            numbers += [number] * (1 + len(group))
-        own = None if classes is None else classes[numbers]
-        is_good = iter((self.scores(originals, texts, own) >= self.min_label_probability).tolist())
+        for original, group in zip(originals, groups, strict=True):
+            texts += [original, *(filled(entry, original) for _, entry in group)]
+        repeated = [original for original, size in zip(originals, sizes, strict=True) for _ in range(size)]
+        scores = self.scores(repeated, texts, None if classes is None else np.repeat(classes, sizes))
+        is_good = iter((scores >= self.min_label_probability).tolist())
         lists, num_right, num_kept = [], 0, 0
         for row, group in zip(rows, groups, strict=True):
             num_right += next(is_good)
@@ -203,17 +188,11 @@ class LabelFilter:
 
 def check_lists(row: Mapping[str, Any], number: int, column: str, text_columns: Sequence[str]) -> None:
     """Raises a `ValueError` with the number of the row if its originals or variants are not texts."""
-    for name in text_columns:
-        if not isinstance(row.get(name), str):
-            raise ValueError(f"Row {number} (from 0): the column {name!r} is {row.get(name)!r:.60}; expected a text.")
-    try:
-        entries_of(row.get(column), text_columns)
-    except ValueError as error:
-        raise ValueError(f"Row {number} (from 0): the column {column!r} {error}") from None
+    checked_entries(row, f"Row {number} (from 0)", column, text_columns)
 
 
 def doubt_of(num_right: int, num_originals: int) -> str | None:
-    """What to say if the classifier gives fewer than half of the originals their label, else `None`."""
+    """A warning if the classifier gives fewer than half of the originals their label, else `None`."""
     if 2 * num_right >= num_originals:
         return None
     return (

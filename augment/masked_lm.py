@@ -1,15 +1,15 @@
 """Substitution by words that a masked language model proposes."""
 
 import os
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .configurable import check_choice
+from .configurable import check_choice, check_probability
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.given import check_object
+from .core.lazy import cached_method
 from .core.vocabulary import checked_inflection, keeps_inflection
 from .core.words import Words
 from .english.antonyms import antonyms_fingerprint
@@ -129,19 +129,13 @@ class MaskedLMSubstitution(MaskedLMSource):
         )
         if source is not None:
             check_object("source", source, Substitution)
-        if not 0 <= min_probability <= 1:
-            raise ValueError(f"min_probability is {min_probability}; expected a probability in [0, 1].")
+        check_probability("min_probability", min_probability, may_be_zero=True)
         check_choice("multi_piece", multi_piece, MULTI_PIECE)
         self.source = source
         self.min_probability = min_probability
         self.multi_piece = multi_piece
         self.lang = check_lang(lang)
         self.keep_inflection = checked_inflection(keep_inflection, lang)
-
-    @cached_property
-    def _choices(self) -> dict[int, np.ndarray]:
-        """For each kind of word met so far, the whole words that it may become."""
-        return {}
 
     @property
     def fixed_by(self) -> dict[str, Any]:
@@ -156,6 +150,8 @@ class MaskedLMSubstitution(MaskedLMSource):
     def questions(self, batch: Batch) -> Questions:
         choices_of = self._choices_of if self.source is None else self._choices_of_source
         words, choices = choices_of(batch, self.finder.words(batch))
+        some = np.array([i for i, ids in enumerate(choices) if len(ids)], dtype=np.int64)
+        words, choices = words[some], [choices[i] for i in some]
         own = np.where(words.length == 1, batch.ids[words.start], -1)
         antonyms = self._vocabulary.antonyms_of(batch.ids, words)
         excluded = [np.concatenate([ids[ids >= 0], other]) for ids, other in zip(own[:, None], antonyms, strict=True)]
@@ -169,15 +165,13 @@ class MaskedLMSubstitution(MaskedLMSource):
         words, kinds = words[chosen], group[chosen] << 16
         if self.keep_inflection:
             kinds |= self._vocabulary.tags_of(batch.ids, words)
-        for kind in np.unique(kinds).tolist():
-            if kind not in self._choices:
-                ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
-                if self.keep_inflection:
-                    ids = ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])]
-                self._choices[kind] = ids
-        choices = [self._choices[kind] for kind in kinds.tolist()]
-        some = [i for i, ids in enumerate(choices) if len(ids)]
-        return words[np.array(some, dtype=np.int64)], [choices[i] for i in some]
+        return words, [self._choices_of_kind(kind) for kind in kinds.tolist()]
+
+    @cached_method
+    def _choices_of_kind(self, kind: int) -> np.ndarray:
+        """The whole words that a word may become, given its group and its tags."""
+        ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
+        return ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])] if self.keep_inflection else ids
 
     def _choices_of_source(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:
         """The words for which the source has candidates of one piece, and these for each."""
@@ -191,8 +185,7 @@ class MaskedLMSubstitution(MaskedLMSource):
             tags = np.repeat(self._vocabulary.tags_of(batch.ids, candidates.words), candidates.count)
             ids[~keeps_inflection(tags, self._vocabulary.tags[ids])] = -1
         choices = [own[own >= 0] for own in np.split(ids, candidates.first[1:])] if len(candidates.words) else []
-        some = [i for i, own in enumerate(choices) if len(own)]
-        return candidates.words[np.array(some, dtype=np.int64)], [choices[i] for i in some]
+        return candidates.words, choices
 
     def _may_change(self, words: Words) -> np.ndarray:
         """Whether words have few enough pieces, `(W,)`."""

@@ -1,24 +1,22 @@
 """Insertion of words that a masked language model proposes."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, cached_property
 
 import numpy as np
 
 from .core.batch import Batch
 from .core.candidates import Candidates
+from .core.lazy import cached_method
 from .core.lexicon import encode_after
 from .core.ragged import ranges
 from .core.vocabulary import IN_SENTENCE, MODIFIER_TAGS, checked_inflection
 from .core.words import Words
 from .english.insertions import NEVER_INSERTED, can_separate
 from .mlm.source import MaskedLMSource, Questions
+from .substitution import Pieces
 
 
-_NOWHERE, _ANYWHERE, _AFTER_A, _AFTER_AN = -1, 0, 1, 2  # kinds of places between two words
-
-Pieces = tuple[int, ...]
+_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 class MaskedLMInsertion(MaskedLMSource):
@@ -36,9 +34,9 @@ class MaskedLMInsertion(MaskedLMSource):
     them, and neither is the word after the place. After "a" they begin with a consonant letter, after "an" with a
     vowel letter. A variant takes each with probability `P ~ softmax(log P(word | context) / temperature)`.
 
-    To the rest of the package the word before the place becomes itself and the new word. The constraints are those on
-    the word before: `keep_words` and `keep_spans` name words after which nothing is inserted, and `max_replaced` is
-    the largest number of insertions. Labels of tokens are as with `RandomInsert`: the new word has none (-100).
+    An insertion is an edit of the word before the place, to which the constraints apply: `keep_words` and `keep_spans`
+    name words after which nothing is inserted, and `max_replaced` is the largest number of insertions. In labels of
+    tokens, the new word has none (-100).
 
     Args:
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
@@ -76,11 +74,6 @@ class MaskedLMInsertion(MaskedLMSource):
         super().__init__(tokenizer, model, masking=masking, **options)
         self.modifiers_only = checked_inflection(modifiers_only, self.lang)
 
-    @cached_property
-    def _choices(self) -> dict[int, np.ndarray]:
-        """For each kind of place met so far, the ids that may be inserted."""
-        return {}
-
     @property
     def needs_tags(self) -> bool:
         return self.modifiers_only
@@ -90,27 +83,27 @@ class MaskedLMInsertion(MaskedLMSource):
         side_by_side = (words.start[1:] == (words.start + words.length)[:-1]) & (words.row[1:] == words.row[:-1])
         first = np.flatnonzero(side_by_side)
         first = first[self._vocabulary.groups_of(batch.ids, words[first + 1]) == IN_SENTENCE]
-        left, right = words[first], words[first + 1]
-        pairs = zip(left.pieces(batch.ids), right.pieces(batch.ids), strict=True)
-        kinds = np.array([self._kind(*pair) for pair in pairs], dtype=np.int64)
-        right, kinds = right[kinds != _NOWHERE], kinds[kinds != _NOWHERE]
-        for kind in set(kinds.tolist()) - self._choices.keys():
-            self._choices[kind] = self._choices_of(kind)
-        choices = [self._choices[kind] for kind in kinds.tolist()]
-        some = [i for i, ids in enumerate(choices) if len(ids)]
-        right = right[np.array(some, dtype=np.int64)]
+        right = words[first + 1]
+        pairs = zip(*(map(self._text, own.pieces(batch.ids)) for own in (words[first], right)), strict=True)
+        choices = [
+            self._choices_after(old if old in ("a", "an") else "") if can_separate(old, new) else _NOTHING
+            for old, new in pairs
+        ]
+        some = np.array([i for i, ids in enumerate(choices) if len(ids)], dtype=np.int64)
+        right = right[some]
         following = np.where(right.length == 1, batch.ids[right.start], -1)
         places = replace(right, length=np.zeros_like(right.length))
         return Questions(places, [choices[i] for i in some], [ids[ids >= 0] for ids in following[:, None]])
 
-    def _choices_of(self, kind: int) -> np.ndarray:
-        """The ids that may be inserted in a kind of place."""
+    @cached_method
+    def _choices_after(self, article: str) -> np.ndarray:
+        """The ids that may be inserted after an article, or `""` for another word."""
         vocabulary = self._vocabulary
         ids = np.flatnonzero(vocabulary.group == IN_SENTENCE)
         if self.modifiers_only:
             ids = ids[vocabulary.tags[ids] & MODIFIER_TAGS != 0]
-        if kind != _ANYWHERE:
-            ids = ids[vocabulary.vowels[ids] == (kind == _AFTER_AN)]
+        if article:
+            ids = ids[vocabulary.vowels[ids] == (article == "an")]
         never = encode_after(self.tokenizer, sorted(NEVER_INSERTED), "a ")
         return ids[~np.isin(ids, [pieces[0] for pieces in never if len(pieces) == 1])]
 
@@ -119,32 +112,11 @@ class MaskedLMInsertion(MaskedLMSource):
         words, present = words[known], entries["ids"] >= 0
         count = present.sum(axis=1)
         # A replacement is the pieces of the word, and the new one in the place of the token after them.
-        length = np.repeat(words.length + 1, count)
-        ends = length.cumsum()
-        pieces = batch.ids[ranges(np.repeat(words.start, count), length)]
-        pieces[ends - 1] = entries["ids"][present]
-        return Candidates(
-            words,
-            count.cumsum() - count,
-            count,
-            np.arange(len(length)),
-            np.concatenate([[0], ends]),
-            pieces,
-            int(length.max(initial=0)),
-            self._cumulative(entries)[present],
-        )
+        lengths = np.repeat(words.length + 1, count)
+        pieces = batch.ids[ranges(np.repeat(words.start, count), lengths)]
+        pieces[lengths.cumsum() - 1] = entries["ids"][present]
+        return Candidates.of_arrays(words, count, lengths, pieces, self._cumulative(entries)[present])
 
-    @cached_property
-    def _kind(self) -> Callable[[Pieces, Pieces], int]:
-        """The kind of the place between two words with these pieces."""
-
-        @cache
-        def text(pieces: Pieces) -> str:
-            return self.tokenizer.decode(list(pieces)).strip().lower()
-
-        def kind(left: Pieces, right: Pieces) -> int:
-            if not can_separate(text(left), text(right)):
-                return _NOWHERE
-            return {"a": _AFTER_A, "an": _AFTER_AN}.get(text(left), _ANYWHERE)
-
-        return kind
+    @cached_method
+    def _text(self, pieces: Pieces) -> str:
+        return self.tokenizer.decode(list(pieces)).strip().lower()

@@ -70,15 +70,11 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
 
 def _with_options(part: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a part with those of the options that it has."""
-
-    def with_those_of(config: Mapping[str, Any], allowed: Mapping[str, Any]) -> dict[str, Any]:
-        known = parameters_of(configurable_classes()[config["class"]])
-        return {**config, **{name: value for name, value in allowed.items() if name in known}}
-
-    config = with_those_of(part, options)
+    known = parameters_of(configurable_classes()[part["class"]])
+    config = {**part, **{name: value for name, value in options.items() if name in known}}
     if "source" in part:  # which takes part in no draw
-        files = {name: options[name] for name in ("cache_dir",) if name in options}
-        config["source"] = with_those_of(part["source"], files)
+        files = {name: value for name, value in options.items() if name == "cache_dir"}
+        config["source"] = _with_options(part["source"], files)
     return config
 
 

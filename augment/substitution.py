@@ -1,10 +1,11 @@
 """Substitution of words by candidates, from any source."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from .configurable import check_probability
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.edits import Edits
@@ -12,7 +13,10 @@ from .core.lexicon import Lexicon, build_lexicon, encode_after
 from .core.sampling import draw
 from .core.words import Words
 from .languages.language import ENGLISH, check_lang
-from .word_augmenter import WordAugmenter, checked_probability
+from .word_augmenter import WordAugmenter
+
+
+Pieces = tuple[int, ...]
 
 
 class Substitution(WordAugmenter):
@@ -35,15 +39,13 @@ class Substitution(WordAugmenter):
 
     def __init__(self, tokenizer, *, replace_prob: float = 0.3, **constraints):
         super().__init__(tokenizer, **constraints)
-        self.replace_prob = checked_probability("replace_prob", replace_prob)
+        check_probability("replace_prob", replace_prob)
+        self.replace_prob = replace_prob
 
     @abstractmethod
     def candidates(self, batch: Batch, words: Words) -> Candidates:
         """
-        The candidates of words.
-
-        A source implements this method. Others call it, with `source.eligible_words(batch)` or a part of these words,
-        to build on the source.
+        The candidates of words. Others call it with `source.eligible_words(batch)`, or a part of these words.
 
         Args:
             batch (`Batch`): B rows of token ids.
@@ -51,8 +53,7 @@ class Substitution(WordAugmenter):
 
         Returns:
             `Candidates`: of those words that have any, in the same order. `Candidates.of` makes them from lists of
-            token ids, `candidates_of_texts` from lists of texts. They must be a pure function of each word and its
-            row.
+            token ids, `candidates_of_texts` from lists of texts. They are a pure function of each word and its row.
         """
 
     def candidates_of_texts(self, batch: Batch, words: Words, texts: Sequence[Sequence[str]]) -> Candidates:
@@ -71,15 +72,19 @@ class Substitution(WordAugmenter):
         """
         if len(texts) != len(words):
             raise ValueError(f"Received lists of texts for {len(texts)} words; expected {len(words)} lists.")
-        own, spaced = words.pieces(batch.ids), self.finder.spaced[batch.ids[words.start]].tolist()
-        replacements: list[dict[tuple[int, ...], None]] = [{} for _ in own]
+        encoded = self._encoded(words.pieces(batch.ids), texts)
+        return Candidates.of(words, [[pieces for pieces in dict.fromkeys(group) if pieces] for group in encoded])
+
+    def _encoded(self, words: Sequence[Pieces], texts: Sequence[Iterable[str]]) -> list[list[Pieces]]:
+        """The ids of texts in the place of words with these pieces, none for unknown ones and for the word itself."""
+        encoded: list[list[Pieces]] = [[] for _ in words]
         for is_spaced, before in ((True, "a "), (False, "(")):
-            flat = [(w, text) for w, group in enumerate(texts) if spaced[w] == is_spaced for text in group]
-            encoded = encode_after(self.tokenizer, [text for _, text in flat], before)
-            for (w, _), pieces in zip(flat, encoded, strict=True):
-                if pieces and pieces != own[w]:
-                    replacements[w][pieces] = None
-        return Candidates.of(words, [list(group) for group in replacements])
+            alike = [i for i, word in enumerate(words) if self.finder.spaced[word[0]] == is_spaced]
+            flat = [(i, text) for i in alike for text in texts[i]]
+            found = encode_after(self.tokenizer, [text for _, text in flat], before)
+            for (i, _), pieces in zip(flat, found, strict=True):
+                encoded[i].append(() if pieces == words[i] else pieces)
+        return encoded
 
     @property
     def most_replaced(self) -> int | None:
@@ -142,8 +147,8 @@ class LexiconSubstitution(FromLexicon):
     keeps case, and by candidates as they are spelt. A phrase is replaced as a whole, as one word, if all of its words
     may change. The longest phrase counts, before the words in it.
 
-    Other capitalised words inside a sentence, most of them names, stay if the tokenizer keeps case. After "a" and
-    "an", only candidates that fit the article are taken: they begin with a vowel letter if and only if the word does.
+    Other capitalised words inside a sentence, mostly names, stay if the tokenizer keeps case. After "a" and "an",
+    candidates start with a vowel letter exactly if the word does.
 
     A Chinese word is found wherever its characters stand, as is one of another script without spaces. The longest word
     counts.

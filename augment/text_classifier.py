@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from numbers import Integral
 from typing import Any
 
@@ -19,16 +19,7 @@ Texts = str | tuple[str, ...]  # a text, or the texts of a pair
 
 
 class TextClassifier:
-    """
-    The probabilities of the classes of texts, by a model of transformers. See `LabelFilter`.
-
-    Args:
-        model (`str`, `Path` or `transformers.PreTrainedModel`): Of C >= 2 classes. A name is loaded at first use.
-        tokenizer (*optional*): Needed if the model is not given by name.
-        label_names (`Mapping`, *optional*): The classifier's name of labels that the data calls something else.
-        device (`str`, *optional*): Where a model given by name runs. Defaults to the GPU if there is one.
-        batch_size (`int`, *optional*, defaults to 32): Texts in a forward pass.
-    """
+    """The probabilities of the classes of texts, by a model of transformers. For the arguments see `LabelFilter`."""
 
     def __init__(
         self,
@@ -124,15 +115,11 @@ class TextClassifier:
         Raises:
             `ValueError`: with the row of a label that the classifier has no class for.
         """
-        known: dict[str, int | None] = {}
-        ids = np.empty(len(labels), dtype=np.int64)
+        find, ids = cache(self._class_id), np.empty(len(labels), dtype=np.int64)
         for row, label in enumerate(labels):
             if names is not None and isinstance(label, Integral) and 0 <= int(label) < len(names):
                 label = names[int(label)]
-            text = str(label) if isinstance(label, str | Integral) else ""
-            if text not in known:
-                known[text] = self._class_id(text)
-            found = known[text]
+            found = find(str(label) if isinstance(label, str | Integral) else "")
             if found is None:
                 raise ValueError(
                     f"The label of row {row} (from 0) is {label!r:.60}; the classifier {self.name} has the classes "

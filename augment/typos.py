@@ -1,17 +1,15 @@
 """Typing errors."""
 
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from .configurable import check_count
 from .core.batch import Batch
 from .core.candidates import Candidates
-from .core.lexicon import encode_after
 from .core.words import Words
 from .negations import KeepsNegations
-from .substitution import Substitution
+from .substitution import Pieces, Substitution
 
 
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))  # and how far each is moved to the right
@@ -64,58 +62,35 @@ class Typos(KeepsNegations, Substitution):
         pieces = words.pieces(batch.ids)
         self._learn([word for word in dict.fromkeys(pieces) if word not in self._known])
         found = [self._known[word] for word in pieces]
-        count = np.array([len(errors.lengths) for errors in found], dtype=np.int64)
-        some, nothing = count > 0, _Errors.of({})
-        parts = [np.concatenate(column) for column in zip(nothing, *found, strict=True)]
-        ids, lengths, cumulative = parts
-        return Candidates(
-            words[some],
-            (count.cumsum() - count)[some],
-            count[some],
-            np.arange(len(lengths)),
-            np.concatenate([[0], lengths.cumsum()]),
-            ids,
-            int(lengths.max(initial=0)),
-            cumulative,
-        )
+        count = np.array([len(lengths) for _, lengths, _ in found], dtype=np.int64)
+        ids, lengths, cumulative = map(np.concatenate, zip(_arrays({}), *found, strict=True))
+        return Candidates.of_arrays(words, count, lengths, ids, cumulative)
 
     @cached_property
-    def _known(self) -> dict[tuple[int, ...], "_Errors"]:
-        """The errors of each word met so far, by its pieces."""
+    def _known(self) -> dict[Pieces, tuple[np.ndarray, ...]]:
+        """The errors of each word met so far, as `_arrays` gives them."""
         return {}
 
-    def _learn(self, words: list[tuple[int, ...]]) -> None:
+    def _learn(self, words: list[Pieces]) -> None:
         """Tokenises the errors of words as they stand in the place of the words."""
-        for is_spaced, before in ((True, "a "), (False, "(")):
-            group = [word for word in words if self.finder.spaced[word[0]] == is_spaced]
-            errors = [self._errors(self.tokenizer.decode(list(word)).strip()) for word in group]
-            encoded = iter(encode_after(self.tokenizer, [text for own in errors for text in own], before))
-            for word, own in zip(group, errors, strict=True):
-                chances: dict[tuple[int, ...], float] = {}
-                for chance in own.values():
-                    pieces = next(encoded)
-                    if pieces and pieces != word:
-                        chances[pieces] = chances.get(pieces, 0.0) + chance
-                self._known[word] = _Errors.of(chances)
-
-    def _errors(self, word: str) -> dict[str, float]:
-        is_long = word.isalpha() and len(word) >= self.min_letters
-        return typing_errors(word, self.keep_first) if is_long else {}
+        texts = [self.tokenizer.decode(list(word)).strip() for word in words]
+        errors = [
+            typing_errors(text, self.keep_first) if text.isalpha() and len(text) >= self.min_letters else {}
+            for text in texts
+        ]
+        for word, own, encoded in zip(words, errors, self._encoded(words, errors), strict=True):
+            chances: dict[Pieces, float] = {}
+            for pieces, chance in zip(encoded, own.values(), strict=True):
+                if pieces:
+                    chances[pieces] = chances.get(pieces, 0.0) + chance
+            self._known[word] = _arrays(chances)
 
 
-class _Errors(NamedTuple):
-    """The errors of a word as token ids: those of all, `(P,)`, how many each has, and `Candidates.cumulative`."""
-
-    ids: np.ndarray
-    lengths: np.ndarray
-    cumulative: np.ndarray
-
-    @classmethod
-    def of(cls, chances: dict[tuple[int, ...], float]) -> "_Errors":
-        total = np.array(list(chances.values()), dtype=np.float64).cumsum()
-        ids = [piece for pieces in chances for piece in pieces]
-        lengths = [len(pieces) for pieces in chances]
-        return cls(np.array(ids, dtype=np.int32), np.array(lengths, dtype=np.int64), total / total[-1:])
+def _arrays(chances: dict[Pieces, float]) -> tuple[np.ndarray, ...]:
+    """The ids of the errors of a word, one error after the other; their lengths; and `Candidates.cumulative`."""
+    total = np.array(list(chances.values()), dtype=np.float64).cumsum()
+    ids = np.array([piece for pieces in chances for piece in pieces], dtype=np.int32)
+    return ids, np.array([len(pieces) for pieces in chances], dtype=np.int64), total / total[-1:]
 
 
 def typing_errors(word: str, keep_first: bool) -> dict[str, float]:

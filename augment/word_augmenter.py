@@ -1,14 +1,14 @@
 """Augmenters of words, and the constraints on which words they may change."""
 
 import re
-from collections.abc import Callable, Iterable
-from functools import cache, cached_property
+from collections.abc import Iterable
 
 import numpy as np
 
 from .base import Augmenter
 from .configurable import check_choice, check_count
 from .core.batch import Batch
+from .core.lazy import cached_method
 from .core.scripts import is_unspaced, without_spaces
 from .core.words import WordFinder, Words
 
@@ -59,9 +59,8 @@ class WordAugmenter(Augmenter):
         max_replaced: int | None = None,
     ):
         super().__init__(tokenizer)
-        for name, value in (("max_length", max_length), ("max_replaced", max_replaced)):
-            if value is not None:
-                check_count(name, value)
+        check_count("max_length", max_length, optional=True)
+        check_count("max_replaced", max_replaced, optional=True)
         check_choice("segments", segments, SEGMENTS)
         if isinstance(keep_words, str) or not isinstance(keep_words, Iterable):
             raise ValueError(f"keep_words is {keep_words!r:.100}; expected a list of words.")
@@ -116,20 +115,8 @@ class WordAugmenter(Augmenter):
         longest = min(self.max_length or self.tokenizer.model_max_length, _NO_LIMIT) if batch.bounded else _NO_LIMIT
         return np.maximum(longest - batch.lengths, 0)
 
-    @cached_property
-    def _stays(self) -> Callable[[tuple[int, ...]], bool]:
+    @cached_method
+    def _stays(self, pieces: tuple[int, ...]) -> bool:
         """Whether a word with these pieces must stay because of `keep_words` or `keep_pattern`."""
-
-        @cache
-        def stays(pieces: tuple[int, ...]) -> bool:
-            word = without_spaces(self.tokenizer.decode(list(pieces)).strip())
-            return word.casefold() in self._kept or bool(self._pattern and self._pattern.fullmatch(word))
-
-        return stays
-
-
-def checked_probability(name: str, value: float) -> float:
-    """The value, if it is a probability in (0, 1]; otherwise raises a `ValueError`."""
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} is {value}; expected a probability in (0, 1].")
-    return value
+        word = without_spaces(self.tokenizer.decode(list(pieces)).strip())
+        return word.casefold() in self._kept or bool(self._pattern and self._pattern.fullmatch(word))

@@ -104,6 +104,23 @@ class Candidates:
             np.concatenate([part.cumulative for part in parts]),
         )
 
+    @classmethod
+    def of_arrays(
+        cls,
+        words: Words,
+        count: np.ndarray,
+        lengths: np.ndarray,
+        pieces: np.ndarray,
+        cumulative: np.ndarray | None = None,
+    ) -> "Candidates":
+        """
+        Candidates from arrays: how many candidates each word has, `(W,)`, how many ids each of these has, `(C,)`, and
+        the ids. Words without one are left out.
+        """
+        some, offsets = count > 0, np.concatenate([[0], lengths.cumsum()])
+        first, table, longest = (count.cumsum() - count)[some], np.arange(len(lengths)), int(lengths.max(initial=0))
+        return cls(words[some], first, count[some], table, offsets, pieces, longest, cumulative)
+
     def compact(self) -> "Candidates":
         """The same candidates, in arrays that hold nothing else, with probabilities."""
         used = ranges(self.first, self.count)
@@ -128,6 +145,10 @@ class Candidates:
     def replacements(self, word: np.ndarray | int, choice: np.ndarray) -> np.ndarray:
         """The replacement that each choice in `[0, count)` means for its word."""
         return self.table[self.first[word] + choice]
+
+    def ids_of(self, replacement: int) -> tuple[int, ...]:
+        """The ids of a replacement."""
+        return tuple(self.pieces[self.offsets[replacement] : self.offsets[replacement + 1]].tolist())
 
     def growth(self, word: np.ndarray, choice: np.ndarray) -> np.ndarray:
         """Number of tokens by which each choice makes its row longer."""

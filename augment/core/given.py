@@ -1,6 +1,7 @@
 """Conversions and checks of arguments: lists, seeds of rows, objects and tokenizers."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -18,6 +19,15 @@ def as_list(values: Any) -> Any:
 def seeds_of_rows(seed: Any, num_rows: int) -> Sequence[Seed]:
     """One seed per row: row i has the seed `(seed, i)` if one int is given. Anything else is returned as it is."""
     return [(int(seed), i) for i in range(num_rows)] if isinstance(seed, Integral) else seed
+
+
+def columns_of(dataset: Any) -> list[str]:
+    """The columns of a `datasets.Dataset` or of a list of dicts. Raises a `TypeError` if it is neither."""
+    if isinstance(dataset, list | tuple):
+        return list(dict.fromkeys(chain.from_iterable(dataset)))
+    if not hasattr(dataset, "add_column") or not hasattr(dataset, "__len__"):  # such as a stream
+        raise TypeError(f"dataset is a {type(dataset).__name__}; expected a datasets.Dataset or a list of dicts.")
+    return dataset.column_names
 
 
 def check_object(name: str, value: Any, kind: type) -> None:

@@ -1,7 +1,11 @@
 """Objects that compute some of their attributes when they are first needed."""
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from functools import cache, cached_property, partial
+from typing import Any, TypeVar
+
+
+Result = TypeVar("Result")
 
 
 class Lazy:
@@ -17,3 +21,8 @@ class Lazy:
             for name, value in vars(self).items()
             if not isinstance(getattr(type(self), name, None), cached_property)
         }
+
+
+def cached_method(method: Callable[..., Result]) -> cached_property[Callable[..., Result]]:
+    """A method of a `Lazy` object that keeps its result for each of its arguments, and leaves them out of pickles."""
+    return cached_property(lambda self: cache(partial(method, self)))

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ..core.atomic_file import cache_folder, write_json
-from .senses import PARTS_OF_SPEECH, data_lines, split_line
+from .senses import PARTS_OF_SPEECH, file_lines, split_line, without_marker
 from .wordnet_data import DOWNLOAD_COMMAND, load_wordnet, wordnet_fingerprint
 
 
@@ -77,13 +77,13 @@ def read_antonyms(wordnet) -> dict[str, list[str]]:
     """
     names: dict[Synset, list[str]] = {}
     similar: dict[Synset, list[Synset]] = defaultdict(list)
-    pairs: list[tuple[Synset, int, Synset, int]] = []  # synset and index of a word, and those of its antonym
+    pairs: list[tuple[Synset, int, Synset, int]] = []  # synset and number of a word, and those of its antonym
     for pos, file_name in PARTS_OF_SPEECH.items():
-        for line in data_lines(wordnet, file_name):
-            offset, words, pointers = split_line(line)
-            names[pos, offset] = [word.replace("_", " ") for word in words]
+        for line in file_lines(wordnet, f"data.{file_name}"):
+            offset, words, pointers, _ = split_line(line)
+            names[pos, offset] = [without_marker(word).lower().replace("_", " ") for word in words]
             for pointer in pointers:
-                target = pointer.pos, pointer.target
+                target = "a" if pointer.pos == "s" else pointer.pos, pointer.target
                 if pointer.symbol == _SIMILAR:
                     similar[pos, offset].append(target)
                 elif pointer.symbol == _ANTONYM:
@@ -94,7 +94,7 @@ def read_antonyms(wordnet) -> dict[str, list[str]]:
         if synset[0] == "a":  # the clusters of both
             own, others = ([name for s in (head, *similar[head]) for name in names[s]] for head in (synset, target))
         else:
-            own, others = [names[synset][index]], [names[target][target_index]]
+            own, others = [names[synset][index - 1]], [names[target][target_index - 1]]
         for name in own:
             antonyms[name].update(others)
     return {name: sorted(others - {name}) for name, others in sorted(antonyms.items())}

@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from .inflection import inflections
-from .senses import PARTS_OF_SPEECH
+from .senses import PARTS_OF_SPEECH, file_lines
 
 
 MAX_WORDS = 3
@@ -19,10 +19,8 @@ def read_phrases(wordnet, words: Container[str]) -> dict[str, list[str]]:
     """
     phrases: set[str] = set()
     for pos, file_name in PARTS_OF_SPEECH.items():
-        with wordnet.open(f"index.{file_name}") as stream:
-            names = (line.partition(" ")[0] for line in stream.read().splitlines() if not line.startswith(" "))
-        for name in names:
-            parts = name.split("_")
+        for line in file_lines(wordnet, f"index.{file_name}"):
+            parts = line.partition(" ")[0].split("_")
             if 1 < len(parts) <= MAX_WORDS and all(part.isalpha() and part.isascii() for part in parts):
                 lemma = " ".join(parts)
                 phrases.update((lemma, *(form for spelt in inflections(lemma, pos).values() for form in spelt)))

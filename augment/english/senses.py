@@ -37,11 +37,11 @@ def read_synsets(wordnet) -> dict[str, Synset]:
     nouns first. Satellites are adjectives.
     """
     senses = _read_sense_index(wordnet)
-    nouns = {line[:8]: line.split(" ", 5)[4] for line in data_lines(wordnet, "noun")}
+    nouns = {line[:8]: line.split(" ", 5)[4] for line in file_lines(wordnet, "data.noun")}
     return {
         f"{line[:8]}-{pos}": _parse_synset(line, pos, senses, nouns)
         for pos, file_name in PARTS_OF_SPEECH.items()
-        for line in data_lines(wordnet, file_name)
+        for line in file_lines(wordnet, f"data.{file_name}")
     }
 
 
@@ -50,61 +50,59 @@ class Pointer(NamedTuple):
 
     symbol: str
     target: str  # offset of a synset
-    pos: str  # its part of speech, as in `PARTS_OF_SPEECH`
-    words: tuple[int, int]  # indices of the two words in their synsets, -1 for the whole synset
+    pos: str  # its part of speech, "s" for an adjective satellite
+    numbers: str  # of the two words in their synsets, from 1, two hexadecimal digits each; 0 is the whole synset
+
+    @property
+    def words(self) -> tuple[int, int]:
+        return int(self.numbers[:2], 16), int(self.numbers[2:], 16)
 
 
-def split_line(line: str) -> tuple[str, list[str], list[Pointer]]:
-    """Offset, lower-case names and pointers of the synset that a line of a data file describes."""
+def split_line(line: str) -> tuple[str, list[str], list[Pointer], list[str]]:
+    """Offset, names, pointers and sentence frames of the synset that a line of a data file describes."""
     fields = line.partition("|")[0].split()
-    num_words = int(fields[3], 16)
-    names = [_MARKER.sub("", name).lower() for name in fields[4 : 4 + 2 * num_words : 2]]
-    start = 5 + 2 * num_words
-    pointers = []
-    for i in range(start, start + 4 * int(fields[start - 1]), 4):
-        symbol, target, pos, numbers = fields[i : i + 4]
-        words = int(numbers[:2], 16) - 1, int(numbers[2:], 16) - 1
-        pointers.append(Pointer(symbol, target, "a" if pos == "s" else pos, words))
-    return fields[0], names, pointers
+    start = 5 + 2 * int(fields[3], 16)
+    end = start + 4 * int(fields[start - 1])
+    pointers = [Pointer(*fields[i : i + 4]) for i in range(start, end, 4)]
+    return fields[0], fields[4 : start - 1 : 2], pointers, fields[end + 1 :]
 
 
-def data_lines(wordnet, file_name: str) -> Iterator[str]:
-    """Lines of a data file, without the licence at its beginning, whose lines start with a space."""
-    with wordnet.open(f"data.{file_name}") as stream:
+def without_marker(name: str) -> str:
+    """A name without the syntactic marker of an adjective."""
+    return _MARKER.sub("", name)
+
+
+def file_lines(wordnet, file_name: str) -> Iterator[str]:
+    """Lines of a file, without the licence at its beginning, whose lines start with a space."""
+    with wordnet.open(file_name) as stream:
         return (line for line in stream.read().splitlines() if line and line[0] != " ")
 
 
 def _read_sense_index(wordnet) -> dict[tuple[str, str, str], tuple[int, int]]:
     """`(lower-case name, part of speech, offset)` -> `(count, number)` for every sense."""
     senses = {}
-    with wordnet.open("index.sense") as stream:
-        for line in stream.read().splitlines():
-            key, offset, number, count = line.split()
-            name, _, sense = key.partition("%")
-            senses[name, _SENSE_KEY_POS[sense[0]], offset] = (int(count), int(number))
+    for line in file_lines(wordnet, "index.sense"):
+        key, offset, number, count = line.split()
+        name, _, sense = key.partition("%")
+        senses[name, _SENSE_KEY_POS[sense[0]], offset] = (int(count), int(number))
     return senses
 
 
 def _parse_synset(line: str, pos: str, senses: dict, nouns: dict[str, str]) -> Synset:
-    fields = line.partition("|")[0].split()
-    offset, num_words = fields[0], int(fields[3], 16)
-    names = fields[4 : 4 + 2 * num_words : 2]
-    start = 5 + 2 * num_words
-    end = start + 4 * int(fields[start - 1])
-
-    # Pointers and frames give the number of their member in hexadecimal, from 1; 0 means the whole synset.
+    offset, names, pointers, frame_fields = split_line(line)
+    # Pointers and frames give the number of their member, from 1; 0 means the whole synset.
     usage: dict[int, set[str]] = defaultdict(set)
     frames: dict[int, set[int]] = defaultdict(set)
-    for i in range(start, end, 4):
-        if fields[i] == ";u":
-            usage[int(fields[i + 3][:2], 16)].add(nouns[fields[i + 1]].lower())
+    for pointer in pointers:
+        if pointer.symbol == ";u":
+            usage[pointer.words[0]].add(nouns[pointer.target].lower())
     if pos == "v":
-        for i in range(end + 1, len(fields), 3):
-            frames[int(fields[i + 2], 16)].add(int(fields[i + 1]))
+        for frame, number in zip(frame_fields[1::3], frame_fields[2::3], strict=True):
+            frames[int(number, 16)].add(int(frame))
 
     members = []
     for i, marked in enumerate(names, start=1):
-        name = _MARKER.sub("", marked) if pos == "a" else marked
+        name = without_marker(marked) if pos == "a" else marked
         count, number = senses.get((name.lower(), pos, offset), (0, 0))
         own_frames, own_usage = frozenset(frames[0] | frames[i]), frozenset(usage[0] | usage[i])
         members.append(Member(name, pos, marked[len(name) :], own_frames, own_usage, count, number))

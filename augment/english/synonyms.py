@@ -52,9 +52,9 @@ def build_synonyms(
     excludes rare senses of the word (suck: breastfeed) and of the candidate (film: picture). A word that the corpus
     lacks counts with its first sense, if it has only one part of speech.
 
-    `for_context` is for a reader of the context, who says which candidates fit: half of a word's uses make a lemma the
-    dominant one, candidates may be ones that the corpus lacks, and a verb needs only the constructions of the senses
-    that make up 30 % of the uses of the other.
+    With `for_context`, for a model that chooses by the context, half of a word's uses make a lemma the dominant one,
+    the corpus may lack a candidate, and a verb needs only the constructions of the senses that make up 30 % of the
+    uses of the other.
 
     Returns lower-case words in sorted order, each with at most eight candidates, the most frequent first, with words
     separated by spaces.

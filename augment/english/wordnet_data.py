@@ -16,8 +16,10 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import Path as ZipPath
 from zlib import crc32
+
+from .corpora import corpora
 
 
 DEBIAN_FOLDER = Path("/usr/share/wordnet")
@@ -66,38 +68,16 @@ def wordnet_fingerprint() -> str | None:
     The checksums of the files of the WordNet that NLTK opens, the same in a folder and in an archive, or `None`. It
     takes a few hundredths of a second, and does not import NLTK, which takes more.
     """
-    for folder in search_path():
-        for read in (_folder_checksums, _archive_checksums):
-            try:
-                return ":".join(map(str, read(Path(folder, "corpora"))))
-            except (OSError, KeyError, BadZipFile):
-                continue
+    for corpus in corpora("wordnet"):
+        try:
+            return ":".join(str(_checksum(corpus / name)) for name in _FILES)
+        except (OSError, KeyError):  # a file is missing in a folder, or in an archive
+            continue
     return None
 
 
-def _folder_checksums(corpora: Path) -> list[int]:
-    files = [corpora / "wordnet" / name for name in _FILES]
-    if missing := next((file for file in files if not file.is_file()), None):
-        raise FileNotFoundError(missing)
-    return [crc32(file.read_bytes()) for file in files]
-
-
-def _archive_checksums(corpora: Path) -> list[int]:
-    with ZipFile(corpora / "wordnet.zip") as archive:
-        return [archive.getinfo(f"wordnet/{name}").CRC for name in _FILES]
-
-
-def search_path() -> list[str]:
-    """`nltk.data.path`, where NLTK searches, from the same rules if NLTK is not imported."""
-    if "nltk.data" in sys.modules:
-        return list(sys.modules["nltk.data"].path)
-    own = [folder for folder in os.environ.get("NLTK_DATA", "").split(os.pathsep) if folder]
-    parents = [os.path.join(sys.prefix, folder) for folder in ("", "share", "lib")]
-    if sys.platform == "win32":
-        parents += [os.environ.get("APPDATA", "C:\\"), "C:\\", "D:\\", "E:\\"]
-    else:
-        parents += ["/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib"]
-    return [os.path.expanduser(folder) for folder in (*own, *(os.path.join(p, "nltk_data") for p in ("~", *parents)))]
+def _checksum(file: Path | ZipPath) -> int:
+    return crc32(file.read_bytes()) if isinstance(file, Path) else file.root.getinfo(file.at).CRC
 
 
 def load_wordnet():

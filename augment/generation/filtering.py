@@ -42,16 +42,16 @@ class TextFilter:
         pairs: list[tuple[str, str]] = []
         for original, texts in generated.items():
             left_out["too long"] += not texts
-            known = {_normalised(original)}
+            known, length = {_normalised(original)}, len(_normalised(original))
             for text in texts:
                 if text is None:
                     left_out["unfinished"] += 1
-                elif _normalised(text) in known:
+                elif (normalised := _normalised(text)) in known:
                     left_out["copies"] += 1
-                elif not text or not self._has_good_length(original, text):
+                elif not text or not self.min_ratio <= len(normalised) / length <= self.max_ratio:
                     left_out["length"] += 1
                 else:
-                    known.add(_normalised(text))
+                    known.add(normalised)
                     pairs.append((original, text))
         kept: dict[str, list[str]] = {original: [] for original in generated}
         for (original, text), is_good in zip(pairs, self._have_good_scores(pairs), strict=True):
@@ -59,9 +59,6 @@ class TextFilter:
             if is_good and len(kept[original]) < num_variants:
                 kept[original].append(text)
         return kept, left_out
-
-    def _has_good_length(self, original: str, text: str) -> bool:
-        return self.min_ratio <= len(_normalised(text)) / len(_normalised(original)) <= self.max_ratio
 
     def _have_good_scores(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         if self.scorer is None:

@@ -13,10 +13,7 @@ class RowSampling(TorchFunctionMode):
     of how many draws there were before.
 
     `generate` samples by `torch.multinomial`, whose random numbers depend on the number of rows. With this context a
-    row gets the tokens that it would get alone, as far as its probabilities are the same.
-
-    Args:
-        keys (`numpy.ndarray`): `(B,)`, `uint64`, one for each row of the batch.
+    row gets the tokens that it would get alone, as far as its probabilities are the same. `keys` are `(B,)`, `uint64`.
     """
 
     def __init__(self, keys: np.ndarray):

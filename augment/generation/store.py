@@ -29,11 +29,16 @@ def stored_texts(
     share the work, so all must be able to access the folder, and all get all texts. `manifest` is everything that
     determines the texts, as plain data.
     """
+    from tqdm.auto import tqdm
+
     process, num_processes, gather = open_folder(folder, manifest, "folder of generated texts")
     parts = [originals[begin : begin + PART_TEXTS] for begin in range(0, len(originals), PART_TEXTS)]
     paths = [folder / f"part-{number:05d}.json" for number in range(len(parts))]
     missing = [i for i in range(process, len(parts), num_processes) if _read(paths[i], parts[i]) is None]
-    _make({paths[i]: parts[i] for i in missing}, generate, quiet=process != 0)
+    with tqdm(total=sum(len(parts[i]) for i in missing), desc="Texts", disable=True if process else None) as bar:
+        for i in missing:
+            write_json(paths[i], {"originals": list(parts[i]), "texts": generate(parts[i])})
+            bar.update(len(parts[i]))
     gather(None)
     texts: dict[str, Texts] = {}
     for path, part in zip(paths, parts, strict=True):
@@ -42,15 +47,6 @@ def stored_texts(
             raise OSError(f"{path} was written and is damaged or gone. Run the same call again to make it again.")
         texts.update(zip(part, groups, strict=True))
     return texts
-
-
-def _make(parts: Mapping[Path, Sequence[str]], generate: Callable[[Sequence[str]], list[Texts]], quiet: bool) -> None:
-    from tqdm.auto import tqdm
-
-    with tqdm(total=sum(map(len, parts.values())), desc="Texts", disable=True if quiet else None) as bar:
-        for path, part in parts.items():
-            write_json(path, {"originals": list(part), "texts": generate(part)})
-            bar.update(len(part))
 
 
 def _read(path: Path, originals: Sequence[str]) -> list[Texts] | None:

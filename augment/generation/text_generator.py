@@ -1,9 +1,9 @@
 """One model that writes texts: prompts, batches, generation, decoding."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -23,19 +23,7 @@ Texts = list[str | None]
 
 
 class TextGenerator:
-    """
-    Completes a prompt with each text of a list.
-
-    Args:
-        model (`str` or `transformers.PreTrainedModel`):
-            A sequence-to-sequence or causal model. One given by name is loaded at first use.
-        tokenizer: The model's tokenizer; `None` loads the one of the model's name.
-        prompt (`str`): Contains `{text}`. It becomes the user's message if a causal model has a chat template.
-        options (`Mapping`): Arguments of `generate`.
-        device (`str`, *optional*): Where a model given by name runs. Defaults to the GPU if there is one.
-        batch_tokens (`int`, *optional*):
-            Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 16,384.
-    """
+    """Completes a prompt with each text of a list. For the arguments see `Generated`; `options` are of `generate`."""
 
     def __init__(
         self,
@@ -69,28 +57,20 @@ class TextGenerator:
     def fingerprint(self) -> dict[str, Any]:
         """Everything that determines what is written for a text, as plain data."""
         is_fast = hasattr(self.tokenizer, "backend_tokenizer")
-        vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items()))
+        vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items())).encode()
         return {
             "model": model_fingerprint(self.model),
             "model's options": own_options(self.model.generation_config),
-            "tokenizer": tokenizer_fingerprint(self.tokenizer) if is_fast else _digest(vocabulary),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer) if is_fast else sha256(vocabulary).hexdigest(),
             "prompt": self.prompt,
             "ids of the prompt": self._prompt_ids,  # also what a template and the tokenizer add
         }
 
     def generate(self, texts: Sequence[str], keys: np.ndarray) -> list[Texts]:
-        """
-        N texts for each of B texts.
-
-        Args:
-            texts: B texts.
-            keys (`numpy.ndarray`): `(B, N)`, `uint64`: what random numbers of a new text depend on.
-
-        Returns:
-            A list of B lists of N texts.
-        """
+        """N texts for each of B texts, given what random numbers of each depend on: `(B, N)`, `uint64`."""
         ids = self._encode(texts)
-        lengths, limits = np.array([len(row) for row in ids]), self._limits(ids)
+        lengths = np.array([len(row) for row in ids])
+        limits = self._limits(lengths)
         groups: list[Texts] = [[] for _ in texts]
         num_beams = self.options.get("num_beams") or 1
         with evaluation(self.model):
@@ -112,11 +92,10 @@ class TextGenerator:
             prompts = self.tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
         return self.tokenizer(prompts, add_special_tokens=not has_template, verbose=False)["input_ids"]
 
-    def _limits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Most tokens that may be written for each prompt, `(B,)`; below 1 if the model cannot read the prompt."""
-        own = np.array([max(len(row) - len(self._prompt_ids), 1) for row in ids])
-        most, lengths = longest_input(self.model), np.array([len(row) for row in ids])
-        limits = np.broadcast_to(self.options.get("max_new_tokens") or 2 * own + 16, own.shape)
+    def _limits(self, lengths: np.ndarray) -> np.ndarray:
+        """Most tokens that may be written for prompts `(B,)`; below 1 if the model cannot read the prompt."""
+        own, most = np.maximum(lengths - len(self._prompt_ids), 1), longest_input(self.model)
+        limits = self.options.get("max_new_tokens") or 2 * own + 16
         limits = np.minimum(limits, most - lengths if self.is_causal else most - 1)
         return np.where((lengths > 0) & (lengths <= min(self.tokenizer.model_max_length, most)), limits, 0)
 
@@ -225,7 +204,3 @@ def own_options(generation_config) -> dict[str, Any]:
     """The arguments of `generate` that a configuration sets."""
     options = generation_config.to_diff_dict()
     return {name: value for name, value in options.items() if not name.startswith("_") and "version" not in name}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

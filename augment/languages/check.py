@@ -22,13 +22,8 @@ _MIN_SHARE = 0.2
 
 class LanguageCheck:
     """
-    Looks at the first batches of texts, and warns once if too few of their words are known in the language.
-
-    Args:
-        segment (`Callable`): Gives the words of a batch.
-        lexicons (`Sequence[Lexicon]`): A word of the language has an entry in one of them.
-        unknown (`int` or `None`): Id of the unknown token, which counts as a word that is not known.
-        lang (`str`): The language.
+    Looks at the first batches of texts, and warns once if too few of their words are known in the language. `segment`
+    gives the words of a batch. A known word has an entry in one of the lexicons. The id `unknown` is no known word.
     """
 
     def __init__(self, segment: Callable[[Batch], Words], lexicons: Sequence[Lexicon], unknown: int | None, lang: str):

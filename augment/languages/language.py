@@ -1,8 +1,10 @@
 """What the sources of candidates know about each language."""
 
+import re
+
+from ..english.corpora import read_corpus
 from ..english.stopwords import STOP_WORDS
 from ..english.wordnet_data import DOWNLOAD_COMMAND
-from .corpora import read_corpus
 
 
 ENGLISH = "eng"
@@ -20,7 +22,7 @@ STOP_WORD_LISTS = {
 
 def check_lang(lang: str) -> str:
     """The language, if it is a code of three letters; otherwise raises a `ValueError`."""
-    if not (isinstance(lang, str) and len(lang) == 3 and lang.isascii() and lang.isalpha() and lang.islower()):
+    if not isinstance(lang, str) or not re.fullmatch("[a-z]{3}", lang):
         raise ValueError(
             f"lang is {lang!r:.40}; expected an ISO 639-3 code of three letters, such as 'eng', 'deu' or 'cmn'."
         )

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from zipfile import Path as ZipPath
 
+from ..english.corpora import corpora, read_corpus
 from ..english.wordnet_data import DOWNLOAD_COMMAND, data_folder, download_with_nltk
-from .corpora import corpora, read_corpus
 from .language import STOP_WORD_LISTS, stop_words
 
 

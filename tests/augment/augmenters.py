@@ -1,5 +1,6 @@
 """One of every augmenter, for the laws that all of them keep: name -> a function of the tokenizer and options."""
 
+import numpy as np
 import torch
 from conftest import WORDS, make_model, perturb_weights
 from documented import Hesitation, KeyboardTypos
@@ -24,6 +25,7 @@ from augment import (
     Typos,
     WordNetSynonyms,
 )
+from augment.core.batch import Batch
 
 
 def lexicon(tokenizer, **options):
@@ -56,6 +58,23 @@ def masked_lm(tokenizer, **options):
 def masked_lm_insertion(tokenizer, **options):
     options = {"top_m": 4, "modifiers_only": False, **options}
     return MaskedLMInsertion(tokenizer, make_masked_lm(tokenizer), **options)
+
+
+def candidates_of(augmenter, texts) -> list[dict[str, dict[str, float]]]:
+    """Of each text, its words with their candidates, or with what may come after them, and the probabilities."""
+    tokenizer = augmenter.tokenizer
+    batch = Batch(tokenizer(texts)["input_ids"], bounded=False)
+    found = augmenter.candidates(batch, augmenter.eligible_words(batch))
+    result = [{} for _ in texts]
+    for w, pieces in enumerate(found.words.pieces(batch.ids)):
+        places = np.arange(found.first[w], found.first[w] + found.count[w])
+        chances = np.diff(found.cumulative[places], prepend=0)
+        new = [found.ids_of(number) for number in found.table[places]]
+        if augmenter.inserts_words:
+            assert all(ids[:-1] == pieces for ids in new)
+        names = [tokenizer.decode(ids[-1:]).strip() for ids in new]
+        result[found.words.row[w]][tokenizer.decode(list(pieces)).strip()] = dict(zip(names, chances, strict=True))
+    return result
 
 
 AUGMENTERS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mini_wordnet import SYNSETS, find_entry, find_offsets, parse_synsets
+from mini_wordnet import SYNSETS, find_entry, find_offsets, parse_synsets, write_mini_wordnet
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -75,6 +75,18 @@ def write_language(nltk_data: Path, lang: str, package: str = "omw-1.4", kind: s
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{text}\n", encoding="utf-8")
     return tab
+
+
+def install_languages(folder: Path, monkeypatch, langs=WORDS) -> Path:
+    """NLTK's data folder with the small WordNet and these languages, and a cache of its own, in a folder."""
+    root = folder / "nltk_data"
+    root.mkdir(mode=0o755)
+    write_mini_wordnet(root / "corpora" / "wordnet")
+    for lang in langs:
+        write_language(root, lang)
+    monkeypatch.setattr("nltk.data.path", [str(root)])
+    monkeypatch.setenv("HF_MMEL_CACHE", str(folder / "cache"))
+    return root
 
 
 def make_multilingual_tokenizer(kind: str = "wordpiece") -> PreTrainedTokenizerFast:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import SENTENCES, make_model, make_tokenizer
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModel, PreTrainedTokenizerFast
 
 from augment import EmbeddingNeighbours
 from augment.core.batch import Batch
@@ -168,13 +168,13 @@ def test_model_by_name_is_the_model(tokenizer, folder):
 
 def test_model_by_name_is_loaded_at_first_use_and_not_pickled(tokenizer, folder, monkeypatch):
     loads = []
-    load = EmbeddingNeighbours._embeddings
-    monkeypatch.setattr(EmbeddingNeighbours, "_embeddings", lambda self: loads.append(1) or load(self))
+    load = AutoModel.from_pretrained
+    monkeypatch.setattr(AutoModel, "from_pretrained", lambda name: loads.append(name) or load(name))
     augmenter, example = neighbours(tokenizer, model=folder), examples_of(tokenizer, [TEXT])[0]
     size = len(pickle.dumps(augmenter))
     assert not loads
     variants = [augmenter.variants(example, 2, seed) for seed in range(3)]
-    assert loads == [1] and len(pickle.dumps(augmenter)) == size
+    assert loads == [folder] and len(pickle.dumps(augmenter)) == size
     copy = pickle.loads(pickle.dumps(augmenter))
     assert [copy.variants(example, 2, seed) for seed in range(3)] == variants
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from augmenters import RANDOM_MODEL, make_masked_lm, masked_lm
+from augmenters import RANDOM_MODEL, candidates_of, make_masked_lm, masked_lm
 from conftest import SENTENCES, make_tokenizer
 
 from augment import Augmenter, FirstOf, LexiconSubstitution, MaskedLMSubstitution
@@ -23,20 +23,6 @@ def saved(tokenizer, tmp_path_factory):
     make_masked_lm(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def candidates_of(augmenter, texts, **words) -> list[dict[str, dict[str, float]]]:
-    """Of each text, its words with their candidates and the candidates' probabilities."""
-    tokenizer = augmenter.tokenizer
-    batch = Batch(tokenizer(texts)["input_ids"], bounded=False)
-    found = augmenter.candidates(batch, augmenter.eligible_words(batch))
-    result = [{} for _ in texts]
-    for w, pieces in enumerate(found.words.pieces(batch.ids)):
-        places = np.arange(found.first[w], found.first[w] + found.count[w])
-        chances = np.diff(found.cumulative[places], prepend=0)
-        names = [tokenizer.decode([i]).strip() for i in found.table[places]]
-        result[found.words.row[w]][tokenizer.decode(list(pieces)).strip()] = dict(zip(names, chances, strict=True))
-    return result
 
 
 @pytest.mark.parametrize("masking", ["grouped", "single", "none"])

@@ -5,42 +5,23 @@ import re
 
 import numpy as np
 import pytest
-from augmenters import make_masked_lm, masked_lm, masked_lm_insertion
+from augmenters import candidates_of, make_masked_lm, masked_lm, masked_lm_insertion
 from conftest import SENTENCES
 from tokenizers import models
 
 from augment import Augmenter, Compose, FirstOf, GreedySearch, LexiconSubstitution, MaskedLMInsertion, RandomInsert
-from augment.core.batch import Batch
 from augment.english.insertions import NEVER_INSERTED, can_separate
 from augment.english.stopwords import STOP_WORDS
 from augment.mlm.fill_mask import FillMask
 from examples import TEXTS, examples_of, ids_of, make_cased_tokenizer
 
 
-def insertions_of(augmenter, texts) -> list[dict[str, dict[str, float]]]:
-    """Of each text, the words after which something is inserted, with the inserted words and their probabilities."""
-    tokenizer = augmenter.tokenizer
-    batch = Batch(tokenizer(texts)["input_ids"], bounded=False)
-    found = augmenter.candidates(batch, augmenter.eligible_words(batch))
-    result = [{} for _ in texts]
-    for w, pieces in enumerate(found.words.pieces(batch.ids)):
-        places = np.arange(found.first[w], found.first[w] + found.count[w])
-        chances = np.diff(found.cumulative[places], prepend=0)
-        new = []
-        for number in found.table[places].tolist():
-            replacement = found.pieces[found.offsets[number] : found.offsets[number + 1]].tolist()
-            assert tuple(replacement[:-1]) == pieces
-            new.append(tokenizer.decode(replacement[-1:]).strip())
-        result[found.words.row[w]][tokenizer.decode(list(pieces)).strip()] = dict(zip(new, chances, strict=True))
-    return result
-
-
 def places_of(tokenizer, text) -> list[str]:
-    return list(insertions_of(masked_lm_insertion(tokenizer), [text])[0])
+    return list(candidates_of(masked_lm_insertion(tokenizer), [text])[0])
 
 
 def test_what_is_inserted_is_a_whole_word_with_a_meaning_of_its_own(any_tokenizer):
-    found = insertions_of(masked_lm_insertion(any_tokenizer), SENTENCES)
+    found = candidates_of(masked_lm_insertion(any_tokenizer), SENTENCES)
     new = [word for places in found for chances in places.values() for word in chances]
     assert sum(map(len, found)) >= 8 and len(new) >= 20
     assert all(word.isalpha() and word.islower() and len(word) > 1 for word in new)
@@ -97,19 +78,19 @@ def test_nothing_is_inserted_before_a_capital_letter():
 
 def test_an_article_fits_the_word_after_it(any_tokenizer):
     texts = ["we saw a funny film", "we saw an odd film", "we saw the film"]
-    after_a, after_an, after_the = insertions_of(masked_lm_insertion(any_tokenizer, top_m=99), texts)
+    after_a, after_an, after_the = candidates_of(masked_lm_insertion(any_tokenizer, top_m=99), texts)
     assert (after_a["a"].keys() | after_an["an"].keys()) ^ after_the["the"].keys() <= {"film", "funny", "odd"}
     assert all(word[0] not in "aeiou" for word in after_a["a"]) and all(word[0] in "aeiou" for word in after_an["an"])
 
 
 def test_the_word_after_the_place_is_not_inserted(tokenizer):
-    [places] = insertions_of(masked_lm_insertion(tokenizer, top_m=999), ["the film was awful"])
+    [places] = candidates_of(masked_lm_insertion(tokenizer, top_m=999), ["the film was awful"])
     assert "film" not in places["the"] and "film" in places["was"]
 
 
 def test_only_adjectives_and_adverbs_are_inserted(tokenizer):
-    some = insertions_of(masked_lm_insertion(tokenizer, modifiers_only=True, top_m=99), ["the movie was dull"])[0]
-    every = insertions_of(masked_lm_insertion(tokenizer, top_m=99), ["the movie was dull"])[0]
+    some = candidates_of(masked_lm_insertion(tokenizer, modifiers_only=True, top_m=99), ["the movie was dull"])[0]
+    every = candidates_of(masked_lm_insertion(tokenizer, top_m=99), ["the movie was dull"])[0]
     assert {"slow", "early", "lovely"} - NEVER_INSERTED <= some["the"].keys() < every["the"].keys()
     assert not {"film", "actors", "clapped", "children", "laughed"} & some["the"].keys()
 
@@ -137,7 +118,7 @@ def test_a_long_row_with_its_masks_fits_the_model(tokenizer, monkeypatch):
 
     monkeypatch.setattr(FillMask, "best", seen)
     text = " ".join(["the movie was awful and the film was odd"] * 12)
-    [places] = insertions_of(masked_lm_insertion(tokenizer), [text])
+    [places] = candidates_of(masked_lm_insertion(tokenizer), [text])
     assert len(tokenizer(text)["input_ids"]) > 100 and places.keys() == {"the", "was"} and max(lengths) <= 66
 
 
@@ -157,7 +138,7 @@ def test_several_words_are_inserted_in_a_variant(tokenizer):
 
 
 def test_constraints_are_those_of_the_word_before(any_tokenizer):
-    assert list(insertions_of(masked_lm_insertion(any_tokenizer, keep_words=["was"]), ["the film was odd"])[0]) == [
+    assert list(candidates_of(masked_lm_insertion(any_tokenizer, keep_words=["was"]), ["the film was odd"])[0]) == [
         "the"
     ]
     example = any_tokenizer("the film was odd", "the film was odd")
@@ -168,7 +149,7 @@ def test_constraints_are_those_of_the_word_before(any_tokenizer):
 
 def test_temperature_is_that_of_the_draw(tokenizer):
     cold, ordinary = (
-        insertions_of(masked_lm_insertion(tokenizer, temperature=t), ["the movie was odd"])[0] for t in (1e-300, 1.0)
+        candidates_of(masked_lm_insertion(tokenizer, temperature=t), ["the movie was odd"])[0] for t in (1e-300, 1.0)
     )
     assert all(cold[place][max(chances, key=chances.get)] == 1.0 for place, chances in ordinary.items())
 

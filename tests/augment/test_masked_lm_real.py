@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from augmenters import candidates_of
 from datasets import load_dataset
-from test_masked_lm import candidates_of
-from test_masked_lm_insertion import insertions_of
 from transformers import AutoTokenizer
 
 from augment import MaskedLMInsertion, MaskedLMSubstitution, WordNetSynonyms
@@ -108,7 +107,7 @@ def test_words_that_the_model_sees_become_near_ones_and_never_antonyms(tokenizer
 
 def test_words_are_inserted_into_most_sentences_and_fit_their_context(tokenizer, texts):
     augmenter = MaskedLMInsertion(tokenizer, MODEL)
-    found = insertions_of(augmenter, ["the movie was awful .", "they lived in a village .", *texts[:100]])
+    found = candidates_of(augmenter, ["the movie was awful .", "they lived in a village .", *texts[:100]])
     assert {"really", "truly", "absolutely", "completely"} & {*best_of(found[:1])[0, "was"]}
     assert {"small", "little", "remote"} & {*best_of(found[1:2])[0, "a"]}
     assert np.mean([len(places) > 0 for places in found[2:]]) > 0.85

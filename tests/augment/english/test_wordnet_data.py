@@ -200,7 +200,7 @@ def test_fingerprint_is_of_the_content_in_a_folder_or_an_archive(no_wordnet):
 def test_wordnet_is_looked_for_where_nltk_looks(tmp_path):
     code = (
         "import sys\n"
-        "from augment.english.wordnet_data import search_path\n"
+        "from augment.english.corpora import search_path\n"
         "ours = search_path()\n"
         "assert 'nltk' not in sys.modules\n"
         "import nltk.data\n"

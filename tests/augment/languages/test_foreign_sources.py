@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from augmenters import masked_lm
 from conftest import make_model
-from foreign import ENGLISH, TEXTS, WORDS, changes, make_multilingual_tokenizer, write_language
+from foreign import ENGLISH, TEXTS, WORDS, changes, install_languages, make_multilingual_tokenizer, write_language
 from foreign import STOP_WORDS as LISTS
-from mini_wordnet import write_mini_wordnet
 
 from augment import (
     Augmenter,
@@ -35,15 +34,7 @@ def tokenizer(request):
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
-    """NLTK's data folder with the small WordNet and the words of three languages."""
-    root = tmp_path / "nltk_data"
-    root.mkdir(mode=0o755)
-    write_mini_wordnet(root / "corpora" / "wordnet")
-    for lang in WORDS:
-        write_language(root, lang)
-    monkeypatch.setattr("nltk.data.path", [str(root)])
-    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
-    return root
+    return install_languages(tmp_path, monkeypatch)
 
 
 def sources(tokenizer, lang, **options):

@@ -1,8 +1,7 @@
 """Synonyms of German, Spanish and Chinese words, from a few synsets of each."""
 
 import pytest
-from foreign import STOP_WORDS, WORDS, write_language
-from mini_wordnet import write_mini_wordnet
+from foreign import STOP_WORDS, WORDS, install_languages, write_language
 
 from augment.english.senses import read_synsets
 from augment.english.wordnet_data import load_wordnet
@@ -13,12 +12,10 @@ from augment.languages.synonyms import build_synonyms
 @pytest.fixture
 def table_of(tmp_path, monkeypatch):
     """The table of synonyms of a language: `table_of(lang, more_words, **options)`."""
-    tmp_path.chmod(0o755)
-    write_mini_wordnet(tmp_path / "corpora" / "wordnet")
-    monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+    root = install_languages(tmp_path, monkeypatch, langs=())
 
     def build(lang, more=(), **options):
-        write_language(tmp_path, lang, words={**WORDS[lang], **dict(more)})
+        write_language(root, lang, words={**WORDS[lang], **dict(more)})
         words = read_words(load_tab(lang).read_text("utf-8"), lang)
         return build_synonyms(load_wordnet(), words, lang, frozenset(STOP_WORDS[lang][1].split()), **options)
 

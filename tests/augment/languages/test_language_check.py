@@ -4,8 +4,7 @@ import logging
 
 import pytest
 from conftest import SENTENCES, make_tokenizer
-from foreign import TEXTS, WORDS, make_multilingual_tokenizer, write_language
-from mini_wordnet import write_mini_wordnet
+from foreign import TEXTS, WORDS, install_languages, make_multilingual_tokenizer
 
 from augment import RandomInsert, WordNetSynonyms
 from augment.core.byte_tokenizer import ByteTokenizer
@@ -26,13 +25,7 @@ OTHERS = {
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
-    root = tmp_path / "nltk_data"
-    root.mkdir(mode=0o755)
-    write_mini_wordnet(root / "corpora" / "wordnet")
-    for lang in WORDS:
-        write_language(root, lang)
-    monkeypatch.setattr("nltk.data.path", [str(root)])
-    monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "cache"))
+    install_languages(tmp_path, monkeypatch)
 
 
 @pytest.fixture

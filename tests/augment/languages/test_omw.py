@@ -5,8 +5,7 @@ from pathlib import Path
 
 import nltk
 import pytest
-from foreign import STOP_WORDS, WORDS, write_language
-from mini_wordnet import write_mini_wordnet
+from foreign import STOP_WORDS, WORDS, install_languages, write_language
 from nltk.corpus.reader import CorpusReader
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
@@ -18,10 +17,7 @@ from augment.languages.omw import ensure_language, find_tab, load_tab, read_word
 @pytest.fixture(autouse=True)
 def root(monkeypatch, tmp_path):
     """NLTK searches one folder, with the English WordNet alone, and has no network."""
-    folder = tmp_path / "nltk_data"
-    folder.mkdir(mode=0o755)
-    write_mini_wordnet(folder / "corpora" / "wordnet")
-    monkeypatch.setattr(nltk.data, "path", [str(folder)])
+    folder = install_languages(tmp_path, monkeypatch, langs=())
 
     def refuse(*args, **kwargs):
         raise ValueError("no network")

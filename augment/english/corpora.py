@@ -1,11 +1,24 @@
 """Files of NLTK's data folder, in folders or in archives, read without NLTK."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import BadZipFile
 from zipfile import Path as ZipPath
 
-from ..english.wordnet_data import search_path
+
+def search_path() -> list[str]:
+    """`nltk.data.path`, where NLTK searches, from the same rules if NLTK is not imported."""
+    if "nltk.data" in sys.modules:
+        return list(sys.modules["nltk.data"].path)
+    own = [folder for folder in os.environ.get("NLTK_DATA", "").split(os.pathsep) if folder]
+    parents = [os.path.join(sys.prefix, folder) for folder in ("", "share", "lib")]
+    if sys.platform == "win32":
+        parents += [os.environ.get("APPDATA", "C:\\"), "C:\\", "D:\\", "E:\\"]
+    else:
+        parents += ["/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib"]
+    return [os.path.expanduser(folder) for folder in (*own, *(os.path.join(p, "nltk_data") for p in ("~", *parents)))]
 
 
 def corpora(package: str) -> Iterator[Path | ZipPath]:
