@@ -1,13 +1,14 @@
 """Insertion of punctuation marks."""
 
-from collections.abc import Callable, Iterable
-from functools import cache, cached_property
+from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 
 from .configurable import check_choice
 from .core.batch import Batch
 from .core.candidates import Candidates
+from .core.lazy import cached_method
 from .core.lexicon import encode_after
 from .core.ragged import ranges
 from .core.words import Words, piece_text, word_marker
@@ -93,15 +94,7 @@ class RandomPunctuation(Substitution):
         pieces = np.empty(ends[-1] if len(ends) else 0, dtype=np.int64)
         pieces[ranges(ends - own - new, own)] = batch.ids[ranges(words.start[word], own)]
         pieces[ranges(ends - new, new)] = np.tile(self._pieces, len(words))
-        return Candidates(
-            words,
-            np.arange(len(words)) * num_marks,
-            np.full(len(words), num_marks),
-            np.arange(len(word)),
-            np.concatenate([[0], ends]),
-            pieces,
-            int((own + new).max(initial=0)),
-        )
+        return Candidates.of_arrays(words, np.full(len(words), num_marks), own + new, pieces)
 
     def _exchanged(self, batch: Batch, words: Words) -> Candidates:
         """The marks that end a text, all as one word, with each of the other marks."""
@@ -122,35 +115,29 @@ class RandomPunctuation(Substitution):
         return Candidates.of(runs, options)
 
     @cached_property
-    def _others(self) -> Callable[[int, tuple[int, ...]], list[tuple[int, ...]]]:
-        """What may take the place of marks at the end: `others(spaced, run)`, with 1 after a space, else 0."""
-        marks = [*self.marks, "..."] if "." in self.marks else list(self.marks)
-        encoded = [encode_after(self.tokenizer, marks, before) for before in ("a", "a ")]
-        inside = [
-            {pieces for mark, pieces in zip(self.marks, own, strict=False) if mark in _INSIDE} for own in encoded
-        ]
+    def _encoded_marks(self) -> list[dict[str, tuple[int, ...]]]:
+        """The ids of each mark that may end a text, after a word and after a space."""
+        marks = dict.fromkeys([*self.marks, "..."] if "." in self.marks else self.marks)
+        encoded = (
+            zip(marks, encode_after(self.tokenizer, list(marks), before), strict=True) for before in ("a", "a ")
+        )
+        return [{mark: pieces for mark, pieces in own if pieces} for own in encoded]
 
-        @cache
-        def others(spaced: int, run: tuple[int, ...]) -> list[tuple[int, ...]]:
-            options = dict.fromkeys(pieces for pieces in encoded[spaced] if pieces and pieces != run)
-            ends_sentence = not any(run[-len(pieces) :] == pieces for pieces in inside[spaced] if pieces)
-            if ends_sentence:  # no comma takes the place of its full stop
-                options = dict.fromkeys([*(pieces for pieces in options if pieces not in inside[spaced]), ()])
-            return list(options)
+    @cached_method
+    def _others(self, spaced: int, run: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """What may take the place of marks at the end, with `spaced=1` after a space, else 0."""
+        known = self._encoded_marks[spaced]
+        inside = [known[mark] for mark in _INSIDE if mark in known]
+        options = dict.fromkeys(pieces for pieces in known.values() if pieces != run)
+        if not any(run[-len(pieces) :] == pieces for pieces in inside):  # no comma takes the place of a full stop
+            options = dict.fromkeys([*(pieces for pieces in options if pieces not in inside), ()])
+        return list(options)
 
-        return others
-
-    @cached_property
-    def _consists_of(self) -> Callable[[frozenset[str]], np.ndarray]:
-        """Whether each id of the tokenizer consists of some characters: `consists_of(characters)`, `(N,)`."""
-        marker = word_marker(self.tokenizer)
-
-        @cache
-        def consists_of(characters: frozenset[str]) -> np.ndarray:
-            found = np.zeros(self.finder.num_ids, dtype=bool)
-            for token, piece in self.tokenizer.get_vocab().items():
-                text = piece_text(token.removeprefix(marker), marker)
-                found[piece] = bool(text) and characters.issuperset(text)
-            return found
-
-        return consists_of
+    @cached_method
+    def _consists_of(self, characters: frozenset[str]) -> np.ndarray:
+        """Whether each id of the tokenizer consists of these characters, `(N,)`."""
+        marker, found = word_marker(self.tokenizer), np.zeros(self.finder.num_ids, dtype=bool)
+        for token, piece in self.tokenizer.get_vocab().items():
+            text = piece_text(token.removeprefix(marker), marker)
+            found[piece] = bool(text) and characters.issuperset(text)
+        return found
