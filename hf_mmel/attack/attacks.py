@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,8 +39,8 @@ class Target:
 
     classifier: Classifier
     originals: Originals
-    attempts: list[Attempt] = field(default_factory=list)
-    budget: int = 0
+    attempts: list[Attempt]
+    budget: int
 
     def is_over(self, i: int) -> bool:
         """Whether the attack of example i has succeeded, or has used its budget."""
@@ -113,8 +113,7 @@ def _losses(target: Target, examples: Sequence[int], rows: list[dict[str, Any]],
     return target.query(numbers, [target.originals.variant(i, own) for i, own in zip(numbers, edits, strict=True)])
 
 
-Attack = Callable[[Target, Any, int], None]
-ATTACKS: dict[str, Attack] = {"random": random_attack, "greedy": greedy_attack}
+ATTACKS: dict[str, Callable[[Target, Any, int], None]] = {"random": random_attack, "greedy": greedy_attack}
 
 
 def candidates_of(augmenter: Augmenter) -> Substitution | None:

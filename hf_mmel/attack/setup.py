@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from augment.base import Augmenter
 from augment.core.devices import default_device
 from augment.core.lexicon import tokenizer_fingerprint
@@ -28,12 +26,12 @@ from ..cli.parser import OptionParser, read_options, value_of, without_options
 from ..cli.resuming import OPTIONS_FILE, is_options, resume_point_in
 from ..cli.saving import read_json
 from .attacks import ATTACKS, candidates_of
+from .results import FOLDER
 from .texts import Classifier, Texts
 
 
 ERRORS = (ValueError, LookupError, TypeError, OSError, ImportError)  # of data and augmenters
 AUGMENTER_FILE = "augmenter.json"
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # Options that say which data a run has read. Others of a run, such as the columns, hold for new data, too.
 _SOURCES = ("task_name", "dataset_name", "train_file", "validation_file", "test_file")
 _PARTS = ("dataset_config_name", "train_split_name", "validation_split_name", "test_split_name", "remove_splits")
@@ -47,7 +45,6 @@ OF_AUGMENTER = (
 class Setup:
     """A classifier, N examples of a class each, and the attacks on them."""
 
-    model: PreTrainedModel
     classifier: Classifier
     data: str  # its name, for people
     texts: list[Texts]
@@ -81,7 +78,7 @@ def read_setup(args: argparse.Namespace) -> Setup:
     recorded = read_json(folder / OPTIONS_FILE, list)
     if recorded is not None and not is_options(recorded):
         raise UsageError(f"{folder / OPTIONS_FILE} holds {recorded!r:.60}; expected the options of a training run.")
-    output_dir = args.output_dir or (None if recorded is None else folder / "attack")
+    output_dir = args.output_dir or (None if recorded is None else folder / FOLDER)
     if output_dir is None:
         raise UsageError(
             f"{args.model} is no output_dir of a run of run_glue_mmel.py with --do_train; for another model name the "
@@ -155,14 +152,18 @@ def _loaded(
     classifier = Classifier(model, tokenizer, max_length, args.per_device_eval_batch_size)
     # Of probabilities of the classes, the likeliest one.
     classes = [max(range(len(label)), key=label.__getitem__) if isinstance(label, list) else label for label in ids]
-    files = [file for pattern in _WEIGHTS for file in Path(model_args.model_name_or_path).glob(pattern)]
-    weights = {file.name: digest_of(file) for file in sorted(files)}
+    weights = {file.name: digest_of(file) for file in weights_in(Path(model_args.model_name_or_path))}
     return Setup(
-        *(model, classifier, where, texts, classes, labels.names, augmenter, source, attacks),
+        *(classifier, where, texts, classes, labels.names, augmenter, source, attacks),
         augmenter.to_dict(),
         output_dir,
         weights or {"model": args.model, "revision": model_args.model_revision},
     )
+
+
+def weights_in(folder: Path) -> list[Path]:
+    """The files of a model's weights."""
+    return sorted(file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.glob(pattern))
 
 
 def _attacks(args: argparse.Namespace) -> list[str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scipy import stats
 
 from augment.core.marking import differences
 
-from ..attack.results import Found, Row, is_misled, read_attack
+from ..attack.results import FOLDER, Found, Row, is_misled, read_attack, texts_of
 from ..cli.fingerprint import digest_of
 from ..hub.redaction import without_folders
 
 
-FOLDER = "attack"
 MAX_SHOWN = 10  # examples that were misled
 CONFIDENCE = 0.95
 
@@ -111,10 +110,9 @@ def _section(found: Found) -> AttackSection:
 
 def _misled(row: Row, attacks: list[str]) -> tuple[tuple[float, int], Misled]:
     """The success that changes the smallest share of an example's words; the first item is its size."""
-    successes = {name: row[name] for name in attacks if row[name]["success"]}
-    name = min(successes, key=lambda attack: successes[attack]["words_changed"])
-    found: dict[str, Any] = successes[name]
-    both = ([text] if isinstance(text, str) else text for text in (row["text"], found["text"]))
-    texts = list(zip(*both, strict=True))
+    successes = [name for name in attacks if row[name]["success"]]
+    name = min(successes, key=lambda attack: row[attack]["words_changed"])
+    found = row[name]
+    texts = list(zip(texts_of(row["text"]), texts_of(found["text"]), strict=True))
     num_changes = sum(before != after for pair in texts for before, after in differences(*pair))
     return (found["words_changed"], num_changes), Misled(row["label"], found["prediction"], name, texts)
