@@ -31,7 +31,6 @@ from .texts import Classifier, Texts
 
 
 ERRORS = (ValueError, LookupError, TypeError, OSError, ImportError)  # of data and augmenters
-AUGMENTER_FILE = "augmenter.json"
 # Options that say which data a run has read. Others of a run, such as the columns, hold for new data, too.
 _SOURCES = ("task_name", "dataset_name", "train_file", "validation_file", "test_file")
 _PARTS = ("dataset_config_name", "train_split_name", "validation_split_name", "test_split_name", "remove_splits")
@@ -95,8 +94,8 @@ def read_setup(args: argparse.Namespace) -> Setup:
         )
     if recorded is not None:  # tokenizer and labels are those of the trained model
         model_args = replace(model_args, config_name=None, tokenizer_name=value_of(given, "tokenizer_name"))
-    if value_of(given, "augmenter") is None and (folder / AUGMENTER_FILE).is_file():
-        augmenter_args = replace(augmenter_args, augmenter=str(folder / AUGMENTER_FILE))
+    if value_of(given, "augmenter") is None and (file := folder / "augmenter.json").is_file():
+        augmenter_args = replace(augmenter_args, augmenter=str(file))
     if augmenter_args.augmenter == "none":
         raise UsageError("augmenter is 'none', which makes no variants to attack with; name another with --augmenter.")
     return _loaded(args, attacks, Path(output_dir), base, model_args, data_args, augmenter_args)

@@ -46,8 +46,7 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
     results = Results(plan, arguments)
     command = command_line("python -m hf_mmel", args.argv)
     environments = environments_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
-    done = [run for run in plan.runs if results.next_step(run) is None]
-    finished = {run: results.finished[run].total_seconds for run in done}
+    finished = {run: results.finished[run].total_seconds for run in plan.runs if results.next_step(run) is None}
     schedule = Schedule(plan.runs, finished, len(environments), plan.budget, start)
     kept = f", {len(finished)} already finished" if finished else ""
     at_a_time = f", {len(environments)} at a time" if len(environments) > 1 else ""
@@ -88,8 +87,8 @@ def _progress(schedule: Schedule, results: Results, criterion: Criterion, outcom
     if result.attack is not None:
         parts += [f"worst case {number(result.attack['worst_case_accuracy'])}"]
     parts += [duration(result.total_seconds)]
-    if schedule.pending and (remaining := schedule.remaining()) is not None:
-        parts.append(f"expected to end at {datetime.now() + timedelta(seconds=remaining):%H:%M}")
+    if schedule.pending:
+        parts.append(f"expected to end at {datetime.now() + timedelta(seconds=schedule.remaining()):%H:%M}")
     return "  ".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -120,8 +121,8 @@ class Plan:
     options: list[str]  # that all runs share
     output_dir: Path
     metric: str | None = None
-    budget: float | None = None  # seconds for all runs
-    time_limit: float | None = None  # seconds for one run
+    budget: float = math.inf  # seconds for all runs
+    time_limit: float = math.inf  # seconds for one run
     jobs: int | None = None  # runs at a time
     launcher: list[str] = field(default_factory=list)  # the command that starts a module; empty for this Python
     keep_models: bool = False
