@@ -79,8 +79,8 @@ def random_attack(target: Target, augmenter: Augmenter, seed: int) -> None:
         rows = [i for i in range(len(batch)) if not target.is_over(i)]
         if not rows:
             break
-        drawn = augmenter.draw_edits(batch.take(rows), DRAWS, row_keys([(seed, keys[i], first) for i in rows]))
         taken = batch.take(rows)
+        drawn = augmenter.draw_edits(taken, DRAWS, row_keys([(seed, keys[i], first) for i in rows]))
         for number in range(min(DRAWS, target.budget - first)):
             edits = [drawn.of_variant(number * len(rows) + position, taken) for position in range(len(rows))]
             target.query(rows, [target.originals.variant(i, own) for i, own in zip(rows, edits, strict=True)])

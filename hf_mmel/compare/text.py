@@ -36,7 +36,7 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Row], metric: str) -> list[str]:
-    """The rows as a Markdown table, given the name of the metric. Only with a paired test there is a column for it."""
+    """The rows as a Markdown table, given the name of the metric, with a column p if there are paired tests."""
     has_tests = any(row.test for row in rows)
     difference = f"difference to {named(rows[0].baseline)}"
     header = [metric, "std", "seeds", difference, _INTERVAL, *(["p"] if has_tests else []), "time per run"]

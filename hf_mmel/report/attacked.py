@@ -89,10 +89,9 @@ def _section(found: Found) -> AttackSection:
     rows, attacks, total = found.rows, found.attacks, len(found.rows)
     num_correct = sum(row["prediction"] == row["label"] for row in rows)
     accuracies = [Accuracy("no attack", share(num_correct, total), None)]
-    together = [(" or ".join(attacks), attacks)] if len(attacks) > 1 else []
-    for name, of in [*((name, [name]) for name in attacks), *together]:
-        count = sum(is_misled(row, of) for row in rows)
-        accuracies.append(Accuracy(name, share(num_correct - count, total), share(count, total)))
+    for names in [*([name] for name in attacks), *([attacks] if len(attacks) > 1 else [])]:
+        count = sum(is_misled(row, names) for row in rows)
+        accuracies.append(Accuracy(" or ".join(names), share(num_correct - count, total), share(count, total)))
     misled = [_misled(row, attacks) for row in rows if is_misled(row, attacks)]
     shown = sorted(misled, key=lambda pair: pair[0])[:MAX_SHOWN]  # stable, so in the order of the data
     config = found.summary["augmenter"]
