@@ -9,9 +9,10 @@ import pytest
 import torch
 from conftest import make_model
 from datasets import Dataset
+from judgements import BAD, GOOD, LEXICON, NOUNS, learned
 from scripts import search_groups
 from trainer_runs import Stream, same_weights, weights_of
-from transformers import DataCollatorWithPadding, TrainerCallback
+from transformers import TrainerCallback
 
 from augment import GreedySearch, LexiconSubstitution
 from hf_mmel import GreedySearchCallback, MMELTrainer, VariantCollator, search_variants
@@ -20,12 +21,6 @@ from hf_mmel.functional import divergence, per_variant_loss
 
 
 SCRIPT = Path(search_groups.__file__)
-GOOD = ["wonderful", "superb", "lovely", "funny", "amusing", "great"]
-BAD = ["awful", "terrible", "boring", "slow", "bad", "dreadful"]
-NOUNS = ["movie", "film", "story", "picture", "plot", "music"]
-# Any of these words may become any of three others, some of which turn what the text says.
-MIXED = [word for pair in zip(GOOD, BAD, strict=True) for word in pair]
-LEXICON = {word: [MIXED[(i + step) % len(MIXED)] for step in (1, 2, 5)] for i, word in enumerate(MIXED)}
 
 
 def made_examples(tokenizer, number=48):
@@ -44,17 +39,7 @@ def made_examples(tokenizer, number=48):
 @pytest.fixture(scope="session")
 def trained(tokenizer):
     """A model that knows the labels of the made examples."""
-    model, examples = make_model(tokenizer), made_examples(tokenizer)
-    batch = DataCollatorWithPadding(tokenizer)(examples)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(500):  # some 60 will do
-        loss = model(**batch).loss
-        if loss < 0.1:
-            return model.eval()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    raise AssertionError(f"the model has not learned: its loss is {loss}")
+    return learned(tokenizer, made_examples(tokenizer))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,8 +39,8 @@ class Target:
 
     classifier: Classifier
     originals: Originals
-    attempts: list[Attempt] = field(default_factory=list)
-    budget: int = 0
+    attempts: list[Attempt]
+    budget: int
 
     def is_over(self, i: int) -> bool:
         """Whether the attack of example i has succeeded, or has used its budget."""
@@ -79,8 +79,8 @@ def random_attack(target: Target, augmenter: Augmenter, seed: int) -> None:
         rows = [i for i in range(len(batch)) if not target.is_over(i)]
         if not rows:
             break
-        drawn = augmenter.draw_edits(batch.take(rows), DRAWS, row_keys([(seed, keys[i], first) for i in rows]))
         taken = batch.take(rows)
+        drawn = augmenter.draw_edits(taken, DRAWS, row_keys([(seed, keys[i], first) for i in rows]))
         for number in range(min(DRAWS, target.budget - first)):
             edits = [drawn.of_variant(number * len(rows) + position, taken) for position in range(len(rows))]
             target.query(rows, [target.originals.variant(i, own) for i, own in zip(rows, edits, strict=True)])
@@ -113,8 +113,7 @@ def _losses(target: Target, examples: Sequence[int], rows: list[dict[str, Any]],
     return target.query(numbers, [target.originals.variant(i, own) for i, own in zip(numbers, edits, strict=True)])
 
 
-Attack = Callable[[Target, Any, int], None]
-ATTACKS: dict[str, Attack] = {"random": random_attack, "greedy": greedy_attack}
+ATTACKS: dict[str, Callable[[Target, Any, int], None]] = {"random": random_attack, "greedy": greedy_attack}
 
 
 def candidates_of(augmenter: Augmenter) -> Substitution | None:

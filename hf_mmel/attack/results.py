@@ -17,6 +17,7 @@ from .attacks import Attempt
 from .texts import Texts, share_changed
 
 
+FOLDER = "attack"  # in that of a run
 RESULTS, EXAMPLES = "attack.json", "attack.jsonl"
 _SETTINGS, _BLOCKS = "settings.json", "blocks"
 
@@ -103,6 +104,11 @@ def _written(texts: Texts) -> str | list[str]:
     return texts[0] if len(texts) == 1 else list(texts)
 
 
+def texts_of(text: str | list[str]) -> list[str]:
+    """The text of an example or a variant as a list, which is how a pair is written."""
+    return [text] if isinstance(text, str) else text
+
+
 def summarize(rows: Sequence[Row], attacks: Sequence[str]) -> dict[str, Any]:
     """
     The accuracy, and for each attack: the accuracy under it, which is the share of all examples whose prediction is
@@ -145,16 +151,12 @@ def _percent(share: float | None) -> str:
 
 def shown_examples(rows: Sequence[Row], attacks: Sequence[str], number: int, colour: bool) -> Iterator[str]:
     """The first examples with a success, with the changes of their worst variants marked."""
+    marks = COLOURS if colour else PLAIN
     for row in [row for row in rows if is_misled(row, attacks)][:number]:
+        texts = texts_of(row["text"])
         yield ""
-        yield f"{row['id']}  {row['label']}: {_shown(row['text'])}"
+        yield f"{row['id']}  {row['label']}: {' | '.join(texts)}"
         for name in attacks:
             if row[name]["success"]:
-                texts = [text if isinstance(text, list) else [text] for text in (row["text"], row[name]["text"])]
-                marks = COLOURS if colour else PLAIN
-                changed = " | ".join(marked(before, after, marks) for before, after in zip(*texts, strict=True))
-                yield f"   {name}, {row[name]['prediction']}: {changed}"
-
-
-def _shown(text: str | list[str]) -> str:
-    return text if isinstance(text, str) else " | ".join(text)
+                pairs = zip(texts, texts_of(row[name]["text"]), strict=True)
+                yield f"   {name}, {row[name]['prediction']}: {' | '.join(marked(*pair, marks) for pair in pairs)}"

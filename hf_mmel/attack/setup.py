@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from augment.base import Augmenter
 from augment.core.devices import default_device
 from augment.core.lexicon import tokenizer_fingerprint
@@ -28,12 +26,11 @@ from ..cli.parser import OptionParser, read_options, value_of, without_options
 from ..cli.resuming import OPTIONS_FILE, is_options, resume_point_in
 from ..cli.saving import read_json
 from .attacks import ATTACKS, candidates_of
+from .results import FOLDER
 from .texts import Classifier, Texts
 
 
 ERRORS = (ValueError, LookupError, TypeError, OSError, ImportError)  # of data and augmenters
-AUGMENTER_FILE = "augmenter.json"
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # Options that say which data a run has read. Others of a run, such as the columns, hold for new data, too.
 _SOURCES = ("task_name", "dataset_name", "train_file", "validation_file", "test_file")
 _PARTS = ("dataset_config_name", "train_split_name", "validation_split_name", "test_split_name", "remove_splits")
@@ -47,7 +44,6 @@ OF_AUGMENTER = (
 class Setup:
     """A classifier, N examples of a class each, and the attacks on them."""
 
-    model: PreTrainedModel
     classifier: Classifier
     data: str  # its name, for people
     texts: list[Texts]
@@ -71,49 +67,7 @@ class Setup:
 def read_setup(args: argparse.Namespace) -> Setup:
     """Reads the options and the folder of a run, and loads the data and the model. Errors are a `UsageError`."""
     attacks = _attacks(args)
-    if args.argv[1] != args.model:  # a value of an option of run_glue_mmel.py would be taken for it
-        raise UsageError("MODEL comes first: python -m hf_mmel attack MODEL, and then the options.")
-    given, folder = read_options(args.options), Path(args.model)
-    if value_of(given, "model_name_or_path") is not None:
-        raise UsageError("--model_name_or_path is given; name the model by the first argument alone.")
-    parser = OptionParser([ModelArguments, DataArguments, AugmenterArguments], allow_abbrev=False)  # type: ignore
-    _check_known(parser, given)
-    recorded = read_json(folder / OPTIONS_FILE, list)
-    if recorded is not None and not is_options(recorded):
-        raise UsageError(f"{folder / OPTIONS_FILE} holds {recorded!r:.60}; expected the options of a training run.")
-    output_dir = args.output_dir or (None if recorded is None else folder / "attack")
-    if output_dir is None:
-        raise UsageError(
-            f"{args.model} is no output_dir of a run of run_glue_mmel.py with --do_train; for another model name the "
-            "folder of the results with --output_dir. The runs of --seeds are in the folders seed-N."
-        )
-    base = value_of(recorded or [], "model_name_or_path")
-    trained = args.model if recorded is None else resume_point_in(folder).folder
-    if trained is None:
-        raise UsageError(f"The training run in {folder} has not finished and has left no checkpoint to attack.")
-    options = [*_recorded_data(recorded or [], given), *given, "--model_name_or_path", trained]
-    with usage_errors(Exception):
-        model_args, data_args, augmenter_args, *_ = parser.parse_args_into_dataclasses(
-            options, return_remaining_strings=True, look_for_args_file=False
-        )
-    if recorded is not None:  # tokenizer and labels are those of the trained model
-        model_args = replace(model_args, config_name=None, tokenizer_name=value_of(given, "tokenizer_name"))
-    if value_of(given, "augmenter") is None and (folder / AUGMENTER_FILE).is_file():
-        augmenter_args = replace(augmenter_args, augmenter=str(folder / AUGMENTER_FILE))
-    if augmenter_args.augmenter == "none":
-        raise UsageError("augmenter is 'none', which makes no variants to attack with; name another with --augmenter.")
-    return _loaded(args, attacks, Path(output_dir), base, model_args, data_args, augmenter_args)
-
-
-def _loaded(
-    args: argparse.Namespace,
-    attacks: list[str],
-    output_dir: Path,
-    base: str | None,
-    model_args: ModelArguments,
-    data_args: DataArguments,
-    augmenter_args: AugmenterArguments,
-) -> Setup:
+    model_args, data_args, augmenter_args, output_dir, base = _read_arguments(args)
     with usage_errors(*ERRORS):
         split = data_args.task.validation_splits[0]
         splits = load_splits(data_args, [split], model_args.cache_dir, model_args.token)
@@ -155,14 +109,18 @@ def _loaded(
     classifier = Classifier(model, tokenizer, max_length, args.per_device_eval_batch_size)
     # Of probabilities of the classes, the likeliest one.
     classes = [max(range(len(label)), key=label.__getitem__) if isinstance(label, list) else label for label in ids]
-    files = [file for pattern in _WEIGHTS for file in Path(model_args.model_name_or_path).glob(pattern)]
-    weights = {file.name: digest_of(file) for file in sorted(files)}
+    weights = {file.name: digest_of(file) for file in weights_in(Path(model_args.model_name_or_path))}
     return Setup(
-        *(model, classifier, where, texts, classes, labels.names, augmenter, source, attacks),
+        *(classifier, where, texts, classes, labels.names, augmenter, source, attacks),
         augmenter.to_dict(),
         output_dir,
         weights or {"model": args.model, "revision": model_args.model_revision},
     )
+
+
+def weights_in(folder: Path) -> list[Path]:
+    """The files of a model's weights."""
+    return sorted(file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.glob(pattern))
 
 
 def _attacks(args: argparse.Namespace) -> list[str]:
@@ -176,12 +134,44 @@ def _attacks(args: argparse.Namespace) -> list[str]:
     return names
 
 
-def _check_known(parser: OptionParser, given: Sequence[str]) -> None:
-    """Raises a `UsageError` if there are other options than those of the model, the data and the augmenter."""
-    rest = parser.parse_known_args([*given, "--model_name_or_path", "model"])[1]
-    if rest:
-        name = rest[0].partition("=")[0]
+def _read_arguments(
+    args: argparse.Namespace,
+) -> tuple[ModelArguments, DataArguments, AugmenterArguments, Path, str | None]:
+    """The arguments of model, data and augmenter, the folder of the results, and the model that a run fine-tuned."""
+    if args.argv[1] != args.model:  # a value of an option of run_glue_mmel.py would be taken for it
+        raise UsageError("MODEL comes first: python -m hf_mmel attack MODEL, and then the options.")
+    given, folder = read_options(args.options), Path(args.model)
+    if value_of(given, "model_name_or_path") is not None:
+        raise UsageError("--model_name_or_path is given; name the model by the first argument alone.")
+    parser = OptionParser([ModelArguments, DataArguments, AugmenterArguments], allow_abbrev=False)  # type: ignore
+    if unknown := parser.parse_known_args([*given, "--model_name_or_path", "model"])[1]:
+        name = unknown[0].partition("=")[0]
         raise UsageError(f"attack has no option {name}; python -m hf_mmel attack --help lists all of them.")
+    recorded = read_json(folder / OPTIONS_FILE, list)
+    if recorded is not None and not is_options(recorded):
+        raise UsageError(f"{folder / OPTIONS_FILE} holds {recorded!r:.60}; expected the options of a training run.")
+    output_dir = args.output_dir or (None if recorded is None else folder / FOLDER)
+    if output_dir is None:
+        raise UsageError(
+            f"{args.model} is no output_dir of a run of run_glue_mmel.py with --do_train; for another model name the "
+            "folder of the results with --output_dir. The runs of --seeds are in the folders seed-N."
+        )
+    trained = args.model if recorded is None else resume_point_in(folder).folder
+    if trained is None:
+        raise UsageError(f"The training run in {folder} has not finished and has left no checkpoint to attack.")
+    options = [*_recorded_data(recorded or [], given), *given, "--model_name_or_path", trained]
+    with usage_errors(Exception):
+        model_args, data_args, augmenter_args, *_ = parser.parse_args_into_dataclasses(
+            options, return_remaining_strings=True, look_for_args_file=False
+        )
+    if recorded is not None:  # tokenizer and labels are those of the trained model
+        model_args = replace(model_args, config_name=None, tokenizer_name=value_of(given, "tokenizer_name"))
+    if value_of(given, "augmenter") is None and (file := folder / "augmenter.json").is_file():
+        augmenter_args = replace(augmenter_args, augmenter=str(file))
+    if augmenter_args.augmenter == "none":
+        raise UsageError("augmenter is 'none', which makes no variants to attack with; name another with --augmenter.")
+    base = value_of(recorded or [], "model_name_or_path")
+    return model_args, data_args, augmenter_args, Path(output_dir), base
 
 
 def _recorded_data(recorded: list[str], given: Sequence[str]) -> list[str]:

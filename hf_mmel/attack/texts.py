@@ -102,9 +102,7 @@ class Originals:
         offsets = []
         for i, texts in enumerate(self.texts):
             tokens = list(zip(self._encoded["offset_mapping"][i], self._encoded.sequence_ids(i), strict=True))
-            spans = [
-                [tuple(span) if own == number else (0, 0) for span, own in tokens] for number in range(len(texts))
-            ]
+            spans = ([tuple(span) if own == n else (0, 0) for span, own in tokens] for n in range(len(texts)))
             offsets.append([with_marks(*pair) for pair in zip(texts, spans, strict=True)])
         return offsets
 

@@ -25,9 +25,9 @@ class AttackOptions(NamedTuple):
 
     def options(self, shared: Sequence[str]) -> list[str]:
         """The options of the command, given those that the training runs share."""
-        options = [*self._augmenter(shared), "--budget", str(self.budget), "--num_shown", "0"]
-        options += _option("token", shared)
-        return [*options, *(f"--{name}" for name in ("use_cpu", "trust_remote_code") if is_on(shared, name))]
+        flags = [f"--{name}" for name in ("use_cpu", "trust_remote_code") if is_on(shared, name)]
+        own = ["--budget", str(self.budget), "--num_shown", "0"]
+        return [*self._augmenter(shared), *own, *_given(["token"], shared), *flags]
 
     def check(self, options: Sequence[str]) -> None:
         """Builds the augmenter, given the options of a run, so that a `UsageError` comes before all training."""
@@ -41,7 +41,7 @@ class AttackOptions(NamedTuple):
     def _augmenter(self, shared: Sequence[str]) -> list[str]:
         names = ["augmenter_lang"] if self.augmenter in WITH_WORDS else []
         names += ["augmenter_model"] if self.augmenter in WITH_MODEL else []
-        return ["--augmenter", self.augmenter, *(part for name in names for part in _option(name, shared))]
+        return ["--augmenter", self.augmenter, *_given(names, shared)]
 
 
 def read_attack_options(args: argparse.Namespace) -> AttackOptions | None:
@@ -61,6 +61,7 @@ def read_attack_options(args: argparse.Namespace) -> AttackOptions | None:
     return AttackOptions(budget, augmenter)
 
 
-def _option(name: str, shared: Sequence[str]) -> list[str]:
-    value = value_of(shared, name)
-    return [] if value is None else [f"--{name}", value]
+def _given(names: Sequence[str], shared: Sequence[str]) -> list[str]:
+    """Those of the named options that are among the shared ones, with their values."""
+    values = {name: value_of(shared, name) for name in names}
+    return [part for name, value in values.items() if value is not None for part in (f"--{name}", value)]

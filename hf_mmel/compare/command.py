@@ -17,14 +17,14 @@ from ..cli.errors import UsageError, usage_errors
 from ..hub.redaction import command_line
 from .plan import Criterion, Plan, Run, check, read_plan
 from .results import PICTURE, RESULTS, TABLE, Results
-from .rows import summary_of
+from .rows import rows_of
 from .runner import ATTACK_LOG, LOG, Outcome, Process, Schedule, environments_for, execute
 from .text import (
     conclusions,
     document,
     duration,
-    metric_name,
     number,
+    reasons_without_test,
     sections,
     table,
     worst_case_conclusions,
@@ -46,8 +46,7 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
     results = Results(plan, arguments)
     command = command_line("python -m hf_mmel", args.argv)
     environments = environments_for(plan.jobs, 0 if plan.use_cpu else torch.cuda.device_count(), bool(plan.launcher))
-    done = [run for run in plan.runs if results.next_step(run) is None]
-    finished = {run: results.finished[run].total_seconds for run in done}
+    finished = {run: results.finished[run].total_seconds for run in plan.runs if results.next_step(run) is None}
     schedule = Schedule(plan.runs, finished, len(environments), plan.budget, start)
     kept = f", {len(finished)} already finished" if finished else ""
     at_a_time = f", {len(environments)} at a time" if len(environments) > 1 else ""
@@ -68,7 +67,7 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
             _write(plan, criterion, results, command)
             if results.next_step(run) is None:
                 schedule.ended(run, None if error else results.finished[run].total_seconds)
-                yield _progress(schedule, results, criterion.metric, outcome, error)
+                yield _progress(schedule, results, criterion, outcome, error)
     if schedule.left_out:
         yield f"--budget leaves no time for seed {', '.join(map(str, sorted(schedule.left_out)))}."
     yield from _write(plan, criterion, results, command)
@@ -76,7 +75,7 @@ def compare(args: argparse.Namespace) -> Iterator[str]:
         raise UsageError(f"{len(results.failed)} of the runs failed; the same command repeats them.")
 
 
-def _progress(schedule: Schedule, results: Results, metric: str, outcome: Outcome, error: str | None) -> str:
+def _progress(schedule: Schedule, results: Results, criterion: Criterion, outcome: Outcome, error: str | None) -> str:
     """A line about a run that has ended."""
     (method, augmenter), seed = outcome.run
     ended = len(schedule.seconds) + len(schedule.failed)
@@ -84,12 +83,12 @@ def _progress(schedule: Schedule, results: Results, metric: str, outcome: Outcom
     if error is not None:
         return "  ".join([*parts, f"failed: {error}"])
     result = results.finished[outcome.run]
-    parts += [f"{metric_name(metric)} {number(result.metrics[metric])}"]
+    parts += [f"{criterion.name} {number(result.metrics[criterion.metric])}"]
     if result.attack is not None:
         parts += [f"worst case {number(result.attack['worst_case_accuracy'])}"]
     parts += [duration(result.total_seconds)]
-    if schedule.pending and (remaining := schedule.remaining()) is not None:
-        parts.append(f"expected to end at {datetime.now() + timedelta(seconds=remaining):%H:%M}")
+    if schedule.pending:
+        parts.append(f"expected to end at {datetime.now() + timedelta(seconds=schedule.remaining()):%H:%M}")
     return "  ".join(parts)
 
 
@@ -98,21 +97,22 @@ def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> 
     from .picture import draw  # needs matplotlib
 
     content = results.to_dict()
-    lines, sentences, more = list[str](), ["No run is finished yet."], list[tuple[str, list[str]]]()
+    lines, sentences, more = list[str](), ["No run is finished yet."], dict[str, list[str]]()
     if results.finished:
-        summary = summary_of(results, criterion)
-        rows = summary.rows
+        rows = rows_of(results, criterion)
         num_examples = int(next(iter(results.finished.values())).metrics["eval_samples" + criterion.split_suffix])
-        sentences = list(conclusions(rows, criterion, num_examples))
-        sentences += worst_case_conclusions(summary, criterion, num_examples)
-        sentences += [] if summary.untested is None else [summary.untested]
-        lines, more = table(rows, criterion.metric), sections(summary)
-        content |= {"metric": criterion.metric, "summary": summary.to_dict(), "conclusions": sentences}
+        sentences = [
+            *conclusions(rows, criterion, num_examples),
+            *worst_case_conclusions(rows, criterion, num_examples),
+            *reasons_without_test(rows, criterion),
+        ]
+        lines, more = table(rows, criterion.name), sections(rows)
+        summary = [row.to_dict() for row in rows]
+        content |= {"metric": criterion.metric, "summary": summary, "conclusions": sentences}
         with atomic_write(plan.output_dir / PICTURE) as file:
             draw(file, rows, criterion)
     write_json(plan.output_dir / RESULTS, content)
     with atomic_write(plan.output_dir / TABLE) as file:
-        text = document(lines, sentences, results.failed, PICTURE if lines else None, command, more)
-        file.write(text.encode(errors="replace"))
-    shown = [line for title, table_lines in more for line in ("", f"{title}:", "", *table_lines)]
+        file.write(document(lines, sentences, results.failed, command, more).encode(errors="replace"))
+    shown = [line for title, table_lines in more.items() for line in ("", f"{title}:", "", *table_lines)]
     return ["", *lines, *shown, "", *sentences]

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import signal, stats
 
-from ..attack.results import is_misled, read_attack
+from ..attack.results import FOLDER, is_misled, read_attack
 
 
 PREDICTIONS = "eval_predictions{suffix}.npz"
-ATTACK = "attack"  # the folder of an attack in that of a run
 
 
 class Predictions(NamedTuple):
@@ -55,7 +54,7 @@ class AttackedRun(NamedTuple):
 
 def read_attacked(folder: Path) -> AttackedRun | None:
     """What the attack of a run has found; `None` if it has not finished."""
-    found = read_attack(folder / ATTACK)
+    found = read_attack(folder / FOLDER)
     if found is None:
         return None
     clean = np.array([row["prediction"] == row["label"] for row in found.rows])
@@ -129,4 +128,4 @@ def sign_test(differences: np.ndarray) -> float:
         distribution = signal.convolve(distribution, spread)
     sums = 2 * np.arange(len(distribution)) - sizes.sum()
     p = distribution[np.abs(sums) >= abs(differences.sum())].sum()
-    return float(min(1.0, max(0.0, p)))
+    return float(np.clip(p, 0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -84,10 +85,10 @@ def read_seeds(text: str) -> list[int]:
     return list(range(1, seeds[0] + 1))
 
 
-def read_seconds(name: str, text: str | None) -> float | None:
-    """The seconds of a time with its unit."""
+def read_seconds(name: str, text: str | None) -> float:
+    """The seconds of a time with its unit; infinity without one."""
     if text is None:
-        return None
+        return math.inf
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     if parts is None or not 0 < float(parts[1]) < _MAX_SECONDS:
         raise UsageError(f"{name} is {text!r:.60}; expected a time such as 90s, 30m or 2h.")

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure  # pyplot would look for a display
 from .plan import Criterion
 from .rows import Row
 from .statistics import CONFIDENCE
-from .text import metric_name
 
 
 # The palette of Okabe and Ito, for colour-blind readers.
@@ -43,7 +42,7 @@ def draw(file: Path | IO[bytes], rows: Sequence[Row], criterion: Criterion) -> N
             if row.interval is not None:
                 axes[1].hlines(height, row.interval.low, row.interval.high, color=color, linewidth=2.5)
     better = "lower is better" if criterion.lower_is_better else "higher is better"
-    axes[0].set_xlabel(f"{metric_name(criterion.metric)} ({better}): seeds, and their mean", color=_TEXT)
+    axes[0].set_xlabel(f"{criterion.name} ({better}): seeds, and their mean", color=_TEXT)
     if has_differences:
         axes[1].axvline(0, color=COLORS["none"], linewidth=1.5, linestyle="--")
         interval = f", {CONFIDENCE:.0%} interval" if any(row.interval for row in rows) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from ..cli import run as cli
 from ..cli.arguments import Arguments
 from ..cli.errors import UsageError
 from ..cli.fingerprint import CONTENT, arguments_of, contents_of
-from ..cli.metrics import Guess, listed_scores, majority_guess, score_names
+from ..cli.metrics import listed_scores, majority_guess, score_names
 from ..cli.model import load_config
 from ..cli.parser import read_options, value_of, without_options
 from ..cli.seeds import leading_metric, less_is_better
@@ -91,8 +92,18 @@ class Criterion(NamedTuple):
     has_one_class: bool = False  # whether each example has one class
 
     @property
+    def name(self) -> str:
+        """The name of the metric for readers."""
+        return self.metric.removeprefix("eval_")
+
+    @property
     def is_accuracy(self) -> bool:
-        return self.metric.removeprefix("eval_").removesuffix("_mm") == "accuracy"
+        return self.name.removesuffix("_mm") == "accuracy"
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is a paired test over the examples."""
+        return self.has_one_class and self.is_accuracy
 
     @property
     def split_suffix(self) -> str:
@@ -110,8 +121,8 @@ class Plan:
     options: list[str]  # that all runs share
     output_dir: Path
     metric: str | None = None
-    budget: float | None = None  # seconds for all runs
-    time_limit: float | None = None  # seconds for one run
+    budget: float = math.inf  # seconds for all runs
+    time_limit: float = math.inf  # seconds for one run
     jobs: int | None = None  # runs at a time
     launcher: list[str] = field(default_factory=list)  # the command that starts a module; empty for this Python
     keep_models: bool = False
@@ -129,11 +140,6 @@ class Plan:
         single.sort(key=lambda setting: setting != BASELINE)
         methods = [method for method in self.methods if METHODS[method].has_augmenter]
         return [*single, *(Setting(method, augmenter) for augmenter in self.augmenters for method in methods)]
-
-    @property
-    def baseline(self) -> Setting:
-        """What the other settings are compared with."""
-        return self.settings[0]
 
     @property
     def runs(self) -> list[Run]:
@@ -221,13 +227,25 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
     by_augmenter = {run_args.augmenter.augmenter: run_args for run_args in parsed.values() if _has_variants(run_args)}
     for run_args in [*by_augmenter.values(), *([args] if not _has_variants(args) else [])]:
         prepared = cli.prepare(run_args)
-    names, has_one_class = _metric_names(prepared), prepared.labels.problem_type == "single_label_classification"
-    if not has_one_class and (plan.attack is not None or TEMPERATURE.method in plan.methods):
+    needs_classes = plan.attack is not None or TEMPERATURE.method in plan.methods
+    if needs_classes and prepared.labels.problem_type != "single_label_classification":
         what = "--attack" if plan.attack is not None else "the method temperature"
         kind = prepared.labels.problem_type.removesuffix("_classification").replace("_", "-")
         raise UsageError(f"The labels are those of {kind}, and {what} needs one class for each example; leave it out.")
     if plan.attack is not None:
         plan.attack.check(plan.options_of(Run(BASELINE, seed)))
+    arguments = arguments_of(args) | contents_of(args)
+    arguments = {name: value for name, value in arguments.items() if name not in _VARIED_ARGUMENTS}
+    return _criterion(plan, prepared, args), arguments | {"launcher": " ".join(plan.launcher)}
+
+
+def _criterion(plan: Plan, prepared: cli.Prepared, args: Arguments) -> Criterion:
+    labels, compute_metrics = prepared.labels, prepared.compute_metrics
+    splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
+    assert compute_metrics is not None  # with --do_eval
+    names = score_names(compute_metrics, splits[0], labels.num_outputs)
+    # The scores of the second validation set of MNLI end in `_mm`.
+    names = [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]
     # Read from the options, since `TrainingArguments` fill in defaults for both.
     best_metric = value_of(plan.options, "metric_for_best_model")
     named = plan.metric or best_metric
@@ -241,31 +259,15 @@ def check(plan: Plan) -> tuple[Criterion, dict[str, Any]]:
             f"{listed_scores(names).removesuffix(', loss')}. The log loss of all settings is in the results as well."
         )
     decides_best = best_metric is not None and metric == leading_metric(names, best_metric)
-    lower_is_better = less_is_better(metric, args[-1].greater_is_better if decides_best else None)
-    arguments = arguments_of(args) | contents_of(args)
-    arguments = {name: value for name, value in arguments.items() if name not in _VARIED_ARGUMENTS}
-    guess = _guess(prepared, is_mismatched=metric.endswith("_mm"))
+    lower_is_better = less_is_better(metric, args.training.greater_is_better if decides_best else None)
+    guess = majority_guess(compute_metrics, splits[metric.endswith("_mm")], labels)
     guess_score = guess.scores.get(metric.removesuffix("_mm"))
-    criterion = Criterion(metric, lower_is_better, guess.name, guess_score, has_one_class)
-    return criterion, arguments | {"launcher": " ".join(plan.launcher)}
+    has_one_class = labels.problem_type == "single_label_classification"
+    return Criterion(metric, lower_is_better, guess.name, guess_score, has_one_class)
 
 
 def _has_variants(args: Arguments) -> bool:
     return args.training.mmel_loss != BASELINE.method
-
-
-def _metric_names(prepared: cli.Prepared) -> list[str]:
-    """The names of the evaluation metrics; those of MNLI's second validation set end in `_mm`."""
-    splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
-    assert prepared.compute_metrics is not None  # with --do_eval
-    names = score_names(prepared.compute_metrics, splits[0], prepared.labels.num_outputs)
-    return [name + suffix for suffix in ("", "_mm")[: len(splits)] for name in names]
-
-
-def _guess(prepared: cli.Prepared, is_mismatched: bool) -> Guess:
-    splits = [data for name, data in prepared.encoded.items() if name.startswith("validation")]
-    assert prepared.compute_metrics is not None  # with --do_eval
-    return majority_guess(prepared.compute_metrics, splits[is_mismatched], prepared.labels)
 
 
 def _default_augmenter(options: Sequence[str]) -> str:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
+from ..attack.results import FOLDER as ATTACK_FOLDER
+from ..attack.setup import weights_in
 from ..cli.errors import UsageError
 from ..cli.fingerprint import content_of_augmenter, differences_of
 from ..cli.resuming import remove_checkpoints
-from .examples import ATTACK, read_attacked
+from .examples import read_attacked
 from .plan import BASELINE, Plan, Run, Setting
 
 
-Step: TypeAlias = Literal["train", "attack"]
-
 RESULTS, TABLE, PICTURE = "compare.json", "compare.md", "compare.png"
-ALL_RESULTS = "all_results.json"
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 class RunResult(NamedTuple):
@@ -59,7 +57,7 @@ class Results:
         augmenters = list(dict.fromkeys([None, *(setting.augmenter for setting in settings)]))
         return sorted(settings, key=lambda setting: (setting != BASELINE, augmenters.index(setting.augmenter)))
 
-    def next_step(self, run: Run) -> Step | None:
+    def next_step(self, run: Run) -> Literal["train", "attack"] | None:
         """
         What is to be done next for a run: training or, if asked for, an attack on the model; `None` if it has failed
         or is finished. A model whose weights have been removed before its attack is trained again.
@@ -70,12 +68,12 @@ class Results:
             return "train"
         if self.plan.attack is None or self.finished[run].attack is not None:
             return None
-        return "attack" if self._weights_of(run) else "train"
+        return "attack" if weights_in(self.plan.folder(run)) else "train"
 
     def prepare(self, run: Run) -> None:
         """Forgets an earlier training of a run that is to be trained, and removes what an attack on it has left."""
         self.finished.pop(run, None)
-        shutil.rmtree(self.plan.folder(run) / ATTACK, ignore_errors=True)
+        shutil.rmtree(self.plan.folder(run) / ATTACK_FOLDER, ignore_errors=True)
 
     def add(self, run: Run, seconds: float, error: str | None, metric: str) -> str | None:
         """Records a step of a run that has ended, and returns why it counts as failed, if it does."""
@@ -86,8 +84,8 @@ class Results:
             self.failed[run] = error
         elif self.next_step(run) is None and not self.plan.keep_models:
             remove_checkpoints(self.plan.folder(run))
-            for weights in self._weights_of(run):
-                weights.unlink()
+            for file in weights_in(self.plan.folder(run)):
+                file.unlink()
         return error
 
     def _add_training(self, run: Run, seconds: float, metric: str) -> str | None:
@@ -101,7 +99,7 @@ class Results:
     def _add_attack(self, run: Run, seconds: float) -> str | None:
         attacked = read_attacked(self.plan.folder(run))
         if attacked is None:
-            return f"Its attack has left no results in {self.plan.folder(run) / ATTACK}."
+            return f"Its attack has left no results in {self.plan.folder(run) / ATTACK_FOLDER}."
         self.finished[run] = self.finished[run]._replace(attack={**attacked.scores, "seconds": seconds})
         return None
 
@@ -109,8 +107,7 @@ class Results:
         """What `compare.json` needs, so that the comparison can be continued."""
         outcomes: dict[Run, dict[str, Any]] = {}
         for run, result in self.finished.items():
-            outcomes[run] = {"metrics": result.metrics, "seconds": result.seconds}
-            outcomes[run] |= {} if result.attack is None else {"attack": result.attack}
+            outcomes[run] = {name: value for name, value in result._asdict().items() if value is not None}
         for run, error in self.failed.items():
             outcomes[run] = outcomes.get(run, {}) | {"error": error}
         runs = [run.setting._asdict() | {"seed": run.seed} | outcome for run, outcome in outcomes.items()]
@@ -141,7 +138,7 @@ class Results:
             changed = changed or differences_of(attack, self.attack)
         elif attack != self.attack:  # no attack has finished
             for run in finished:
-                shutil.rmtree(self.plan.folder(run) / ATTACK, ignore_errors=True)
+                shutil.rmtree(self.plan.folder(run) / ATTACK_FOLDER, ignore_errors=True)
         if changed:
             raise UsageError(
                 f"{self.plan.output_dir} holds a comparison with other arguments: {changed}. Choose another "
@@ -151,7 +148,4 @@ class Results:
         self.finished = {run: result for run, result in finished.items() if self._file_of(run).is_file()}
 
     def _file_of(self, run: Run) -> Path:
-        return self.plan.folder(run) / ALL_RESULTS
-
-    def _weights_of(self, run: Run) -> list[Path]:
-        return [file for pattern in _WEIGHTS for file in self.plan.folder(run).glob(pattern)]
+        return self.plan.folder(run) / "all_results.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ class Row:
     interval: Interval | None  # of the mean difference
     test: PairedTest | None = None  # against the baseline, over the examples
     baseline: Setting = BASELINE
+    calibration: Calibration | None = None
+    worst_case: WorstCase | None = None
 
     @property
     def mean(self) -> float:
@@ -45,7 +47,9 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """For `compare.json`."""
         scores = {"seeds": list(self.scores), "mean": self.mean, "std": self.std, "seconds": self.seconds}
-        return self.setting._asdict() | scores | self.comparison()
+        calibration = {} if self.calibration is None else {"calibration": self.calibration._asdict()}
+        worst_case = {} if self.worst_case is None else {"worst_case": self.worst_case.to_dict()}
+        return self.setting._asdict() | scores | self.comparison() | calibration | worst_case
 
     def comparison(self) -> dict[str, Any]:
         """For `compare.json`: the difference to the baseline, and the paired test."""
@@ -75,28 +79,6 @@ class WorstCase(NamedTuple):
         named = {"accuracy": self.clean, "worst_case_accuracy": self.attacked}
         rows = {name: {"mean": row.mean, "std": row.std, **row.comparison()} for name, row in named.items()}
         return {"seeds": list(self.attacked.scores), **rows}
-
-
-@dataclass
-class Summary:
-    """All that the finished runs show."""
-
-    rows: list[Row]
-    calibrations: dict[Setting, Calibration] = field(default_factory=dict)
-    worst_cases: dict[Setting, WorstCase] = field(default_factory=dict)
-    untested: str | None = None  # why there is no paired test of some settings, or of none
-
-    def to_dict(self) -> list[dict[str, Any]]:
-        """The rows, for `compare.json`."""
-        entries = []
-        for row in self.rows:
-            entry, setting = row.to_dict(), row.setting
-            if setting in self.calibrations:
-                entry["calibration"] = self.calibrations[setting]._asdict()
-            if setting in self.worst_cases:
-                entry["worst_case"] = self.worst_cases[setting].to_dict()
-            entries.append(entry)
-        return entries
 
 
 def summarize(
@@ -130,61 +112,45 @@ def summarize(
     return rows
 
 
-def summary_of(results: Results, criterion: Criterion) -> Summary:
-    """The tables, from the results and the files that the runs have left."""
+def rows_of(results: Results, criterion: Criterion) -> list[Row]:
+    """The rows of all tables, from the results and the files that the runs have left."""
     finished, settings = dict(results.finished), results.settings
     predictions: dict[Run, Predictions] = {}
     for run in finished if criterion.has_one_class else ():
         if (found := read_predictions(results.plan.folder(run), criterion.split_suffix)) is not None:
             predictions[run] = found
     temperatures: dict[Run, float] = {}
-    for run in list(predictions) if TEMPERATURE in settings else ():
-        if run.setting == BASELINE:
-            scaled = Run(TEMPERATURE, run.seed)
-            logits, fitted = scale_temperature(*predictions[run])
-            predictions[scaled] = Predictions(logits, predictions[run].labels)
-            finished[scaled] = finished[run]._replace(attack=None)
-            temperatures[scaled] = float(fitted.mean())
-    is_tested = criterion.has_one_class and criterion.is_accuracy
-    correct = {run: found.correct for run, found in predictions.items()} if is_tested else {}
-    rows = summarize(finished, settings, criterion.metric, correct)
-    calibrations = {}
-    for setting in settings:
-        of_seeds = [run for run in predictions if run.setting == setting]
+    for run in [run for run in predictions if run.setting == BASELINE and TEMPERATURE in settings]:
+        scaled = Run(TEMPERATURE, run.seed)
+        logits, fitted = scale_temperature(*predictions[run])
+        predictions[scaled] = predictions[run]._replace(logits=logits)
+        finished[scaled] = finished[run]
+        temperatures[scaled] = float(fitted.mean())
+    correct = {run: found.correct for run, found in predictions.items()} if criterion.is_tested else {}
+    worst_cases = _worst_cases(results)
+    rows = []
+    for row in summarize(finished, settings, criterion.metric, correct):
+        calibration, of_seeds = None, [run for run in predictions if run.setting == row.setting]
         if of_seeds:
-            calibrations[setting] = Calibration(
+            calibration = Calibration(
                 fmean(log_loss(*predictions[run]) for run in of_seeds),
                 fmean(calibration_error(*predictions[run]) for run in of_seeds),
-                fmean(temperatures[run] for run in of_seeds) if setting == TEMPERATURE else None,
+                fmean(temperatures[run] for run in of_seeds) if row.setting == TEMPERATURE else None,
             )
-    return Summary(rows, calibrations, _worst_cases(results), _untested(rows, criterion))
+        rows.append(replace(row, calibration=calibration, worst_case=worst_cases.get(row.setting)))
+    return rows
 
 
 def _worst_cases(results: Results) -> dict[Setting, WorstCase]:
     attacked: dict[Run, AttackedRun] = {}
     for run, result in results.finished.items():
-        found = read_attacked(results.plan.folder(run)) if result.attack is not None else None
-        if found is not None:
+        if result.attack is not None and (found := read_attacked(results.plan.folder(run))) is not None:
             attacked[run] = found
     scores = {run: RunResult(found.scores, 0.0) for run, found in attacked.items()}
     clean = {run: found.clean for run, found in attacked.items()}
     robust = {run: found.robust for run, found in attacked.items()}
-    tables = (
-        summarize(scores, results.settings, "accuracy", clean),
-        summarize(scores, results.settings, "worst_case_accuracy", robust),
-    )
+    tables = [
+        summarize(scores, results.settings, metric, correct)
+        for metric, correct in (("accuracy", clean), ("worst_case_accuracy", robust))
+    ]
     return {rows[0].setting: WorstCase(*rows) for rows in zip(*tables, strict=True)}
-
-
-def _untested(rows: Sequence[Row], criterion: Criterion) -> str | None:
-    name = criterion.metric.removeprefix("eval_")
-    if not (criterion.has_one_class and criterion.is_accuracy):
-        what = f"{name} is not the accuracy of one class for each example"
-        return f"There is no paired test over the examples, as {what}."
-    untested = [row.setting for row in rows if row.differences and row.test is None]
-    if not untested:
-        return None
-    return (
-        f"There is no paired test of {', '.join(map(str, untested))}: predictions on the same examples are missing, "
-        "such as those of runs of an earlier version. Remove the folders of these runs to repeat them."
-    )

@@ -33,9 +33,9 @@ class Schedule:
     """
     Hands out the runs of the grid seed by seed. `finished` has the seconds of those that are finished.
 
-    With a `budget` in seconds, which starts at the time `start`, one run with variants comes first and alone. Its time
-    tells how many seeds fit, and each further run improves the estimate. Seeds that would not end in time are left
-    out, the last one first.
+    With a finite `budget` in seconds, which starts at the time `start`, one run with variants comes first and alone.
+    Its time tells how many seeds fit, and each further run improves the estimate. Seeds that would not end in time are
+    left out, the last one first.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Schedule:
         runs: Sequence[Run],
         finished: Mapping[Run, float],
         num_jobs: int = 1,
-        budget: float | None = None,
+        budget: float = math.inf,
         start: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -60,14 +60,14 @@ class Schedule:
         The run to start now; `None` if none is left, or if the run that is timed for the budget has not ended. A
         `UsageError` says if that run has failed, or not even one seed fits into the budget.
         """
-        if self.budget is not None and self.seconds:
-            self._leave_out_seeds(self.budget)
+        if self.seconds:
+            self._leave_out_seeds()
             if self.runs[0].seed in self.left_out and not self.running:
-                raise UsageError(self._no_seed_fits(self.budget))
+                raise UsageError(self._no_seed_fits())
         if not self.pending:
             return None
         run = self.pending[0]
-        if self.budget is not None and not self.seconds:
+        if self.budget < math.inf and not self.seconds:
             if self.failed:
                 raise UsageError(f"{self.failed[0]} failed; --budget needs its time to plan the other runs.")
             if self.running:
@@ -85,10 +85,8 @@ class Schedule:
         else:
             self.seconds[run] = seconds
 
-    def remaining(self, runs: Iterable[Run] | None = None) -> float | None:
-        """Seconds until the pending runs, or the given ones, and the running ones have ended; `None` if unknown."""
-        if not self.seconds:
-            return None
+    def remaining(self, runs: Iterable[Run] | None = None) -> float:
+        """Seconds until the pending runs, or the given ones, and the running ones end, once a run has been timed."""
         loads = [max(0.0, self._expected(run.setting) - self.clock() + start) for run, start in self.running.items()]
         loads += [0.0] * (self.num_jobs - len(loads))
         for run in self.pending if runs is None else runs:
@@ -103,18 +101,18 @@ class Schedule:
             times.setdefault(run.setting, []).append(seconds)
         return fmean(times[setting]) if setting in times else max(map(fmean, times.values()))
 
-    def _leave_out_seeds(self, budget: float) -> None:
-        left = (self.start + budget - self.clock()) * (1 - MARGIN)
-        while self.pending and (self.remaining() or 0.0) > left:
+    def _leave_out_seeds(self) -> None:
+        left = (self.start + self.budget - self.clock()) * (1 - MARGIN)
+        while self.pending and self.remaining() > left:
             last = self.pending[-1].seed
             self.pending = [run for run in self.pending if run.seed != last]
             self.left_out.append(last)
 
-    def _no_seed_fits(self, budget: float) -> str:
+    def _no_seed_fits(self) -> str:
         first = [run for run in self.runs if run.seed == self.runs[0].seed and run not in self.seconds]
-        needed = (self.clock() - self.start + (self.remaining(first) or 0.0) / (1 - MARGIN)) / 60
+        needed = (self.clock() - self.start + self.remaining(first) / (1 - MARGIN)) / 60
         return (
-            f"budget is {duration(budget)}, but the first seed takes about {math.ceil(needed)} min here: it has "
+            f"budget is {duration(self.budget)}, but the first seed takes about {math.ceil(needed)} min here: it has "
             f"{len(first)} more runs of up to {duration(max(self.seconds.values()))}. Pass --budget "
             f"{math.ceil(needed)}m, fewer --methods or --augmenters, or --max_train_samples or --num_train_epochs for "
             "shorter runs. Finished runs are kept."
@@ -147,12 +145,12 @@ class Process:
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
 
-    def outcome(self, time_limit: float | None) -> Outcome | None:
+    def outcome(self, time_limit: float) -> Outcome | None:
         """`None` while it runs. After `time_limit` seconds it is ended."""
         code, seconds = self.process.poll(), time.monotonic() - self.start
         if code is not None:
             return Outcome(self.run, seconds, _failure(code, self.log) if code else None)
-        if time_limit is None or seconds <= time_limit:
+        if seconds <= time_limit:
             return None
         self.stop()
         return Outcome(self.run, seconds, f"It took longer than {time_limit:.0f} seconds; its log is {self.log}.")
@@ -169,7 +167,7 @@ def execute(
     next_run: Callable[[], Run | None],
     start: Callable[[Run, dict[str, str]], Process | None],
     environments: Sequence[dict[str, str]],
-    time_limit: float | None = None,
+    time_limit: float = math.inf,
 ) -> Generator[Outcome, None, None]:
     """
     Executes runs, one per environment at a time, until `next_run` returns `None` and all have ended. `start` starts

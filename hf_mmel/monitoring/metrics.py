@@ -88,23 +88,24 @@ class GroupMetrics(TrainerCallback):
         lambda_p = torch.full_like(losses[:, 0], torch.inf) if lambda_p is None else lambda_p
         is_solved = has_variants & lambda_p.isfinite()
         effective = (-torch.xlogy(weights, weights).sum(dim=1)).exp()
-        sums = [
-            originals.sum(),
-            losses[:, 0].masked_fill(~originals, 0).sum(),
-            variants.sum(),
-            losses[:, 1:].masked_fill(~variants, 0).sum(),
-            has_variants.sum(),
-            weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
-            effective.masked_fill(~has_variants, 0).sum(),
-            is_solved.sum(),
-            lambda_p.masked_fill(~is_solved, 0).sum(),
-            lack_label.sum(),
-            unlabelled.sum(),
-            (unlabelled * unlabelled_losses).sum(),
-            computed,
-            torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
-        ]
-        added = torch.cat([torch.stack(sums), weight_histogram(weights, variant_mask, weighs_original)])
+        sums = {
+            "examples": originals.sum(),
+            "loss_original": losses[:, 0].masked_fill(~originals, 0).sum(),
+            "variants": variants.sum(),
+            "loss_variants": losses[:, 1:].masked_fill(~variants, 0).sum(),
+            "groups": has_variants.sum(),
+            "max_weight": weights.amax(dim=1).masked_fill(~has_variants, 0).sum(),
+            "effective": effective.masked_fill(~has_variants, 0).sum(),
+            "solved": is_solved.sum(),
+            "lambda_p": lambda_p.masked_fill(~is_solved, 0).sum(),
+            "unlabelled": lack_label.sum(),
+            "confident": unlabelled.sum(),
+            "loss_unlabelled": (unlabelled * unlabelled_losses).sum(),
+            "computed": computed,
+            "left_out": torch.zeros_like(losses[0, 0]) if left_out is None else left_out.sum(),
+        }
+        self._names = [*sums]
+        added = torch.cat([torch.stack([*sums.values()]), weight_histogram(weights, variant_mask, weighs_original)])
         self._sums = added if self._sums is None else self._sums + added
 
     def pop(self, reduce: Callable[[Tensor], Tensor]) -> tuple[dict[str, float], list[int]]:
@@ -118,23 +119,21 @@ class GroupMetrics(TrainerCallback):
         time_and_processes = self._sums.new_tensor([self._seconds, 1])
         seconds, processes, *sums = reduce(torch.cat([time_and_processes, self._sums])).tolist()
         self._sums, self._seconds = None, 0.0
-        numbers, counts = sums[:-NUM_BINS], sums[-NUM_BINS:]
-        examples, loss_original, variants, loss_variants, groups, max_weight, effective, *others = numbers
-        solved, lambda_p, unlabelled, confident, loss_unlabelled, computed, left_out = others
-        logs = {"mmel/loss_original": loss_original / examples} if examples else {}
-        if left_out:
-            logs["mmel/left_out"] = int(left_out)
-        if unlabelled:
-            logs["mmel/confident_unlabeled"] = confident / unlabelled
-            logs["mmel/loss_unlabeled"] = loss_unlabelled / unlabelled
-        if groups:
-            logs["mmel/loss_variants"] = loss_variants / variants
-            logs["mmel/max_weight"] = max_weight / groups
-            logs["mmel/effective_num_variants"] = effective / groups
-            if solved:
-                logs["mmel/lambda_p"] = lambda_p / solved
-            logs["mmel/variants_per_second"] = computed * processes / seconds
-        return logs, [int(count) for count in counts]
+        of = dict(zip(self._names, sums, strict=False))  # what follows is the histogram
+        logs = {"mmel/loss_original": of["loss_original"] / of["examples"]} if of["examples"] else {}
+        if of["left_out"]:
+            logs["mmel/left_out"] = int(of["left_out"])
+        if of["unlabelled"]:
+            logs["mmel/confident_unlabeled"] = of["confident"] / of["unlabelled"]
+            logs["mmel/loss_unlabeled"] = of["loss_unlabelled"] / of["unlabelled"]
+        if of["groups"]:
+            logs["mmel/loss_variants"] = of["loss_variants"] / of["variants"]
+            logs["mmel/max_weight"] = of["max_weight"] / of["groups"]
+            logs["mmel/effective_num_variants"] = of["effective"] / of["groups"]
+            if of["solved"]:
+                logs["mmel/lambda_p"] = of["lambda_p"] / of["solved"]
+            logs["mmel/variants_per_second"] = of["computed"] * processes / seconds
+        return logs, [int(count) for count in sums[-NUM_BINS:]]
 
 
 def weight_histogram(weights: Tensor, variant_mask: Tensor, weighs_original: bool = True) -> Tensor:

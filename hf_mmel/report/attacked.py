@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scipy import stats
 
 from augment.core.marking import differences
 
-from ..attack.results import Found, Row, is_misled, read_attack
+from ..attack.results import FOLDER, Found, Row, is_misled, read_attack, texts_of
 from ..cli.fingerprint import digest_of
 from ..hub.redaction import without_folders
 
 
-FOLDER = "attack"
 MAX_SHOWN = 10  # examples that were misled
 CONFIDENCE = 0.95
 
@@ -90,10 +89,9 @@ def _section(found: Found) -> AttackSection:
     rows, attacks, total = found.rows, found.attacks, len(found.rows)
     num_correct = sum(row["prediction"] == row["label"] for row in rows)
     accuracies = [Accuracy("no attack", share(num_correct, total), None)]
-    together = [(" or ".join(attacks), attacks)] if len(attacks) > 1 else []
-    for name, of in [*((name, [name]) for name in attacks), *together]:
-        count = sum(is_misled(row, of) for row in rows)
-        accuracies.append(Accuracy(name, share(num_correct - count, total), share(count, total)))
+    for names in [*([name] for name in attacks), *([attacks] if len(attacks) > 1 else [])]:
+        count = sum(is_misled(row, names) for row in rows)
+        accuracies.append(Accuracy(" or ".join(names), share(num_correct - count, total), share(count, total)))
     misled = [_misled(row, attacks) for row in rows if is_misled(row, attacks)]
     shown = sorted(misled, key=lambda pair: pair[0])[:MAX_SHOWN]  # stable, so in the order of the data
     config = found.summary["augmenter"]
@@ -111,10 +109,9 @@ def _section(found: Found) -> AttackSection:
 
 def _misled(row: Row, attacks: list[str]) -> tuple[tuple[float, int], Misled]:
     """The success that changes the smallest share of an example's words; the first item is its size."""
-    successes = {name: row[name] for name in attacks if row[name]["success"]}
-    name = min(successes, key=lambda attack: successes[attack]["words_changed"])
-    found: dict[str, Any] = successes[name]
-    both = ([text] if isinstance(text, str) else text for text in (row["text"], found["text"]))
-    texts = list(zip(*both, strict=True))
+    successes = [name for name in attacks if row[name]["success"]]
+    name = min(successes, key=lambda attack: row[attack]["words_changed"])
+    found = row[name]
+    texts = list(zip(texts_of(row["text"]), texts_of(found["text"]), strict=True))
     num_changes = sum(before != after for pair in texts for before, after in differences(*pair))
     return (found["words_changed"], num_changes), Misled(row["label"], found["prediction"], name, texts)

@@ -6,10 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
-from conftest import make_model
-from judgements import LEXICON, made_rows
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding
+from judgements import LEXICON, learned, made_rows
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_mmel.__main__ import main
 from hf_mmel.attack import command
@@ -27,17 +25,9 @@ AUGMENTER = {"class": "LexiconSubstitution", "words": LEXICON}
 def trained_dir(tokenizer, tmp_path_factory):
     """A model that knows the labels of the made texts, but for the wrong ones."""
     names = {0: "bad", 1: "good"}
-    model = make_model(tokenizer, id2label=names, label2id={name: i for i, name in names.items()})
     rows = [{**tokenizer(row["text"]), "label": int(row["label"] == "good")} for row in made_rows()]
-    batch = DataCollatorWithPadding(tokenizer)([row for i, row in enumerate(rows) if i % 10 != 9])
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(500):  # some 60 will do
-        loss = model(**batch).loss
-        if loss < 0.1:
-            break
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    right = [row for i, row in enumerate(rows) if i % 10 != 9]
+    model = learned(tokenizer, right, id2label=names, label2id={name: i for i, name in names.items()})
     path = tmp_path_factory.mktemp("trained")
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)

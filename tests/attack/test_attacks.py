@@ -30,9 +30,7 @@ def attacked(model, tokenizer, name, augmenter, texts, budget, labels=None, batc
     classifier = Classifier(model, tokenizer, 64, batch_size)
     labels = labels or [1] * len(texts)
     _, losses = classifier.predict(texts, labels)
-    attempts = [
-        Attempt(*pair) for pair in zip(labels, [{t: x} for t, x in zip(texts, losses, strict=True)], strict=True)
-    ]
+    attempts = [Attempt(label, {text: loss}) for label, text, loss in zip(labels, texts, losses, strict=True)]
     ATTACKS[name](Target(classifier, Originals(classifier, texts), attempts, budget), augmenter, seed)
     return attempts
 

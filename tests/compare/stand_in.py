@@ -1,7 +1,14 @@
-"""Stand-ins for training runs and attacks: programs that write at once what these would."""
+"""
+Stand-ins for training runs and attacks: programs that write at once what these would. And what comparisons ask for and
+leave.
+"""
 
+import json
 import sys
 from pathlib import Path
+
+from hf_mmel.__main__ import parse
+from hf_mmel.compare.plan import Plan, read_plan
 
 
 _PROGRAM = """\
@@ -61,3 +68,26 @@ def write_attack(folder: Path) -> list[str]:
     """Writes the program that stands in for an attack, and returns its command, which takes the folder of the run."""
     (folder / "attack_stand_in.py").write_text(_ATTACK)
     return [sys.executable, str(folder / "attack_stand_in.py")]
+
+
+def plan_of(*options) -> Plan:
+    """The plan of a comparison with these options."""
+    return read_plan(parse(["compare", *map(str, options)]))
+
+
+def read(out: Path):
+    """What a comparison has written."""
+    return json.loads((out / "compare.json").read_text())
+
+
+def read_calls(folder: Path) -> list[list[str]]:
+    """The arguments of the programs that have been started since the last time."""
+    file = folder / "calls"
+    lines = file.read_text().splitlines() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return list(map(json.loads, lines))
+
+
+def value_of(options: list[str], name: str) -> str:
+    """The value of an option, of which the last one counts."""
+    return options[len(options) - options[::-1].index(name)]

@@ -1,14 +1,13 @@
 """Comparisons in the worst case, with stand-ins for training runs and attacks."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from stand_in import write_attack, write_stand_in
+from stand_in import plan_of, read, read_calls, value_of, write_attack, write_stand_in
 
-from hf_mmel.__main__ import main, parse
-from hf_mmel.compare.plan import Plan, Run, Setting, read_plan
+from hf_mmel.__main__ import main
+from hf_mmel.compare.plan import Plan, Run, Setting
 
 
 pytestmark = pytest.mark.integration  # it starts processes
@@ -40,18 +39,11 @@ def calls(tmp_path):
     """The names of the runs that have been trained and attacked since the last time."""
 
     def calls():
-        file = tmp_path / "calls"
-        lines = list(map(json.loads, file.read_text().splitlines())) if file.exists() else []
-        file.unlink(missing_ok=True)
-        attacked = [f"attack {Path(line[1]).name}" for line in lines if line[0] == "attack"]
-        folders = [line[line.index("--output_dir") :] for line in lines if line[0] != "attack"]
-        return [Path(folder[len(folder) - folder[::-1].index("--output_dir")]).name for folder in folders], attacked
+        lines = read_calls(tmp_path)
+        trained = [Path(value_of(line, "--output_dir")).name for line in lines if line[0] != "attack"]
+        return trained, [f"attack {Path(line[1]).name}" for line in lines if line[0] == "attack"]
 
     return calls
-
-
-def read(out):
-    return json.loads((out / "compare.json").read_text())
 
 
 RUNS = [f"{kind}-seed-{seed}" for seed in (1, 2) for kind in ("none", "hard-synonyms")]
@@ -185,9 +177,9 @@ def test_the_temperature_is_a_row_without_runs(compare, calls, out):
 
 
 def test_all_attacks_have_the_same_options(model_dir, files, tmp_path):
-    argv = ["compare", "--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu", "--attack"]
+    argv = ["--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu", "--attack"]
     argv += ["--augmenters", "typos", "--attack_augmenter", "wordnet", "--attack_budget", 7, "--augmenter_lang", "deu"]
-    plan = read_plan(parse(list(map(str, argv))))
+    plan = plan_of(*argv)
     commands = [plan.attack_command(run)[3:] for run in plan.runs]
     folders = [command.pop(1) for command in commands]
     assert folders == [str(plan.folder(run)) for run in plan.runs]

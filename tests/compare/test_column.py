@@ -1,11 +1,13 @@
 """Comparisons on variants that the training data brings in a column."""
 
+from functools import partial
+
 import pytest
 from conftest import reviews
+from stand_in import plan_of as plan_with
 
-from hf_mmel.__main__ import parse
 from hf_mmel.cli.errors import UsageError
-from hf_mmel.compare.plan import Run, Setting, check, read_plan
+from hf_mmel.compare.plan import Run, Setting, check
 
 
 @pytest.fixture
@@ -14,11 +16,8 @@ def plan_of(synonyms, model_dir, write, tmp_path):
     rows = [{**row, "paraphrases": [f"again {row['text']}"]} for row in reviews()]
     files = ["--train_file", write("train.jsonl", rows), "--validation_file", write("val.csv", reviews())]
 
-    def plan_of(*options):
-        argv = ["compare", "--model_name_or_path", model_dir, *files, "--output_dir", tmp_path / "out", *options]
-        return read_plan(parse([str(option) for option in [*argv, "--cache_dir", tmp_path / "cache"]]))
-
-    return plan_of
+    argv = ["--model_name_or_path", model_dir, *files, "--output_dir", tmp_path / "out"]
+    return partial(plan_with, *argv, "--cache_dir", tmp_path / "cache")
 
 
 COLUMN = ("--variants_column", "paraphrases", "--methods", "none,hard")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import reviews
-from stand_in import write_stand_in
+from stand_in import read, read_calls, value_of, write_stand_in
 
 from hf_mmel.__main__ import main
 
@@ -35,32 +35,16 @@ def compare(synonyms, model_dir, files, tmp_path, capsys):
     return compare
 
 
-def value_of(options, name):
-    """The value of an option, which is given last."""
-    return options[len(options) - options[::-1].index(name)]
-
-
 @pytest.fixture
 def calls(tmp_path):
     """The names of the runs that have been started since the last time."""
 
-    def calls():
-        file = tmp_path / "calls"
-        lines = file.read_text().splitlines() if file.exists() else []
-        file.unlink(missing_ok=True)
-        return [Path(value_of(json.loads(line), "--output_dir")).name for line in lines]
-
-    calls.options = lambda: [json.loads(line) for line in (tmp_path / "calls").read_text().splitlines()]
-    return calls
+    return lambda: [Path(value_of(options, "--output_dir")).name for options in read_calls(tmp_path)]
 
 
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "out"
-
-
-def read(out):
-    return json.loads((out / "compare.json").read_text())
 
 
 def test_the_grid_is_run_seed_by_seed_and_everything_is_written(compare, calls, out):
@@ -87,9 +71,9 @@ def test_runs_that_are_no_better_than_the_majority_class_are_not_compared(compar
     assert "`hard` with synonyms: nothing can be concluded" in said
 
 
-def test_a_run_has_the_shared_options_with_its_own_added(compare, calls):
+def test_a_run_has_the_shared_options_with_its_own_added(compare, tmp_path):
     compare("--seeds", "7", "--methods", "hard", "--lambda_p", 0.5, "--save_strategy", "epoch", "--seeds", "7,9")
-    options = calls.options()[0]
+    options = read_calls(tmp_path)[0]
     assert options[:2] == ["--save_strategy", "no"] and value_of(options, "--save_strategy") == "epoch", (
         "the user's own count over ours"
     )
@@ -177,15 +161,15 @@ def test_data_that_have_changed_are_refused(compare, write, out):
     compare("--seeds", "1,2")
 
 
-def test_an_augmenter_that_has_changed_is_refused(compare, calls, out, tmp_path):
+def test_an_augmenter_that_has_changed_is_refused(compare, tmp_path):
     (own := tmp_path / "own.json").write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.1}))
     grid = ["--seeds", "1,2", "--methods", "hard", "--augmenters", f"wordnet,{own},same_text", "--replace_prob", 0.3]
     compare(*grid)
-    options = calls.options()
+    options = read_calls(tmp_path)
     assert "--replace_prob" in options[0] and "--replace_prob" not in options[1], "a file has its arguments itself"
     assert "--replace_prob" not in options[2], "copies replace no word"
-    names = ("wordnet", "own", "same_text")
-    assert calls() == [f"hard-{name}-seed-{seed}" for seed in (1, 2) for name in names]
+    folders = [Path(value_of(of_run, "--output_dir")).name for of_run in options]
+    assert folders == [f"hard-{name}-seed-{seed}" for seed in (1, 2) for name in ("wordnet", "own", "same_text")]
     own.write_text(json.dumps({"class": "RandomDelete", "replace_prob": 0.2}))
     assert "own was {'class': 'RandomDelete', 'replace_prob': 0.1}" in compare(*grid, code=1)
 

@@ -1,6 +1,5 @@
 """The comparison as a process of its own: its output, real training runs, and what an interruption leaves."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from stand_in import write_stand_in
+from stand_in import read, write_stand_in
 
 
 pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
@@ -21,10 +20,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "out"
-
-
-def read(out):
-    return json.loads((out / "compare.json").read_text())
 
 
 def launch(tmp_path, *options):

@@ -2,11 +2,11 @@
 
 import pytest
 from conftest import reviews
+from stand_in import plan_of
 
-from hf_mmel.__main__ import parse
 from hf_mmel.cli import run as cli
 from hf_mmel.compare.methods import METHODS
-from hf_mmel.compare.plan import Run, Setting, check, read_plan
+from hf_mmel.compare.plan import Run, Setting, check
 
 
 @pytest.fixture
@@ -14,9 +14,9 @@ def arguments_of(model_dir, files, tmp_path):
     """The parsed arguments of a run of a method, given the options of a comparison."""
 
     def arguments_of(method, *options, augmenter=None):
-        argv = ["compare", "--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu"]
+        argv = ["--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu"]
         argv += ["--methods", ",".join(METHODS), "--augmenters", "typos"]
-        plan = read_plan(parse(list(map(str, [*argv, *options]))))
+        plan = plan_of(*argv, *options)
         return cli.parse_arguments(plan.options_of(Run(Setting(method, augmenter), 3)))
 
     return arguments_of
@@ -77,18 +77,18 @@ def test_all_methods_have_the_same_seed_data_and_batches(arguments_of, method):
 
 
 def test_rivals_are_rows_without_an_augmenter(model_dir, tmp_path):
-    argv = ["compare", "--model_name_or_path", model_dir, "--train_file", "a.csv", "--output_dir", tmp_path]
+    argv = ["--model_name_or_path", model_dir, "--train_file", "a.csv", "--output_dir", tmp_path]
     argv += ["--methods", "soft,r-drop,longer,none,temperature", "--augmenters", "typos,delete", "--seeds", "1,"]
-    plan = read_plan(parse(list(map(str, argv))))
+    plan = plan_of(*argv)
     rivals = [Setting("none"), Setting("r-drop"), Setting("longer"), Setting("temperature")]
     assert plan.settings == [*rivals, Setting("soft", "typos"), Setting("soft", "delete")]
     assert [str(run.setting) for run in plan.runs] == ["none", "r-drop", "longer", "soft-typos", "soft-delete"]
 
 
 def test_comparisons_without_mmel_need_no_augmenter(synonyms, model_dir, files, tmp_path):
-    argv = ["compare", "--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu"]
-    alone = read_plan(parse(list(map(str, [*argv, "--methods", "r-drop,longer"]))))
-    more = read_plan(parse(list(map(str, [*argv, "--methods", "r-drop,longer,none,label_smoothing"]))))
+    argv = ["--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu"]
+    alone = plan_of(*argv, "--methods", "r-drop,longer")
+    more = plan_of(*argv, "--methods", "r-drop,longer,none,label_smoothing")
     assert alone.augmenters == {}
     assert check(alone)[1] == check(more)[1], "so that rivals can be added to a comparison"
     assert check(alone)[1]["label_smoothing_factor"] == 0 and check(alone)[1]["num_train_epochs"] == 3
@@ -98,7 +98,7 @@ def test_comparisons_without_mmel_need_no_augmenter(synonyms, model_dir, files, 
 def test_what_needs_one_class_is_refused_for_other_labels(model_dir, write, tmp_path, options):
     rows = [{**row, "label": float(i)} for i, row in enumerate(reviews())]
     file = write("numbers.csv", rows)
-    argv = ["compare", "--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
+    argv = ["--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
     argv += ["--output_dir", tmp_path / "out", "--use_cpu", "--methods", "none", "--do_regression", *options]
     with pytest.raises(cli.UsageError, match=r"The labels are those of regression, and .* needs one class for each"):
-        check(read_plan(parse(list(map(str, argv)))))
+        check(plan_of(*argv))

@@ -1,9 +1,9 @@
 """The score that a comparison goes by is known before anything runs."""
 
 import pytest
+from stand_in import plan_of
 
-from hf_mmel.__main__ import parse
-from hf_mmel.compare.plan import check, read_plan
+from hf_mmel.compare.plan import check
 
 
 pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.integration  # it starts processes, or runs whole progr
     ],
 )
 def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric, chosen):
-    options = ["compare", *mirror, "--task_name", task, "--model_name_or_path", model_dir, "--output_dir", "nowhere"]
+    options = [*mirror, "--task_name", task, "--model_name_or_path", model_dir, "--output_dir", "nowhere"]
     options += ["--methods", "none", "--use_cpu", *(["--metric", metric] if metric else [])]
-    assert check(read_plan(parse([str(option) for option in options])))[0].metric == chosen
+    assert check(plan_of(*options))[0].metric == chosen
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,15 @@ def test_the_score_is_known_before_anything_runs(model_dir, mirror, task, metric
     ],
 )
 def test_what_the_best_checkpoint_is_chosen_by_does_not_turn_another_score(model_dir, files, options, chosen, lower):
-    argv = ["compare", *files, "--model_name_or_path", model_dir, "--output_dir", "nowhere", "--methods", "none"]
+    argv = [*files, "--model_name_or_path", model_dir, "--output_dir", "nowhere", "--methods", "none"]
     argv += ["--use_cpu", "--eval_strategy", "epoch", "--save_strategy", "epoch", *options]
-    criterion, _ = check(read_plan(parse([str(option) for option in argv])))
+    criterion, _ = check(plan_of(*argv))
     assert criterion[:2] == (chosen, lower)
 
 
 def test_the_score_of_several_labels_is_known_too(model_dir, write):
     rows = [{"text": "the film was good .", "label": labels} for labels in (["a"], ["a", "b"], [])] * 3
     file = write("rows.json", rows)
-    options = ["compare", "--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
+    options = ["--train_file", file, "--validation_file", file, "--model_name_or_path", model_dir]
     options += ["--output_dir", "nowhere", "--methods", "none", "--use_cpu"]
-    assert check(read_plan(parse([str(option) for option in options])))[0].metric == "eval_f1"
+    assert check(plan_of(*options))[0].metric == "eval_f1"

@@ -1,6 +1,7 @@
 """The conclusions, the table and the picture of a comparison."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from matplotlib.image import imread
 from hf_mmel.compare.picture import draw
 from hf_mmel.compare.plan import Criterion, Run, Setting
 from hf_mmel.compare.results import RunResult
-from hf_mmel.compare.rows import Summary, WorstCase, summarize
+from hf_mmel.compare.rows import WorstCase, summarize
 from hf_mmel.compare.text import (
     conclusions,
     document,
@@ -110,18 +111,18 @@ def test_the_paired_test_says_whether_the_choice_of_examples_explains_a_differen
     rows = rows_with_test(*shares)
     assert sentence in list(conclusions(rows, ACCURACY, 200))[1]
     p = "< 0.0001" if shares[1] == 0.6 else "0.12"
-    lines = table(rows, "eval_accuracy")
+    lines = table(rows, "accuracy")
     assert lines[0].endswith("| difference to `none` | 95% interval | p | time per run |")
     assert lines[2].endswith("| – | – | – | 1 s |") and lines[3].endswith(f" | {p} | 1 s |")
 
 
 def test_attacked_settings_are_compared_with_the_baseline_unless_both_have_learned_nothing():
     rows = rows_with_test(0.5, 0.6)
-    summary = Summary(rows, worst_cases={row.setting: WorstCase(row, row) for row in rows})
-    (sentence,) = worst_case_conclusions(summary, ACCURACY, 200)
+    rows = [replace(row, worst_case=WorstCase(row, row)) for row in rows]
+    (sentence,) = worst_case_conclusions(rows, ACCURACY, 200)
     assert sentence.startswith("Under attack, `hard` with wordnet: better than `none` on these validation examples")
-    assert list(worst_case_conclusions(summary, ACCURACY._replace(guess_score=0.6), 200)) == []
-    lines = worst_case_table(summary.worst_cases)
+    assert list(worst_case_conclusions(rows, ACCURACY._replace(guess_score=0.6), 200)) == []
+    lines = worst_case_table(rows)
     assert "| accuracy | difference to `none` (95% interval) | p | worst-case accuracy | difference" in lines[0]
     assert lines[3].count("| < 0.0001 |") == 2
 
@@ -197,20 +198,21 @@ def test_the_best_of_several_is_said_to_look_better_than_it_is():
 
 
 def test_the_table_and_the_document_hold_every_setting_and_no_folders():
-    lines = table(rows_of(FIVE, BETTER), "eval_accuracy")
+    lines = table(rows_of(FIVE, BETTER), "accuracy")
     assert lines[2] == "| none | – | 0.8040 | 0.0114 | 5 | – | – | 60 s |"
     assert lines[3].startswith("| hard | wordnet | 0.8460 | 0.0114 | 5 | +0.0420 | +0.0")
-    few = table(rows_of(FIVE, seeds(0.8, 0.9)), "eval_accuracy")[3]
+    few = table(rows_of(FIVE, seeds(0.8, 0.9)), "accuracy")[3]
     assert "| 2 | +0.0450 | – |" in few
     failed = {Run(HARD, 3): "exit code 1: OSError: hf_abcdefghij (see /disk/me/out/log.txt)"}
-    text = document(lines, ["Nothing."], failed, "compare.png", "python -m hf_mmel compare")
+    text = document(lines, ["Nothing."], failed, "python -m hf_mmel compare")
     assert "- hard-wordnet-seed-3: exit code 1: OSError: <token> (see log.txt)" in text
     assert "\n".join(lines) in text and "](compare.png)" in text and "/home" not in text
 
 
 def test_a_pipe_in_a_name_does_not_end_its_column():
     finished = {Run(Setting("hard", "a|b"), 1): RunResult({"eval_f1": 0.5}, 1.0)}
-    assert "| hard | a\\|b | 0.5000 |" in table(summarize(finished, [Setting("hard", "a|b")], "eval_f1"), "eval_f1")[2]
+    lines = table(summarize(finished, [Setting("hard", "a|b")], "eval_f1"), "f1")
+    assert "| hard | a\\|b | 0.5000 |" in lines[2] and "| difference to `hard` with a\\|b |" in lines[0]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(59.6, "60 s"), (150, "2.5 min"), (7200, "2.0 h")])

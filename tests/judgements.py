@@ -1,6 +1,9 @@
-"""Texts that say whether films are good, and candidates that turn what they say."""
+"""Texts that say whether films are good, candidates that turn what they say, and models that know it."""
 
 import numpy as np
+import torch
+from conftest import make_model
+from transformers import DataCollatorWithPadding
 
 
 GOOD = ["wonderful", "superb", "lovely", "funny", "amusing", "great"]
@@ -21,3 +24,17 @@ def made_rows(number=40):
         text = f"The {first} was {words[0]} and {words[1]},  the {second} is {words[2]}."
         rows.append({"text": text, "label": ("bad", "good")[int(good.sum() > 1) ^ (i % 10 == 9)]})
     return rows
+
+
+def learned(tokenizer, examples, **config):
+    """A model that knows the labels of tokenised examples."""
+    model, batch = make_model(tokenizer, **config), DataCollatorWithPadding(tokenizer)(examples)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(500):  # some 60 will do
+        loss = model(**batch).loss
+        if loss < 0.1:
+            return model.eval()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    raise AssertionError(f"the model has not learned: its loss is {loss}")
