@@ -5,7 +5,7 @@ import sys
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from augment import InTurn, RandomPunctuation, WordNetSynonyms
+from augment import make_augmenter
 from hf_mmel import MMELTrainer, MMELTrainingArguments
 
 
@@ -27,8 +27,7 @@ trainer = MMELTrainer(
     train_dataset=data["train"],
     eval_dataset=data["dev"],
     processing_class=tokenizer,
-    # Synonyms, and punctuation marks where a text has too few.
-    augmenter=InTurn([WordNetSynonyms(tokenizer), RandomPunctuation(tokenizer)]),
+    augmenter=make_augmenter("synonyms", tokenizer),
     compute_metrics=lambda found: {"accuracy": (found.predictions.argmax(-1) == found.label_ids).mean()},
 )
 trainer.train()
