@@ -280,7 +280,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         # mean per device over unequal numbers of rows, and while others score all processes make forward passes.
         others_score = self._is_sharded and self.args.variant_backward != "full"
         has_own_loss = self.args.loss_check and self.compute_loss_func is None and not compares_originals(self.args)
-        are_weighted = layout.are_weighted and self._have_weights(inputs)
+        are_weighted = layout.are_weighted is not None and layout.are_weighted.any() and self._have_weights(inputs)
         needs_groups = are_weighted or self._needs_groups(inputs) or self.args.n_gpu > 1 or others_score
         has_variants = not layout.are_labelled.any() or layout.present[:, 1:].any()
         return "groups" if needs_groups or not has_own_loss or has_variants else "originals", groups

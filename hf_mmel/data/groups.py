@@ -184,7 +184,7 @@ def layout_of(inputs: Mapping[str, Any]) -> Layout:
         "present": mask,
         "lengths": lengths,
         "are_labelled": torch.ones_like(mask[:, 0]) if labels is None else are_labelled(labels),
-        "are_weighted": None if weights is None else weights.ne(1).any(),
+        "are_weighted": None if weights is None else weights.ne(1),
         "group_keys": inputs.get(GROUP_KEY),
         "extra_rows": inputs.get(EXTRA_ROWS),
     }
@@ -228,9 +228,10 @@ def take(inputs: Mapping[str, Any], examples: np.ndarray | torch.Tensor) -> dict
     """The batch of some of the examples of a batch of groups, by their numbers `(b,)`."""
     if isinstance(examples, torch.Tensor):
         (examples,) = read(examples)
-    if np.array_equal(examples, np.arange(len(inputs[VARIANT_MASK]))):
+    first = next(x for x in inputs.values() if isinstance(x, torch.Tensor))
+    if np.array_equal(examples, np.arange(len(first))):
         return dict(inputs)
-    index = on_device(examples, inputs[VARIANT_MASK].device)
+    index = on_device(examples, first.device)
     taken = {name: x if name in (EXTRAS, LAYOUT) else x[index] for name, x in inputs.items()}
     return {**taken, LAYOUT: inputs[LAYOUT].take(examples)} if LAYOUT in inputs else taken
 

@@ -28,7 +28,7 @@ class Layout(NamedTuple):
         lengths (`(B, V)`, *optional*): Tokens of each variant up to its last that is no padding, at least 1; `None`
             where all padding stays.
         are_labelled (`(B,)`, `bool`): Whether an example has a label.
-        are_weighted (`bool`): Whether an example has another weight than 1.
+        are_weighted (`(B,)`, `bool`, *optional*): Whether an example has another weight than 1.
         group_keys (`(B,)`, *optional*): The `group_key` of the batch.
         extra_rows (`(B, V)`, *optional*): The `extra_rows` of the batch.
     """
@@ -36,14 +36,14 @@ class Layout(NamedTuple):
     present: np.ndarray
     lengths: np.ndarray | None
     are_labelled: np.ndarray
-    are_weighted: bool = False
+    are_weighted: np.ndarray | None = None
     group_keys: np.ndarray | None = None
     extra_rows: np.ndarray | None = None
 
     def take(self, examples: np.ndarray) -> "Layout":
         """The layout of some of the examples, `(b,)`."""
-        parts: dict[str, Any] = self._asdict()
-        return Layout(**{name: x[examples] if isinstance(x, np.ndarray) else x for name, x in parts.items()})
+        taken: dict[str, Any] = {name: None if x is None else x[examples] for name, x in self._asdict().items()}
+        return Layout(**taken)
 
     def with_copies(self, count: int) -> "Layout":
         """The layout with `count` copies of each original at the end, `(B, V + count)`."""

@@ -208,9 +208,10 @@ class GroupStep:
             return self.forward.zero_loss(model, plan.inputs)
         total, outputs = torch.zeros((), device=plan.variant_mask.device), None
         num_passes = len(plan.micro_batches)
-        if num_passes > 1 and not is_careful and any(p.grad is not None for p in self.forward.model.parameters()):
-            self.nonfinite.read()
-            is_careful = True  # gradients of earlier batches would be lost in a step that is made anew
+        # A step that is made anew drops gradients, which must be of this batch and not have changed weights already.
+        has_gradients = any(weight.grad is not None for weight in self.forward.model.parameters())
+        updates_at_once = any(name in str(self.forward.args.optim) for name in ("layerwise", "lomo"))
+        is_careful |= num_passes > 1 and (has_gradients or updates_at_once)
         for number, variants in enumerate(plan.micro_batches, start=1):
             is_last = number == num_passes
             if is_last and not is_careful and num_passes > 1:

@@ -205,22 +205,24 @@ class Chunked(Strategy):
         plan.example_weights = inputs.get(WEIGHT)
         if args.counts_unlabeled:
             plan.unlabelled, plan.unlabelled_losses = values.unlabelled, values.unlabelled_losses(weights, mask)
-        used = self._chosen(plan, mask & values.used(trained_weights, args, self._lambda_t), is_careful)
+        used = mask & values.used(trained_weights, args, self._lambda_t)
+        if not is_careful and self._stays_on_device(plan, used, max_rows):
+            return plan
+        (chosen,) = read(used) if is_careful else self.nonfinite.read(used)
+        if not chosen.any():  # nothing is labelled, but other processes wait for a forward pass
+            (chosen[:, 0],) = read(mask[:, 0])
         # A soft label that is not known, or has a gradient, is computed with the variants that need it.
         is_own = args.mmel_loss == "soft" and SOFT_LABELS not in inputs
         needs_originals = is_own and (args.soft_label_gradient or scores.soft_labels is None)
-        plan.micro_batches = self._micro_batches(plan.inputs, used, max_rows, single_pass, needs_originals)
+        plan.micro_batches = self._micro_batches(inputs, chosen, max_rows, single_pass, needs_originals)
         return plan
 
     def _trained_weights(self, weights: Tensor) -> Tensor:
         return weights
 
-    def _chosen(self, plan: Plan, used: Tensor, is_careful: bool) -> np.ndarray:
-        """The variants of the forward passes `(B, v)`, those that are used, `(B, V)`. It may change the plan."""
-        (chosen,) = read(used) if is_careful else self.nonfinite.read(used)
-        if not chosen.any():  # nothing is labelled, but other processes wait for a forward pass
-            (chosen[:, 0],) = read(plan.variant_mask[:, 0])
-        return chosen
+    def _stays_on_device(self, plan: Plan, used: Tensor, max_rows: int | None) -> bool:
+        """Whether it has planned for any choice of used variants `(B, V)`, so that the host need not know it."""
+        return False
 
     def loss(self, plan: Plan, result: ForwardResult, variant_mask: Tensor) -> Tensor:
         assert plan.scores is not None and plan.trained_weights is not None
@@ -251,15 +253,16 @@ class Selected(Chunked):
     def _trained_weights(self, weights: Tensor) -> Tensor:
         return select(weights, self.args.variant_backward, self.args.variant_backward_count)
 
-    def _chosen(self, plan: Plan, used: Tensor, is_careful: bool) -> np.ndarray:
+    def _stays_on_device(self, plan: Plan, used: Tensor, max_rows: int | None) -> bool:
         # Models have extras on the host, and representations are compared between the variants that are trained on.
-        needs_choice = EXTRAS in plan.inputs or self.args.feature_separation > 0
-        if is_on_host(used) or is_careful or needs_choice:
-            return super()._chosen(plan, used, is_careful)
+        if is_on_host(used) or EXTRAS in plan.inputs or self.args.feature_separation > 0:
+            return False
         layout, is_soft = layout_of(plan.inputs), self.args.mmel_loss == "soft"
         counts = np.minimum(layout.present.sum(axis=1), self.args.variant_backward_count + is_soft)
         if not (is_soft or self.args.counts_unlabeled) and layout.are_labelled.any():
             counts *= layout.are_labelled
+        if max_rows is not None and counts.sum() > max_rows:
+            return False
         computed = np.arange(counts.max()) < counts[:, None]
         # The used variants come first, for MMEL-S the original before them, and absent ones last.
         is_original = torch.arange(used.shape[1], device=used.device) == 0
@@ -272,6 +275,7 @@ class Selected(Chunked):
         groups[VARIANT_MASK] = on_device(computed, used.device)
         groups[LAYOUT] = layout._replace(present=computed, lengths=lengths)
         assert plan.trained_weights is not None
-        plan.inputs, plan.columns, plan.are_trained = groups, columns, used.gather(1, columns)
         plan.trained_weights = plan.trained_weights.gather(1, columns)
-        return computed
+        plan.columns, plan.are_trained = columns, used.gather(1, columns)
+        plan.inputs, plan.micro_batches = groups, [computed]
+        return True

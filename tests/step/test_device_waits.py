@@ -33,8 +33,8 @@ MODES = {
         FINITE,
     ),
     "passes of groups": ({"variant_chunk_size": 2}, FINITE * 2),
-    "top, in passes": ({"variant_chunk_size": 1, "variant_backward_count": 2, **TOP}, FINITE * 2),
     # Which variants are used under the weights of the scoring decides how groups are cut.
+    "top, in passes": ({"variant_chunk_size": 1, "variant_backward_count": 2, **TOP}, FINITE * 3),
     "passes of parts": (CUT, FINITE * 3),
     "soft, passes of parts": ({"mmel_loss": "soft", **CUT}, FINITE * 3),
     "adversary": ({"adversary": AdversarialVariants()}, FINITE),
