@@ -242,7 +242,9 @@ class GroupStep:
         num_rows = (in_passes & plan.variant_mask).sum(dim=1)[examples]
         weights = None if plan.example_weights is None else plan.example_weights[examples]
         groups = classes_of(plan.inputs)[examples], trained, num_rows, weights
-        return factor * group_separation(features[trained[result.variant_mask]], *groups)
+        computed, is_trained = read(result.variant_mask, trained)
+        rows = on_device(np.flatnonzero(is_trained[computed]), features.device)
+        return factor * group_separation(features[rows], *groups)
 
     def _finite_forward(
         self, model: nn.Module, inner: nn.Module, plan: Plan, variants: np.ndarray, is_careful: bool

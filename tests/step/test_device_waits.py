@@ -49,6 +49,7 @@ MODES = {
     "after the loss check": ({"loss_check": True, "steps_before": 1}, FINITE),
     "class weights": ({"class_weights": [1.0, 2.0]}, FINITE),
     "effective number": ({"effective_num_variants": 2.0}, FINITE),
+    "feature separation": ({"feature_separation": 0.1}, [*FINITE, "group_step.py", "separation.py"]),
     "solved, top": ({"effective_num_variants": 2.0, **TOP}, FINITE),
     "uniform sample": ({"mmel_loss": "uniform", "variant_backward": "sample"}, FINITE),
 }
@@ -93,10 +94,8 @@ def waits(tokenizer, dataset, arguments, monkeypatch):
 
 
 def files(found):
-    """The files of the lines that wait, without those that look whether variants are finite by way of another."""
-    return sorted(
-        "nonfinite.py" if "layout.py" in wait.place else wait.place.split("/")[-1].split(":")[0] for wait in found
-    )
+    """The files of the lines that wait."""
+    return sorted(wait.place.split("/")[-1].split(":")[0] for wait in found)
 
 
 @pytest.mark.parametrize(("fields", "expected"), MODES.values(), ids=MODES)
