@@ -265,3 +265,19 @@ def test_nor_does_it_without_labels(step, mmel_loss, are_unlabelled, monkeypatch
     found = step(TASK_HEADS["single_label"], unlabelled, **options)
     assert torch.allclose(found[0], expected[0], atol=1e-6)
     assert found[0].any() or (mmel_loss, len(are_unlabelled)) == ("hard", 6)
+
+
+@pytest.mark.parametrize("mmel_loss", ["hard", "soft"])
+def test_nor_does_it_where_an_original_has_lost_its_label(step, mmel_loss, monkeypatch):
+    """Its prediction is still what its variants are compared with."""
+
+    def without_two_originals(self, variant_mask, args):
+        kept = variant_mask.clone()
+        kept[[0, 3], 0] = False
+        return kept
+
+    monkeypatch.setattr(VariantLosses, "keeping_label", without_two_originals)
+    options = {"mmel_loss": mmel_loss, **KINDS["top of two"]}
+    expected = step(TASK_HEADS["single_label"], **options)
+    monkeypatch.setattr("hf_mmel.step.strategies.is_on_host", lambda tensor: False)
+    assert same_step(step(TASK_HEADS["single_label"], **options), expected)

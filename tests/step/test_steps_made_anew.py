@@ -23,11 +23,15 @@ def steps(tokenizer, dataset, arguments, monkeypatch):
     def looking(self, *args, **options):
         return plan_and_run(self, *args, **{**options, "is_careful": True})
 
-    def run(poisoned, looks=False, **fields):
+    def run(poisoned, looks=False, only_in_training=False, **fields):
         monkeypatch.setattr(GroupStep, "_plan_and_run", looking if looks else plan_and_run)
         model, poison = make_model(tokenizer, dropout=0.1, num_labels=2).train(), tokenizer.unk_token_id
         model.get_input_embeddings().register_forward_hook(
-            lambda module, args, embedded: embedded.masked_fill((args[0] == poison)[..., None], torch.nan)
+            lambda module, args, embedded: (
+                embedded.masked_fill((args[0] == poison)[..., None], torch.nan)
+                if module.training or not only_in_training
+                else embedded
+            )
         )
         run.passes = 0
 
@@ -50,6 +54,7 @@ def steps(tokenizer, dataset, arguments, monkeypatch):
                 example, variant = batch[VARIANT_MASK].nonzero()[-1]
                 batch["input_ids"][example, variant, 1] = poison
             trainer.training_step(model, batch, 6)
+        run.scores = trainer._scores.values[:6]
         return torch.cat([p.grad.flatten() for p in model.parameters()])
 
     return run
@@ -69,3 +74,10 @@ def test_a_step_on_finite_losses_makes_no_more_passes(steps, way):
     found = steps([False], mmel_loss="hard", **WAYS[way])
     passes = steps.passes
     assert torch.equal(found, steps([False], looks=True, mmel_loss="hard", **WAYS[way])) and passes == steps.passes
+
+
+@pytest.mark.parametrize("stays_on_device", [False, True])
+def test_a_variant_that_is_not_finite_in_training_keeps_the_score_that_is_known(steps, stays_on_device, monkeypatch):
+    monkeypatch.setattr("hf_mmel.step.strategies.is_on_host", lambda tensor: not stays_on_device)
+    fields = {"variant_backward": "top", "variant_backward_count": 3, "score_interval": 2, "mmel_loss": "hard"}
+    assert steps([True], only_in_training=True, **fields).isfinite().all() and steps.scores.isfinite().all()
