@@ -310,8 +310,8 @@ def _lengths(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     mask, shape = inputs.get("attention_mask"), inputs[VARIANT_MASK].shape
     if mask is None or POSITIONS[0] in inputs or mask.shape[:2] != shape or mask.dim() < 3:
         return None
-    positions = torch.ones_like(mask, dtype=torch.long).cumsum(dim=-1)
-    return positions.where(mask.bool(), 1).flatten(2).amax(dim=2)
+    positions = torch.ones_like(mask[0, 0], dtype=torch.long).cumsum(dim=-1)
+    return torch.where(mask.bool(), positions, 1).flatten(2).amax(dim=2)
 
 
 def num_items(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | int:

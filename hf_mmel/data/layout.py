@@ -75,7 +75,7 @@ class HostedBatch(dict):
         moved = send_to_device(dict(self), device, **options)
         # torch counts the changes that are made to a tensor in place.
         copies = {name: (x, moved[name], moved[name]._version) for name, x in self.items() if _is_known(x)}
-        return HostedBatch(moved, copies=copies)
+        return HostedBatch(moved, copies={**self.copies, **copies})
 
     def on_host(self) -> dict[str, Tensor]:
         """Those tensors of the batch that the host has as they are on the device."""

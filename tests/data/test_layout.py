@@ -48,7 +48,8 @@ def test_a_layout_tells_what_the_tensors_say(batch):
 def test_a_batch_on_a_device_has_the_layout_of_its_tensors_on_the_host(batch):
     moved = on_meta(batch)
     assert moved["input_ids"].is_meta and isinstance(moved, HostedBatch)
-    assert same(with_layout(as_groups(moved), moved)[LAYOUT], layout_of(batch))
+    for again in (moved, send_to_device(moved, torch.device("meta"))):
+        assert same(with_layout(as_groups(again), again)[LAYOUT], layout_of(batch))
 
 
 def test_so_has_a_batch_of_plain_examples(batch):
