@@ -36,7 +36,7 @@ from transformers import (
 )
 
 from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
-from hf_mmel.data.groups import VARIANT_MASK, as_groups
+from hf_mmel.data.groups import as_groups, layout_of
 from hf_mmel.step.forward import VariantForward, evaluating
 
 
@@ -179,7 +179,7 @@ def predicted(model: Any, batch: dict[str, Any], attack: AdversarialVariants, ar
     forward = VariantForward(model, MMELTrainingArguments(args.output_dir, mmel_loss="hard", report_to="none"))
     groups = attack.add_to(as_groups(batch), forward)
     with evaluating(model):
-        return forward(model, groups, groups[VARIANT_MASK]).logits.argmax(dim=-1)
+        return forward(model, groups, layout_of(groups).present).logits.argmax(dim=-1)
 
 
 def table(found: dict[tuple[str, str], list[dict[str, float]]]) -> list[str]:

@@ -12,6 +12,7 @@ from . import validation
 from .callbacks import CollatorCallback, GreedySearchCallback
 from .data.group_collator import GroupCollator
 from .data.groups import LABELS, VARIANT_MASK, WEIGHT, are_unlabelled, as_groups, num_items
+from .data.layout import HostedBatch, HostingCollator
 from .data.variant_collator import collator_for
 from .objective.class_weights import is_stream
 from .objective.example_weights import WeightCollator, has_weights
@@ -81,11 +82,17 @@ class GroupDataTrainer(UnlabeledDataTrainer):
         if self._weight_column is not None:
             columns.append(self._weight_column)
             train_collator = WeightCollator(train_collator, self._weight_column, keep=are_weighted)
+        train_collator = HostingCollator(train_collator)
         self.data_collator, self._signature_columns = train_collator, columns
         try:
             return super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
+
+    def _prepare_inputs(self, inputs: Inputs) -> Inputs:
+        """The stock inputs, of which a batch on the device still remembers what it is on the host."""
+        prepared = super()._prepare_inputs(inputs)
+        return HostedBatch(prepared, copies=inputs.copies) if isinstance(inputs, HostedBatch) else prepared
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
@@ -102,8 +109,10 @@ class GroupDataTrainer(UnlabeledDataTrainer):
     @staticmethod
     def _counts_of(groups: Inputs) -> torch.Tensor:
         """Items and unlabelled examples, `(2,)`."""
-        are_without = are_unlabelled(groups)
-        return torch.stack([torch.as_tensor(num_items(groups), device=are_without.device), are_without.sum()])
+        are_without = are_unlabelled(groups).sum()
+        count = num_items(groups)
+        count = are_without.new_full((), count) if isinstance(count, int) else count
+        return torch.stack([count, are_without])
 
     def prediction_step(
         self,
@@ -133,12 +142,11 @@ class GroupDataTrainer(UnlabeledDataTrainer):
         return self._have_weights(inputs) or self._needs_groups(inputs)
 
     def _needs_groups(self, inputs: Inputs) -> bool:
-        """Whether the model's own loss of a batch is not the one that is trained on, even without variants."""
+        """Whether the model's own loss of a batch is not trained on, even without variants and with equal weights."""
         makes_adversaries = self.adversary is not None and self.args.mmel_loss != "none"
-        are_weighted = self._have_weights(inputs) and bool((inputs[WEIGHT] != 1).any())
-        are_weighted |= self._class_weights is not None or getattr(self.args, "feature_separation", 0) > 0
-        needs_groups = makes_adversaries or getattr(self.args, "needs_class_probabilities", False)
-        return needs_groups or are_weighted or self._are_probabilities(inputs)
+        needs_groups = self._class_weights is not None or getattr(self.args, "feature_separation", 0) > 0
+        needs_groups |= makes_adversaries or getattr(self.args, "needs_class_probabilities", False)
+        return needs_groups or self._are_probabilities(inputs)
 
     def _have_weights(self, inputs: Inputs) -> bool:
         """Whether a batch has the weights of its examples; in plain batches another tensor may have their name."""

@@ -12,7 +12,17 @@ from transformers.modeling_outputs import ModelOutput
 from . import validation
 from .callbacks import ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
-from .data.groups import LABELS, VARIANT_MASK, WEIGHT, as_groups, num_items, originals
+from .data.groups import (
+    LABELS,
+    VARIANT_MASK,
+    WEIGHT,
+    as_groups,
+    has_known_labels,
+    layout_of,
+    num_items,
+    originals,
+    with_layout,
+)
 from .hub.card_trainer import ModelCardTrainer
 from .monitoring.history import VariantHistory
 from .monitoring.metrics import GroupMetrics
@@ -153,7 +163,8 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         self._check_arguments(config)  # once more, since they may have changed
         validation.check_label_names(self.args, self.model, self.eval_dataset, self.data_collator)
         validation.check_separation(self.args, self.train_dataset, config, self.model)
-        self._class_weights = class_weights_of(self.args, self.train_dataset, config)
+        class_weights = class_weights_of(self.args, self.train_dataset, config)
+        self._class_weights = None if class_weights is None else class_weights.to(self.args.device)
         self._has_probability_labels = has_probability_labels(self.train_dataset, config)
         return super().get_train_dataloader()
 
@@ -197,7 +208,7 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         micro-batches but the last have been added to those of the parameters.
         """
         self._has_computed_loss = True
-        kind = self._kind_of(model, inputs)
+        kind, groups = self._kind_of(model, inputs)
         if VARIANT_MASK in inputs and (kind == "stock" or self.args.mmel_loss == "none"):
             inputs = originals(inputs, with_weights=kind != "stock")
         if kind == "stock":
@@ -208,12 +219,13 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
             else:
                 options: Any = {"return_outputs": True, "num_items_in_batch": num_items_in_batch}
                 loss, outputs = super().compute_loss(model, dict(inputs), **options)  # may remove the labels
-                loss = zero_without_labels(loss, outputs, inputs.get(LABELS)) if model.training else loss
+                if model.training and not has_known_labels(inputs):
+                    loss = zero_without_labels(loss, outputs, inputs.get(LABELS))
             return (loss, outputs) if return_outputs else loss
-        inputs = as_groups(inputs, self.model)
-        mask = inputs[VARIANT_MASK]
+        inputs, mask = groups, groups[VARIANT_MASK]
         self._group_step.check_loss(model, inputs)
-        num_here = num_items(inputs) or 1  # without a label that sum is 0, but unlabelled examples may count
+        # Without a label that sum is 0, but unlabelled examples may count.
+        num_here = num_items(inputs) if layout_of(inputs).are_labelled.any() else 1
         # The mean over this batch, times its share of all examples of the update, is exact for any cut into parts and
         # processes, whose gradients are averaged. The stock rule is not: BERT's heads return a plain mean, although
         # their forward takes `num_items_in_batch` (transformers issue 47688).
@@ -249,24 +261,29 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
             history.add(inputs, losses, weights, mask, self.state.global_step + 1, self._reader)
         return (result.loss, result.outputs) if return_outputs else result.loss
 
-    def _kind_of(self, model: nn.Module, inputs: Inputs) -> Literal["stock", "originals", "groups"]:
-        """Whether a batch has the stock loss, as groups of originals alone that of the model, or the MMEL loss."""
+    def _kind_of(self, model: nn.Module, inputs: Inputs) -> tuple[Literal["stock", "originals", "groups"], Inputs]:
+        """
+        Whether a batch has the stock loss, as groups of originals alone that of the model, or the MMEL loss; and the
+        batch, as groups with their layout unless it has the stock loss.
+        """
         has_mask, takes_as_groups = VARIANT_MASK in inputs, self._takes_as_groups(inputs)
         if not model.training or not (has_mask or takes_as_groups):
-            return "stock"
+            return "stock", inputs
         if has_mask:
             validation.check_objective(self.args, self.compute_loss_func, self.adversary, self._is_sharded)
             if self.args.mmel_loss == "none" and not takes_as_groups:
-                return "stock"
+                return "stock", inputs
+        # Plain examples come without weights, if all of them are 1.
+        groups = with_layout(as_groups(inputs, self.model), inputs, self.model)
+        layout = layout_of(groups)
         # The model's own loss of originals alone is bit for bit that of `Trainer`. But under `DataParallel` it is one
         # mean per device over unequal numbers of rows, and while others score all processes make forward passes.
         others_score = self._is_sharded and self.args.variant_backward != "full"
         has_own_loss = self.args.loss_check and self.compute_loss_func is None and not compares_originals(self.args)
-        needs_groups = self._needs_groups(inputs) or self.args.n_gpu > 1 or others_score or not has_own_loss
-        if needs_groups:
-            return "groups"
-        groups = as_groups(inputs, self.model)  # plain examples, if all of their weights are 1
-        return "groups" if not num_items(groups) or groups[VARIANT_MASK][:, 1:].any() else "originals"
+        are_weighted = layout.are_weighted is not None and layout.are_weighted.any() and self._have_weights(inputs)
+        needs_groups = are_weighted or self._needs_groups(inputs) or self.args.n_gpu > 1 or others_score
+        has_variants = not layout.are_labelled.any() or layout.present[:, 1:].any()
+        return "groups" if needs_groups or not has_own_loss or has_variants else "originals", groups
 
     @property
     def _group_step(self) -> GroupStep:

@@ -25,6 +25,7 @@ from transformers import (
 
 from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments, VariantCollator
 from hf_mmel.data.groups import GROUP_KEY, VARIANT_MASK, originals
+from hf_mmel.data.layout import HostedBatch
 
 from .comparisons import Configuration
 
@@ -80,7 +81,7 @@ class Bench:
         if configuration.score_interval > 1:
             batch = {**batch, GROUP_KEY: torch.tensor([next(self._new_keys) for _ in batch["labels"]])}
         trainer.current_gradient_accumulation_steps = 1
-        batch = {name: tensor.to(trainer.args.device) for name, tensor in batch.items()}
+        batch = HostedBatch(batch).to(trainer.args.device)
         start = self._now()
         for _ in range(configuration.score_interval):
             (batch,), num_items = trainer.get_batch_samples(iter([batch]), 1, trainer.args.device)

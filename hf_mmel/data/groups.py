@@ -18,6 +18,8 @@ from augment.core.batch import ALIGNMENT_KEY as ALIGNMENT
 from augment.core.batch import IGNORE_INDEX, TOKEN_LEVEL_KEYS
 from augment.core.batch import LABELS_KEY as LABELS
 
+from .layout import LAYOUT, HostedBatch, Layout, on_device, read
+
 
 # Keys of a batch. `ALIGNMENT`, (B, V, L), has for each token of the original its position in the variant, or -1.
 VARIANT_MASK = "variant_mask"
@@ -59,7 +61,7 @@ class Groups(NamedTuple):
     def of(cls, inputs: Mapping[str, Any]) -> "Groups":
         """Splits a batch. Raises a `ValueError` if it has no targets, or a tensor lacks the variant axis."""
         inputs = dict(inputs)
-        variant_mask = inputs.pop(VARIANT_MASK).bool()
+        variant_mask, layout = inputs.pop(VARIANT_MASK).bool(), inputs.pop(LAYOUT, None)
         alignment = inputs.pop(ALIGNMENT, None)
         inputs.pop(GROUP_KEY, None)
         weights = inputs.pop(WEIGHT, None)
@@ -86,10 +88,18 @@ class Groups(NamedTuple):
                     "all tensors of a batch of groups except labels carry the variant axis after the batch axis."
                 )
         ids = inputs.get("input_ids")
-        present = variant_mask.flatten().nonzero().squeeze(1)
-        rows = {name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()}
+        is_present = (read(variant_mask)[0] if layout is None else layout.present).flatten()
+        if is_present.all():
+            present = torch.arange(len(is_present), device=variant_mask.device)
+            rows = {name: tensor.flatten(0, 1) for name, tensor in inputs.items()}
+        else:
+            present = on_device(np.flatnonzero(is_present), variant_mask.device)
+            rows = {name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()}
+        if extras is not None:
+            numbers = read(extra_rows)[0] if layout is None else layout.extra_rows
+            rows.update(_entries(extras, numbers.flatten()[is_present]))
         return cls(
-            rows=rows if extras is None else {**rows, **_entries(extras, extra_rows.flatten()[present])},
+            rows=rows,
             present=present,
             targets=targets,
             variant_mask=variant_mask,
@@ -104,23 +114,33 @@ class Groups(NamedTuple):
             name: x.repeat_interleave(size, dim=0) if name == LABELS and x.dim() < 3 else x.flatten(0, 1)
             for name, x in self.targets.items()
         }
-        return {name: x[self.present] for name, x in per_variant.items()}
+        return per_variant if self._is_whole else {name: x[self.present] for name, x in per_variant.items()}
 
     def grouped(self, values: torch.Tensor) -> torch.Tensor:
         """Values `(N, ...)` of the present variants as `(B, V, ...)`, with zeros for the absent ones."""
-        whole = values.new_zeros(self.variant_mask.numel(), *values.shape[1:]).index_copy(0, self.present, values)
-        return whole.view(*self.variant_mask.shape, *values.shape[1:])
+        if not self._is_whole:
+            empty = values.new_zeros(self.variant_mask.numel(), *values.shape[1:])
+            values = empty.index_copy(0, self.present, values)
+        return values.reshape(*self.variant_mask.shape, *values.shape[1:])
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether all variants are present."""
+        return len(self.present) == self.variant_mask.numel()
 
 
 def originals(inputs: Mapping[str, Any], with_weights: bool = False) -> dict[str, Any]:
     """The batch of the original examples of a batch of groups: by default as a model takes it, without `weight`."""
-    left_out = {VARIANT_MASK, ALIGNMENT, GROUP_KEY, EXTRAS, EXTRA_ROWS, *(() if with_weights else (WEIGHT,))}
+    left_out = {VARIANT_MASK, LAYOUT, ALIGNMENT, GROUP_KEY, EXTRAS, EXTRA_ROWS, *(() if with_weights else (WEIGHT,))}
     batch = {
         name: tensor if name == WEIGHT or (name == LABELS and tensor.dim() < 3) else tensor[:, 0].contiguous()
         for name, tensor in inputs.items()
         if name not in left_out
     }
-    return {**batch, **_entries(inputs[EXTRAS], inputs[EXTRA_ROWS][:, 0])} if EXTRAS in inputs else batch
+    if EXTRAS not in inputs:
+        return batch
+    rows = inputs[LAYOUT].extra_rows if LAYOUT in inputs else read(inputs[EXTRA_ROWS])[0]
+    return {**batch, **_entries(inputs[EXTRAS], rows[:, 0])}
 
 
 def folded(batch: Mapping[str, Any], num_groups: int, num_rows: int) -> dict[str, Any]:
@@ -151,7 +171,38 @@ def as_groups(inputs: Mapping[str, Any], model: Any = None) -> dict[str, Any]:
         groups[LABELS] = labels
     if WEIGHT in inputs:
         groups[WEIGHT] = inputs[WEIGHT]
-    return {**groups, VARIANT_MASK: torch.ones(len(first), 1, dtype=torch.bool, device=first.device)}
+    return {**groups, VARIANT_MASK: torch.ones_like(first.reshape(len(first), -1)[:, :1], dtype=torch.bool)}
+
+
+def layout_of(inputs: Mapping[str, Any]) -> Layout:
+    """The layout of a batch of groups; if it does not have it, it is read from the device of the tensors."""
+    if LAYOUT in inputs:
+        return inputs[LAYOUT]
+    lengths, labels, weights = _lengths(inputs), inputs.get(LABELS), inputs.get(WEIGHT)
+    mask = inputs[VARIANT_MASK].bool()
+    parts = {
+        "present": mask,
+        "lengths": lengths,
+        "are_labelled": torch.ones_like(mask[:, 0]) if labels is None else are_labelled(labels),
+        "are_weighted": None if weights is None else weights.ne(1),
+        "group_keys": inputs.get(GROUP_KEY),
+        "extra_rows": inputs.get(EXTRA_ROWS),
+    }
+    known = {name: x for name, x in parts.items() if x is not None}
+    arrays: dict[str, Any] = dict(zip(known, read(*known.values()), strict=True))
+    return Layout(**{"lengths": None, **arrays})
+
+
+def with_layout(inputs: Mapping[str, Any], origin: Mapping[str, Any], model: Any = None) -> dict[str, Any]:
+    """
+    A batch of groups that has its layout. It is that of `origin`, the batch that `as_groups` made groups of for a
+    `model`; without waiting for the device if it is a `HostedBatch` that remembers all that the layout has.
+    """
+    if LAYOUT in inputs or not isinstance(origin, HostedBatch):
+        return {**inputs, LAYOUT: layout_of(inputs)}
+    on_host = origin.on_host()
+    missing = {VARIANT_MASK, "attention_mask", LABELS, WEIGHT, GROUP_KEY, EXTRA_ROWS} & origin.keys() - on_host.keys()
+    return {**inputs, LAYOUT: layout_of(inputs if missing or not on_host else as_groups(on_host, model))}
 
 
 def are_of_tokens(
@@ -173,12 +224,41 @@ def are_of_tokens(
     return batch.are_of_tokens(labels, input_ids, special_ids)
 
 
-def take(inputs: Mapping[str, Any], examples: torch.Tensor) -> dict[str, Any]:
-    """The batch of some of the examples of a batch of groups."""
-    return {name: x if name == EXTRAS else x[examples] for name, x in inputs.items()}
+def take(inputs: Mapping[str, Any], examples: np.ndarray | torch.Tensor) -> dict[str, Any]:
+    """The batch of some of the examples of a batch of groups, by their numbers `(b,)`."""
+    if isinstance(examples, torch.Tensor):
+        (examples,) = read(examples)
+    first = next(x for x in inputs.values() if isinstance(x, torch.Tensor))
+    if np.array_equal(examples, np.arange(len(first))):
+        return dict(inputs)
+    index = on_device(examples, first.device)
+    taken = {name: x if name in (EXTRAS, LAYOUT) else x[index] for name, x in inputs.items()}
+    return {**taken, LAYOUT: inputs[LAYOUT].take(examples)} if LAYOUT in inputs else taken
 
 
-def _entries(extras: Mapping[str, Any], rows: torch.Tensor) -> dict[str, Any]:
+def has_variants(name: str, value: Any) -> bool:
+    """Whether an entry of a batch of groups has the variant axis."""
+    of_examples = name in (EXTRAS, LAYOUT, SOFT_LABELS, WEIGHT, GROUP_KEY)
+    return not of_examples and (name != LABELS or value.dim() == 3)
+
+
+def with_variants(inputs: Mapping[str, Any], present: np.ndarray) -> dict[str, Any]:
+    """The batch of groups of which other variants are present, `(B, V)`."""
+    layout = layout_of(inputs)
+    if np.array_equal(present, layout.present):
+        return {**inputs, LAYOUT: layout}
+    mask = on_device(present, inputs[VARIANT_MASK].device)
+    return {**inputs, VARIANT_MASK: mask, LAYOUT: layout._replace(present=present)}
+
+
+def originals_alone(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch of groups of which the originals alone are present."""
+    present = np.zeros_like(layout_of(inputs).present)
+    present[:, 0] = True
+    return with_variants(inputs, present)
+
+
+def _entries(extras: Mapping[str, Any], rows: np.ndarray) -> dict[str, Any]:
     """
     The extras of the rows with these numbers `(n,)`. Tensors, arrays, lists and tuples that have an entry for each row
     of the batch have one for each of these rows; what they hold otherwise is looked through, and all else stays.
@@ -206,11 +286,12 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """
     if EXTRAS in inputs or _has_unknown_tokens(inputs):
         return dict(inputs)
-    lengths = variant_lengths(inputs, inputs[VARIANT_MASK])
-    if lengths is None or (ALIGNMENT in inputs and not inputs[VARIANT_MASK][:, 0].all()):
+    layout = layout_of(inputs)
+    lengths = layout.longest(layout.present)
+    if lengths is None or (ALIGNMENT in inputs and not layout.present[:, 0].all()):
         return dict(inputs)
     shape, length = inputs["attention_mask"].shape, int(lengths.max())
-    short = {name: x[..., :length] if x.shape == shape else x for name, x in inputs.items()}
+    short = {name: x[..., :length] if name != LAYOUT and x.shape == shape else x for name, x in inputs.items()}
     if PERTURBATION in inputs:  # (B, V, ..., L, E)
         short[PERTURBATION] = inputs[PERTURBATION][..., :length, :]
     return short
@@ -220,18 +301,17 @@ def _has_unknown_tokens(inputs: Mapping[str, Any]) -> bool:
     """Whether other inputs than those of tokenizers are as long as the tokens, by their meaning or by chance."""
     if "attention_mask" not in inputs:
         return False
-    known, shape = {*_OF_TOKENS, PERTURBATION}, inputs["attention_mask"].shape
+    known, shape = {*_OF_TOKENS, PERTURBATION, LAYOUT}, inputs["attention_mask"].shape
     return any(x.shape[: len(shape)] == shape for name, x in inputs.items() if name not in known)
 
 
-def variant_lengths(inputs: Mapping[str, torch.Tensor], used: torch.Tensor) -> torch.Tensor | None:
-    """The length of the longest used variant of each group, at least 1, `(B,)`; `None` if all padding stays."""
-    mask = inputs.get("attention_mask")
-    if mask is None or POSITIONS[0] in inputs:
+def _lengths(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """The `lengths` of a `Layout`."""
+    mask, shape = inputs.get("attention_mask"), inputs[VARIANT_MASK].shape
+    if mask is None or POSITIONS[0] in inputs or mask.shape[:2] != shape or mask.dim() < 3:
         return None
-    positions = torch.arange(1, mask.shape[-1] + 1, device=mask.device)
-    last = torch.where(mask.bool(), positions, 1).flatten(2).amax(dim=2)
-    return last.where(used, 1).amax(dim=1)
+    positions = torch.ones_like(mask[0, 0], dtype=torch.long).cumsum(dim=-1)
+    return torch.where(mask.bool(), positions, 1).flatten(2).amax(dim=2)
 
 
 def num_items(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
@@ -248,8 +328,14 @@ def are_labelled(labels: torch.Tensor) -> torch.Tensor:
     `(N, ...)`, or `(N, V, L)` of words and their variants, among which the original decides.
     """
     if labels.is_floating_point():
-        return torch.ones(len(labels), dtype=torch.bool, device=labels.device)
+        return torch.ones_like(labels.reshape(len(labels), -1)[:, 0], dtype=torch.bool)
     return (labels[:, 0] if labels.dim() == 3 else labels).ne(IGNORE_INDEX).view(len(labels), -1).any(dim=1)
+
+
+def has_known_labels(inputs: Mapping[str, Any]) -> bool:
+    """Whether the host knows that some examples of a batch have a label."""
+    labels = inputs.on_host().get(LABELS) if isinstance(inputs, HostedBatch) else None
+    return labels is not None and bool(are_labelled(labels).any())
 
 
 def are_unlabelled(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:

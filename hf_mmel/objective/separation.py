@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.groups import LABELS
+from ..data.layout import on_device, read
 
 
 TEMPERATURE = 0.1
@@ -87,7 +89,9 @@ def group_separation(
         `torch.Tensor`: A number.
     """
     counts = (classes >= 0) if weights is None else (classes >= 0) & (weights > 0)
-    example = variant_mask.nonzero()[:, 0]
-    example, features = example[counts[example]], features[counts[example]]
+    present, counted = read(variant_mask, counts)
+    of_rows = present.nonzero()[0]
+    example = on_device(of_rows[counted[of_rows]], features.device)
+    features = features[on_device(np.flatnonzero(counted[of_rows]), features.device)]
     factors = 1 / num_rows.clamp(min=1) if weights is None else weights / num_rows.clamp(min=1)
     return (factors[example] * separation_losses(features, classes[example])).sum()

@@ -1,8 +1,8 @@
 """The loss of examples without a label, and the annealing of the loss of those that have one."""
 
 import math
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..argument_groups import UnlabeledArguments
@@ -67,7 +67,8 @@ def annealed_threshold(schedule: str, num_classes: int, global_step: int, max_st
     return alpha * (1 - 1 / num_classes) + 1 / num_classes
 
 
-def without_variants(variant_mask: Tensor, are_unlabelled: Tensor) -> Tensor:
-    """The variants that are present, without those of unlabelled examples, `(B, V)`."""
-    is_original = torch.arange(variant_mask.shape[1], device=variant_mask.device) == 0
-    return variant_mask & (is_original | ~are_unlabelled[:, None])
+def without_variants(variant_mask: Any, are_unlabelled: Any) -> Any:
+    """The variants that are present, without those of unlabelled examples, `(B, V)`; tensors or arrays."""
+    kept = variant_mask & ~are_unlabelled[:, None]
+    kept[:, 0] = variant_mask[:, 0]
+    return kept

@@ -220,6 +220,10 @@ def select(weights: Tensor, how: str, count: int) -> Tensor:
         kept = torch.zeros_like(weights).scatter(1, variants, largest)
         return kept * (total / kept.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny))
     # `multinomial` refuses a row of zeros: it draws from a uniform row, and the draws are dropped.
-    draws = torch.multinomial(torch.where(total > 0, weights, 1.0), count, replacement=True)
+    probabilities = torch.where(total > 0, weights, 1.0)
+    if count == 1:  # as `multinomial` draws once, but without its check of the probabilities, which waits for a device
+        draws = (probabilities / torch.empty_like(probabilities).exponential_()).argmax(dim=1, keepdim=True)
+    else:
+        draws = torch.multinomial(probabilities, count, replacement=True)
     shares = torch.zeros_like(weights).scatter_add(1, draws, torch.full_like(draws, 1 / count, dtype=weights.dtype))
     return shares * (total > 0)

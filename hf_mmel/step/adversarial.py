@@ -6,10 +6,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.groups import ALIGNMENT, EXTRAS, LABELS, PERTURBATION, POSITIONS, SOFT_LABELS, VARIANT_MASK, WEIGHT
+from ..data.groups import (
+    ALIGNMENT,
+    LABELS,
+    PERTURBATION,
+    POSITIONS,
+    SOFT_LABELS,
+    VARIANT_MASK,
+    has_variants,
+    layout_of,
+    with_layout,
+)
+from ..data.layout import LAYOUT, on_device
 from .forward import VariantForward, evaluating, word_embeddings
 from .micro_batches import fastest_micro_batches
 
@@ -118,30 +130,36 @@ class AdversarialVariants:
             forward (`VariantForward`): Computes what the search maximises: divergences for MMEL-S, else losses.
         """
         model, is_soft = forward.model, forward.args.mmel_loss == "soft"
-        inputs = with_copies(inputs, self.num_variants)
-        copies = inputs[VARIANT_MASK].clone()
+        inputs = with_copies(with_layout(inputs, inputs), self.num_variants)
+        layout, device = layout_of(inputs), inputs[VARIANT_MASK].device
+        copies = layout.present.copy()
         copies[:, : -self.num_variants] = False
-        used = copies.clone()
+        used = copies.copy()
         used[:, 0] |= is_soft and SOFT_LABELS not in inputs  # a divergence needs the original
+        parts = fastest_micro_batches(used, layout.longest(used), device.type)  # of whole groups
+        places, are_copies = on_device(np.flatnonzero(copies), device), on_device(copies, device)
         may_move = movable(inputs, forward)
-        free, whole = may_move[copies], torch.zeros_like(may_move)
+        rows = may_move.flatten(0, 1)
+        free, still = rows[places], torch.zeros_like(rows)
         delta = self.start(free)
-        is_copy = copies.view(*copies.shape, *[1] * (whole.dim() - 2)).expand_as(whole)
+
+        def moved() -> dict[str, Any]:
+            return {**inputs, PERTURBATION: still.index_copy(0, places, delta).view_as(may_move)}
+
         with evaluating(model), without_answers_in_padding(model), torch.enable_grad():  # of the inputs alone
             for _ in range(self.num_steps):
                 delta.requires_grad_()
-                gradient = torch.zeros_like(delta)
-                moved = {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
-                for part in fastest_micro_batches(inputs, used):  # of whole groups
-                    result = forward(model, moved, part)
+                gradient, batch = torch.zeros_like(delta), moved()
+                for part in parts:
+                    result = forward(model, batch, part)
                     divergences = result.values.divergences
                     values = result.values.losses if divergences is None else divergences
                     # Large, so that no gradient underflows in float16; only its direction counts.
-                    aim = 1024 * values[copies[result.examples]].sum()
+                    aim = 1024 * values.masked_fill(~are_copies[result.examples], 0.0).sum()
                     gradient += torch.autograd.grad(aim, delta, retain_graph=True)[0]
                 # Padding has a gradient, too, where a head reads the predictions on it, as in question answering.
                 delta = self.step(delta.detach(), gradient * free)
-        return {**inputs, PERTURBATION: whole.masked_scatter(is_copy, delta)}
+        return moved()
 
 
 def movable(inputs: Mapping[str, Tensor], forward: VariantForward) -> Tensor:
@@ -175,7 +193,7 @@ def without_answers_in_padding(model: Any) -> Iterator[None]:
         handle.remove()
 
 
-def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+def with_copies(inputs: Mapping[str, Any], count: int) -> dict[str, Any]:
     """A batch of groups `(B, V, ...)` with `count` copies of each original at the end, `(B, V + count, ...)`."""
     of_tokens = POSITIONS[0] in inputs or (LABELS in inputs and inputs[LABELS].dim() == 3)
     if of_tokens and ALIGNMENT not in inputs:  # of originals alone, whose tokens are where they are
@@ -184,11 +202,13 @@ def with_copies(inputs: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         attended = inputs.get("attention_mask", torch.ones_like(places)).bool()
         inputs = {**inputs, ALIGNMENT: places.masked_fill(~attended, -1)}
 
-    def extended(name: str, tensor: Tensor) -> Tensor:
-        of_examples = name in (EXTRAS, SOFT_LABELS, WEIGHT) or (name == LABELS and tensor.dim() < 3)
-        return tensor if of_examples else torch.cat([tensor, tensor[:, :1].repeat_interleave(count, dim=1)], dim=1)
+    def extended(name: str, value: Any) -> Any:
+        if name == LAYOUT:
+            return value.with_copies(count)
+        repeated = has_variants(name, value)
+        return torch.cat([value, value[:, :1].repeat_interleave(count, dim=1)], dim=1) if repeated else value
 
-    return {name: extended(name, tensor) for name, tensor in inputs.items()}
+    return {name: extended(name, value) for name, value in inputs.items()}
 
 
 def _length(rows: Tensor) -> Tensor:

@@ -4,10 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import EXTRAS, PERTURBATION, SOFT_LABELS, VARIANT_MASK, Groups, are_unlabelled, take, trimmed
+from ..data.groups import (
+    EXTRAS,
+    PERTURBATION,
+    SOFT_LABELS,
+    VARIANT_MASK,
+    Groups,
+    are_unlabelled,
+    originals_alone,
+    take,
+    trimmed,
+    with_variants,
+)
+from ..data.layout import LAYOUT, on_device
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
 from ..objective.unlabelled import are_confident, own_prediction_losses, predict_classes
@@ -20,6 +33,8 @@ class ForwardResult(NamedTuple):
     """The result of a forward pass over some variants of b examples."""
 
     examples: Tensor  # their indices in the batch, (b,)
+    variant_mask: Tensor  # the variants that are in the pass, (b, V)
+    present: Tensor  # their indices among all b * V, (N,)
     values: VariantLosses  # (b, V); those of variants that are not in the pass mean nothing
     logits: Tensor  # (b, V, ..., C), in float32 at least, 0 for variants that are not in the pass
     outputs: Any  # the model's
@@ -50,7 +65,7 @@ class VariantForward:
         self._buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
     def __call__(
-        self, model: nn.Module, inputs: Mapping[str, Tensor], variants: Tensor, soft_labels: Tensor | None = None
+        self, model: nn.Module, inputs: Mapping[str, Any], variants: np.ndarray, soft_labels: Tensor | None = None
     ) -> ForwardResult:
         """
         Runs the model.
@@ -58,15 +73,17 @@ class VariantForward:
         Args:
             model (`nn.Module`): The model, wrapped or not.
             inputs (`Mapping`): The batch of groups, with `SOFT_LABELS` if another model predicts them.
-            variants (`torch.Tensor` of shape `(B, V)`): Which variants to compute; at least one.
+            variants (`numpy.ndarray` of shape `(B, V)`): Which variants to compute; at least one.
             soft_labels (`torch.Tensor` of shape `(B, 1, ..., C)`, *optional*):
                 Logits of the originals, used where some of these are not among the variants.
 
         Raises:
             `ValueError`: if the batch or the logits do not have the shapes of the task head.
         """
-        examples = variants.any(dim=1).nonzero().squeeze(1)
-        batch = {**take(inputs, examples), VARIANT_MASK: variants[examples]}
+        numbers = np.flatnonzero(variants.any(axis=1))
+        variants = variants[numbers]
+        batch = with_variants(take(inputs, numbers), variants)
+        examples = on_device(numbers, batch[VARIANT_MASK].device)
         reference = batch.pop(SOFT_LABELS, None)
         groups = Groups.of(trimmed(batch))
         rows = {**groups.rows, **(groups.row_targets() if self.needs_labels else {})}
@@ -88,7 +105,7 @@ class VariantForward:
         if self.args.mmel_loss == "soft":
             if reference is not None:  # of tokens, padding may be trimmed
                 reference = reference[:, :, : logits.shape[2]] if reference.dim() == 4 else reference
-            elif soft_labels is None or variants[examples, 0].all():
+            elif soft_labels is None or variants[:, 0].all():
                 reference = logits[:, :1] if self.args.soft_label_gradient else logits[:, :1].detach()
             else:
                 reference = soft_labels[examples]
@@ -101,7 +118,7 @@ class VariantForward:
             values = self._with_unlabelled(values, logits, reference, groups)
         num_rows, name = len(groups.present), type(self.model).__name__
         features = representation(inputs_of_classifier, num_rows, name) if self._classifier is not None else None
-        return ForwardResult(examples, values, logits, outputs, features)
+        return ForwardResult(examples, groups.variant_mask, groups.present, values, logits, outputs, features)
 
     def _with_unlabelled(
         self, values: VariantLosses, logits: Tensor, reference: Tensor | None, groups: Groups
@@ -138,15 +155,16 @@ class VariantForward:
         """
         empty = dict(inputs)
         for name, x in inputs.items():
-            if name != EXTRAS and x.is_floating_point():
+            if name in (EXTRAS, LAYOUT):
+                continue
+            if x.is_floating_point():
                 empty[name] = torch.zeros_like(x)
             elif name == self.main_input:
                 is_special = torch.isin(x, torch.tensor(special_ids_of(self.model), dtype=x.dtype, device=x.device))
                 empty[name] = torch.where(is_special, x, 0)
-        originals = torch.zeros_like(inputs[VARIANT_MASK])
-        originals[:, 0] = True
         before = self.saved_buffers()
-        result = self(model, empty, originals)
+        batch = originals_alone(empty)
+        result = self(model, batch, batch[LAYOUT].present)
         self.restore(before)
         return 0.0 * result.logits.sum(), result.outputs
 

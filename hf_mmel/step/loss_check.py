@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import LABELS, VARIANT_MASK, Groups, num_items, originals
+from ..data.groups import LABELS, VARIANT_MASK, Groups, layout_of, num_items, originals, originals_alone
 from ..objective.heads import are_probabilities, own_loss
 from .forward import VariantForward
 
@@ -27,12 +27,9 @@ def check_loss(model: nn.Module, inputs: Mapping[str, Tensor], forward: VariantF
     Raises:
         `ValueError`: if the two losses differ by more than rounding.
     """
-    batch, mask = originals(inputs), torch.zeros_like(inputs[VARIANT_MASK], dtype=torch.bool)
-    mask[:, 0] = True
-    groups = Groups.of({**inputs, VARIANT_MASK: mask})
+    batch, groups, device = originals(inputs), Groups.of(originals_alone(inputs)), inputs[VARIANT_MASK].device
     labels = batch.get(LABELS)
-    count = num_items(inputs)
-    if not count:
+    if not layout_of(inputs).are_labelled.any():
         return False
     problem_type = getattr(getattr(forward.model, "config", None), "problem_type", None)
     if are_probabilities(labels, problem_type) and forward.loss_func is None:
@@ -40,7 +37,7 @@ def check_loss(model: nn.Module, inputs: Mapping[str, Tensor], forward: VariantF
     if forward.loss_func is not None and not forward.needs_labels:
         batch.pop(LABELS, None)  # as `Trainer` calls the model then
     before = forward.saved_buffers()
-    devices = [mask.device] if mask.is_cuda else []
+    devices = [device] if device.type == "cuda" else []
     # In training mode, since a forward may have terms of the loss that evaluation lacks. Both losses are those of the
     # same dropout.
     with torch.no_grad(), torch.random.fork_rng(devices=devices):
@@ -49,7 +46,8 @@ def check_loss(model: nn.Module, inputs: Mapping[str, Tensor], forward: VariantF
         if forward.loss_func is None:
             own = own_loss(outputs)
         else:
-            own = forward.loss_func(outputs, labels, num_items_in_batch=torch.as_tensor(count, device=mask.device))
+            count = torch.as_tensor(num_items(inputs), device=device)
+            own = forward.loss_func(outputs, labels, num_items_in_batch=count)
     forward.restore(before)
     if own is None:
         return False

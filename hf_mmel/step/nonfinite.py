@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from transformers import TrainerState
 
+from ..data.groups import take
+from ..data.layout import read
 from ..monitoring.decoding import make_decoder, tokenizer_of
 from ..objective.weighting import VariantLosses
 from .forward import VariantForward
@@ -26,9 +29,25 @@ NONFINITE_SHARD = (
 )
 
 
+class NonfiniteBefore(Exception):
+    """
+    A variant was not finite, which the step did not expect.
+
+    Attributes:
+        is_last (`bool`): Whether it has made all of its forward passes.
+    """
+
+    def __init__(self, is_last: bool):
+        super().__init__()
+        self.is_last = is_last
+
+
 class NonfiniteVariants:
     """
     Leaves out variants that are not finite, with a few warnings in a training run, or raises.
+
+    To ask whether all are finite has the host wait for the device. So a step counts on it at first (`expected`), looks
+    once at the end (`read`), and is made anew if it was wrong (`left_in`).
 
     Args:
         forward (`VariantForward`): The model and the arguments, of which `nonfinite_variants` says whether to raise.
@@ -39,12 +58,37 @@ class NonfiniteVariants:
     def __init__(self, forward: VariantForward, state: TrainerState, processing_class: Any = None):
         self.forward, self.state, self.processing_class = forward, state, processing_class
         self._num_warnings = 0
+        self._unread: list[Tensor] = []  # whether there was a variant that is not finite, on the device
+
+    def expected(self, values: VariantLosses, variant_mask: Tensor) -> Tensor:
+        """The present variants without those that are not finite, `(B, V)`. The next `read` says if there are some."""
+        nonfinite = values.nonfinite(variant_mask)
+        self._unread.append(nonfinite.any())
+        return variant_mask & ~nonfinite
+
+    def read(self, *tensors: Tensor, is_last: bool = False) -> list[np.ndarray]:
+        """
+        The values of tensors, as of `layout.read`.
+
+        Raises:
+            `NonfiniteBefore`: if a variant was not finite since the last `read` or `forget`. It gets `is_last`.
+        """
+        unread, self._unread = self._unread, []
+        arrays = read(*tensors, *unread) if tensors or unread else []
+        if any(arrays[len(tensors) :]):
+            raise NonfiniteBefore(is_last)
+        return arrays[: len(tensors)]
+
+    def forget(self) -> None:
+        """Begins a new step."""
+        self._unread = []
 
     def left_in(
         self,
-        batch: Mapping[str, Tensor],
+        inputs: Mapping[str, Any],
         values: VariantLosses,
         variant_mask: Tensor,
+        examples: np.ndarray | None = None,
         buffers: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """
@@ -52,9 +96,10 @@ class NonfiniteVariants:
         an original all of its variants are left out.
 
         Args:
-            batch (`Mapping`): The groups that the values are of.
+            inputs (`Mapping`): The batch of groups.
             values (`VariantLosses`): Of shape `(B, V)`.
             variant_mask (`torch.Tensor` of shape `(B, V)`): The variants that were computed.
+            examples (`numpy.ndarray`, *optional*): The examples of the batch that the values are of; all by default.
             buffers (`Sequence[torch.Tensor]`, *optional*):
                 The model's buffers before the forward pass, to be restored if a variant is left out.
 
@@ -66,6 +111,7 @@ class NonfiniteVariants:
             return variant_mask
         if buffers is not None:
             self.forward.restore(buffers)
+        batch = inputs if examples is None else take(inputs, examples)
         main = batch.get(self.forward.main_input)
         if main is not None and main.is_floating_point():
             # Batch normalisation makes all values NaN where one is: the variants with such an input are left out.

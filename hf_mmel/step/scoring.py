@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from augment.core.devices import fast_dtype
 
-from ..data.groups import GROUP_KEY, SOFT_LABELS, VARIANT_MASK, take
+from ..data.groups import GROUP_KEY, SOFT_LABELS, VARIANT_MASK, layout_of, take
+from ..data.layout import on_device
 from ..distributed import gathered
 from ..objective.weighting import VariantLosses
 from .forward import VariantForward, evaluating
@@ -47,7 +49,8 @@ class ScoreCache:
     def rows(self, keys: Sequence[int]) -> Tensor:
         """The rows of groups in `values`, `(n,)`, which may be written to; `share` sends them to other processes."""
         self._changed.update(keys)
-        return torch.tensor([self._rows[key] for key in keys], dtype=torch.long, device=self.values.device)
+        rows = np.array([self._rows[key] for key in keys], dtype=np.int64)
+        return on_device(rows, self.values.device)
 
     def share(self) -> None:
         """Gives every process the scores that any process has changed. All processes have to call this."""
@@ -96,10 +99,11 @@ class Scorer:
                 f"score_interval is {self.args.score_interval}, but a batch has no {GROUP_KEY}, by which groups are "
                 "known again; expected one of shape (B,), such as VariantCollator makes with epochs_per_draw."
             )
-        keys = inputs[GROUP_KEY].tolist()
+        group_keys: Any = layout_of(inputs).group_keys
+        keys = group_keys.tolist()
         unknown = [i for i, key in enumerate(keys) if key not in self.cache]
         if unknown:
-            part = take(inputs, torch.tensor(unknown, device=inputs[GROUP_KEY].device))
+            part = take(inputs, np.array(unknown))
             self.cache.put([keys[i] for i in unknown], self._scored(model, part, max_rows).values.packed())
         rows = self.cache.rows(keys)
         return Scores(VariantLosses.unpacked(self.cache.values[rows]), rows=rows)
@@ -109,7 +113,12 @@ class Scorer:
         in_bf16 = args.scoring_bf16
         if in_bf16 is None:
             in_bf16 = fast_dtype(str(mask.device)) == "bfloat16"
-        indices, packed, soft_labels = [], [], []
+        layout = layout_of(inputs)
+        parts = [layout.present]
+        if not self.is_sharded:
+            lengths = layout.longest(layout.present)
+            parts = fastest_micro_batches(layout.present, lengths, mask.device.type, max_rows)
+        packed, soft_labels = [], []
         with (
             torch.no_grad(),
             # Training continues from the random state with which scoring began.
@@ -117,16 +126,14 @@ class Scorer:
             nullcontext() if args.scoring_dropout else evaluating(model),
             torch.autocast(mask.device.type, torch.bfloat16, enabled=in_bf16),
         ):
-            for part in [mask] if self.is_sharded else fastest_micro_batches(inputs, mask, max_rows):
-                examples, values, logits, *_ = self.forward(model, inputs, part)
-                indices.append(examples)
-                packed.append(values.packed())
+            for part in parts:
+                result = self.forward(model, inputs, part)
+                packed.append(result.values.packed())
                 if args.mmel_loss == "soft" and SOFT_LABELS not in inputs:
-                    logits = logits[:, :1]
+                    logits = result.logits[:, :1]
                     if logits.dim() == 4:  # of tokens, whose padding was trimmed
                         logits = F.pad(logits, (0, 0, 0, inputs["input_ids"].shape[-1] - logits.shape[2]))
                     soft_labels.append(logits)
-        order = torch.cat(indices).argsort()
-        return Scores(
-            VariantLosses.unpacked(torch.cat(packed)[order]), torch.cat(soft_labels)[order] if soft_labels else None
-        )
+        order = np.concatenate([np.flatnonzero(part.any(axis=1)) for part in parts]).argsort()
+        in_order = [torch.cat(x)[on_device(order, mask.device)] for x in (packed, soft_labels) if x]
+        return Scores(VariantLosses.unpacked(in_order[0]), in_order[1] if soft_labels else None)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.groups import SOFT_LABELS, VARIANT_MASK, Groups
+from ..data.groups import SOFT_LABELS, Groups, originals_alone
 from ..objective.heads import Head, needs_labels
 from .forward import evaluating
 
@@ -28,9 +28,7 @@ def with_soft_labels(
     Raises:
         `ValueError`: if the logits do not have the shape of the task head.
     """
-    originals = torch.zeros_like(inputs[VARIANT_MASK])
-    originals[:, 0] = True
-    groups = Groups.of({**inputs, VARIANT_MASK: originals})
+    groups = Groups.of(originals_alone(inputs))
     rows: dict[str, Any] = {**groups.rows, **(groups.row_targets() if needs_labels(model) else {})}
     with evaluating(model):
         outputs = model(**accepted_by(model, rows))

@@ -13,7 +13,7 @@ from trainer_runs import ROUNDING, RecordGradients, same_gradient
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
-from hf_mmel.data.groups import trimmed
+from hf_mmel.data.groups import VARIANT_MASK, layout_of, trimmed
 from hf_mmel.objective.weighting import VariantLosses, select
 from hf_mmel.step import micro_batches
 from hf_mmel.step.micro_batches import fastest_micro_batches, fewest_micro_batches
@@ -254,12 +254,18 @@ def test_padding_at_the_end_of_all_variants_is_cut_off(step):
     assert {name for name in cut if cut[name].shape[-1] != part[name].shape[-1]} == set(part) - {"variant_mask"}
 
 
+def cut(function, mask, used, *options):
+    """The micro-batches of groups with this `attention_mask`, as tensors."""
+    lengths = None if mask is None else layout_of({"attention_mask": mask, VARIANT_MASK: used}).longest(used.numpy())
+    return [torch.from_numpy(part) for part in function(used.numpy(), lengths, *options)]
+
+
 def test_passes_hold_every_variant_once():
     torch.manual_seed(0)
     used = torch.rand(7, 5) < 0.7
     mask = (torch.arange(9) < torch.randint(1, 9, (7, 5, 1))).long()
     for most in (1, 2, 3, 5, 8, 40):
-        passes = fewest_micro_batches({"attention_mask": mask}, used, most)
+        passes = cut(fewest_micro_batches, mask, used, most)
         assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
         assert all(0 < part.sum() <= most for part in passes)
 
@@ -267,13 +273,13 @@ def test_passes_hold_every_variant_once():
 def test_a_group_is_cut_into_passes_of_like_size():
     """Memory is that of the largest."""
     used = torch.ones(1, 33, dtype=torch.bool)
-    assert [int(part.sum()) for part in fewest_micro_batches({}, used, 16)] == [11, 11, 11]
+    assert [int(part.sum()) for part in cut(fewest_micro_batches, None, used, 16)] == [11, 11, 11]
 
 
 def test_groups_of_like_length_share_a_pass_the_longest_first():
     lengths = torch.tensor([3, 9, 4, 8])
     mask = (torch.arange(9) < lengths[:, None, None].expand(4, 5, 1)).long()
-    passes = fewest_micro_batches({"attention_mask": mask}, torch.ones(4, 5, dtype=torch.bool), 10)
+    passes = cut(fewest_micro_batches, mask, torch.ones(4, 5, dtype=torch.bool), 10)
     assert [part.any(dim=1).nonzero().flatten().tolist() for part in passes] == [[1, 3], [0, 2]]
 
 
@@ -290,7 +296,7 @@ def test_by_default_there_are_the_passes_that_cost_the_least():
         lengths, used = torch.randint(1, 90, (6,)), torch.rand(6, 5) < 0.7
         used[:, 0] = True
         mask = (torch.arange(90) < lengths[:, None, None].expand(6, 5, 1)).long()
-        passes = fastest_micro_batches({"attention_mask": mask}, used, None)
+        passes = cut(fastest_micro_batches, mask, used, "cpu")
         assert torch.equal(torch.stack(passes).sum(dim=0), used.long())
         order = lengths.argsort(descending=True, stable=True)
         costs = []
@@ -307,10 +313,10 @@ def test_the_quickest_passes_keep_groups_together_and_to_the_rows_of_a_pass():
     mask = (torch.arange(99) < torch.tensor([95, 96] * 4)[:, None, None].expand(8, 5, 1)).long()
     used = torch.ones(8, 5, dtype=torch.bool)
     for most, sizes in ((None, [40]), (20, [20, 20]), (12, [10, 10, 10, 10]), (3, [5] * 8)):
-        passes = fastest_micro_batches({"attention_mask": mask}, used, most)
+        passes = cut(fastest_micro_batches, mask, used, "cpu", most)
         assert [int(part.sum()) for part in passes] == sizes
         assert all(part.any(dim=1).sum() * 5 == part.sum() for part in passes)
-    assert [int(part.sum()) for part in fastest_micro_batches({}, used, None)] == [40]
+    assert [int(part.sum()) for part in cut(fastest_micro_batches, None, used, "cpu")] == [40]
 
 
 @pytest.mark.parametrize("accepts_loss_kwargs", [True, False])

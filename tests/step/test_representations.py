@@ -20,6 +20,7 @@ from transformers import (
 
 from augment import ImageVariants, LexiconSubstitution
 from hf_mmel import AdversarialVariants, MMELTrainer
+from hf_mmel.data.groups import layout_of
 from hf_mmel.objective.separation import TEMPERATURE, group_separation
 from hf_mmel.step.micro_batches import fewest_micro_batches
 from hf_mmel.step.representations import classifier_of
@@ -134,7 +135,8 @@ def test_each_micro_batch_adds_the_term_of_its_own_rows(trainer, mmel_loss, batc
     made = trainer((0, 0, 1), mmel_loss=mmel_loss, **fields)
     batch = next(iter(made.get_train_dataloader()))
     mask, model = batch["variant_mask"], made.model
-    parts = fewest_micro_batches(batch, mask, batch_size)
+    lengths = layout_of(batch).longest(mask.numpy())
+    parts = [torch.from_numpy(part) for part in fewest_micro_batches(mask.numpy(), lengths, batch_size)]
     assert len(parts) > 1 and mask.sum(dim=1).max() > 3
     expected = 0.0
     for part in parts:
