@@ -10,6 +10,9 @@ from hf_mmel.cli import run as cli
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 REMOVED = [
     (["--model_name_or_path", "out/checkpoint-1"], "model_name_or_path"),
     (["--tokenizer_name", "out/link"], "tokenizer_name"),

@@ -16,6 +16,9 @@ from hf_mmel.cli import run as cli
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 @pytest.fixture
 def encoded(monkeypatch):
     """What the trainer is given, by split."""

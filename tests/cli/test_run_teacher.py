@@ -9,6 +9,9 @@ from hf_mmel.cli import model as cli_model
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 @pytest.fixture
 def train(run, files):
     def train(*options, out="out"):

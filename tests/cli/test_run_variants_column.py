@@ -15,6 +15,9 @@ from hf_mmel.cli import run as cli
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 TEXTS = ["the film was awful", "the film was good", "an odd film"]
 PARAPHRASES = [["the movie was bad", "it was awful"], ["a good movie"], []]
 ROWS = [

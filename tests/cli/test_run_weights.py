@@ -8,6 +8,9 @@ from hf_mmel.cli import run as cli
 from hf_mmel.cli.run import UsageError
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 WEIGHTED = [{**row, "trust": 0.5 + i % 3} for i, row in enumerate(reviews())]
 WEIGHT = ["--weight_column", "trust"]
 

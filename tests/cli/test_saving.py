@@ -21,6 +21,9 @@ from hf_mmel.cli.run import UsageError
 from hf_mmel.cli.saving import save_metrics
 
 
+pytestmark = pytest.mark.integration  # whole runs of the command
+
+
 ROOT = Path(__file__).parents[2]
 NO_FOLDER = "/dev/null/home"  # not even root can make it
 LITTLE = 100_000  # bytes: less than the tiny model has
