@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import TrainingArguments
 
+from hf_mmel.__main__ import main as hf_mmel_command
 from hf_mmel.argument_groups import ObjectiveArguments
 from hf_mmel.cli.arguments import AugmenterArguments, RunArguments
 from hf_mmel.cli.help import GROUPS, PROGRAM, TRAINING, asked_help, short_help, title_of
@@ -44,6 +45,8 @@ def heavy_imports(*command: str, folder: Path = ROOT) -> tuple[str, list[str]]:
         f"{ROOT / PROGRAM} --help",
         "hf_mmel.cli -h",
         "hf_mmel --help",
+        "hf_mmel train --help",
+        "hf_mmel augment preview --help",
         "hf_mmel compare --help",
         "hf_mmel report --help",
         "hf_mmel attack --help",
@@ -53,6 +56,43 @@ def heavy_imports(*command: str, folder: Path = ROOT) -> tuple[str, list[str]]:
 def test_help_imports_nothing_that_takes_long(command):
     written, imported = heavy_imports(*command.split())
     assert written.startswith("usage: ") and imported == []
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("command", ["report", "attack", "compare"])
+@pytest.mark.parametrize(("name", "problem"), [("missing", "does not exist"), ("empty", "is empty")])
+def test_a_wrong_folder_is_an_error_of_one_line_without_long_imports(tmp_path, command, name, problem):
+    (tmp_path / "empty").mkdir()
+    written, imported = heavy_imports("hf_mmel", command, name, folder=tmp_path)
+    assert written.startswith(f"error: {name} {'is no file' if command == 'compare' else problem}; expected ")
+    assert written.count("\n") == 1 and imported == []
+
+
+def test_a_missing_folder_may_be_a_model_of_the_hub(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert hf_mmel_command(["attack", "some/model"]) == 1
+    assert "For a model of the Hub name the folder of the results with --output_dir." in capsys.readouterr().err
+    assert hf_mmel_command(["attack", "some/model", "--output_dir", "out"]) == 1
+    assert "There is no data to work on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["compare", "report", "attack"])
+def test_usage_names_the_program_as_it_was_called(command, capsys):
+    for program in ("hf-mmel", "python -m hf_mmel"):
+        with pytest.raises(SystemExit):
+            hf_mmel_command([command, "--help"], program)
+        assert capsys.readouterr().out.startswith(f"usage: {program} {command} ")
+
+
+def test_train_and_augment_are_commands_as_well(capsys):
+    hf_mmel_command(["train", "--help"], "hf-mmel")
+    assert capsys.readouterr().out == short_help("hf-mmel train")
+    with pytest.raises(SystemExit, match=r"^hf-mmel train: error: There is no option --no_such; --help all lists"):
+        hf_mmel_command(["train", "--model_name_or_path", "x", "--task_name", "rte", "--no_such"], "hf-mmel")
+    with pytest.raises(SystemExit):
+        hf_mmel_command(["augment", "preview", "--help"], "hf-mmel")
+    assert capsys.readouterr().out.startswith("usage: hf-mmel augment preview ")
+    assert hf_mmel_command(["augment", "preview", "--text", "a film", "--augmenter", "delete"]) == 0
 
 
 def test_the_short_help_fits_80_lines_and_has_a_line_for_each_option():
