@@ -15,15 +15,19 @@ from .registry import NAMES
 
 
 ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, ImportError)
+PROGRAM = "python -m augment"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs a sub-command. Returns the exit code: 0, 1 after an error, 130 after an interruption."""
-    return run_command(_parser().parse_args(argv), ERRORS)
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
+    """
+    Runs a sub-command of a program that was called by this name. Returns the exit code: 0, 1 after an error, 130 after
+    an interruption.
+    """
+    return run_command(_parser(program).parse_args(argv), ERRORS)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(prog="python -m augment", description="Makes variants of text for training.")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = CommandParser(prog=program, description="Makes variants of text for training.")
     parser.set_defaults(after_interruption="")
     add = partial(parser.add_subparsers(required=True, metavar="COMMAND").add_parser, allow_abbrev=False)
     readable, writable = ", ".join(READERS), ", ".join(SUFFIXES)

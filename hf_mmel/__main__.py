@@ -1,4 +1,7 @@
-"""`python -m hf_mmel`: the commands besides training."""
+"""`hf-mmel` and `python -m hf_mmel`: all commands of both packages.
+
+Each command imports torch and transformers when it runs, so that help and errors about its arguments are fast.
+"""
 
 import argparse
 import os
@@ -7,29 +10,46 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from .cli.__main__ import train
 from .cli.errors import UsageError, file_errors, usage_errors
 from .own_augment import own_augment
 
 
 with own_augment():  # Python executes this module itself
+    from augment.__main__ import main as augment_main
     from augment.core.running import CommandParser, run_command, tolerate_encodings
 
+PROGRAM = "python -m hf_mmel"
+_RUN_FOLDER = (
+    "expected the output_dir of a run of run_glue_mmel with --do_train. The runs of --seeds are in the folders seed-N."
+)
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs a sub-command. Its exit code is 0, or 1 after an error, 2 after wrong usage, 130 after an interruption."""
-    return run_command(parse(sys.argv[1:] if argv is None else argv), (UsageError,))
+
+def main(argv: list[str] | None = None, program: str = PROGRAM) -> int:
+    """
+    Runs a sub-command of a program that was called by this name. Its exit code is 0, or 1 after an error, 2 after
+    wrong usage, 130 after an interruption.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["train"]:
+        train(f"{program} train", argv[1:])
+        return 0
+    if argv[:1] == ["augment"]:
+        return augment_main(argv[1:], f"{program} augment")
+    return run_command(parse(argv, program), (UsageError,))
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
+def parse(argv: list[str], program: str = PROGRAM) -> argparse.Namespace:
     """The arguments of a sub-command. In `options` are those of run_glue_mmel.py, if the sub-command takes them."""
-    parser = CommandParser(prog="python -m hf_mmel", description="What augmentation does on your data.")
+    parser = CommandParser(prog=program, description="Trains on augmented text, and shows what it does on your data.")
     parser.set_defaults(after_interruption="", takes_options=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("train", help="fine-tune a classifier on augmented text, as run_glue_mmel.py does")
     compare = commands.add_parser(
         "compare",
         allow_abbrev=False,
         help="train a grid of methods, augmenters and seeds, and compare their scores",
-        usage="python -m hf_mmel compare [FILE] [option of run_glue_mmel.py ...] [options below]",
+        usage=f"{program} compare [FILE] [option of run_glue_mmel.py ...] [options below]",
         description="Trains a grid of methods, augmenters and seeds, and compares their scores. Takes the options of "
         "run_glue_mmel.py, from a .json or .yaml file, from the command line, or from both, as well as:",
     )
@@ -85,7 +105,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "attack",
         allow_abbrev=False,
         help=what,
-        usage="python -m hf_mmel attack MODEL [option of run_glue_mmel.py ...] [options below]",
+        usage=f"{program} attack MODEL [option of run_glue_mmel.py ...] [options below]",
         description="Measures the accuracy of a trained classifier in the worst case over variants of its texts. Of a "
         "run of run_glue_mmel.py the data and the augmenter are known. Takes the options of run_glue_mmel.py for the "
         "model, the data and the augmenter, such as --validation_file and --augmenter, as well as:",
@@ -105,6 +125,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     attack.add_argument("--use_cpu", action="store_true", help="compute on the CPU, even if there is a GPU")
     attack.set_defaults(run=_attack, takes_options=True, after_interruption="; run the same command again to resume")
 
+    commands.add_parser("augment", help="make, show and filter variants of text, as python -m augment does")
     args, options = parser.parse_known_args(argv)
     if options and not args.takes_options:
         parser.error(f"there is no option {options[0]}")
@@ -113,6 +134,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _compare(args: argparse.Namespace) -> Iterator[str]:
+    if args.options and not args.options[0].startswith("-") and not Path(args.options[0]).is_file():
+        raise UsageError(f"{args.options[0]} is no file; expected options, or a .json or .yaml file of options.")
     from .compare import compare
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that no runs stay behind
@@ -123,6 +146,8 @@ def _compare(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _report(args: argparse.Namespace) -> Iterator[str]:
+    if problem := _what_is_wrong_with(args.folder):
+        raise UsageError(f"{args.folder} {problem}; {_RUN_FOLDER}")
     from .report import check_installed
 
     with usage_errors(ImportError):
@@ -135,13 +160,30 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _attack(args: argparse.Namespace) -> Iterator[str]:
+    problem = _what_is_wrong_with(Path(args.model)) if args.argv[1] == args.model else None
+    if problem and (args.output_dir is None or Path(args.model).exists()):
+        hub = "" if args.output_dir else " For a model of the Hub name the folder of the results with --output_dir."
+        raise UsageError(f"{args.model} {problem}; {_RUN_FOLDER}{hub}")
     from .attack import attack
 
     with file_errors():
         yield from attack(args)
 
 
-if __name__ == "__main__":
+def _what_is_wrong_with(path: Path) -> str | None:
+    """Why a folder cannot be the one of a run; checked before the imports that take seconds."""
+    if not path.exists():
+        return "does not exist"
+    return "is empty" if path.is_dir() and not any(path.iterdir()) else None
+
+
+def console(program: str = "hf-mmel") -> int:
+    """The command line of the process; returns the exit code."""
     tolerate_encodings()
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes do not concern these commands
-    sys.exit(main())
+    if sys.argv[1:2] != ["train"]:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes do not concern the other commands
+    return main(program=program)
+
+
+if __name__ == "__main__":
+    sys.exit(console(PROGRAM))

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from transformers import AutoConfig, PretrainedConfig
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from augment.languages.language import ENGLISH
 from augment.registry import NAMES, WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 
-from ..step.adversarial import NORMS, AdversarialVariants
-from ..training_args import MMELTrainingArguments
 from .data_arguments import DataArguments, argument, listed
 
+
+if TYPE_CHECKING:  # modules with torch or transformers are imported where they are used, so that --help is fast
+    from transformers import PretrainedConfig
+
+    from ..step.adversarial import AdversarialVariants
+    from ..training_args import MMELTrainingArguments
 
 SUBMISSION = "submission.zip"
 MAX_SEED = 2**32 - 1  # the largest seed of NumPy
@@ -27,7 +29,7 @@ class ModelArguments:
     model_name_or_path: str = field(metadata={"help": "Name on the Hub or local path of the pretrained model."})
     teacher_model_name_or_path: str | None = argument(
         None,
-        "Name on the Hub or local path of a trained classifier that predicts the soft labels of soft_labels=teacher.",
+        "Trained classifier that predicts the soft labels of soft_labels=teacher. A name on the Hub or a local path.",
     )
     config_name: str | None = argument(None, "Configuration, if it is not the model's own.")
     tokenizer_name: str | None = argument(None, "Tokenizer, if it is not the model's own.")
@@ -63,7 +65,8 @@ class AugmenterArguments:
 
     augmenter: str = argument(  # None until `choose` is called
         None,
-        f"Source of variants: {', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
+        "Source of variants, such as synonyms, context or typos. One of "
+        f"{', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
         "train on the originals only. Default: context if the model has a masked-LM head and the texts are English, "
         "else synonyms; wordnet with greedy_search, which searches among the candidates of words, and none with "
         "variants_column.",
@@ -76,9 +79,8 @@ class AugmenterArguments:
     )
     augmenter_model: str | None = argument(
         None,
-        f"Model of the augmenters {', '.join(WITH_MODEL)}, with the classifier's vocabulary. Default: "
-        "model_name_or_path, "
-        "which has a masked-LM head if it is a pretrained checkpoint.",
+        f"Model of the augmenters that need one: {', '.join(WITH_MODEL)}. It has the classifier's vocabulary. "
+        "Default: model_name_or_path, which has a masked-LM head if it is a pretrained checkpoint.",
     )
     augmenter_lang: str | None = argument(
         None,
@@ -92,8 +94,8 @@ class AugmenterArguments:
     )
     greedy_search: str = argument(
         "none",
-        "At every epoch, search for the candidates that most increase the model's loss, or the divergence of its "
-        "prediction from the prediction on the original.",
+        "Search for the hardest variants at every epoch: the candidates that most increase the model's loss, or the "
+        "divergence of its prediction from the prediction on the original.",
         choices=["none", "loss", "divergence"],
     )
     replace_prob: float | None = argument(None, "Probability that a word is replaced. Default: the augmenter's own.")
@@ -102,11 +104,11 @@ class AugmenterArguments:
     )
     adversarial_num_steps: int = argument(
         0,
-        "Gradient steps of an adversarial perturbation, which adds one variant to each example, besides those of the "
-        "augmenter or, with --augmenter none, as the only one. 0: no adversarial variant.",
+        "Gradient steps of an adversarial variant of each example; 0: no such variant. It is added to those of the "
+        "augmenter or, with --augmenter none, is the only one.",
     )
     adversarial_step_size: float = argument(0.1, "Length of an adversarial step, in the unit of the word embeddings.")
-    adversarial_norm: str = argument("l2", "Norm that measures adversarial steps.", choices=list(NORMS))
+    adversarial_norm: str = argument("l2", "Norm that measures adversarial steps.", choices=["l2", "linf"])
 
     def __post_init__(self):
         if self.augmenter is None and self.variants_column is not None:
@@ -123,19 +125,23 @@ class AugmenterArguments:
         except ValueError as error:
             raise ValueError(f"adversarial_{error}") from None
 
-    def choose(self, config: PretrainedConfig) -> None:
+    def choose(self, config: "PretrainedConfig") -> None:
         """Sets the augmenter, unless one is given, to the best one that a model of this configuration allows."""
         if self.augmenter is not None:
             return
         if self.augmenter_model is not None:
+            from transformers import AutoConfig
+
             config = AutoConfig.from_pretrained(self.augmenter_model)
         has_head = any(name.endswith("ForMaskedLM") for name in config.architectures or ())
         self.augmenter = "context" if has_head and self.augmenter_lang in (None, ENGLISH) else "synonyms"
 
-    def adversary(self) -> AdversarialVariants | None:
+    def adversary(self) -> "AdversarialVariants | None":
         """The source of adversarial variants; `None` if there are none."""
         if not self.adversarial_num_steps:
             return None
+        from ..step.adversarial import AdversarialVariants
+
         return AdversarialVariants(self.adversarial_num_steps, self.adversarial_step_size, self.adversarial_norm)
 
     def column_of_variants(self) -> str | None:
@@ -193,25 +199,25 @@ class RunArguments:
     seeds: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Train once with each of these seeds, separated by commas, in output_dir/seed-N, and report mean "
-            "and standard deviation. Finished seeds are not run again."
+            "help": "Train once with each of these seeds, separated by commas. Each has the folder output_dir/seed-N, "
+            "and mean and standard deviation are reported. Finished seeds are not run again."
         },
     )
     dry_run: bool = argument(
         False,
-        "Load and tokenise the data, show ten examples with their variants, the length of the training run and an "
-        "estimate of its time, and stop. Nothing is written to output_dir.",
+        "Show what a training run would do, and stop: load and tokenise the data, show ten examples with their "
+        "variants, the length of the training run and an estimate of its time. Nothing is written to output_dir.",
     )
     glue_submission: str | None = argument(
         None,
-        "With do_predict on a GLUE task: write the predictions in the format of the leaderboard to this zip, or to "
-        f"{SUBMISSION} in output_dir. Files of other tasks in the zip stay.",
+        "Write the predictions in the format of the GLUE leaderboard: with do_predict on a GLUE task, to this zip, or "
+        f"to {SUBMISSION} in output_dir. Files of other tasks in the zip stay.",
         nargs="?",
         const=_DEFAULT_NAME,
     )
     save_eval_predictions: bool = argument(
         False,
-        "With do_eval: write the label and the model's outputs for each evaluated example to eval_predictions.npz.",
+        "Write the label and the model's outputs for each evaluated example: with do_eval, to eval_predictions.npz.",
     )
 
     def __post_init__(self):
@@ -239,7 +245,7 @@ class Arguments(NamedTuple):
     data: DataArguments
     augmenter: AugmenterArguments
     run: RunArguments
-    training: MMELTrainingArguments
+    training: "MMELTrainingArguments"
 
 
 def is_seed(text: str) -> bool:

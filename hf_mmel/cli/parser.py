@@ -20,18 +20,29 @@ from ..training_args import MMELTrainingArguments
 from .arguments import Arguments, AugmenterArguments, ModelArguments, RunArguments
 from .data_arguments import DataArguments
 from .errors import UsageError, usage_errors
+from .help import ALL, DESCRIPTION, GROUPS, PROGRAM, title_of
 from .preflight import RANGES, check_combinations
 
 
 _MAX_FITTING = 6  # options that an error about an abbreviation shows
-_DESCRIPTION = "Fine-tune a sequence classifier with MMEL on a GLUE task, a dataset of the Hub, or your own files."
 
 
 class OptionParser(CommandParser, HfArgumentParser):
-    """A parser whose errors are one line, without the long list of all options."""
+    """A parser whose errors are one line, without the long list of all options, and whose help has titled groups."""
+
+    _groups: dict[str, Any] | None = None  # by title
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Adds an option to the group that it belongs to."""
+        if names[0] == "-h":
+            return super().add_argument(*names, **settings)
+        if self._groups is None:
+            self._groups = {group.title: self.add_argument_group(group.title) for group in GROUPS}
+        title = title_of(settings.get("dest", names[0].lstrip("-")))
+        return self._groups[title].add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; --help lists all options.")
+        raise UsageError(f"{message}; {ALL}.")
 
     def completed(self, options: Sequence[str]) -> list[str]:
         """The options with abbreviated names written out. A `UsageError` names all that an abbreviation fits."""
@@ -62,7 +73,7 @@ def parse_arguments(options: Sequence[str]) -> Arguments:
     if rest:  # the message leaves out values, as one of them may be a token
         unknown = [name.partition("=")[0] for name in rest if name.startswith("--")]
         what = ", ".join(unknown) or without_tokens(" ".join(rest))
-        raise UsageError(f"There is no option {what}; --help lists all of them.")
+        raise UsageError(f"There is no option {what}; {ALL}.")
     arguments = Arguments(*parsed)
     with usage_errors(ValueError):
         check_ranges(arguments.training, RANGES)
@@ -74,12 +85,22 @@ def parse_arguments(options: Sequence[str]) -> Arguments:
 def _parser_of_all() -> OptionParser:
     groups: Any = (ModelArguments, DataArguments, AugmenterArguments, RunArguments, MMELTrainingArguments)
     epilog = "Every boolean option also has the form --no_NAME."
-    parser = OptionParser(groups, description=_DESCRIPTION, epilog=epilog, allow_abbrev=False)
+    usage = "%(prog)s [FILE] [options]"
+    parser = OptionParser(
+        groups, prog=PROGRAM, usage=usage, description=DESCRIPTION, epilog=epilog, allow_abbrev=False
+    )
     for option in (option for group in groups for option in fields(group)):  # `HfArgumentParser` negates few booleans
         if option.init and option.type in (bool, bool | None) and option.default is not True:
             names = f"--no_{option.name}", f"--no-{option.name.replace('_', '-')}"
             parser.add_argument(*names, action="store_false", dest=option.name, help=argparse.SUPPRESS)
     return parser
+
+
+def full_help(program: str) -> str:
+    """The help of all options, of a program that is started by this name."""
+    parser = _parser_of_all()
+    parser.prog = program
+    return parser.format_help()
 
 
 def read_options(argv: Sequence[str]) -> list[str]:

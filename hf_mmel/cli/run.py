@@ -28,7 +28,7 @@ from .arguments import Arguments
 from .data import encode_splits, find_text_columns, load_splits, split_names
 from .data_arguments import UNLABELED
 from .dry_run import dry_run
-from .errors import UsageError, file_errors, run_program, usage_errors
+from .errors import UsageError, file_errors, usage_errors
 from .evaluation import CommandTrainer, predict_in_order, temporarily
 from .fingerprint import arguments_of, contents_of
 from .hub import HubError, check_tokens, open_repository, push
@@ -54,8 +54,6 @@ from .variants_column import with_variants
 
 
 logger = logging.getLogger(__name__)
-
-PROGRAM = "run_glue_mmel.py"
 
 
 class Prepared(NamedTuple):
@@ -336,4 +334,4 @@ def _show_dry_run(args: Arguments, prepared: Prepared) -> None:
                 print(line)
 
 
-__all__ = ["PROGRAM", "UsageError", "build_trainer", "main", "parse_arguments", "prepare", "run_program"]
+__all__ = ["UsageError", "build_trainer", "main", "parse_arguments", "prepare"]

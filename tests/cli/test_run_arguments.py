@@ -9,6 +9,7 @@ import pytest
 from conftest import reviews
 from datasets import Dataset, DatasetDict
 
+from hf_mmel import MMELTrainingArguments
 from hf_mmel.__main__ import parse
 from hf_mmel.cli.arguments import Arguments
 from hf_mmel.cli.errors import UsageError
@@ -61,7 +62,8 @@ def test_help_lists_every_argument_with_its_text(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     words = capsys.readouterr().out.split()
-    options = [option for group in get_type_hints(Arguments).values() for option in fields(group) if option.init]
+    groups = get_type_hints(Arguments, localns={"MMELTrainingArguments": MMELTrainingArguments}).values()
+    options = [option for group in groups for option in fields(group) if option.init]
     assert ended.value.code == 0 and {f"--{option.name}" for option in options} <= {word.strip(",") for word in words}
     for option in options:  # lines are broken at hyphens, too
         assert "".join(option.metadata["help"].split()).replace("%%", "%") in "".join(words)

@@ -180,7 +180,7 @@ def test_max_seq_length_is_cut_to_what_the_model_takes(run, caplog, monkeypatch)
         ("a.json", b"[1, 2]", "a.json holds a list; expected arguments as keys"),
         ("a.json", b"{", "Expecting property name"),
         ("a.json", None, "No such file"),
-        ("a.json", b'{"mmel_loss": "softer"}', "invalid choice: 'softer'.*; --help lists all options"),
+        ("a.json", b'{"mmel_loss": "softer"}', "invalid choice: 'softer'.*; --help all lists every option"),
         (
             "a.yaml",
             b'{"model_name_or_path": "caf\xe9"}',

@@ -7,7 +7,7 @@ import pytest
 from pymdownx.slugs import slugify
 
 from hf_mmel import MMELTrainingArguments
-from hf_mmel.argument_groups import SoftLabelArguments, UnlabeledArguments
+from hf_mmel.argument_groups import ObjectiveArguments, SoftLabelArguments, UnlabeledArguments
 
 
 pytestmark = pytest.mark.integration  # it starts processes, or runs whole programs and pages
@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 def test_the_tables_of_arguments_are_those_of_the_class():
     page = (ROOT / "docs" / "arguments.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", page, flags=re.MULTILINE))
-    groups = MMELTrainingArguments, SoftLabelArguments, UnlabeledArguments
+    groups = ObjectiveArguments, SoftLabelArguments, UnlabeledArguments
     own = [name for group in groups for name in group.__annotations__]
     assert list(rows) == own
     defaults = {name: str(MMELTrainingArguments.__dataclass_fields__[name].default) for name in own}
