@@ -299,6 +299,7 @@ def test_what_users_can_put_right_is_one_line(report, tmp_path, monkeypatch):
     code, _, errors = report(tmp_path)
     assert code == 1 and "expected the output_dir" in errors and errors.count("\n") == 1
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "config.json").touch()  # an empty folder is found out before what is not installed
     code, _, errors = report(tmp_path)
     assert code == 1
     assert errors == 'error: A report needs matplotlib, jinja2, scikit-learn: pip install "hf_mmel[report]"\n'
