@@ -87,7 +87,7 @@ def small_model(tmp_path) -> Path:
 
 
 def test_the_python_api_trains_on_variants_and_evaluates(small_model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("augment.WordNetSynonyms", lambda tokenizer: Augmenter.from_dict(own_words(), tokenizer))
+    monkeypatch.setattr("augment.make_augmenter", lambda name, tokenizer: Augmenter.from_dict(own_words(), tokenizer))
     (tmp_path / "examples").symlink_to(EXAMPLES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
