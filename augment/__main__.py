@@ -11,7 +11,7 @@ from .cli.generate import generate
 from .cli.output import SUFFIXES
 from .core.running import CommandParser, run_command, tolerate_encodings
 from .core.tables import READERS
-from .registry import NAMES
+from .registry import NAMES, WITH_MODEL
 
 
 ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, ImportError)
@@ -38,9 +38,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--augmenter",
         default="synonyms",
         metavar="NAME",
-        help=f"{', '.join(NAMES)}, or a JSON file with the output of Augmenter.to_dict (default: synonyms)",
+        help=f"{', '.join(NAMES)}, a JSON file with the output of Augmenter.to_dict, or MODULE:CLASS of your "
+        "own (default: synonyms)",
     )
-    option("--model", metavar="NAME", help="name or folder of the model of mlm, mlm_insert and embedding")
+    option("--model", metavar="NAME", help=f"name or folder of the model of {', '.join(WITH_MODEL)}")
     option("--tokenizer", metavar="NAME", help="name or folder of a tokenizer (default: the model's, else of bytes)")
     option("--column", default="text", help="column that contains the text (default: text)")
     option("--num_variants", type=int, default=4, metavar="K", help="variants of each text (default: 4)")

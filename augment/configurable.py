@@ -51,7 +51,10 @@ class Configurable:
         name = arguments.pop("class", None)
         known = configurable_classes()
         if not isinstance(name, str) or name not in known:
-            raise ValueError(f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}.")
+            raise ValueError(
+                f"The augmenter's class is {name!r}; expected one of {', '.join(sorted(known))}. Import the module "
+                "of your own class first; the commands do so with --augmenter MODULE:CLASS."
+            )
         cls, accepted = known[name], parameters_of(known[name])
         if unknown := sorted(arguments.keys() - accepted.keys()):
             raise ValueError(f"{name} has no {', '.join(unknown)}; expected some of {', '.join(accepted)}.")

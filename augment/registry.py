@@ -1,8 +1,12 @@
 """Augmenters by name, or from a JSON file that describes one."""
 
 import json
+import os
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +43,26 @@ _MAX_DEPTH = 50
 
 def augmenter_config(name: str, model: str | None = None, **options) -> dict[str, Any]:
     """
-    The configuration of an augmenter, as `Augmenter.to_dict` returns it, given one of `NAMES` or a JSON file that
-    contains it, and arguments of the augmenter; `None` means its default. Those to which every language is the same
-    ignore `lang`. Raises a `ValueError` if the name is unknown, the file is not readable, or the arguments are
-    incompatible.
+    The configuration of an augmenter, as `Augmenter.to_dict` returns it, given one of `NAMES`, a JSON file that
+    contains it or the `MODULE:CLASS` of an augmenter class, and arguments of the augmenter; `None` means its default.
+    Those to which every language is the same ignore `lang`. Raises a `ValueError` if the name is unknown, the file is
+    not readable, the class cannot be imported, or the arguments are incompatible.
     """
     options = {option: value for option, value in {"model": model, **options}.items() if value is not None}
+    if is_class_path(name):
+        return {"class": _import_class(name).__name__, **options}
     if name not in NAMES:
         config = _read(name)
         if options:
             raise ValueError(f"{name} has all arguments of its augmenter; expected no {' and no '.join(options)}.")
         return config
     if (model is None) == (name in WITH_MODEL):
-        problem = "needs a model, by name or folder" if model is None else f"has no use for the model {model!r}"
-        raise ValueError(f"The augmenter {name!r} {problem}.")
+        if model is not None:
+            raise ValueError(f"The augmenter {name!r} has no use for the model {model!r}.")
+        raise ValueError(
+            f"The augmenter {name!r} needs a model. Pass its name or folder as --model, or as --augmenter_model in "
+            "training; in Python, as the argument model."
+        )
     if name in _ENGLISH_ONLY and options.get("lang", "eng") != "eng":
         raise ValueError(
             f"lang is {options['lang']!r}, but the augmenter {name!r} knows English only; choose another one."
@@ -66,6 +76,32 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
         own = {option: options.pop(option) for option in ("replace_prob",) if option in options}
         return {**config, "source": {**config["source"], **options}, **own}
     return {**config, **options}
+
+
+def is_class_path(name: str) -> bool:
+    """Whether a name has the form `MODULE:CLASS`."""
+    return re.fullmatch(r"[\w.]+:\w+", name) is not None
+
+
+def _import_class(path: str) -> type[Augmenter]:
+    """The class of a `MODULE:CLASS`; the module is in the current folder or installed."""
+    module_name, _, name = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, where its files hide no package
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise ValueError(
+            f"The augmenter is {path!r}, but the module {module_name} cannot be imported: {error}. Expected a module "
+            f"in the current folder, {os.getcwd()}, or an installed one."
+        ) from error
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, Augmenter)):
+        raise ValueError(
+            f"The augmenter is {path!r}, but {name} in {module.__file__} is {found!r:.80}; expected a subclass of "
+            "augment.Augmenter."
+        )
+    return found
 
 
 def _with_options(part: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +138,8 @@ def make_augmenter(name: str, tokenizer, model: str | None = None, **options) ->
     Args:
         name (`str`):
             One of `"context"`, `"synonyms"`, `"wordnet"`, `"mlm"`, `"mlm_insert"`, `"embedding"`, `"typos"`,
-            `"delete"`, `"swap"`, `"punctuate"`, `"insert"` and `"same_text"`, or a JSON file with the configuration of
-            an augmenter, as `Augmenter.to_dict` returns it.
+            `"delete"`, `"swap"`, `"punctuate"`, `"insert"` and `"same_text"`; or a JSON file with the configuration of
+            an augmenter, as `Augmenter.to_dict` returns it; or an augmenter class of your own, as `"MODULE:CLASS"`.
         tokenizer (`transformers.PreTrainedTokenizerFast`): The classifier's tokenizer, a fast one.
         model (`str`, *optional*):
             Name or path of the masked LM of `"context"`, `"mlm"` and `"mlm_insert"`, or of the model whose input
@@ -144,7 +180,10 @@ def models_in(config: Any) -> Iterator[str]:
 def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     if not path.is_file():
-        raise ValueError(f"The augmenter is {name!r}; expected one of {', '.join(NAMES)}, or a JSON file of your own.")
+        raise ValueError(
+            f"The augmenter is {name!r}; expected one of {', '.join(NAMES)}, a JSON file of your own, or the "
+            "MODULE:CLASS of your own class."
+        )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -56,7 +56,8 @@ class Table:
             _check_shape(self.path, first_rows[0])
         for name in text_columns:
             if name not in first_rows[0]:
-                raise ValueError(f"{path} has no column {name!r}; its columns are {shown(map(repr, first_rows[0]))}.")
+                columns = shown(map(repr, first_rows[0]))
+                raise ValueError(f"{path} has no column {name!r}; its columns are {columns}. Name one with --column.")
 
     def __iter__(self) -> Iterator[Row]:
         for number, row in enumerate(self._rows()):

@@ -66,10 +66,10 @@ class AugmenterArguments:
     augmenter: str = argument(  # None until `choose` is called
         None,
         "Source of variants, such as synonyms, context or typos. One of "
-        f"{', '.join(NAMES)}, a JSON file with the configuration of an augmenter, or 'none' to "
-        "train on the originals only. Default: context if the model has a masked-LM head and the texts are English, "
-        "else synonyms; wordnet with greedy_search, which searches among the candidates of words, and none with "
-        "variants_column.",
+        f"{', '.join(NAMES)}, a JSON file with the configuration of an augmenter, your own class as MODULE:CLASS, or "
+        "'none' to train on the originals only. Default: context if the model has a masked-LM head and the texts are "
+        "English, else synonyms; wordnet with greedy_search, which searches among the candidates of words, and none "
+        "with variants_column.",
     )
     variants_column: str | None = argument(
         None,

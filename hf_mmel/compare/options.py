@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from augment.registry import NAMES
+from augment.registry import NAMES, is_class_path
 
 from ..cli.arguments import MAX_SEED, is_seed
 from ..cli.data_arguments import listed
@@ -43,11 +43,11 @@ def read_methods(text: str, options: Sequence[str]) -> list[str]:
 
 def read_augmenters(text: str, variants_column: str | None) -> dict[str, str]:
     """
-    The augmenters by their names; a JSON file is named after the file. If there is a `variants_column`, `COLUMN` names
-    its variants alone.
+    The augmenters by their names; a JSON file is named after the file, `MODULE:CLASS` after the class. If there is a
+    `variants_column`, `COLUMN` names its variants alone.
     """
     values = listed(text)
-    augmenters = {value if value in NAMES else Path(value).stem: value for value in values}
+    augmenters = {value if value in NAMES else Path(value).stem.rpartition(":")[2]: value for value in values}
     if variants_column is not None and augmenters.get(COLUMN) == COLUMN:
         augmenters[COLUMN] = "none"
     if not values or len(augmenters) < len(values):
@@ -57,13 +57,13 @@ def read_augmenters(text: str, variants_column: str | None) -> dict[str, str]:
             continue
         if name == "none":
             raise UsageError("augmenters has 'none'; to train without an augmenter, add 'none' to --methods.")
-        if value not in NAMES and not Path(value).is_file():
+        if value not in NAMES and not Path(value).is_file() and not is_class_path(value):
             raise UsageError(
-                f"augmenters has {value!r}; expected {', '.join(NAMES)}, your own JSON file, or {COLUMN!r} with "
-                "--variants_column."
+                f"augmenters has {value!r}; expected {', '.join(NAMES)}, your own JSON file, the MODULE:CLASS of your "
+                f"own class, or {COLUMN!r} with --variants_column."
             )
         if value not in NAMES and name in NAMES:
-            raise UsageError(f"augmenters has the file {value!r}, but {name} is an augmenter; rename the file.")
+            raise UsageError(f"augmenters has {value!r}, but {name} is an augmenter; rename yours.")
     return augmenters
 
 

@@ -13,6 +13,5 @@ def blocks(*languages: str) -> list[tuple[str, str]]:
     return [(language, code) for language, code in found if language in languages]
 
 
-for _, _code in blocks("python"):
-    if "\nclass " in _code:
-        exec(compile(_code, str(PAGE), "exec"))
+CLASSES = "\n\n".join(code for _, code in blocks("python") if "\nclass " in code)
+exec(compile(CLASSES, str(PAGE), "exec"))

@@ -1,5 +1,8 @@
 """Augmenters by name."""
 
+import sys
+from importlib import import_module
+
 import pytest
 from augmenters import make_masked_lm
 from conftest import make_tokenizer
@@ -83,3 +86,52 @@ def test_limit_of_the_length_reaches_every_part():
 def test_a_limit_of_a_wrong_type_is_refused_by_its_augmenter(tokenizer):
     with pytest.raises(ValueError, match=r"max_length is \[\]; expected a whole number"):
         Augmenter.from_dict(limited({"class": "RandomDelete", "max_length": []}, 9), tokenizer)
+
+
+OWN = """
+from augment.custom import Substitution
+
+class Shout(Substitution):
+    def candidates(self, batch, words):
+        return self.candidates_of_texts(batch, words, [["great"]] * len(words))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with a module in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "own_words.py").write_text(OWN)
+    yield tmp_path
+    sys.modules.pop("own_words", None)
+
+
+def test_a_class_in_a_module_of_the_current_folder_is_an_augmenter(folder, tokenizer):
+    made = make_augmenter("own_words:Shout", tokenizer, replace_prob=1.0)
+    assert made.augment_text("a movie", 1, 0) == ["great great"] and made.replace_prob == 1.0
+    assert type(Augmenter.from_dict(made.to_dict(), tokenizer)) is type(made)
+
+
+@pytest.mark.parametrize(
+    "path, problem",
+    [
+        (
+            "own_word:Shout",
+            "the module own_word cannot be imported.*Expected a module in the current folder, .*installed",
+        ),
+        ("own_words:Whisper", "Whisper in .*own_words.py is None; expected a subclass of augment.Augmenter"),
+        ("own_words:OWN", "OWN in .*own_words.py is 3; expected a subclass"),
+    ],
+)
+def test_what_is_no_augmenter_class_is_named(folder, tokenizer, path, problem):
+    (folder / "own_words.py").write_text(f"{OWN}\nOWN = 3\n")
+    with pytest.raises(ValueError, match=problem):
+        make_augmenter(path, tokenizer)
+
+
+def test_files_of_the_current_folder_hide_no_package(folder, tokenizer):
+    (folder / "json.py").write_text("raise AssertionError")
+    sys.modules.pop("json.tool", None)
+    make_augmenter("own_words:Shout", tokenizer)
+    assert import_module("json.tool").__file__ != str(folder / "json.py") and sys.path[-1] == str(folder)

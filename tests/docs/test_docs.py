@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import datasets
+import documented
 import pandas as pd
 import pytest
 import torch
@@ -210,6 +211,7 @@ def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkey
     for name in ("train", "dev"):
         rows.to_csv(f"{name}.csv", index=False)
     rows[["sentence"]].to_csv("unlabelled.csv", index=False)
+    Path("my_augmenters.py").write_text(documented.CLASSES, encoding="utf-8")
     return Shell(model_dir, tmp_path / "classifier", tmp_path / "masked_lm", mirror[1], hub)
 
 
