@@ -54,12 +54,12 @@ def test_only_the_stock_bar_is_replaced(make):
     assert [type(bar) for bar in bars(make(disable_tqdm=True))] == [PrinterCallback]
 
 
-def test_the_bar_of_a_notebook_is_left_alone(make, monkeypatch):
-    class NotebookBar(PrinterCallback):
+def test_a_default_bar_of_another_kind_is_left_alone(make, monkeypatch):
+    class OtherBar(PrinterCallback):
         pass
 
-    monkeypatch.setattr("transformers.trainer.DEFAULT_PROGRESS_CALLBACK", NotebookBar)
-    assert [type(bar) for bar in bars(make(disable_tqdm=False))] == [NotebookBar]
+    monkeypatch.setattr("transformers.trainer.DEFAULT_PROGRESS_CALLBACK", OtherBar)
+    assert [type(bar) for bar in bars(make(disable_tqdm=False))] == [OtherBar]
 
 
 def test_the_bar_is_removed_by_the_stock_ones_name(make, capsys):
