@@ -229,8 +229,9 @@ def augmenter(tokenizer) -> LexiconSubstitution:
 def no_wordnet_is_installed(request, monkeypatch) -> None:
     """Tests find no WordNet of this machine, and antonyms of one word."""
     if not request.node.get_closest_marker("slow"):
+        found = Antonyms({"great": ["awful", "bad"]})
+        monkeypatch.setattr("augment.core.vocabulary.installed_antonyms", lambda: found)
         monkeypatch.setattr("nltk.data.path", [])
-        monkeypatch.setattr("augment.core.vocabulary.installed_antonyms", lambda: Antonyms({"great": ["awful", "bad"]}))
 
 
 @pytest.fixture(scope="session")
@@ -273,7 +274,6 @@ def make(request, wordnet, wordnet_cache):
     return make
 
 
-# The command line.
 SYNONYMS = {"film": ["movie"], "good": ["fine", "great"], "awful": ["bad"], "actor": ["player"]}
 
 

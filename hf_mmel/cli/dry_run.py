@@ -62,7 +62,8 @@ def dry_run(
     yield _line("model", f"{type(model).__name__}, {model.num_parameters():,} parameters; outputs: {outputs}")
     if train is not None:
         max_counted = 100 if augmenter is not None and augmenter.precomputes else 1000  # with a masked LM, without one
-        yield from _sizes(train, collator, args, max_counted, num_adversarial)
+        unlabeled_ratio = args.unlabeled_ratio if UNLABELED in encoded else 0.0
+        yield from _sizes(train, collator, args, max_counted, num_adversarial, unlabeled_ratio)
     if UNLABELED in encoded:
         ratio = f"{args.unlabeled_ratio:g} for each training example"
         yield _line("unlabelled examples", f"{len(encoded[UNLABELED]):,}, {ratio}")
@@ -95,9 +96,17 @@ def _examples(train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizer
 
 
 def _sizes(
-    train: Dataset, collator: Collator, args: MMELTrainingArguments, max_counted: int, num_adversarial: int
+    train: Dataset,
+    collator: Collator,
+    args: MMELTrainingArguments,
+    max_counted: int,
+    num_adversarial: int,
+    unlabeled_ratio: float,
 ) -> Iterator[str]:
-    """Averages over all examples, or over a sample of them, in batches like those of training."""
+    """
+    Averages over all training examples, or over a sample of them, in batches like those of training. Unlabelled
+    examples are assumed to have as many variants, unless the model's own predictions on the originals are trained on.
+    """
     size = args.train_batch_size
     numbers = np.random.default_rng(args.seed).permutation(len(train))[: max(size, max_counted // size * size)]
     parts = np.split(numbers, range(size, len(numbers), size))
@@ -107,6 +116,7 @@ def _sizes(
     same_text = torch.cat([_are_copies(batch)[:, 1:].any(1) for batch in batches])
     widths = [batch["input_ids"].shape[-1] for batch in batches]
     sequences, in_batch = 1 + count.different / count.examples + num_adversarial, min(size, len(train))
+    sequences += unlabeled_ratio * (1 if args.uses_own_predictions else sequences)
     in_step = min(examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
     yield _line("training examples", f"{len(train):,}")
     yield _line("variants", count.sentence(len(train)) if num_variants else "none")
@@ -116,10 +126,15 @@ def _sizes(
         yield _line("", ADVICE)
     if num_adversarial:
         yield _line("adversarial variants", f"{num_adversarial} per example")
-    yield _line("batch of a process", f"{in_batch} examples, {in_batch * sequences:.1f} sequences")
+    yield _line("batch of a process", _batch(in_batch, unlabeled_ratio, sequences))
     yield _line("padded to", f"{np.mean(widths):.1f} tokens on average, {max(widths)} at most")
-    yield _line("optimisation step", f"{in_step} examples, {in_step * sequences:.1f} sequences")
+    yield _line("optimisation step", _batch(in_step, unlabeled_ratio, sequences))
     yield _line("optimisation steps", f"{_num_steps(len(train), args):,}")
+
+
+def _batch(num_examples: int, unlabeled_ratio: float, sequences: float) -> str:
+    unlabelled = f" and {num_examples * unlabeled_ratio:g} unlabelled ones" if unlabeled_ratio else ""
+    return f"{num_examples} examples{unlabelled}, {num_examples * sequences:.1f} sequences"
 
 
 def _num_steps(num_examples: int, args: MMELTrainingArguments) -> int:

@@ -117,6 +117,16 @@ def test_examples_variants_and_lengths_are_counted(show, write):
     assert figure(adversarial, "batch of a process") == "4 examples, 14.0 sequences"
 
 
+def test_a_batch_has_its_unlabelled_examples_with_as_many_variants(show, files, write):
+    options = [*files, "--do_train", "--gradient_accumulation_steps", 2, "--unlabeled_ratio", 1.5]
+    options += ["--unlabeled_file", write("more.jsonl", [{"text": "an awful film"}]), "--num_variants", 2]
+    printed = show(*options, "--mmel_loss", "soft")
+    assert figure(printed, "batch of a process") == "4 examples and 6 unlabelled ones, 30.0 sequences"
+    assert figure(printed, "optimisation step") == "8 examples and 12 unlabelled ones, 60.0 sequences"
+    alone = show(*options, "--unlabeled_loss", "entropy")  # which has no variants of unlabelled examples
+    assert figure(alone, "batch of a process") == "4 examples and 6 unlabelled ones, 18.0 sequences"
+
+
 def test_a_masked_lm_is_asked_for_few_examples_alone(show, write, masked_lm_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_MMEL_CACHE", str(tmp_path / "tables"))
     rows = [{"text": f"the film {i} was good .", "label": i % 2} for i in range(300)]
