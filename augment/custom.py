@@ -6,7 +6,7 @@ The building blocks of augmenters of your own.
   `draw_edits`: the edits that make K variants of each row of a batch.
 
 Both are then used like any augmenter of this package, alone and as parts of others. See "Writing an augmenter" in
-docs/augment.md for an example of each.
+docs/custom_augmenters.md for an example of each.
 """
 
 from .core.batch import Batch

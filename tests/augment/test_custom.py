@@ -1,4 +1,4 @@
-"""Augmenters of one's own, those of docs/augment.md. Beside the laws here they keep all others, see augmenters.py."""
+"""The augmenters of docs/custom_augmenters.md. Beside the laws here they keep all others, see augmenters.py."""
 
 import ast
 import doctest
