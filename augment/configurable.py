@@ -1,9 +1,13 @@
 """Objects that can be described as plain data and rebuilt from it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, isabstract, signature
 from numbers import Integral
 from typing import Any
+
+
+_MAX_SHOWN = 200  # characters of an argument
 
 
 def check_count(name: str, value: Any, optional: bool = False) -> None:
@@ -82,12 +86,21 @@ class Configurable:
         return {name: getattr(self, name) for name in parameters_of(type(self))}
 
     def __repr__(self) -> str:
-        shown = [
-            f"{name}={value!r:.200}"
-            for name, default in parameters_of(type(self)).items()
-            if (value := getattr(self, name)) is not default and value != default
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        shown = [(name, _shown(getattr(self, name)), default) for name, default in parameters_of(type(self)).items()]
+        arguments = [f"{name}={text}" for name, text, default in shown if text != _shown(default)]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _shown(value: Any) -> str:
+    """An argument on one line: parts in full, a model by its name, and the start of what is long."""
+    if isinstance(value, Configurable):
+        return repr(value)
+    if isinstance(value, list | tuple) and any(isinstance(item, Configurable) for item in value):
+        return f"[{', '.join(map(_shown, value))}]"
+    if hasattr(value, "get_input_embeddings"):  # a model
+        return repr(value.name_or_path) if getattr(value, "name_or_path", "") else f"{type(value).__name__}(...)"
+    text = re.sub(r"\n\s*", " ", repr(value))  # of arrays and tables
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
 def is_config(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -243,11 +244,19 @@ class VariantProgressCallback(ProgressCallback):
 
 
 def replace_progress_bar(trainer: Trainer) -> None:
-    """Replaces the stock progress bar, and no other, by `VariantProgressCallback`."""
+    """
+    Replaces the stock progress bar by `VariantProgressCallback`, and that of notebooks by `VariantNotebookCallback`.
+    All others stay.
+    """
     callbacks = trainer.callback_handler.callbacks
+    notebook = sys.modules.get("transformers.utils.notebook")  # imported in notebooks alone, since it needs IPython
     for i, callback in enumerate(callbacks):
         if type(callback) is ProgressCallback:
             callbacks[i] = VariantProgressCallback(callback.max_str_len)
+        elif notebook is not None and type(callback) is notebook.NotebookProgressCallback:
+            from .monitoring.notebook_table import VariantNotebookCallback
+
+            callbacks[i] = VariantNotebookCallback()
 
 
 def add_callbacks(trainer: Trainer, augmenter: Any, scores: ScoreCache) -> None:

@@ -6,15 +6,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import evaluate
 import numpy as np
 from datasets import Dataset
-from sklearn import metrics
 from transformers import EvalPrediction
 
 from .data_arguments import DataArguments
+from .errors import UsageError
 from .labels import Labels
 
+
+try:
+    import evaluate
+    from sklearn import metrics
+except ModuleNotFoundError as error:
+    raise UsageError(f'The commands need {error.name}, which is not installed: pip install "hf_mmel[glue]"') from error
 
 GLUE_METRIC = Path(__file__).with_name("glue_metric.py")
 CLASS_SCORES = {name: getattr(metrics, f"{name}_score") for name in ("accuracy", "f1", "precision", "recall")}

@@ -1,25 +1,22 @@
 """The history of a training run: how the weights were spread, and the hardest variants."""
 
 import json
-import sys
-from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from augment.core.atomic_file import write_json
-from augment.core.marking import COLOURS, PLAIN, marked
 
 from ..data.groups import LABELS, VARIANT_MASK, are_labelled
 from ..distributed import gathered
 from .decoding import make_decoder, tokenizer_of
 from .hardest import HardestVariants
+from .showing import show_variants
 
 
 NUM_HARDEST = 10  # per epoch
@@ -31,7 +28,7 @@ _HARDEST_TYPES |= {"weight": Real, "loss": Real, "loss_original": Real}
 class VariantHistory(TrainerCallback, ExportableState):
     """
     Keeps what a report of the training run needs in `trainer_state.json`, under `stateful_callbacks`. With
-    `show_variants` it also prints the hardest variants at the end of each epoch.
+    `show_variants` it also shows the hardest variants at the end of each epoch.
 
     A resumed run continues the history of its checkpoint. The hardest variants of the interrupted epoch are then those
     since the checkpoint. With `push_to_hub` no texts are kept, since a repository may be public. Every push removes
@@ -110,8 +107,7 @@ class VariantHistory(TrainerCallback, ExportableState):
         if not args.push_to_hub:
             self.hardest_variants += rows
         if args.show_variants and rows and state.is_world_process_zero:
-            marks = COLOURS if sys.stdout.isatty() else PLAIN
-            tqdm.write("\n".join(_lines(rows[: args.show_variants], marks)))  # above the progress bars
+            show_variants(rows[: args.show_variants])
 
     def on_push_begin(self, args, state, control, **kwargs):
         """Removes the texts that an earlier run without `push_to_hub` left in the state file."""
@@ -165,18 +161,3 @@ def _label_name(label: Any, is_choice: bool, config: PretrainedConfig | None) ->
     if isinstance(label, list):
         return ", ".join(names[i] for i, has_label in enumerate(label) if has_label > 0.5)
     return names.get(label, label)
-
-
-def _lines(rows: list[dict[str, Any]], marks: tuple[tuple[str, str], tuple[str, str]]) -> Iterable[str]:
-    """The rows of an epoch as lines for the terminal, with the replaced words marked."""
-    yield f"Hardest variants of epoch {rows[0]['epoch']:g}:"
-    for row in rows:
-        label = "" if row["label"] is None else f"label {row['label']}, "
-        loss_original = f"of the original {row['loss_original']:.3g}"
-        yield f"  {label}weight {row['weight']:.3g}, loss {row['loss']:.3g}, {loss_original}"
-        # A line break or a control character would break the line, or reach the terminal.
-        original, variant = (
-            "".join(character if character.isprintable() else " " for character in row[name])
-            for name in ("original", "variant")
-        )
-        yield f"    {marked(original, variant, marks)}"

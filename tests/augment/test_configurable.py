@@ -1,12 +1,25 @@
 """Augmenters as plain data and back, and how they are shown."""
 
+import ast
 import json
 
+import numpy as np
 import pytest
-from augmenters import AUGMENTERS
+from augmenters import AUGMENTERS, make_masked_lm
 from conftest import WORDS
 
-from augment import Augmenter, Compose, LexiconSubstitution, OneOf, RandomDelete, RandomInsert, Sometimes
+from augment import (
+    Augmenter,
+    Compose,
+    InTurn,
+    LexiconSubstitution,
+    MaskedLMSubstitution,
+    OneOf,
+    RandomDelete,
+    RandomInsert,
+    Sometimes,
+)
+from augment.configurable import parameters_of
 from examples import TEXTS, examples_of
 
 
@@ -82,13 +95,50 @@ def test_shown_are_the_class_and_what_differs_from_the_defaults(tokenizer):
     assert repr(insert) == "RandomInsert(source=LexiconSubstitution(words={'movie': ['film']}), replace_prob=0.2)"
 
 
-def test_every_kind_is_shown_on_its_first_line_by_its_class(build, tokenizer):
-    augmenter = build(tokenizer)
-    assert repr(augmenter).startswith(f"{type(augmenter).__name__}(")
+@pytest.mark.parametrize("options", [{}, OPTIONS], ids=["defaults", "options"])
+def test_every_kind_shows_on_one_line_its_class_and_the_arguments_that_differ_from_the_defaults(
+    build, tokenizer, options, monkeypatch
+):
+    monkeypatch.setattr("augment.configurable._MAX_SHOWN", 10**6)
+    augmenter = build(tokenizer, **options)
+    assert "\n" not in repr(augmenter)
+    (call,) = ast.parse(repr(augmenter)).body
+    assert call.value.func.id == type(augmenter).__name__
+    values = {name: getattr(augmenter, name) for name in parameters_of(type(augmenter))}
+    differing = [name for name, default in parameters_of(type(augmenter)).items() if values[name] != default]
+    assert [keyword.arg for keyword in call.value.keywords] == differing
 
 
 def test_long_arguments_are_cut_when_shown(tokenizer):
-    assert len(repr(LexiconSubstitution(tokenizer, WORDS))) < 300
+    shown = repr(LexiconSubstitution(tokenizer, WORDS))
+    assert len(shown) < 300 and shown.startswith("LexiconSubstitution(words={'movie': ") and shown.endswith("...)")
+
+
+def test_every_part_is_shown_however_long_the_others_are(tokenizer):
+    long = LexiconSubstitution(tokenizer, WORDS)
+    shown = repr(InTurn([long, OneOf([long, Sometimes(RandomDelete(tokenizer), p=0.2)]), RandomDelete(tokenizer)]))
+    words = repr(long)
+    assert shown == (
+        f"InTurn(augmenters=[{words}, OneOf(augmenters=[{words}, Sometimes(augmenter=RandomDelete(), p=0.2)]), "
+        "RandomDelete()])"
+    )
+
+
+def test_a_model_is_shown_by_its_name_or_its_class(tokenizer, tmp_path):
+    model = make_masked_lm(tokenizer)
+    assert repr(MaskedLMSubstitution(tokenizer, model)).startswith("MaskedLMSubstitution(model=BertForMaskedLM(...), ")
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    assert repr(MaskedLMSubstitution(tokenizer, loaded)).startswith(f"MaskedLMSubstitution(model={str(tmp_path)!r}, ")
+
+
+def test_an_array_is_shown_on_one_line(tokenizer):
+    class Shifted(RandomDelete):
+        def __init__(self, tokenizer, shift=None):
+            super().__init__(tokenizer)
+            self.shift = shift
+
+    assert repr(Shifted(tokenizer, np.eye(2))) == "Shifted(shift=array([[1., 0.], [0., 1.]]))"
 
 
 @pytest.mark.parametrize("config", [{"class": "Synonyms"}, {}, {"replace_prob": 0.1}, {"class": None}])
