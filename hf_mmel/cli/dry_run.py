@@ -20,6 +20,7 @@ from augment.greedy import GreedySearch
 from ..data.groups import VARIANT_MASK, as_groups
 from ..data.variant_collator import VariantCollator
 from ..monitoring.decoding import make_decoder
+from ..monitoring.variant_count import WordChanges
 from ..trainer import MMELTrainer
 from ..training_args import MMELTrainingArguments
 from ..validation import check_labels, check_vocabulary
@@ -63,7 +64,7 @@ def dry_run(
     if train is not None:
         max_counted = 100 if augmenter is not None and augmenter.precomputes else 1000  # with a masked LM, without one
         unlabeled_ratio = args.unlabeled_ratio if UNLABELED in encoded else 0.0
-        yield from _sizes(train, collator, args, max_counted, num_adversarial, unlabeled_ratio)
+        yield from _sizes(train, collator, tokenizer, args, max_counted, num_adversarial, unlabeled_ratio)
     if UNLABELED in encoded:
         ratio = f"{args.unlabeled_ratio:g} for each training example"
         yield _line("unlabelled examples", f"{len(encoded[UNLABELED]):,}, {ratio}")
@@ -98,6 +99,7 @@ def _examples(train: Dataset, collator: Collator, tokenizer: PreTrainedTokenizer
 def _sizes(
     train: Dataset,
     collator: Collator,
+    tokenizer: PreTrainedTokenizerBase,
     args: MMELTrainingArguments,
     max_counted: int,
     num_adversarial: int,
@@ -113,13 +115,16 @@ def _sizes(
     batches = [_groups(collator, train.select(part).to_list()) for part in parts]
     num_variants = batches[0][VARIANT_MASK].shape[1] - 1
     count = VariantCount.of((mask for batch in batches for mask in batch[VARIANT_MASK].tolist()), num_variants)
+    changes = WordChanges(tokenizer)
+    for batch in batches:
+        changes.add(batch)
     same_text = torch.cat([_are_copies(batch)[:, 1:].any(1) for batch in batches])
     widths = [batch["input_ids"].shape[-1] for batch in batches]
     sequences, in_batch = 1 + count.different / count.examples + num_adversarial, min(size, len(train))
     sequences += unlabeled_ratio * (1 if args.uses_own_predictions else sequences)
     in_step = min(examples_per_batch(args) * args.gradient_accumulation_steps, len(train))
     yield _line("training examples", f"{len(train):,}")
-    yield _line("variants", count.sentence(len(train)) if num_variants else "none")
+    yield _line("variants", count.sentence(len(train)) + changes.sentence if num_variants else "none")
     if same_text.any():
         yield _line("", f"The variants of {same_text.double().mean().item():.1%} of the examples are the same text.")
     if count.are_few:

@@ -2,29 +2,63 @@
 
 import logging
 import random
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from transformers import TrainerCallback
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from augment.core.variant_count import ADVICE
 
 from ..data.group_collator import GroupCollator
+from ..data.groups import VARIANT_MASK
 from ..data.unlabeled import IndexedExamples
 from ..objective.class_weights import is_stream
+from .decoding import make_decoder, tokenizer_of
 
 
 logger = logging.getLogger(__name__)
 
 
+class WordChanges:
+    """How many variants change a word of their example, and not only its punctuation, spaces or capitals."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self._decode = make_decoder(tokenizer)
+        self.num_variants = self.num_changed = 0
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """Counts the variants of a batch of groups."""
+        for group, mask in zip(batch["input_ids"].tolist(), batch[VARIANT_MASK].tolist(), strict=True):
+            original, *variants = (ids for ids, is_present in zip(group, mask, strict=True) if is_present)
+            changed = [ids for ids in variants if ids != original]  # copies may be trained on, too
+            self.num_variants += len(changed)
+            self.num_changed += sum(self._words(ids) != self._words(original) for ids in changed)
+
+    def _words(self, ids: list) -> list[str]:
+        return re.findall(r"\w+", self._decode(ids).casefold())
+
+    @property
+    def sentence(self) -> str:
+        """The count in words; nothing if all variants change a word."""
+        if self.num_changed == self.num_variants:
+            return ""
+        return (
+            f" {self.num_changed / self.num_variants:.0%} of the variants change a word, the others only punctuation."
+        )
+
+
 class VariantCountCallback(TrainerCallback):
     """
-    Logs in the main process, at the start of training, how many of the training examples have no variant, and how many
-    different variants the others have: as a warning if variants are few, else at the level of information.
+    Logs in the main process, at the start of training, how many of the training examples have no variant, how many
+    different variants the others have, and how many of these change a word: as a warning if variants are few, else at
+    the level of information.
 
     Before the first step it counts the variants of a sample of the training examples in their first epoch. This takes
     less than a second and changes neither random states nor variants. For a stream, and if an augmenter is so slow
@@ -40,8 +74,9 @@ class VariantCountCallback(TrainerCallback):
         self.collator: GroupCollator | None = None
         self.num_all: int | None = None
         self.is_mixed = False  # with unlabelled examples, which are counted, too
+        self.word_changes: WordChanges | None = None
 
-    def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
+    def on_epoch_begin(self, args, state, control, train_dataloader=None, processing_class=None, **kwargs):
         if not self.is_due or self.collator is not None:
             return
         self.collator = _collator_of(train_dataloader)
@@ -53,7 +88,7 @@ class VariantCountCallback(TrainerCallback):
             self.is_mixed = isinstance(train_dataloader.dataset, IndexedExamples)
             numbers = np.random.default_rng(0).permutation(self.num_all)[: self.num_sampled].tolist()
             with _random_states_kept(args.device):
-                self._collate(train_dataloader, numbers, args.train_batch_size)
+                self._collate(train_dataloader, numbers, args.train_batch_size, processing_class)
         self._log(self.num_needed)
 
     def on_step_end(self, *args, **kwargs):
@@ -62,12 +97,15 @@ class VariantCountCallback(TrainerCallback):
     def on_epoch_end(self, *args, **kwargs):
         self._log(1)
 
-    def _collate(self, loader: DataLoader, numbers: list[int], batch_size: int) -> None:
+    def _collate(self, loader: DataLoader, numbers: list[int], batch_size: int, processing_class: Any) -> None:
         """Collates examples as the data loader does, until the time is over."""
         deadline = time.monotonic() + self.max_seconds
         try:
             for start in range(0, len(numbers), batch_size):
-                loader.collate_fn([loader.dataset[i] for i in numbers[start : start + batch_size]])
+                batch = loader.collate_fn([loader.dataset[i] for i in numbers[start : start + batch_size]])
+                if VARIANT_MASK in batch and (tokenizer := tokenizer_of(processing_class, batch)) is not None:
+                    self.word_changes = self.word_changes or WordChanges(tokenizer)
+                    self.word_changes.add(batch)
                 if time.monotonic() > deadline:
                     break
         except Exception:  # training may never put these examples into one batch; if it does, it says what is wrong
@@ -81,10 +119,13 @@ class VariantCountCallback(TrainerCallback):
             return
         self.is_due = False
         sentence = count.sentence(None if self.is_mixed else self.num_all)
-        if count.are_few:
-            logger.warning("%s %s", sentence, ADVICE)
-        else:
-            logger.info("%s", sentence)
+        if self.word_changes is not None:
+            sentence += self.word_changes.sentence
+        with tqdm.external_write_mode():  # not at the end of a progress bar
+            if count.are_few:
+                logger.warning("%s %s", sentence, ADVICE)
+            else:
+                logger.info("%s", sentence)
 
 
 def _collator_of(loader: DataLoader | None) -> GroupCollator | None:

@@ -11,7 +11,7 @@ from conftest import make_model
 from trainer_runs import Stream, run, weights_of
 from transformers import TrainerControl, TrainerState
 
-from augment import GreedySearch
+from augment import GreedySearch, InTurn, LexiconSubstitution, RandomPunctuation, SameText
 from augment.core.variant_count import ADVICE
 from hf_mmel import GreedySearchCallback, MMELTrainer
 from hf_mmel.data.group_collator import GroupCollator
@@ -64,12 +64,31 @@ def train(arguments, tokenizer, augmenter):
 def test_few_variants_are_a_warning_that_says_what_to_do(train, few, lines):
     train(few)
     assert lines() == [("WARNING", f"{FEW}. {ADVICE}")]
-    assert all(name in ADVICE for name in ("InTurn", "masked LM", "min_sense_share", "num_variants"))
+    assert all(name in ADVICE for name in ("in turn", "masked LM", "min_sense_share", "num_variants"))
 
 
 def test_enough_variants_are_a_line_of_information(train, few, lines):
     train([few[2]] * 8, num_variants=1)
     assert lines() == [("INFO", "All training examples have variants: 1.00 different variants on average, of 1.")]
+
+
+def test_variants_that_only_change_punctuation_are_not_taken_for_changes_of_words(train, few, tokenizer, lines):
+    marks = RandomPunctuation(tokenizer, places="end", marks=[".", ","])
+    train([few[2]] * 8, augmenter=InTurn([LexiconSubstitution(tokenizer, {"odd": ["strange"]}), marks]))
+    ((level, line),) = lines()
+    assert level == "INFO" and line.endswith("50% of the variants change a word, the others only punctuation.")
+
+
+def test_copies_are_no_changes_of_punctuation(train, few, tokenizer, lines):
+    train([few[2]] * 8, augmenter=SameText(tokenizer))
+    assert "punctuation" not in lines()[0][1]
+
+
+def test_the_line_does_not_stand_behind_a_progress_bar(train, few, lines, monkeypatch):
+    cleared = []
+    monkeypatch.setattr("tqdm.std.tqdm.clear", lambda self, *args, **options: cleared.append(len(lines())))
+    train([few[2]] * 8, disable_tqdm=False)
+    assert cleared[0] == 0 and len(lines()) == 1
 
 
 @pytest.mark.parametrize("mmel_loss", ["hard", "none"])
