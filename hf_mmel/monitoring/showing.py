@@ -31,8 +31,8 @@ def _lines(rows: list[dict[str, Any]], marks: tuple[tuple[str, str], tuple[str, 
     yield _title(rows)
     for row in rows:
         label = "" if row["label"] is None else f"label {row['label']}, "
-        loss_original = f"of the original {row['loss_original']:.3g}"
-        yield f"  {label}weight {row['weight']:.3g}, loss {row['loss']:.3g}, {loss_original}"
+        losses = f"loss {row['loss']:.3g} (original {row['loss_original']:.3g})"
+        yield f"  {label}weight {row['weight']:.3g}, {losses}"
         # A line break or a control character would break the line, or reach the terminal.
         original, variant = (
             "".join(character if character.isprintable() else " " for character in row[name])

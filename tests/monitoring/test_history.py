@@ -293,8 +293,8 @@ def test_the_hardest_variants_are_shown_at_the_end_of_each_epoch(train, capsys):
         for i in range(3):
             entry, (figures, text) = entries[10 * epoch + i], shown[2 * i : 2 * i + 2]
             assert figures == (
-                f"  label {entry['label']}, weight {entry['weight']:.3g}, loss {entry['loss']:.3g}, of the original "
-                f"{entry['loss_original']:.3g}"
+                f"  label {entry['label']}, weight {entry['weight']:.3g}, loss {entry['loss']:.3g} "
+                f"(original {entry['loss_original']:.3g})"
             )
             assert "[-" in text and "{+" in text
 
