@@ -6,7 +6,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..steps.comparisons import PLAIN, Configuration, full, top
 from ..steps.measuring import Bench
-from .encoders import free_memory, setting
+from .encoders import setting
 from .report import Place, Row
 
 
@@ -31,5 +31,3 @@ def rows(place: Place) -> Iterator[Row]:
         what = "kernels" if place.is_gpu else "operators"
         against = f", {found / plain:.2f} of plain" if plain else ""
         yield Row(configuration.name, f"{found:,} {what}{against}", values={"count": found})
-    del bench
-    free_memory()

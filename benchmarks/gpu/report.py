@@ -1,12 +1,12 @@
 """What a part of the GPU check finds: a row of the table for each check."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 
-OK, FAILED = "ok", "FAILED"  # of a law that has to hold
+OK, FAILED = "ok", "FAILED"  # of a law that has to hold; a measurement fails, too, if it ends with an error
 MET, MISSED = "met", "missed"  # of an aim
 NOTE = ""  # a figure without an aim, or a check that this device cannot make
 
@@ -38,6 +38,19 @@ class Row:
 def at_most(figure: float, aim: float) -> str:
     """The verdict on a figure with an aim. NaN misses it."""
     return MET if figure <= aim else MISSED
+
+
+def attempt(check: str, make: Callable[..., Row], *args: Any) -> Row:
+    """The row that `make(*args)` returns, or one that says how it failed, so that the next checks go on."""
+    try:
+        return make(*args)
+    except Exception as error:
+        return Row(check, shown(error), verdict=FAILED)
+
+
+def shown(error: Exception) -> str:
+    """An error in one short line."""
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def line(cells: Iterable[Any]) -> str:

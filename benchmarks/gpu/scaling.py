@@ -14,8 +14,8 @@ from transformers import TrainerCallback
 
 from hf_mmel import MMELTrainer
 
-from .correctness import SCALE, TOLERANCES, Trained, compared, make_trainer, precisions_of, train, weights_of
-from .report import FAILED, OK, Place, Row
+from .correctness import SCALE, TOLERANCES, compared, make_trainer, precisions_of, train, weights_of
+from .report import FAILED, OK, Place, Row, attempt
 
 
 CHUNKS = {"mmel_loss": "hard", "variant_chunk_size": 2}  # 8 groups of 5 rows in passes of at most 16
@@ -24,7 +24,7 @@ MAX_NORM = 0.1
 
 
 class Overflow(TrainerCallback):
-    """Makes the gradient of one pass of a step too large for fp16, and keeps the weights and scales after each step."""
+    """Makes the gradient of one pass too large for fp16, and keeps the weights and scales after each step."""
 
     def __init__(self, in_pass: int):
         self.in_pass, self.passes, self.step = in_pass, [], 0
@@ -54,26 +54,25 @@ class Overflow(TrainerCallback):
         self.skipped.append(bool(accelerator.optimizer_step_was_skipped))
 
 
-def clipped(place: Place) -> Iterator[Row]:
+def clipped(place: Place, precision: str) -> Row:
     """Steps of several passes whose gradients are clipped after they are unscaled."""
     fields = {**CHUNKS, "max_grad_norm": MAX_NORM}
-    expected = train(place, "cpu", "float32", **fields)
-    for precision in precisions_of(place):
-        found = train(place, place.device, precision, **fields)
-        row = compared(f"{PASSES} passes, clipped to {MAX_NORM}", found, expected, precision)
-        row.values["norms"] = found.gradients.norm(dim=1).tolist()
-        if not all(math.isclose(norm, MAX_NORM, rel_tol=1e-3) for norm in row.values["norms"]):
-            row.figure, row.verdict = f"norms {row.values['norms']}", FAILED
-        yield row
+    found, expected = train(place, place.device, precision, **fields), train(place, "cpu", "float32", **fields)
+    row = compared(f"{PASSES} passes, clipped to {MAX_NORM}", found, expected, precision)
+    row.values["norms"] = found.gradients.norm(dim=1).tolist()
+    if not all(math.isclose(norm, MAX_NORM, rel_tol=1e-3) for norm in row.values["norms"]):
+        row.figure, row.verdict = f"norms {row.values['norms']}", FAILED
+    return row
 
 
-def overflowing(place: Place, in_pass: int, expected: Trained) -> Row:
+def overflowing(place: Place, in_pass: int) -> Row:
     """A run of three steps whose second one overflows, against two steps in float32."""
     overflow = Overflow(in_pass)
     trainer = make_trainer(place, place.device, "fp16", [overflow], **CHUNKS)
     overflow.watch(trainer)
     before = weights_of(trainer.model)
     trainer.train()
+    expected = train(place, "cpu", "float32", **CHUNKS, max_steps=2)
     update = overflow.weights[-1] - before
     difference = ((update - expected.update).norm() / expected.update.norm()).item()
     first, second = overflow.weights[:2]
@@ -88,14 +87,12 @@ def overflowing(place: Place, in_pass: int, expected: Trained) -> Row:
     broken = [law for law, holds in laws.items() if not holds]
     figures = {"passes": overflow.passes, "scales": overflow.scales, "update": difference}
     shown = f"not so: {', '.join(broken)}" if broken else f"skipped, scale halved, update {difference:.1e}"
-    return Row(
-        f"overflow in pass {in_pass} of {PASSES}, fp16", shown, "skipped", FAILED if broken else OK, figures
-    )
+    return Row(f"overflow in pass {in_pass} of {PASSES}, fp16", shown, "skipped", FAILED if broken else OK, figures)
 
 
 def rows(place: Place) -> Iterator[Row]:
     torch.set_float32_matmul_precision("highest")  # no TF32
-    yield from clipped(place)
-    expected = train(place, "cpu", "float32", **CHUNKS, max_steps=2)
+    for precision in precisions_of(place):
+        yield attempt(f"{PASSES} passes, clipped, {precision}", clipped, place, precision)
     for in_pass in range(1, PASSES + 1):
-        yield overflowing(place, in_pass, expected)
+        yield attempt(f"overflow in pass {in_pass} of {PASSES}", overflowing, place, in_pass)

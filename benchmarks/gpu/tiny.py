@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -38,7 +38,10 @@ class FixedVariants:
     columns = ("variants",)
 
     def variants(self, examples: list[dict[str, Any]], num_variants: int, seeds: list) -> list[list[dict[str, Any]]]:
-        return [[{**example, "input_ids": torch.as_tensor(ids)} for ids in example["variants"]] for example in examples]
+        def as_rows(example: dict[str, Any]) -> list[dict[str, Any]]:
+            return [{**example, "input_ids": torch.as_tensor(ids)} for ids in example["variants"]]
+
+        return [as_rows(example) for example in examples]
 
 
 @lru_cache
@@ -46,8 +49,8 @@ def make_dataset(unlabelled: int = 0) -> Dataset:
     """
     Examples of different lengths with their variants. The first ones have no label, if `unlabelled`.
 
-    Of several random groups those are taken whose worst variant is the worst by far, in loss and in divergence, so that
-    rounding does not change which variant "top" chooses.
+    Of several random groups those are taken whose worst variant is the worst by far, in loss and in divergence.
+    Rounding then does not change which variant "top" chooses.
     """
     generator = torch.Generator().manual_seed(1)
     count = 32 * NUM_EXAMPLES
@@ -99,6 +102,7 @@ def make_tokenizer(num_words: int) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     names = {f"{name[1:-1].lower()}_token": name for name in special}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)

@@ -73,7 +73,7 @@ def run(argv: list[str], folder: Path) -> tuple[int, str]:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)  # with the process that it has launched
         log.seek(0)
-        return status, log.read()[-2000:]
+        return status, log.read()[-5000:]
 
 
 def rows(place: Place) -> Iterator[Row]:
@@ -82,7 +82,9 @@ def rows(place: Place) -> Iterator[Row]:
     status, said = run(command(place), folder)
     name = "accelerate launch run_glue_mmel.py --bf16"
     if status:
-        yield Row(name, f"status {status}: {said[-300:]}", "status 0", FAILED, {"status": status, "log": said})
+        lines = [text for text in said.splitlines() if "rror" in text and "CalledProcessError" not in text]
+        error = lines[-1] if lines else said[-300:]
+        yield Row(name, f"status {status}: {error[:300]}", "status 0", FAILED, {"status": status, "log": said})
         return
     results = json.loads((folder / "out" / "all_results.json").read_text())
     losses = [results[name] for name in ("train_loss", "eval_loss")]
