@@ -18,9 +18,9 @@ from .correctness import SCALE, TOLERANCES, compared, make_trainer, precisions_o
 from .report import FAILED, OK, Place, Row, attempt
 
 
-CHUNKS = {"mmel_loss": "hard", "variant_chunk_size": 2}  # 8 groups of 5 rows in passes of at most 16
-PASSES, SKIPPED_STEP = 3, 2
 MAX_NORM = 0.1
+CHUNKS = {"mmel_loss": "hard", "variant_chunk_size": 2, "max_grad_norm": MAX_NORM}
+PASSES, SKIPPED_STEP = 3, 2  # 8 groups of 5 rows are cut into passes of at most 16 rows
 
 
 class Overflow(TrainerCallback):
@@ -56,8 +56,7 @@ class Overflow(TrainerCallback):
 
 def clipped(place: Place, precision: str) -> Row:
     """Steps of several passes whose gradients are clipped after they are unscaled."""
-    fields = {**CHUNKS, "max_grad_norm": MAX_NORM}
-    found, expected = train(place, place.device, precision, **fields), train(place, "cpu", "float32", **fields)
+    found, expected = train(place, place.device, precision, **CHUNKS), train(place, "cpu", "float32", **CHUNKS)
     row = compared(f"{PASSES} passes, clipped to {MAX_NORM}", found, expected, precision)
     row.values["norms"] = found.gradients.norm(dim=1).tolist()
     if not all(math.isclose(norm, MAX_NORM, rel_tol=1e-3) for norm in row.values["norms"]):
