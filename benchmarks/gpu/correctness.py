@@ -20,6 +20,15 @@ STEPS, LEARNING_RATE, SCALE = 3, 0.002, 1024.0
 # variants absolute. Rounding moves them by less than half of this, and in float32 by a hundredth.
 TOLERANCES = {"float32": 1e-3, "bf16": 0.1, "fp16": 0.02}
 
+
+class SameStart(AdversarialVariants):
+    """Adversarial variants that start from the same random perturbation on every device."""
+
+    def start(self, free: Tensor) -> Tensor:
+        noise = torch.randn(free.shape, generator=torch.Generator().manual_seed(0)).to(free.device) * free
+        return self.within(noise)
+
+
 TOP = {"variant_backward": "top", "mmel_loss": "hard"}
 # At lambda_p = 0 all of the weight is on one variant, so that a draw is the same with other random numbers.
 SAMPLE = {"variant_backward": "sample", "lambda_p": 0.0, "variant_backward_count": 2}
@@ -34,20 +43,12 @@ MODES: dict[str, dict[str, Any]] = {
     "soft, parts of groups": {"mmel_loss": "soft", "variant_chunk_size": 1, "batch_size": 2},
     "hard top, scored every 3 epochs": {**TOP, "score_interval": 3},
     "hard, effective number of 2": {"mmel_loss": "hard", "effective_num_variants": 2.0},
-    "hard, adversary": {"mmel_loss": "hard", "is_adversarial": True},
-    "soft, adversary": {"mmel_loss": "soft", "is_adversarial": True},
+    "hard, adversary": {"mmel_loss": "hard", "adversary": SameStart(step_size=1.0)},
+    "soft, adversary": {"mmel_loss": "soft", "adversary": SameStart(step_size=1.0)},
     "soft, unlabelled rows": {"mmel_loss": "soft", "unlabelled": 3},
     "hard, pseudo-labels": {"mmel_loss": "hard", "unlabelled": 3, "unlabeled_loss": "pseudo_label"},
     "hard, feature separation": {"mmel_loss": "hard", "feature_separation": 1.0},
 }
-
-
-class SameStart(AdversarialVariants):
-    """Adversarial variants that start from the same random perturbation on every device."""
-
-    def start(self, free: Tensor) -> Tensor:
-        noise = torch.randn(free.shape, generator=torch.Generator().manual_seed(0)).to(free.device) * free
-        return self.within(noise)
 
 
 class Recorder(VariantHistory):
@@ -82,10 +83,10 @@ def make_trainer(
 ) -> MMELTrainer:
     """
     A trainer of the tiny model with plain SGD, in a precision of `TOLERANCES`. Besides those of the arguments, the
-    fields are `batch_size`, `unlabelled`, a number of rows, and `is_adversarial`.
+    fields are `batch_size`, `unlabelled`, a number of rows, and `adversary`.
     """
     size, unlabelled = fields.pop("batch_size", NUM_EXAMPLES), fields.pop("unlabelled", 0)
-    adversary = SameStart(step_size=1.0) if fields.pop("is_adversarial", False) else None
+    adversary = fields.pop("adversary", None)
     options: dict[str, Any] = {
         "output_dir": str(place.folder / "trainer"),
         "use_cpu": device == "cpu",

@@ -73,11 +73,11 @@ def rows(place: Place) -> Iterator[Row]:
         synchronise(place)
         return len(dataset) / (time.perf_counter() - start)
 
-    sentences = make_rows(words, MOST_ROWS, tokenizer.cls_token_id, tokenizer.sep_token_id)
-    sample = sentences[: FEW_ROWS // 20 if place.small else FEW_ROWS]
+    few, most = (100, 200) if place.small else (FEW_ROWS, MOST_ROWS)
+    sentences = make_rows(words, most, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    sample = sentences[:few]
     rate(sample[:-1], "first")  # warms up
-    fitting = round(SECONDS * rate(sample, "sample"))
-    sentences = sentences[: len(sample) * 2 if place.small else max(fitting, len(sample))]
+    sentences = sentences[: max(few, round(SECONDS * rate(sample, "sample")))]
     rows_per_second = rate(sentences, "all")
     figures = {"rows_per_second": rows_per_second, "rows": len(sentences)}
     yield Row(f"table of {len(sentences):,} rows, masking grouped", f"{rows_per_second:,.0f} rows/s", values=figures)

@@ -35,8 +35,6 @@ def timed(bench: Bench, comparison: Comparison, seconds: float) -> Row:
             bench.step(side)
         figure = time_pairs(bench, comparison, seconds)
     except torch.OutOfMemoryError:
-        bench.model.zero_grad()
-        free_memory()
         return Row(name, "out of memory", aim, NOTE)
     ours, baseline = (1000 * x for x in figure["seconds"])
     shown = f"{figure['ratio']:.2f} ({figure['least']:.2f}–{figure['most']:.2f}), {ours:.1f} / {baseline:.1f} ms"
@@ -51,6 +49,8 @@ def rows(place: Place) -> Iterator[Row]:
         free_memory()  # of the model before
         for comparison in COMPARISONS:
             row = attempt(comparison.name, timed, bench, comparison, 0.0 if place.small else SECONDS)
+            bench.model.zero_grad()  # a step that ran out of memory leaves gradients
+            free_memory()
             # Tiny models say nothing about the aims.
             verdict = NOTE if place.small and row.verdict in (MET, MISSED) else row.verdict
             yield replace(row, check=f"{of_steps.batch_size} x {of_steps.length}: {row.check}", verdict=verdict)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_mmel import AdversarialVariants
+
 from .correctness import MODES, make_trainer
 from .report import NOTE, Place, Row, at_most, attempt
 
@@ -18,12 +20,14 @@ FEW, SEVERAL = 2, 4  # of a step in one pass, and of one that makes several
 
 
 def aim_of(fields: dict[str, Any]) -> int:
-    in_passes = fields.keys() & {"variant_chunk_size", "is_adversarial", "feature_separation"}
+    in_passes = fields.keys() & {"variant_chunk_size", "adversary", "feature_separation"}
     return SEVERAL if in_passes else FEW
 
 
 def waits_of(place: Place, fields: dict[str, Any]) -> Any:
     """The waits of a step after one that warms up, on a batch as the data loader makes it."""
+    if "adversary" in fields:  # as it is used, with a start that is drawn on the device
+        fields = {**fields, "adversary": AdversarialVariants()}
     trainer = make_trainer(place, place.device, "float32", [], loss_check=False, **fields)
     trainer.current_gradient_accumulation_steps = 1
     trainer.model.train()

@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -148,8 +149,14 @@ def test_a_launch_that_fails_says_why(place, monkeypatch):
     assert (row.verdict, row.figure) == (FAILED, "status 2: run.py: error: no such augmenter")
 
 
+def test_a_launch_for_which_packages_are_missing_is_left_out(place, monkeypatch):
+    monkeypatch.setattr(training, "find_spec", lambda package: None)
+    (row,) = training.rows(place)
+    assert row.verdict == "" and "needs evaluate and sklearn" in row.figure
+
+
 def test_a_training_run_whose_loss_is_not_finite_is_found(place, monkeypatch):
-    results = '{"train_loss": NaN, "eval_loss": 0.7}'
+    results = '{"train_loss": NaN}'
     said = f"import os; os.mkdir('out'); open('out/all_results.json', 'w').write('{results}')"
     monkeypatch.setattr(training, "command", lambda place: [sys.executable, "-c", said])
     (row,) = training.rows(place)
@@ -222,6 +229,17 @@ def test_it_refuses_what_it_cannot_do_in_one_sentence(capsys, monkeypatch, argv,
     assert refused.value.code == 2 and message in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_the_card_and_its_driver_are_named(monkeypatch):
+    card = SimpleNamespace(name="NVIDIA X100", total_memory=2**36)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: card)
+    monkeypatch.setattr("subprocess.run", lambda *args, **kwargs: SimpleNamespace(stdout="580.1\n580.1\n"))
+    found = gpu_check.describe("cuda")
+    assert (found["device"], found["driver"]) == ("NVIDIA X100, 64 GiB", "580.1")
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", "")
+    assert gpu_check.driver_version() == "unknown"
+
+
 def test_a_cell_stays_in_its_line():
     assert line(["a\nb", "c | d", 1]) == "| a b | c / d | 1 |"
 
@@ -231,8 +249,6 @@ def test_a_cell_stays_in_its_line():
 
 def test_a_comparison_that_needs_too_much_memory_is_left_out(monkeypatch):
     class Bench:
-        model = torch.nn.Linear(1, 1)
-
         def step(self, configuration):
             raise torch.OutOfMemoryError
 
