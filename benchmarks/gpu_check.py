@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
@@ -66,12 +66,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", help="Only these parts.")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--small", action="store_true", help="Tiny models and few rows.")
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def refusal(args: argparse.Namespace) -> str | None:
+    """Why nothing can be checked, if so."""
+    if args.output and not args.output.parent.is_dir():
+        return f"--output is {args.output}, whose folder does not exist; make it first"
     if args.device == "cuda" and not torch.cuda.is_available():
-        parser.error("torch finds no CUDA device; to test this program without one: --device cpu --small")
+        return "torch finds no CUDA device; to test this program without one: --device cpu --small"
     if args.device == "cpu" and not args.small:
-        parser.error("--device cpu needs --small, since BERT-base would take hours")
-    return args
+        return "--device cpu needs --small, since BERT-base would take hours"
+    return None
 
 
 def describe(device: str) -> dict[str, str]:
@@ -114,45 +120,55 @@ def limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, earlier)
 
 
-def run_part(name: str, part: Part, place: Place, add: Callable[[Row], Any]) -> None:
+class Table:
+    """Prints rows as they are found, and keeps them as plain data."""
+
+    def __init__(self):
+        self.rows: list[dict[str, Any]] = []
+        self._latest = time.monotonic()
+        print(line(HEADER), "|---|---|---|---|---|---:|", sep="\n", flush=True)
+
+    def add(self, part: str, row: Row) -> None:
+        now = time.monotonic()
+        seconds, self._latest = now - self._latest, now
+        self.rows.append({"part": part, **asdict(row), "seconds": seconds})
+        print(line([part, row.check, row.figure, row.aim, row.verdict, f"{seconds:.1f}"]), flush=True)
+
+
+def run_part(name: str, place: Place, table: Table) -> None:
     """Adds the rows of a part, and a row that says so if it fails or its limit is over."""
-    seconds = part.seconds * (SLOWER if place.device == "cpu" else 1)
+    seconds = PARTS[name].seconds * (SLOWER if place.device == "cpu" else 1)
     try:
         with limit(seconds):
             for row in import_module(f"benchmarks.gpu.{name}").rows(place):
-                add(row)
+                table.add(name, row)
     except OutOfTime:
-        add(Row(f"{name}, as a whole", f"stopped after {seconds} s", verdict=FAILED))
+        table.add(name, Row("as a whole", f"stopped after {seconds} s", verdict=FAILED))
     except Exception as error:  # whatever it is, the other parts go on
-        add(Row(f"{name}, as a whole", shown(error), verdict=FAILED))
+        table.add(name, Row("as a whole", shown(error), verdict=FAILED))
 
 
 def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # with several GPUs `Trainer` would use all of them
     args = parse_arguments(argv)
+    if reason := refusal(args):
+        print(f"gpu_check: error: {reason}", file=sys.stderr)
+        return 2
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    machine, start, found = describe(args.device), time.monotonic(), []
+    machine, start = describe(args.device), time.monotonic()
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
-    print(line(HEADER), "|---|---|---|---|---|---:|", sep="\n", flush=True)
+    table = Table()
     with tempfile.TemporaryDirectory(prefix="gpu_check") as folder:
         place = Place(args.device, args.small, Path(folder))
         for name in args.only or PARTS:
-            before = [time.monotonic()]
-
-            def add(row: Row, name: str = name, before: list[float] = before) -> None:
-                before.append(time.monotonic())
-                seconds = before[-1] - before[-2]
-                found.append({"part": name, **asdict(row), "seconds": seconds})
-                print(line([name, row.check, row.figure, row.aim, row.verdict, f"{seconds:.1f}"]), flush=True)
-
-            run_part(name, PARTS[name], place, add)
+            run_part(name, place, table)
             free_memory()
             if args.output:
-                content = {**machine, "seconds": time.monotonic() - start, "rows": found}
+                content = {**machine, "seconds": time.monotonic() - start, "rows": table.rows}
                 args.output.write_text(json.dumps(content, indent=1) + "\n")
-    failed = [PARTS[row["part"]].must_hold for row in found if row["verdict"] == FAILED]
-    missed = sum(row["verdict"] == MISSED for row in found)
+    failed = [PARTS[row["part"]].must_hold for row in table.rows if row["verdict"] == FAILED]
+    missed = sum(row["verdict"] == MISSED for row in table.rows)
     counts = f"{sum(failed)} checks and {len(failed) - sum(failed)} measurements failed, {missed} aims missed"
     print(f"{counts}, {time.monotonic() - start:.0f} seconds.", flush=True)
     return int(any(failed))
