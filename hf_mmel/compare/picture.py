@@ -13,7 +13,7 @@ from ..report.layout import LIGHT, Picture, Theme, Value, picture, png
 from .plan import Criterion
 from .rows import Row
 from .statistics import CONFIDENCE
-from .text import named, number
+from .text import named
 
 
 # The palette of Okabe and Ito, for colour-blind readers, on a light and on a dark page.
@@ -61,47 +61,45 @@ def draw(rows: Sequence[Row], criterion: Criterion) -> bytes:
 
 def draw_scores(axes: Axes, theme: Theme, rows: Sequence[Row], criterion: Criterion) -> list[Value]:
     """The score of each seed, and the mean."""
-    values, factor, unit = [], *_unit(criterion)
+    values, factor = list[Value](), _factor(criterion)
+    unit = " %" if criterion.is_accuracy else ""
     for row, height in zip(rows, _heights(axes, theme, rows), strict=True):
-        color = _color(row, theme)
-        scores, mean = {seed: score * factor for seed, score in row.scores.items()}, row.mean * factor
-        axes.plot([mean] * 2, [height - 0.22, height + 0.22], color=color, linewidth=2.5)
+        color, mean = _color(row, theme), row.mean * factor
+        scores = {seed: score * factor for seed, score in row.scores.items()}
+        axes.plot([mean] * 2, [height - 0.2, height + 0.2], color=color, linewidth=2.5)
         axes.plot(list(scores.values()), [height] * len(scores), "o", color=color, alpha=0.55, markeredgewidth=0)
-        values.append(Value(f"{named(row.setting)}: mean {number(mean)}{unit}", *_at(axes, mean, height)))
-        for seed, score in scores.items():
-            text = f"{named(row.setting)}, seed {seed}: {number(score)}{unit}"
-            values.append(Value(text, *_at(axes, score, height)))
+        for name, score in {"mean": mean, **{f"seed {seed}": score for seed, score in scores.items()}}.items():
+            text = f"{named(row.setting)}, {name}: {_shown(score, criterion)}{unit}"
+            values.append(Value(text, axes, (score, score), (height, height)))
     better = "lower is better" if criterion.lower_is_better else "higher is better"
-    name = criterion.name.replace("_", " ") + (" (%)" if unit else "")
-    axes.set_xlabel(fill(f"{name}, {better}: each seed, and their mean", MAX_LETTERS))
+    label = criterion.name.replace("_", " ") + (" (%)" if criterion.is_accuracy else "")
+    axes.set_xlabel(fill(f"{label}, {better}: each seed, and their mean", MAX_LETTERS))
     return values
 
 
 def draw_differences(axes: Axes, theme: Theme, rows: Sequence[Row], criterion: Criterion) -> list[Value]:
     """The difference to the baseline with each seed, and the mean with its interval."""
-    values, factor, is_percent = [], *_unit(criterion)
-    unit = " points" if is_percent else ""
+    values, factor = list[Value](), _factor(criterion)
+    unit = " points" if criterion.is_accuracy else ""
     for row, height in zip(rows, _heights(axes, theme, rows), strict=True):
         if row.difference is None:
             continue
-        color, mean, text = _color(row, theme), row.difference * factor, named(row.setting)
+        color, mean, below = _color(row, theme), row.difference * factor, height + 0.26
         differences = {seed: difference * factor for seed, difference in row.differences.items()}
-        axes.plot(mean, height, "D", color=color, markersize=6.5)
-        text = f"{text}: mean {number(mean)}{unit}"
-        if row.interval is None:
-            values.append(Value(text, *_at(axes, mean, height)))
-        else:
+        low, high, interval = mean, mean, ""
+        if row.interval is not None:
             low, high = row.interval.low * factor, row.interval.high * factor
-            axes.hlines(height, low, high, color=color, linewidth=2.5)
-            text += f", {CONFIDENCE:.0%} interval from {number(low)} to {number(high)}"
-            values.append(Value(text, axes, (low, high), (height, height)))
-        below = height + 0.26
+            interval = f", {CONFIDENCE:.0%} interval {_shown(low, criterion, '+')} to {_shown(high, criterion, '+')}"
+        axes.hlines(height, low, high, color=color, linewidth=2.5)
+        axes.plot(mean, height, "D", color=color, markersize=6.5)
+        text = f"{named(row.setting)}, mean: {_shown(mean, criterion, '+')}{unit}{interval}"
+        values.append(Value(text, axes, (low, high), (height, height)))
         axes.plot(list(differences.values()), [below] * len(differences), "o", color=color, alpha=0.55, markersize=4)
         for seed, difference in differences.items():
-            text = f"{named(row.setting)}, seed {seed}: {number(difference)}{unit}"
-            values.append(Value(text, *_at(axes, difference, below)))
+            text = f"{named(row.setting)}, seed {seed}: {_shown(difference, criterion, '+')}{unit}"
+            values.append(Value(text, axes, (difference, difference), (below, below)))
     axes.axvline(0, color=theme.lines[-1], linewidth=1.5, linestyle="--")
-    in_points = " (percentage points)" if is_percent else ""
+    in_points = " (percentage points)" if criterion.is_accuracy else ""
     label = f"difference to {named(rows[0].baseline)}{in_points}: {interval_in_words(rows)}"
     axes.set_xlabel(fill(label, MAX_LETTERS))
     return values
@@ -146,14 +144,16 @@ def _heights(axes: Axes, theme: Theme, rows: Sequence[Row]) -> list[float]:
     return heights
 
 
-def _at(axes: Axes, x: float, y: float) -> tuple[Axes, tuple[float, float], tuple[float, float]]:
-    return axes, (x, x), (y, y)
-
-
 def _color(row: Row, theme: Theme) -> str:
     return COLORS[row.setting.method][theme != LIGHT]
 
 
-def _unit(criterion: Criterion) -> tuple[float, str]:
-    """The factor that scores are multiplied by, and their unit."""
-    return (100, " %") if criterion.is_accuracy else (1, "")
+def _factor(criterion: Criterion) -> float:
+    """Accuracies are drawn in percent."""
+    return 100 if criterion.is_accuracy else 1
+
+
+def _shown(value: float, criterion: Criterion, sign: str = "") -> str:
+    """A score that is drawn, or with the sign "+" a difference, with the digits that the tables have."""
+    digits = 2 if criterion.is_accuracy else 4
+    return f"{value:{sign}.{digits}f}".replace("-", "−")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -105,7 +106,7 @@ def png(draw: Draw, theme: Theme, size: tuple[float, float] = SIZE) -> tuple[byt
     with matplotlib.rc_context(_STYLE | colors):
         figure = Figure(size, dpi=DPI, facecolor=theme.background, layout="constrained")
         FigureCanvasAgg(figure)
-        values = list(draw(figure, theme))
+        values = [value for value in draw(figure, theme) if np.isfinite([*value.x, *value.y]).all()]
         file = io.BytesIO()
         figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue(), [_spot(value, figure) for value in values] if len(values) <= MAX_SPOTS else []
