@@ -28,7 +28,7 @@ COLORS = {
     "temperature": ("#D55E00", "#F07B28"),
 }
 WIDTH, LEAST_HEIGHT, ROW_HEIGHT = 4.6, 1.5, 0.52  # inches
-MAX_LETTERS = 46  # of the name of a row, and of a line of a label
+MAX_LETTERS = 50  # of the name of a row, and of a line of a label
 DrawOn = Callable[[Axes, Theme, Sequence[Row], Criterion], list[Value]]
 
 
@@ -73,7 +73,7 @@ def draw_scores(axes: Axes, theme: Theme, rows: Sequence[Row], criterion: Criter
             values.append(Value(text, axes, (score, score), (height, height)))
     better = "lower is better" if criterion.lower_is_better else "higher is better"
     label = criterion.name.replace("_", " ") + (" (%)" if criterion.is_accuracy else "")
-    axes.set_xlabel(fill(f"{label}, {better}: each seed, and their mean", MAX_LETTERS))
+    _label(axes, f"{label}, {better}", "each seed, and their mean")
     return values
 
 
@@ -100,8 +100,7 @@ def draw_differences(axes: Axes, theme: Theme, rows: Sequence[Row], criterion: C
             values.append(Value(text, axes, (difference, difference), (below, below)))
     axes.axvline(0, color=theme.lines[-1], linewidth=1.5, linestyle="--")
     in_points = " (percentage points)" if criterion.is_accuracy else ""
-    label = f"difference to {named(rows[0].baseline)}{in_points}: {interval_in_words(rows)}"
-    axes.set_xlabel(fill(label, MAX_LETTERS))
+    _label(axes, f"difference to {named(rows[0].baseline)}{in_points}", interval_in_words(rows))
     return values
 
 
@@ -142,6 +141,10 @@ def _heights(axes: Axes, theme: Theme, rows: Sequence[Row]) -> list[float]:
     axes.locator_params(axis="x", nbins=5)
     axes.tick_params(length=0)
     return heights
+
+
+def _label(axes: Axes, *lines: str) -> None:
+    axes.set_xlabel("\n".join(fill(line, MAX_LETTERS) for line in lines))
 
 
 def _color(row: Row, theme: Theme) -> str:

@@ -124,8 +124,8 @@ def test_the_axes_have_a_unit_and_say_what_the_interval_is(seeds, label):
     scores, differences = (
         drawn(on, rows)[0].get_xlabel().replace("\n", " ") for on in (draw_scores, draw_differences)
     )
-    assert scores == "accuracy (%), higher is better: each seed, and their mean"
-    assert differences == f"difference to no augmentation (percentage points): {label}"
+    assert scores == "accuracy (%), higher is better each seed, and their mean"
+    assert differences == f"difference to no augmentation (percentage points) {label}"
 
 
 def test_scores_without_a_unit_are_drawn_as_they_are(rows):
