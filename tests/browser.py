@@ -23,7 +23,9 @@ onload = () => {{
     const value = svg.querySelector("rect");
     value.scrollIntoView();
     const {{left, top, width, height}} = value.getBoundingClientRect();
-    return page.elementFromPoint(left + width / 2, top + height / 2)?.closest("svg") === svg;
+    const [all, image] = [svg, svg.parentElement.querySelector("img")].map(part => part.getBoundingClientRect());
+    const covers = ["left", "top", "right", "bottom"].every(side => Math.abs(all[side] - image[side]) < 1);
+    return covers && page.elementFromPoint(left + width / 2, top + height / 2)?.closest("svg") === svg;
   }});
   document.title = `${{page.documentElement.scrollWidth}} in ${{page.defaultView.innerWidth}}, ` +
     `${{images.length}} pictures, ${{hovered.length}} with values`;
