@@ -9,7 +9,7 @@ from typing import Any
 from ..hub.redaction import without_folders
 from ..report.layout import write_html
 from .picture import pictures
-from .plan import Criterion
+from .plan import TEMPERATURE, Criterion
 from .results import PAGE
 from .rows import Row
 from .text import Document
@@ -34,7 +34,7 @@ def write_page(
     arguments: Mapping[str, Any],
 ) -> None:
     """Writes `compare.html`, which says what `compare.md` does, and needs no network."""
-    settings = {name: arguments[name] for name in _SETTINGS if arguments.get(name) is not None}
+    settings = {name: arguments[name] for name in _SETTINGS if arguments.get(name) not in (None, -1)}  # those in use
     write_html(
         folder / PAGE,
         Path(__file__).with_name("compare.html.jinja"),
@@ -42,7 +42,7 @@ def write_page(
         document=document,
         criterion=criterion,
         num_settings=len(rows),
-        num_runs=sum(len(row.scores) for row in rows),
+        num_runs=sum(len(row.scores) for row in rows if row.setting != TEMPERATURE),
         num_examples=num_examples,
         pictures=pictures(rows, criterion) if rows else {},
         settings={name: without_folders(str(value)) for name, value in settings.items()},

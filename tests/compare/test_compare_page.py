@@ -13,7 +13,7 @@ from report_pages import EVIL, Page
 from hf_mmel.compare.methods import METHODS
 from hf_mmel.compare.page import write_page
 from hf_mmel.compare.picture import COLORS, draw, draw_differences, draw_scores, pictures
-from hf_mmel.compare.plan import Criterion, Setting
+from hf_mmel.compare.plan import TEMPERATURE, Criterion, Setting
 from hf_mmel.compare.text import Document, named
 from hf_mmel.report.layout import DARK, LIGHT
 
@@ -95,13 +95,15 @@ def test_the_page_loads_nothing_and_runs_nothing(rows, page):
 
 
 def test_the_page_has_all_sections_and_the_settings_without_folders(rows, page):
-    found = page(rows, model_name_or_path="/disk/me/bert", lambda_p=0.5, max_steps=None, unknown=3)
+    found = page(rows, model_name_or_path="/disk/me/bert", lambda_p=0.5, max_steps=-1, lambda_t=None, unknown=3)
     assert found.ids == [
         *("scores", "each-seed", "differences", "worst-case", "calibration", "paired-tests-of-each-seed"),
         "configuration",
     ]
-    assert "model_name_or_path bert lambda_p 0.5" in found.text and "/disk/me" not in found.html
+    assert "model_name_or_path bert lambda_p 0.5 Command" in found.text and "/disk/me" not in found.html
     assert "films · comparison by accuracy, higher is better" in found.text
+    assert "2 settings" in page(rows_with_tests([NONE, TEMPERATURE])).text
+    assert "3 runs" in page(rows_with_tests([NONE, TEMPERATURE])).text, "temperature scaling trains nothing"
     assert "3 settings" in found.text and "9 runs" in found.text and "200 validation examples" in found.text
 
 
