@@ -40,12 +40,18 @@ class Page(HTMLParser):
     def __init__(self, html: str):
         super().__init__()
         self.html, self.ids, self.tags, self.loaded, self.links, self.texts = html, [], set(), [], set(), []
+        self.cell = False
+        self.cells: list[list[str]] = []  # of the tables, row by row
         self.feed(html)
         self.text = " ".join(" ".join(self.texts).split())
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         self.tags.add(tag)
+        self.cells += [[]] if tag == "tr" else []
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+        self.cell = tag in ("td", "th")
         self.ids += [attrs["id"]] if tag == "section" else []
         self.loaded += [attrs[name] for name in ("src", "srcset", "data") if name in attrs]
         if "href" in attrs:
@@ -53,6 +59,11 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.texts.append(data)
+        if self.cell:
+            self.cells[-1][-1] += data
+
+    def handle_endtag(self, tag):
+        self.cell = False
 
     @property
     def styles(self) -> str:

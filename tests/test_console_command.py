@@ -32,6 +32,11 @@ def installed(tmp_path_factory) -> Path:
     return folder / "site"
 
 
+def test_the_templates_of_pages_and_cards_are_installed(installed):
+    templates = sorted(path.relative_to(ROOT) for path in ROOT.joinpath("hf_mmel").rglob("*.jinja"))
+    assert len(templates) >= 4 and all((installed / path).is_file() for path in templates)
+
+
 def test_the_command_shows_its_help_and_augments(installed, tmp_path):
     def run(*argv: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(installed)}

@@ -17,16 +17,17 @@ from ..cli.errors import UsageError, usage_errors
 from ..hub.redaction import command_line
 from .plan import Criterion, Plan, Run, check, read_plan
 from .results import PICTURE, RESULTS, TABLE, Results
-from .rows import rows_of
+from .rows import Row, rows_of
 from .runner import ATTACK_LOG, LOG, Outcome, Process, Schedule, environments_for, execute
 from .text import (
+    Document,
     conclusions,
-    document,
     duration,
+    failures,
     number,
+    paired_tests,
     reasons_without_test,
-    sections,
-    table,
+    tables,
     worst_case_conclusions,
 )
 
@@ -93,11 +94,13 @@ def _progress(schedule: Schedule, results: Results, criterion: Criterion, outcom
 
 
 def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> list[str]:
-    """Writes `compare.json`, `compare.md` and `compare.png`; the table and the conclusions as lines."""
-    from .picture import draw  # needs matplotlib
+    """Writes `compare.json`, `.md`, `.png` and `.html`; the tables and the conclusions as lines."""
+    from .page import write_page  # these need matplotlib
+    from .picture import draw
 
-    content = results.to_dict()
-    lines, sentences, more = list[str](), ["No run is finished yet."], dict[str, list[str]]()
+    content, rows, num_examples = results.to_dict(), list[Row](), 0
+    document = Document([], ["No run is finished yet."], failures(results.failed), command)
+    shown = list[str]()
     if results.finished:
         rows = rows_of(results, criterion)
         num_examples = int(next(iter(results.finished.values())).metrics["eval_samples" + criterion.split_suffix])
@@ -106,13 +109,16 @@ def _write(plan: Plan, criterion: Criterion, results: Results, command: str) -> 
             *worst_case_conclusions(rows, criterion, num_examples),
             *reasons_without_test(rows, criterion),
         ]
-        lines, more = table(rows, criterion.name), sections(rows)
+        first, *others = tables(rows, criterion.name)
+        document = document._replace(tables=[first, *others, *paired_tests(rows)], conclusions=sentences)
+        shown = [first.markdown, *(line for table in others for line in ("", f"{table.title}:", "", table.markdown))]
         summary = [row.to_dict() for row in rows]
         content |= {"metric": criterion.metric, "summary": summary, "conclusions": sentences}
         with atomic_write(plan.output_dir / PICTURE) as file:
-            draw(file, rows, criterion)
+            file.write(draw(rows, criterion))
     write_json(plan.output_dir / RESULTS, content)
     with atomic_write(plan.output_dir / TABLE) as file:
-        file.write(document(lines, sentences, results.failed, command, more).encode(errors="replace"))
-    shown = [line for title, table_lines in more.items() for line in ("", f"{title}:", "", *table_lines)]
-    return ["", *lines, *shown, "", *sentences]
+        file.write(document.markdown.encode(errors="replace"))
+    arguments = results.arguments | (results.attack or {})
+    write_page(plan.output_dir, document, rows, criterion, num_examples, arguments)
+    return ["", *shown, "", *document.conclusions]

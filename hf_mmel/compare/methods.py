@@ -22,22 +22,23 @@ _NOT_FOR_R_DROP = (
 
 
 class Method(NamedTuple):
-    """What a method trains with, besides the options that all runs share."""
+    """What a method is called, and what it trains with, besides the options that all runs share."""
 
+    label: str  # for readers
     options: tuple[str, ...]
     has_augmenter: bool = False  # whether it is trained once with each augmenter
     without: tuple[str, ...] = ()  # shared options that do not reach it
 
 
 METHODS = {
-    "none": Method(("--mmel_loss", "none")),
-    "uniform": Method(("--mmel_loss", "uniform"), has_augmenter=True),
-    "hard": Method(("--mmel_loss", "hard"), has_augmenter=True),
-    "soft": Method(("--mmel_loss", "soft"), has_augmenter=True),
-    "longer": Method(("--mmel_loss", "none")),  # and `longer_options`
-    "label_smoothing": Method(("--mmel_loss", "none", "--label_smoothing_factor", "0.1")),
-    "r-drop": Method(_R_DROP, without=_NOT_FOR_R_DROP),
-    "temperature": Method(()),  # is computed from the predictions of `none`, see `calibration`
+    "none": Method("no augmentation", ("--mmel_loss", "none")),
+    "uniform": Method("uniform augmentation", ("--mmel_loss", "uniform"), has_augmenter=True),
+    "hard": Method("MMEL-H (hard labels)", ("--mmel_loss", "hard"), has_augmenter=True),
+    "soft": Method("MMEL-S (soft labels)", ("--mmel_loss", "soft"), has_augmenter=True),
+    "longer": Method("no augmentation, longer training", ("--mmel_loss", "none")),  # and `longer_options`
+    "label_smoothing": Method("label smoothing", ("--mmel_loss", "none", "--label_smoothing_factor", "0.1")),
+    "r-drop": Method("R-Drop", _R_DROP, without=_NOT_FOR_R_DROP),
+    "temperature": Method("temperature scaling", ()),  # is computed from the predictions of `none`, see `calibration`
 }
 
 

@@ -16,6 +16,7 @@ from ..cli import run as cli
 from ..cli.arguments import Arguments
 from ..cli.errors import UsageError
 from ..cli.fingerprint import CONTENT, arguments_of, contents_of
+from ..cli.hub import name_of_data
 from ..cli.metrics import listed_scores, majority_guess, score_names
 from ..cli.model import load_config
 from ..cli.parser import read_options, value_of, without_options
@@ -90,6 +91,7 @@ class Criterion(NamedTuple):
     guess: str = "the majority class"  # the best prediction that is the same for all examples
     guess_score: float | None = None
     has_one_class: bool = False  # whether each example has one class
+    data: str = ""  # the name of the data for readers
 
     @property
     def name(self) -> str:
@@ -263,7 +265,7 @@ def _criterion(plan: Plan, prepared: cli.Prepared, args: Arguments) -> Criterion
     guess = majority_guess(compute_metrics, splits[metric.endswith("_mm")], labels)
     guess_score = guess.scores.get(metric.removesuffix("_mm"))
     has_one_class = labels.problem_type == "single_label_classification"
-    return Criterion(metric, lower_is_better, guess.name, guess_score, has_one_class)
+    return Criterion(metric, lower_is_better, guess.name, guess_score, has_one_class, name_of_data(args.data))
 
 
 def _has_variants(args: Arguments) -> bool:

@@ -16,7 +16,7 @@ from .examples import read_attacked
 from .plan import BASELINE, Plan, Run, Setting
 
 
-RESULTS, TABLE, PICTURE = "compare.json", "compare.md", "compare.png"
+RESULTS, TABLE, PICTURE, PAGE = "compare.json", "compare.md", "compare.png", "compare.html"
 
 
 class RunResult(NamedTuple):

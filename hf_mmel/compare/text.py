@@ -1,15 +1,16 @@
-"""The comparison in words: the table, the conclusions, and `compare.md`."""
+"""The comparison in words: the tables, the conclusions, and `compare.md`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from scipy import stats
 
 from ..hub.redaction import without_folders, without_tokens
 from .examples import PairedTest
+from .methods import METHODS
 from .plan import TEMPERATURE, Criterion, Run, Setting
 from .results import PICTURE
 from .rows import Row
@@ -35,81 +36,118 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def table(rows: Sequence[Row], metric: str) -> list[str]:
-    """The rows as a Markdown table, given the name of the metric, with a column p if there are paired tests."""
+def named(setting: Setting) -> str:
+    """The name of a setting for readers, in tables, sentences and pictures."""
+    label = METHODS[setting.method].label
+    return f"{label} with {setting.augmenter}" if setting.augmenter else label
+
+
+class Table(NamedTuple):
+    """A table of a comparison: how to read it, and the cells; the first two columns are method and augmenter."""
+
+    title: str
+    note: str
+    header: list[str]
+    rows: list[list[str]]
+
+    @property
+    def markdown(self) -> str:
+        first, *others = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in [self.header, *self.rows])
+        return "\n".join([f"| {first} |", "|" + "---|" * len(self.header), *(f"| {row} |" for row in others)])
+
+
+def tables(rows: Sequence[Row], metric: str) -> list[Table]:
+    """The scores, given the name of the metric; if there are any, the worst case and the calibration."""
+    found = [_scores(rows, metric)]
+    if any(row.worst_case for row in rows):
+        found.append(_worst_case(rows))
+    if any(row.calibration for row in rows):
+        found.append(_calibration(rows))
+    return found
+
+
+def paired_tests(rows: Sequence[Row]) -> list[Table]:
+    """The paired test of each seed, if there are any."""
+    body = []
+    for row in rows:
+        for seed, test in row.test.seeds.items() if row.test is not None else ():
+            cells = [str(seed), str(test.only_baseline), str(test.only_setting), _bare_p(test.p)]
+            body.append(_start_of(row.setting) + cells)
+    if not body:
+        return []
+    header = ["method", "augmenter", "seed", f"right only with {named(rows[0].baseline)}", "right only with it", "p"]
+    note = "The examples that only one of two runs with the same seed classifies correctly, and McNemar's exact test."
+    return [Table("Paired tests of each seed", note, header, body)]
+
+
+def _scores(rows: Sequence[Row], metric: str) -> Table:
     has_tests = any(row.test for row in rows)
-    difference = f"difference to {named(rows[0].baseline)}"
-    header = [metric, "std", "seeds", difference, _INTERVAL, *(["p"] if has_tests else []), "time per run"]
+    base = named(rows[0].baseline)
+    header = ["method", "augmenter", metric, "std", "seeds", f"difference to {base}", _INTERVAL]
+    header += [*(["p"] if has_tests else []), "time per run"]
     body = []
     for row in rows:
         seeds, shared = len(row.scores), len(row.differences)
         partly = f" ({shared} in the difference)" if shared not in (0, seeds) else ""
         cells = [number(row.mean), _cell(number, row.std), f"{seeds}{partly}", _cell(_signed, row.difference)]
-        cells += [_cell(_ends, row.interval), *([_cell(_bare_p, row.test)] if has_tests else [])]
-        body.append((row.setting, [*cells, duration(row.seconds)]))
-    return _markdown(header, body)
+        cells += [_cell(_ends, row.interval), *([_p_of(row)] if has_tests else []), duration(row.seconds)]
+        body.append(_start_of(row.setting) + cells)
+    note = f"Means over the seeds, and the differences to {base}, seed by seed."
+    note += " p is that of an exact paired test over the examples." if has_tests else ""
+    return Table("Scores", note, header, body)
 
 
-def worst_case_table(rows: Sequence[Row]) -> list[str]:
-    """The accuracy without and with an attack as a Markdown table."""
+def _worst_case(rows: Sequence[Row]) -> Table:
     body = []
     for setting, worst_case in [(row.setting, row.worst_case) for row in rows if row.worst_case is not None]:
         cells = [str(len(worst_case.attacked.scores))]
         for row in worst_case:
             interval = "" if row.interval is None else f" ({_ends(row.interval)})"
-            cells += [number(row.mean), _cell(_signed, row.difference) + interval, _cell(_bare_p, row.test)]
-        body.append((setting, cells))
+            cells += [number(row.mean), _cell(_signed, row.difference) + interval, _p_of(row)]
+        body.append(_start_of(setting) + cells)
     difference = f"difference to {named(rows[0].baseline)} ({_INTERVAL})"
-    return _markdown(["seeds", "accuracy", difference, "p", "worst-case accuracy", difference, "p"], body)
+    header = ["method", "augmenter", "seeds", "accuracy", difference, "p", "worst-case accuracy", difference, "p"]
+    note = "In the worst case, an example counts as wrong if an attack finds a variant that is predicted incorrectly."
+    return Table("Worst case", note, header, body)
 
 
-def calibration_table(rows: Sequence[Row]) -> list[str]:
-    """How good the probabilities are, as a Markdown table."""
+def _calibration(rows: Sequence[Row]) -> Table:
     found = [(row.setting, row.calibration) for row in rows if row.calibration is not None]
     num_columns = 3 if any(calibration.temperature for _, calibration in found) else 2
-    header = ["log loss", "calibration error", "temperature"][:num_columns]
-    return _markdown(header, [(setting, [_cell(number, x) for x in row[:num_columns]]) for setting, row in found])
+    header = ["method", "augmenter", *["log loss", "calibration error", "temperature"][:num_columns]]
+    body = [[*_start_of(setting), *(_cell(number, x) for x in row[:num_columns])] for setting, row in found]
+    return Table("Calibration", "How good the probabilities are; smaller errors are better.", header, body)
 
 
-def sections(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """The lines of the tables below the first one, by their titles."""
-    found = {}
-    if any(row.worst_case for row in rows):
-        found["Worst case"] = worst_case_table(rows)
-    if any(row.calibration for row in rows):
-        found["Calibration"] = calibration_table(rows)
-    return found
+def _start_of(setting: Setting) -> list[str]:
+    return [METHODS[setting.method].label, setting.augmenter or "–"]
 
 
-def _markdown(header: Sequence[str], body: Sequence[tuple[Setting, Sequence[str]]]) -> list[str]:
-    rows = [["method", "augmenter", *header]]
-    rows += [[setting.method, setting.augmenter or "–", *cells] for setting, cells in body]
-    first, *others = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
-    return [f"| {first} |", "|" + "---|" * len(rows[0]), *(f"| {row} |" for row in others)]
+class Document(NamedTuple):
+    """What `compare.md` and `compare.html` say."""
+
+    tables: list[Table]
+    conclusions: list[str]
+    failed: list[str]  # which runs have failed, and why
+    command: str
+
+    @property
+    def markdown(self) -> str:
+        parts = ["# Comparison"]
+        for i, table in enumerate(self.tables):
+            parts += [*([f"## {table.title}"] if i else []), table.note, table.markdown]
+            parts += [f"![Each seed's score, and the differences to the baseline]({PICTURE})"] if i == 0 else []
+        parts += ["## What can be concluded", "\n".join(f"- {sentence}" for sentence in self.conclusions)]
+        if self.failed:
+            parts += ["## Failed", "\n".join(f"- {reason}" for reason in self.failed)]
+        parts += ["## Command", f"```bash\n{self.command}\n```"]
+        return "\n\n".join(parts) + "\n"
 
 
-def document(
-    lines: Sequence[str],
-    sentences: Sequence[str],
-    failed: Mapping[Run, str],
-    command: str,
-    more: Mapping[str, Sequence[str]] | None = None,
-) -> str:
-    """
-    `compare.md`, from the lines of the table, the conclusions, the reasons why runs have failed, and the lines of more
-    tables by their titles.
-    """
-    parts = ["# Comparison"]
-    if lines:
-        parts += ["\n".join(lines), f"![Each seed's score, and the differences to the baseline]({PICTURE})"]
-    for title, table_lines in (more or {}).items():
-        parts += [f"## {title}", "\n".join(table_lines)]
-    parts += ["## What can be concluded", "\n".join(f"- {sentence}" for sentence in sentences)]
-    if failed:
-        reasons = [f"- {run}: {' '.join(reason.split())}" for run, reason in failed.items()]
-        parts += ["## Failed", "\n".join(without_tokens(without_folders(reason)) for reason in reasons)]
-    parts += ["## Command", f"```bash\n{command}\n```"]
-    return "\n\n".join(parts) + "\n"
+def failures(failed: Mapping[Run, str]) -> list[str]:
+    """Which runs have failed and why, without tokens and folders."""
+    reasons = [f"{run}: {' '.join(reason.split())}" for run, reason in failed.items()]
+    return [without_tokens(without_folders(reason)) for reason in reasons]
 
 
 def conclusions(rows: Sequence[Row], criterion: Criterion, num_examples: int) -> Iterator[str]:
@@ -124,16 +162,16 @@ def conclusions(rows: Sequence[Row], criterion: Criterion, num_examples: int) ->
     baseline = next((row for row in rows if row.setting == base), None)
     compared = [row for row in rows if row.differences]
     if baseline is None or not compared:
-        yield f"Nothing is compared yet: that needs runs of {named(base)} and of another setting with the same seed."
+        yield f"Nothing is compared yet: that needs runs of {_quoted(base)} and of another setting with the same seed."
         return
     better = "lower" if criterion.lower_is_better else "higher"
     yield f"Measured by {criterion.name}; {better} is better."
     for row in compared:
         if row.setting == TEMPERATURE:
-            yield f"{named(row.setting)} changes the probabilities of {named(base)}, and none of its predictions."
+            yield f"{_quoted(row.setting)} changes the probabilities of {_quoted(base)}, and none of its predictions."
         elif row.setting in unlearned and baseline.setting in unlearned:
-            neither = f"neither it nor {named(base)} beats {criterion.guess}"
-            yield f"{named(row.setting)}: nothing can be concluded, as {neither}."
+            neither = f"neither it nor {_quoted(base)} beats {criterion.guess}"
+            yield f"{_quoted(row.setting)}: nothing can be concluded, as {neither}."
         else:
             yield _conclusion(row, baseline, criterion, num_examples)
     yield _about_examples(baseline, criterion, num_examples)
@@ -164,7 +202,7 @@ def reasons_without_test(rows: Sequence[Row], criterion: Criterion) -> Iterator[
     if not criterion.is_tested:
         what = f"{criterion.name} is not the accuracy of one class for each example"
         yield f"There is no paired test over the examples, as {what}."
-    elif untested := [str(row.setting) for row in rows if row.differences and row.test is None]:
+    elif untested := [_quoted(row.setting) for row in rows if row.differences and row.test is None]:
         yield (
             f"There is no paired test of {', '.join(untested)}: predictions on the same examples are missing, such as "
             "those of runs of an earlier version. Remove the folders of these runs to repeat them."
@@ -184,7 +222,7 @@ def _beats_guess(row: Row, criterion: Criterion, num_examples: int) -> bool:
 
 def _about_guess(unlearned: Sequence[Setting], num_settings: int, criterion: Criterion, num_examples: int) -> str:
     all_of_them = len(unlearned) == num_settings
-    settings = "all settings" if all_of_them else ", ".join(map(named, unlearned))
+    settings = "all settings" if all_of_them else ", ".join(map(_quoted, unlearned))
     advice = " Train longer, or with another learning rate, before you compare methods." if all_of_them else ""
     return (
         f"Not shown to beat {criterion.guess}: {settings}. Predicting {criterion.guess} for all {num_examples:,} "
@@ -192,14 +230,14 @@ def _about_guess(unlearned: Sequence[Setting], num_settings: int, criterion: Cri
     )
 
 
-def named(setting: Setting) -> str:
-    """A setting in a sentence."""
-    return f"`{setting.method}`" + (f" with {setting.augmenter}" if setting.augmenter else "")
+def _quoted(setting: Setting) -> str:
+    """The name of a setting in a sentence."""
+    return f"“{named(setting)}”"
 
 
 def _conclusion(row: Row, baseline: Row, criterion: Criterion, num_examples: int) -> str:
     test, interval, difference = row.test, row.interval, row.difference or 0.0
-    n, name, base = len(row.differences), named(row.setting), named(baseline.setting)
+    n, name, base = len(row.differences), _quoted(row.setting), _quoted(baseline.setting)
     seeds = "1 seed" if n == 1 else f"{n} seeds"
     tested = "" if test is None else f" The paired test over the {test.num_examples:,} examples has {_p(test)}."
     if math.isnan(difference):
@@ -248,8 +286,8 @@ def _about_examples(baseline: Row, criterion: Criterion, num_examples: int) -> s
         )
     one, two = (_error(num_examples, *[baseline.mean] * n) for n in (1, 2))
     return (
-        f"{scope} As a sample of all texts they leave an accuracy like that of {named(baseline.setting)} uncertain by "
-        f"±{number(one)}, and a difference between two by up to ±{number(two)}; more seeds do not change that."
+        f"{scope} As a sample of all texts they leave an accuracy like that of {_quoted(baseline.setting)} uncertain "
+        f"by ±{number(one)}, and a difference between two by up to ±{number(two)}; more seeds do not change that."
     )
 
 
@@ -259,11 +297,15 @@ def _error(num_examples: int, *accuracies: float) -> float:
 
 
 def _p(test: PairedTest) -> str:
-    return f"p = {test.p:.2g}" if test.p >= _LEAST_P else f"p < {_LEAST_P}"
+    return f"p = {_bare_p(test.p)}".replace("= <", "<")
 
 
-def _bare_p(test: PairedTest) -> str:
-    return _p(test).removeprefix("p = ").removeprefix("p ")
+def _bare_p(p: float) -> str:
+    return f"{p:.2g}" if p >= _LEAST_P else f"< {_LEAST_P}"
+
+
+def _p_of(row: Row) -> str:
+    return "–" if row.test is None else _bare_p(row.test.p)
 
 
 def _cell(shown: Callable[[T], str], value: T | None) -> str:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
-from base64 import b64encode
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from augment.core.atomic_file import atomic_write
-from augment.core.marking import differences
 from augment.core.variant_count import ADVICE
 
-from ..hub.redaction import REPORT_FOLDER, REPORT_PAGE, without_folders, without_tokens
+from ..hub.redaction import REPORT_FOLDER, REPORT_PAGE, without_folders
 from ..trainer import MMELTrainer
 from .attacked import attack_section
 from .predictions import Predictions, ScoredVariants, predict, score_variants
@@ -138,20 +132,16 @@ def write_page(
     max_shown: int = 30,
 ) -> Path:
     """Writes `report.html` and the pictures of `report`; see `write_report` for the last three arguments."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    from .pictures import DARK, LIGHT, pictures, png
+    from .layout import picture, write_html
+    from .pictures import pictures
     from .statistics import calibration, compare_with_majority, label_flips, label_scores, prediction_shifts
 
     (folder / REPORT_FOLDER).mkdir(parents=True, exist_ok=True)
-    images = defaultdict[str, dict[str, Markup]](dict)
-    for name, draw in pictures(run, predictions).items():
-        for theme, suffix, colors in (("light", "", LIGHT), ("dark", "-dark", DARK)):
-            picture = png(draw, colors)
+    images = {name: picture(draw) for name, draw in pictures(run, predictions).items()}
+    for name, image in images.items():
+        for suffix, content in (("", image.light), ("-dark", image.dark)):
             with atomic_write(folder / REPORT_FOLDER / f"{name}{suffix}.png") as file:
-                file.write(picture)
-            images[name][theme] = Markup("data:image/png;base64," + b64encode(picture).decode())
+                file.write(content)
     attack, missing = None, list(missing)
     with _errors_added_to(missing, "The accuracy in the worst case"):
         attack = attack_section(folder)
@@ -169,12 +159,9 @@ def write_page(
     elif variants is not None:
         flips = label_flips(variants.labels, variants.before, variants.after)
     confident = [flip for flip in flips if flip.after >= min_confidence]
-    options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, **options)
-    environment.globals["differences"] = differences
-    to_json = partial(json.dumps, indent=2, ensure_ascii=False)
-    environment.filters |= {"number": _number, "label": _label, "json": to_json}
-    page = environment.get_template("report.html.jinja").render(
+    write_html(
+        folder / REPORT_PAGE,
+        Path(__file__).with_name("report.html.jinja"),
         run=run,
         predictions=predictions,
         calibration=reliability,
@@ -192,19 +179,4 @@ def write_page(
         missing=[without_folders(reason) for reason in missing],
         pictures=images,
     )
-    path = folder / REPORT_PAGE
-    with atomic_write(path) as file:
-        file.write(without_tokens(page).encode(errors="replace"))  # file names may hold any bytes
-    return path
-
-
-def _number(value: float) -> str:
-    """A number with three or four significant digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}" if abs(value) >= 1 else f"{value:.3g}"
-
-
-def _label(value: Any) -> str:
-    """The label of an example: a name, a number, or a list of either, which may be empty."""
-    if isinstance(value, list):
-        return ", ".join(map(_label, value)) or "none"
-    return _number(value) if isinstance(value, float) else str(value) or "none"
+    return folder / REPORT_PAGE

@@ -1,73 +1,30 @@
-"""The pictures of a report, each in a light and a dark theme."""
+"""The pictures of a report, each with the values that it shows under the mouse."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import pairwise
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from sklearn.metrics import confusion_matrix
 
+from .layout import Draw, Theme, Value, number
 from .predictions import Predictions
 from .statistics import calibration
 from .summary import RunSummary
 
 
-SIZE, DPI = (4.6, 3.2), 190  # small, so that letters can be read on a phone
 MAX_MARKERS = 40  # longer curves have no markers
+MAX_STRIPS = 200  # of longer curves, not every step shows its values under the mouse
 MAX_COUNTS, MAX_NAMES = 12, 30  # larger confusion matrices show no counts, no class names
 MAX_LETTERS = 32  # longer names are rotated
 _MARKERS, _DASHES = "osD^", ("-", "--", "-.", ":")
-_STYLE: dict[Any, Any] = {
-    **{"font.size": 11, "font.family": "DejaVu Sans", "legend.frameon": False},
-    **{"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True},
-    "text.parse_math": False,  # names of classes and metrics are not formulas
-}
-
-
-class Theme(NamedTuple):
-    """Colours for colour-blind readers, too: blue and orange; further lines differ by their dashes."""
-
-    background: str
-    text: str
-    grid: str
-    lines: tuple[str, ...]
-    ramp: tuple[str, ...]
-
-    @property
-    def colormap(self) -> LinearSegmentedColormap:
-        return LinearSegmentedColormap.from_list("ramp", self.ramp)
-
-
-LIGHT = Theme(
-    "#ffffff", "#1f2933", "#dfe4ea", ("#1f6fc4", "#c65102", "#6a4c93", "#4a5560"), ("#ffffff", "#9cc4ec", "#0b3d73")
-)
-DARK = Theme(
-    "#161c24", "#e4e9f0", "#313b48", ("#6cb2f5", "#ffa45c", "#c4a3ec", "#a9b4c0"), ("#161c24", "#2f6fae", "#d3e8fd")
-)
-Draw = Callable[[Figure, Theme], None]
-
-
-def png(draw: Draw, theme: Theme) -> bytes:
-    """The picture as a PNG."""
-    colors: dict[Any, Any] = dict.fromkeys(("axes.labelcolor", "text.color", "xtick.color", "ytick.color"), theme.text)
-    colors |= {"axes.facecolor": theme.background, "axes.edgecolor": theme.grid, "grid.color": theme.grid}
-    with matplotlib.rc_context(_STYLE | colors):
-        figure = Figure(SIZE, dpi=DPI, facecolor=theme.background, layout="constrained")
-        FigureCanvasAgg(figure)
-        draw(figure, theme)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
 
 
 def pictures(run: RunSummary, predictions: Predictions | None) -> dict[str, Draw]:
@@ -99,13 +56,13 @@ def pictures(run: RunSummary, predictions: Predictions | None) -> dict[str, Draw
 
 def draw_lines(
     figure: Figure, theme: Theme, lines: Mapping[str, dict[float, float]], label: str, uniform: int | None = None
-) -> None:
+) -> list[Value]:
     """Lines over the steps; `uniform` is the level that uniform weights would have."""
     axes = figure.add_subplot()
     lines = {name: line for name, line in lines.items() if line}
     axes.set_prop_cycle(color=theme.lines, linestyle=_DASHES, marker=tuple(_MARKERS))
     for name, line in lines.items():
-        (drawn,) = axes.plot(list(line), list(line.values()), markersize=4, linewidth=2)
+        (drawn,) = axes.plot(list(line), list(line.values()), markersize=4 if len(line) > 1 else 8, linewidth=2)
         if len(line) > MAX_MARKERS:
             drawn.set_marker("")
         if len(lines) > 1 or uniform is not None:
@@ -118,11 +75,13 @@ def draw_lines(
     elif label == "loss" and min(values) >= 0:
         axes.set_ylim(0, 1.06 * max(values) or 1)
     axes.set(xlabel="step", ylabel=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    steps = sorted(set().union(*lines.values()))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6) if len(steps) > 1 else FixedLocator(steps))
     _legend(figure, axes)
+    return _strips(axes, steps, lines, label)
 
 
-def draw_weights(figure: Figure, theme: Theme, run: RunSummary) -> None:
+def draw_weights(figure: Figure, theme: Theme, run: RunSummary) -> list[Value]:
     """A heat map of the weights of variants over the steps."""
     axes = figure.add_subplot()
     steps = [row["step"] for row in run.weight_histograms]
@@ -138,9 +97,16 @@ def draw_weights(figure: Figure, theme: Theme, run: RunSummary) -> None:
     axes.set(xlabel="step", ylabel="weight of a variant", ylim=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     _color_bar(figure, axes, mesh, "share of the weights")
+    return [
+        Value(
+            f"step {steps[i]:,}: {shares[i, j]:.1%} of the weights from {bins[j]:.2g} to {bins[j + 1]:.2g}",
+            *(axes, (edges[i], edges[i + 1]), (bins[j], bins[j + 1])),
+        )
+        for i, j in zip(*shares.nonzero(), strict=True)
+    ]
 
 
-def draw_confusion(figure: Figure, theme: Theme, predictions: Predictions) -> None:
+def draw_confusion(figure: Figure, theme: Theme, predictions: Predictions) -> list[Value]:
     """Counts of true and predicted classes; colours are shares of the true class."""
     axes = figure.add_subplot()
     names, size = predictions.names, len(predictions.names)
@@ -160,9 +126,16 @@ def draw_confusion(figure: Figure, theme: Theme, predictions: Predictions) -> No
         axes.set_yticks(range(size), short, fontsize=fontsize)
     axes.set(xlabel="predicted", ylabel="label")
     _color_bar(figure, axes, image, "share of the label")
+    return [
+        Value(
+            f"label {names[i]}, predicted {names[j]}: {counts[i, j]:,}, {shares[i, j]:.1%} of the label",
+            *(axes, (j - 0.5, j + 0.5), (i - 0.5, i + 0.5)),
+        )
+        for i, j in np.ndindex(counts.shape)
+    ]
 
 
-def draw_scatter(figure: Figure, theme: Theme, predictions: Predictions) -> None:
+def draw_scatter(figure: Figure, theme: Theme, predictions: Predictions) -> list[Value]:
     """Predicted numbers over the labels."""
     axes = figure.add_subplot()
     labels, outputs = predictions.labels, predictions.outputs
@@ -171,9 +144,13 @@ def draw_scatter(figure: Figure, theme: Theme, predictions: Predictions) -> None
     axes.plot(ends, ends, color=theme.lines[1], linestyle="--", linewidth=1.5, label="prediction = label")
     axes.set(xlabel="label", ylabel="prediction")
     _legend(figure, axes)
+    return [
+        Value(f"label {number(x)}, prediction {number(y)}", axes, (x, x), (y, y))
+        for x, y in zip(labels.tolist(), outputs.tolist(), strict=True)
+    ]
 
 
-def draw_calibration(figure: Figure, theme: Theme, predictions: Predictions) -> None:
+def draw_calibration(figure: Figure, theme: Theme, predictions: Predictions) -> list[Value]:
     """Accuracy over confidence, and below it the number of predictions."""
     found = calibration(predictions.outputs, predictions.labels)
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -189,6 +166,33 @@ def draw_calibration(figure: Figure, theme: Theme, predictions: Predictions) -> 
     bars.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bars.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=2))
     _legend(figure, curve)
+    right, confidence = ("have the label", "probability") if is_multi_label else ("are right", "confidence")
+    texts = [
+        f"{found.accuracy[i]:.1%} of {found.counts[i]:,} {right}, mean {confidence} {found.confidence[i]:.1%}"
+        for i in used.nonzero()[0]
+    ]
+    widths = list(zip(found.edges[:-1][used], found.edges[1:][used], strict=True))
+    return [
+        Value(text, axes, width, axes.get_ylim())
+        for axes in (curve, bars)
+        for text, width in zip(texts, widths, strict=True)
+    ]
+
+
+def _strips(axes: Axes, steps: list[float], lines: Mapping[str, dict[float, float]], label: str) -> list[Value]:
+    """What the lines show at each step, from half-way to the step before to half-way to the next one."""
+    steps = steps[:: -(-len(steps) // MAX_STRIPS)]
+    left, right = axes.get_xlim()
+    edges = [left, *((a + b) / 2 for a, b in pairwise(steps)), right]
+    names = {name: name if len(lines) > 1 else label for name in lines}
+    texts = [
+        ", ".join(f"{names[name]} {number(line[step])}" for name, line in lines.items() if step in line)
+        for step in steps
+    ]
+    return [
+        Value(f"step {step:,}: {text}", axes, (edges[i], edges[i + 1]), axes.get_ylim())
+        for i, (step, text) in enumerate(zip(steps, texts, strict=True))
+    ]
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Real
@@ -18,7 +16,6 @@ from ..hub.model_card import METHODS, objective_settings
 from ..hub.redaction import plain_config, without_folders
 from ..monitoring.history import history_of
 from ..training_args import MMELTrainingArguments
-from ..version import __version__
 
 
 # Folders, and arguments that do not change a result.
@@ -26,7 +23,6 @@ _HIDDEN = (
     *("output_dir", "run_name", "logging_dir", "report_to", "use_cpu", "tf32", "resume_from_checkpoint"),
     *("do_train", "do_eval", "do_predict", "disable_tqdm"),
 )
-_PACKAGES = ("transformers", "torch", "datasets", "tokenizers", "numpy")
 
 
 @dataclass
@@ -56,12 +52,6 @@ class RunSummary:
         if "num_variants" not in self.settings:
             return None
         return self.settings["num_variants"] + self.settings["reweight_original"]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The versions of Python and of the packages that write the report."""
-        versions = {"Python": platform.python_version(), "hf_mmel": __version__}
-        return versions | {package: importlib.metadata.version(package) for package in _PACKAGES}
 
     def curve(self, name: str) -> dict[float, float]:
         """A logged metric by its steps, where it is a finite number."""

@@ -59,7 +59,7 @@ def test_clean_and_worst_case_accuracy_are_side_by_side(compare, calls, out):
     assert attacked["difference_to_none"]["mean"] == 4 / 16 and attacked["difference_to_none"]["seeds"] == [1, 2, 3]
     seed = {"only_baseline": 0, "only_setting": 4, "p": 0.125}
     assert attacked["paired_test"] == {"p": 0.125, "seeds": dict.fromkeys("123", seed)}
-    row = "| hard | synonyms | 3 | 0.7500 | +0.2500 | 0.12 | 0.6250 | +0.2500 | 0.12 |"
+    row = "| MMEL-H (hard labels) | synonyms | 3 | 0.7500 | +0.2500 | 0.12 | 0.6250 | +0.2500 | 0.12 |"
     assert row in said and row in (out / "compare.md").read_text()
     assert "accuracy 0.5300  worst case 0.6250" in said
     assert "Under attack" not in said, "neither setting beats the majority class"
@@ -136,7 +136,7 @@ def test_another_attack_is_refused_once_a_model_has_been_attacked(compare, calls
 def test_a_paired_test_is_beside_the_interval(compare, out, calls):
     said = compare(seeds=3)
     assert read(out)["summary"][1]["paired_test"]["p"] == 0.125 and "(p = 0.12 in the paired test)" not in said
-    assert "| difference to `none` | 95% interval | p | time per run |" in said
+    assert "| difference to no augmentation | 95% interval | p | time per run |" in said
     assert "p is that of an exact paired test over the examples." in said
 
 
@@ -145,7 +145,10 @@ def test_without_predictions_there_is_no_paired_test_and_the_settings_are_named(
     for file in (out / "cells").glob("hard-*/eval_predictions.npz"):
         file.unlink()
     said = compare()
-    assert "There is no paired test of hard-synonyms: predictions on the same examples are missing" in said
+    assert (
+        "There is no paired test of “MMEL-H (hard labels) with synonyms”: predictions on the same examples are missing"
+        in said
+    )
     assert read(out)["summary"][1]["paired_test"] is None
 
 
@@ -161,7 +164,7 @@ def test_without_none_the_first_setting_is_the_baseline(compare, out):
     assert (
         row["difference_to_hard-synonyms"]["seeds"] == [1, 2] and row["paired_test"]["seeds"]["1"]["only_setting"] == 2
     )
-    assert "difference to `hard` with synonyms" in said
+    assert "difference to MMEL-H (hard labels) with synonyms" in said
 
 
 def test_the_temperature_is_a_row_without_runs(compare, calls, out):
@@ -171,7 +174,7 @@ def test_the_temperature_is_a_row_without_runs(compare, calls, out):
     assert temperature["method"] == "temperature" and temperature["mean"] == none["mean"]
     assert temperature["calibration"]["log_loss"] < none["calibration"]["log_loss"]
     assert temperature["calibration"]["temperature"] > 10, "half of the sure predictions are wrong"
-    assert "`temperature` changes the probabilities of `none`, and none of its predictions." in said
+    assert "“temperature scaling” changes the probabilities of “no augmentation”, and none of its predictions." in said
     compare()
     assert [row["method"] for row in read(out)["summary"]] == ["none", "hard"]
 

@@ -58,6 +58,7 @@ def test_the_grid_is_run_seed_by_seed_and_everything_is_written(compare, calls, 
     document = (out / "compare.md").read_text()
     for line in read(out)["conclusions"]:
         assert line in said and line in document
+        assert line in (out / "compare.html").read_text()
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -68,7 +69,7 @@ def test_runs_that_are_no_better_than_the_majority_class_are_not_compared(compar
     said = compare("--seeds", 3, data=data)
     first = read(out)["conclusions"][0]
     assert first.startswith("Not shown to beat the majority class: all settings.") and "accuracy 0.7500" in first
-    assert "`hard` with synonyms: nothing can be concluded" in said
+    assert "“MMEL-H (hard labels) with synonyms”: nothing can be concluded" in said
 
 
 def test_a_run_has_the_shared_options_with_its_own_added(compare, tmp_path):
@@ -128,7 +129,9 @@ def test_results_that_are_damaged_are_named_on_one_line(compare, calls, out, con
     assert calls() == []
 
 
-@pytest.mark.parametrize("name", ["compare.json", "compare.md", "compare.png", "cells", "cells/none-seed-1"])
+@pytest.mark.parametrize(
+    "name", [*(f"compare.{kind}" for kind in ("json", "md", "png", "html")), "cells", "cells/none-seed-1"]
+)
 def test_what_the_file_system_refuses_is_one_line(compare, out, name):
     path = out / name
     path.parent.mkdir(parents=True)

@@ -1,5 +1,8 @@
 """The page of a report: what is on it, and what never is."""
 
+import io
+import re
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.image
@@ -9,8 +12,9 @@ from matplotlib.figure import Figure
 from report_pages import COUNT, EVIL, HARDEST, PAPERS, Page, predictions, scored, summary, undrawn
 
 from augment.core.variant_count import ADVICE, VariantCount
+from hf_mmel.report.layout import LIGHT, MAX_SPOTS, picture
 from hf_mmel.report.page import write_page
-from hf_mmel.report.pictures import LIGHT, draw_confusion, draw_lines
+from hf_mmel.report.pictures import MAX_STRIPS, draw_confusion, draw_lines, draw_scatter
 from hf_mmel.report.predictions import Predictions, ScoredVariants
 
 
@@ -165,9 +169,57 @@ def test_curves_are_of_finite_numbers():
     assert summary(log=[*log, {"step": 6}]).curve("loss") == {0: 2.0, 5: 1}
 
 
-def test_a_single_logged_loss_is_drawn(page):
+def test_a_single_logged_loss_is_a_marker_at_its_step(page):
     one = summary(log=summary().log[:1], weight_histograms=summary().weight_histograms[:1])
     assert page(one).ids[:3] == ["loss", "variant-loss", "weights"]
+    figure = Figure()
+    (value,) = draw_lines(figure, LIGHT, {"training": {7: 0.5}}, "loss")
+    axes = figure.axes[0]
+    (line,) = axes.lines
+    assert line.get_marker() not in ("", "None", None) and line.get_markersize() > 6
+    assert list(axes.get_xticks()) == [7] and value.text == "step 7: loss 0.5"
+
+    def draw(figure, theme):
+        return draw_lines(figure, theme, {"training": {7: 0.5}}, "loss")
+
+    for content in picture(draw)[:2]:
+        pixels = matplotlib.image.imread(io.BytesIO(content))[..., :3]
+        assert (np.ptp(pixels, axis=2) > 0.3).sum() > 200, "nothing but the marker has a colour"
+
+
+def test_curves_show_the_values_of_each_step_under_the_mouse():
+    lines = {"training": {10: 0.5, 20: 0.25}, "validation": {20: 0.375}}
+    shown = picture(partial(draw_lines, lines=lines, label="loss"))
+    assert [spot.text for spot in shown.spots] == ["step 10: training 0.5", "step 20: training 0.25, validation 0.375"]
+    first, second = shown.spots
+    assert first.x + first.width == pytest.approx(second.x, abs=0.2) and first.height == second.height > 200
+    assert first.x > 0 and second.x + second.width < shown.width and second.y + second.height < shown.height
+
+
+def test_a_long_curve_shows_some_steps_and_a_picture_with_too_many_values_none():
+    long = {step: 1 / step for step in range(1, 1001)}
+    spots = picture(partial(draw_lines, lines={"training": long}, label="loss")).spots
+    assert 100 <= len(spots) <= MAX_STRIPS
+    numbers = np.arange(MAX_SPOTS + 1.0)
+    many = Predictions("regression", ["LABEL_0"], numbers, numbers, {})
+    assert picture(partial(draw_scatter, predictions=many)).spots == []
+
+
+def test_every_picture_shows_its_values(page):
+    html = page(summary(), predictions(), scored()).html
+    titles = re.findall(r"<rect [^>]*><title>(.*?)</title>", html)
+    assert html.count("<svg") == html.count("<img") == 7
+    for text in (
+        *(
+            "step 10: training 0.5, validation 0.6",
+            "step 10: accuracy 0.167",
+            "step 10: effective number of variants 2.5",
+        ),
+        "step 10: 5.0% of the weights from 0 to 0.05",
+        "label bad, predicted bad: 1, 100.0% of the label",
+        "100.0% of 1 are right, mean confidence 90.0%",
+    ):
+        assert text in titles
 
 
 def test_the_last_epoch_comes_first(page):
