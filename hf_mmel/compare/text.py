@@ -286,8 +286,8 @@ def _about_examples(baseline: Row, criterion: Criterion, num_examples: int) -> s
         )
     one, two = (_error(num_examples, *[baseline.mean] * n) for n in (1, 2))
     return (
-        f"{scope} With {num_examples:,} examples, an accuracy like that of {_quoted(baseline.setting)} is uncertain by "
-        f"±{one:.2g}, and a difference between two by up to ±{two:.2g}. More seeds do not change that."
+        f"{scope} With {num_examples:,} examples, an accuracy like that of {_quoted(baseline.setting)} is uncertain "
+        f"by ±{one:.2g}, and a difference between two by up to ±{two:.2g}. More seeds do not change that."
     )
 
 
