@@ -10,6 +10,7 @@ from trainer_runs import WAYS, same_gradient
 
 from augment import LexiconSubstitution
 from hf_mmel import MMELTrainer
+from hf_mmel.data.groups import Groups, trimmed
 from hf_mmel.step.micro_batches import fastest_micro_batches
 
 
@@ -73,3 +74,15 @@ def test_what_a_model_keeps_of_a_pass_that_scores_serves_the_pass_that_is_traine
         trainer.training_step(model, batch)
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     assert same_gradient(*gradients)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_rows_whose_padding_is_cut_are_contiguous(is_whole):
+    """A compiled model is compiled anew for other strides."""
+    present = torch.ones(2, 3, dtype=torch.bool)
+    present[1, 2] = is_whole
+    mask = torch.ones(2, 3, 8, dtype=torch.long)
+    mask[..., 5:] = 0
+    batch = {"input_ids": mask + 4, "attention_mask": mask, "labels": torch.zeros(2).long(), "variant_mask": present}
+    rows = Groups.of(trimmed(batch)).rows
+    assert all(x.is_contiguous() and x.shape == (5 + is_whole, 5) for x in rows.values())
