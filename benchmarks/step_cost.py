@@ -3,7 +3,7 @@
     python -m benchmarks.step_cost --model PATH_OR_NAME --picture docs/step_cost.svg
     python -m benchmarks.step_cost --model PATH_OR_NAME --data PATH_OR_NAME_OF_GLUE --length 128 --only "K=8"
     python -m benchmarks.step_cost --batch_size 4 --only "K=4"    # BERT-base of random weights
-    python -m benchmarks.step_cost --model PATH_OR_NAME --device cuda --batch_size 32 --length 128
+    python -m benchmarks.step_cost --model PATH_OR_NAME --device cuda --batch_size 32 --length 128 --compiled
 
 Times are those of one thread on a CPU, and on a GPU those of steps in bfloat16. A ratio of times is the median over
 pairs of steps, one of each kind in turn; memory is that of a fresh process for each configuration, on top of what it
@@ -33,6 +33,7 @@ from .steps.comparisons import (
     Configuration,
     chunked,
     comparisons,
+    compilations,
     full,
     top,
 )
@@ -52,6 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=64, help="Tokens of each row; the most, with --data.")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--seconds", type=float, default=10, help=f"For each ratio, but {LEAST_PAIRS} pairs at least.")
+    parser.add_argument("--compiled", action="store_true", help="Also compiled scoring. Needs a compiler of C++.")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="Only comparisons whose name has one of these.")
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/step_cost"))
     parser.add_argument("--fresh", action="store_true", help="Measure again what was measured before.")
@@ -81,6 +83,8 @@ class Measured:
 def time_pairs(bench: Bench, comparison: Comparison, seconds: float) -> dict[str, Any]:
     """Steps of both sides in turn, in pairs of which every second begins with the other side."""
     sides, times = (comparison.ours, comparison.baseline), []
+    for number in range(2 * comparison.ours.scoring_compile):  # compiles, the second time for other shapes
+        bench.step(comparison.ours, number)
     start = time.monotonic()
     while len(times) < LEAST_PAIRS or (len(times) < MOST_PAIRS and time.monotonic() - start < seconds):
         number = len(times)
@@ -210,7 +214,7 @@ def main() -> int:
     args.work_dir.mkdir(parents=True, exist_ok=True)
     model = str(Path(args.model).absolute()) if args.model and Path(args.model).is_dir() else args.model
     setting = Setting(model, args.batch_size, args.length, args.device, args.data)
-    wanted = comparisons(for_picture=args.picture is not None)
+    wanted = comparisons(for_picture=args.picture is not None) + (compilations() if args.compiled else [])
     if args.only:
         wanted = [comparison for comparison in wanted if any(text in comparison.name for text in args.only)]
     measured = Measured(args.work_dir / "results.jsonl", setting, args.fresh)

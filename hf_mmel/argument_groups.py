@@ -85,6 +85,10 @@ class ObjectiveArguments:
             Whether variants are scored with dropout, from the random state with which training continues.
         scoring_bf16 (`bool`, *optional*):
             Whether variants are scored in bfloat16. By default if the device supports it.
+        scoring_compile (`bool`, *optional*, defaults to `False`):
+            Whether `torch.compile` compiles the forward pass that scores variants. It is compiled for the first batch
+            and, with dynamic shapes, for all others. `torch_compile_backend` and `torch_compile_mode` apply, although
+            they set `torch_compile` as well, which compiles the pass that is trained on. Not for FSDP and DeepSpeed.
         min_label_probability (`float`, *optional*):
             Leaves out variants that seem to have lost their label: the model gives the label less than this
             probability, although it is right on the original, where the label is its most probable prediction. In
@@ -168,6 +172,7 @@ class ObjectiveArguments:
         False, "Score variants with dropout, from the random state with which training continues."
     )
     scoring_bf16: bool | None = option(None, "Score variants in bfloat16. Default: if the device supports it.")
+    scoring_compile: bool = option(False, "Compile the forward pass that scores variants with torch.compile.")
     min_label_probability: float | None = option(
         None,
         "Smallest probability of the label of a variant, in (0, 0.5]. Variants below it are left out, if the model is "

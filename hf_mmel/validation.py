@@ -77,6 +77,10 @@ def check_objective(
             "soft_labels is 'ema', the average of whole weights, which FSDP and DeepSpeed shard; take 'self' or "
             "'teacher', or train without them."
         )
+    if is_sharded and args.scoring_compile:
+        raise ValueError(
+            "scoring_compile is set, but FSDP and DeepSpeed gather the weights during each forward pass; leave it out."
+        )
     if args.needs_class_probabilities and (is_regression or problem_type == "multi_label_classification"):
         raise ValueError(
             f"unlabeled_loss is {args.unlabeled_loss!r} and training_signal_annealing "

@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from task_heads import TASK_HEADS
 from transformers import BertConfig, DataCollatorWithPadding
 
-from hf_mmel.validation import check_label_names, check_labels
+from hf_mmel.validation import check_label_names, check_labels, check_objective
 
 
 CONFIG = BertConfig(num_labels=2)
@@ -118,3 +118,10 @@ def test_label_names_are_inputs_of_the_model_or_columns_of_the_data(arguments, t
     check(["bad"], data_collator=lambda rows: rows)
     check(["bad"], dataset=data.with_transform(lambda rows: rows))
     check(["bad"], dataset=None)
+
+
+def test_a_sharded_model_is_not_compiled_for_scoring(arguments):
+    args = arguments(scoring_compile=True)
+    check_objective(args, None, None, is_sharded=False)
+    with pytest.raises(ValueError, match="scoring_compile is set, but FSDP and DeepSpeed"):
+        check_objective(args, None, None, is_sharded=True)

@@ -1,6 +1,6 @@
 """What is measured against what, and what is aimed at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 ALL_NUM_VARIANTS = (1, 2, 4, 8, 16, 32)  # of the picture
@@ -24,6 +24,7 @@ class Configuration:
     scoring_bf16: bool | None = None
     score_interval: int = 1
     adversarial_steps: int = 0
+    scoring_compile: bool = False
 
     @property
     def name(self) -> str:
@@ -35,6 +36,7 @@ class Configuration:
         parts += [] if self.score_interval == 1 else [f"scored every {self.score_interval} epochs"]
         parts += [f"adversarial in {self.adversarial_steps}"] if self.adversarial_steps else []
         parts += [] if self.scoring_bf16 is None else ["bfloat16" if self.scoring_bf16 else "float32"]
+        parts += ["compiled"] if self.scoring_compile else []
         return " ".join(filter(None, parts))
 
 
@@ -75,6 +77,10 @@ def adversarial(method: str, num_steps: int) -> Configuration:
     return Configuration(method, adversarial_steps=num_steps)
 
 
+def compiled(method: str, num_variants: int) -> Configuration:
+    return replace(top(method, num_variants, True), scoring_compile=True)
+
+
 def comparisons(for_picture: bool) -> list[Comparison]:
     """What has a target, what adversarial variants cost, and what else is drawn."""
     found = {comparison.name: comparison for comparison in [*aims(), *adversaries()]}
@@ -109,6 +115,11 @@ def adversaries() -> list[Comparison]:
         found += [Comparison(TIME, adversarial(method, steps), PLAIN) for steps in (1, 3)]
         found.append(Comparison(TIME, adversarial(method, 1), full(method, 1)))
     return found
+
+
+def compilations() -> list[Comparison]:
+    """Compiled scoring, next to scoring that is not."""
+    return [Comparison(TIME, compiled(method, 8), top(method, 8, True)) for method in ("hard", "soft")]
 
 
 def picture() -> list[Comparison]:

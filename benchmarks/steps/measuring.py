@@ -134,6 +134,7 @@ def make_trainer(
         variant_backward=configuration.variant_backward,
         variant_chunk_size=configuration.variant_chunk_size,
         scoring_bf16=configuration.scoring_bf16,
+        scoring_compile=configuration.scoring_compile,
         score_interval=configuration.score_interval,
         loss_check=False,  # a pass once a run, which is no part of a step
     )

@@ -91,7 +91,8 @@ class Groups(NamedTuple):
         is_present = (read(variant_mask)[0] if layout is None else layout.present).flatten()
         if is_present.all():
             present = torch.arange(len(is_present), device=variant_mask.device)
-            rows = {name: tensor.flatten(0, 1) for name, tensor in inputs.items()}
+            # Contiguous also if padding was cut, since a compiled model is compiled anew for other strides.
+            rows = {name: tensor.flatten(0, 1).contiguous() for name, tensor in inputs.items()}
         else:
             present = on_device(np.flatnonzero(is_present), variant_mask.device)
             rows = {name: tensor.flatten(0, 1)[present] for name, tensor in inputs.items()}

@@ -210,7 +210,10 @@ def word_embeddings(model: Any) -> Any:
 
 @contextmanager
 def perturbed_embeddings(model: Any, perturbation: Tensor | None) -> Iterator[None]:
-    """Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`."""
+    """
+    Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`. A compiled model runs without
+    its graphs meanwhile: it would be compiled for each perturbation.
+    """
     if perturbation is None:
         yield
         return
@@ -218,6 +221,7 @@ def perturbed_embeddings(model: Any, perturbation: Tensor | None) -> Iterator[No
         lambda module, args, embedded: embedded + perturbation.to(embedded.dtype).view_as(embedded)
     )
     try:
-        yield
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         hook.remove()

@@ -5,8 +5,11 @@ import math
 import numpy as np
 
 
-# What a forward pass costs besides its tokens, in tokens: on a GPU it takes milliseconds however few there are.
-_TOKENS_PER_PASS = {"cpu": 128, "cuda": 8192}
+# What a forward pass costs besides its tokens, in tokens. On a GPU it takes milliseconds to launch, however few tokens
+# there are. Constants, not measured in the run: the cut decides which numbers dropout draws, so it must not depend on
+# the clock.
+_TOKENS_PER_PASS = {"cpu": 128}
+_TOKENS_PER_PASS_OF_A_GPU = 16_384
 
 
 def fewest_micro_batches(used: np.ndarray, lengths: np.ndarray | None, max_rows: int) -> list[np.ndarray]:
@@ -63,9 +66,10 @@ def fastest_micro_batches(
     longest = np.ones(len(order), dtype=int) if lengths is None else lengths[order]
     # Least tokens that the first groups cost, padding included, and where the last of their micro-batches begins.
     costs, starts = np.zeros(len(rows)), np.zeros(len(rows), dtype=int)
+    cost_of_a_pass = _TOKENS_PER_PASS.get(device_type, _TOKENS_PER_PASS_OF_A_GPU)
     for stop in range(1, len(rows)):
         rows_in_last = rows[stop] - rows[:stop]
-        options = costs[:stop] + rows_in_last * longest[:stop] + _TOKENS_PER_PASS.get(device_type, 8192)
+        options = costs[:stop] + rows_in_last * longest[:stop] + cost_of_a_pass
         if max_rows is not None:
             options[:-1][rows_in_last[:-1] > max_rows] = np.inf
         costs[stop], starts[stop] = options.min(), options.argmin()

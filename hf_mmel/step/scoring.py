@@ -82,10 +82,14 @@ class Scores(NamedTuple):
 
 
 class Scorer:
-    """Scores variants, as `scoring_dropout` and `scoring_bf16` say, and caches the scores with `score_interval`."""
+    """
+    Scores variants, as `scoring_dropout`, `scoring_bf16` and `scoring_compile` say, and caches the scores with
+    `score_interval`.
+    """
 
     def __init__(self, forward: VariantForward, cache: ScoreCache, is_sharded: bool = False):
         self.forward, self.args, self.cache, self.is_sharded = forward, forward.args, cache, is_sharded
+        self._compiled: Any = None  # the model, with `scoring_compile`
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, Tensor], max_rows: int | None = None) -> Scores:
         """
@@ -118,8 +122,15 @@ class Scorer:
         if not self.is_sharded:
             lengths = layout.longest(layout.present)
             parts = fastest_micro_batches(layout.present, lengths, mask.device.type, max_rows)
+        if args.scoring_compile:
+            if self._compiled is None:
+                backend, mode = args.torch_compile_backend or "inductor", args.torch_compile_mode
+                self._compiled = torch.compile(model, backend=backend, mode=mode)
+            model = self._compiled
         packed, soft_labels = [], []
         with (
+            # Not `inference_mode`, whose tensors no gradient may need: models keep some, such as positions, for the
+            # pass that is trained on.
             torch.no_grad(),
             # Training continues from the random state with which scoring began.
             torch.random.fork_rng(enabled=args.scoring_dropout, devices=[mask.device] if mask.is_cuda else []),
@@ -133,7 +144,7 @@ class Scorer:
                     logits = result.logits[:, :1]
                     if logits.dim() == 4:  # of tokens, whose padding was trimmed
                         logits = F.pad(logits, (0, 0, 0, inputs["input_ids"].shape[-1] - logits.shape[2]))
-                    soft_labels.append(logits)
+                    soft_labels.append(logits.clone())  # the next pass of a compiled model may write over them
         order = np.concatenate([np.flatnonzero(part.any(axis=1)) for part in parts]).argsort()
         in_order = [torch.cat(x)[on_device(order, mask.device)] for x in (packed, soft_labels) if x]
         return Scores(VariantLosses.unpacked(in_order[0]), in_order[1] if soft_labels else None)

@@ -20,6 +20,7 @@ from benchmarks.steps.comparisons import (
     aims,
     chunked,
     comparisons,
+    compilations,
     full,
     picture,
     top,
@@ -64,6 +65,20 @@ def test_a_step_trains_on_the_rows_that_its_name_says(setting, configuration, sc
     assert rows == {False: scored, True: trained}
     assert not torch.equal(bench.model.classifier.weight, before)
     assert all(weight.grad is None for weight in bench.model.parameters())
+
+
+def test_compiled_scoring_is_timed_once_it_is_compiled(setting, monkeypatch):
+    compile, bench_steps = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda model, **options: compile(model, backend="eager"))
+    comparison = compilations()[0]
+    bench = Bench(setting, [comparison.ours, comparison.baseline])
+    step = bench.step
+    bench.step = lambda side, number: bench_steps.append(side) or step(side, number)
+    torch._dynamo.utils.counters.clear()
+    figure = time_pairs(bench, comparison, seconds=0)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1  # of rows of one length
+    assert bench_steps[:2] == [comparison.ours] * 2 and figure["pairs"] == LEAST_PAIRS
+    assert comparison.name == "time: hard top K=8 bfloat16 compiled / hard top K=8 bfloat16"
 
 
 def test_the_baseline_has_the_same_sequences(setting):

@@ -6,11 +6,11 @@ import torch
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset
 from pairwise import pairwise
-from trainer_runs import LOSSES, run, same_weights, training_logs, weights_of
+from trainer_runs import LOSSES, WAYS, run, same_weights, training_logs, weights_of
 from transformers import Trainer, TrainingArguments
 
 from augment import LexiconSubstitution
-from hf_mmel import MMELTrainer
+from hf_mmel import AdversarialVariants, MMELTrainer
 from hf_mmel.step.group_step import GroupStep
 
 
@@ -171,25 +171,70 @@ def test_bfloat16_keeps_losses_and_weights_in_float32_near_those_of_float32(
 # Compiled
 
 
+@pytest.fixture
+def graphs(arguments, tokenizer, texts, augmenter, monkeypatch):
+    """
+    The number of graphs that a run compiles with this option, over batches of ever other shapes:
+    `graphs(option, **fields)`. Asserts that its weights are those of a run without it.
+    """
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, **options: compile(model, backend="eager"))
+
+    def run_twice(option, adversary=None, **fields):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        fields = {**SGD, "max_steps": 8, "per_device_train_batch_size": 4, **fields}
+        given, trainers, shapes = {"dropout": 0.0, "augmenter": augmenter, "adversary": adversary}, [], set()
+        for compiled in (False, True):
+            trainer, _ = run(MMELTrainer, arguments(**fields, **{option: compiled}), tokenizer, texts, **given)
+            trainers.append(trainer)
+            assert compiled or not torch._dynamo.utils.counters["stats"]
+        for batch in trainers[0].get_train_dataloader():
+            shapes.add((int(batch["variant_mask"].sum()), batch["input_ids"].shape[2]))
+        assert len(shapes) > 4 and same_weights(weights_of(trainers[0]), weights_of(trainers[1]))
+        return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+    return run_twice
+
+
+# For the first shape, for other numbers of rows, for other lengths, and for a single row.
+MOST_GRAPHS = 4
+
+
 @pytest.mark.integration
-@LOSSES
-def test_a_compiled_model_trains_alike_and_is_compiled_anew_only_once(
-    arguments, tokenizer, texts, augmenter, mmel_loss
+@pytest.mark.parametrize(
+    ("mmel_loss", "way", "on_device"),
+    [
+        ("soft", "full", False),
+        ("hard", "top", True),
+        ("soft", "top", False),
+        ("hard", "in passes of groups", False),
+    ],
+)
+def test_a_compiled_model_trains_alike_and_is_not_compiled_for_each_shape(
+    graphs, mmel_loss, way, on_device, monkeypatch
 ):
     """Groups have ever other numbers of present variants and lengths: the second shape makes both dynamic."""
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    trainers, shapes = [], set()
-    for compiled in (False, True):
-        options = {"torch_compile": True, "torch_compile_backend": "eager"} if compiled else {}
-        args = arguments(**SGD, mmel_loss=mmel_loss, max_steps=12, per_device_train_batch_size=4, **options)
-        trainer, _ = run(MMELTrainer, args, tokenizer, texts, dropout=0.0, augmenter=augmenter)
-        trainers.append(trainer)
-    for batch in trainers[0].get_train_dataloader():
-        shapes.add((int(batch["variant_mask"].sum()), batch["input_ids"].shape[2]))
-    assert len(shapes) > 4
-    assert same_weights(weights_of(trainers[0]), weights_of(trainers[1]))
-    assert 0 < torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2
+    if on_device:
+        monkeypatch.setattr("hf_mmel.step.strategies.is_on_host", lambda tensor: False)
+    assert 0 < graphs("torch_compile", mmel_loss=mmel_loss, **WAYS[way]) <= MOST_GRAPHS
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("mmel_loss", "way", "bf16"),
+    [("hard", "top", True), ("soft", "known scores", False), ("soft", "in passes of parts", False)],
+)
+def test_so_it_is_where_the_scoring_alone_is_compiled(graphs, mmel_loss, way, bf16):
+    assert 0 < graphs("scoring_compile", mmel_loss=mmel_loss, scoring_bf16=bf16, **WAYS[way]) <= MOST_GRAPHS
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("compiled", ["torch_compile", "scoring_compile"])
+def test_a_perturbation_is_not_compiled(graphs, compiled):
+    """It is added by a hook, which would make a graph of its own for each step."""
+    fields = {"variant_backward": "top", "mmel_loss": "hard", "adversary": AdversarialVariants()}
+    assert graphs(compiled, **fields) == 0
 
 
 # Several devices in one process
