@@ -230,7 +230,9 @@ def no_wordnet_is_installed(request, monkeypatch) -> None:
     """Tests find no WordNet of this machine, and antonyms of one word."""
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr("nltk.data.path", [])
-        monkeypatch.setattr("augment.core.vocabulary.installed_antonyms", lambda: Antonyms({"great": ["awful", "bad"]}))
+        monkeypatch.setattr(
+            "augment.core.vocabulary.installed_antonyms", lambda: Antonyms({"great": ["awful", "bad"]})
+        )
 
 
 @pytest.fixture(scope="session")

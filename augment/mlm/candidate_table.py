@@ -29,7 +29,7 @@ from ..core.shared_folder import open_folder
 
 logger = logging.getLogger(__name__)
 
-PART_TOKENS, LEAST_TOKENS = 1 << 17, 128
+PART_TOKENS, LEAST_TOKENS = 1 << 17, 64
 _NUM_PARTS = 32  # of less than 32 * 131,072 tokens, so that all processes have some
 _BLOCK_ROWS = 10_000
 _FILES = ("keys.npy", "first.npy", "entries.npy")
