@@ -10,7 +10,7 @@ from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.given import check_object
 from .core.lazy import cached_method
-from .core.ragged import Runs
+from .core.runs import Runs
 from .core.vocabulary import checked_inflection, keeps_inflection
 from .core.words import Words
 from .english.antonyms import antonyms_fingerprint

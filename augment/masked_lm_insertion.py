@@ -8,7 +8,8 @@ from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.lazy import cached_method
 from .core.lexicon import encode_after
-from .core.ragged import Runs, ranges
+from .core.ragged import ranges
+from .core.runs import Runs
 from .core.vocabulary import IN_SENTENCE, MODIFIER_TAGS, checked_inflection
 from .core.words import Words
 from .english.insertions import NEVER_INSERTED, can_separate

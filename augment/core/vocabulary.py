@@ -13,7 +13,8 @@ from ..english.stopwords import OFFENSIVE_WORDS
 from ..languages.language import CAPITAL_NOUNS, ENGLISH, stop_words
 from .lazy import Lazy, cached_method
 from .lexicon import encode_after, starts_with_vowel
-from .ragged import Runs, run_hashes
+from .ragged import run_hashes
+from .runs import Runs
 from .scripts import is_unspaced, script_of
 from .words import Words, piece_text, special_ids, word_marker
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.devices import HostCopy, is_on, on_device
-from ..core.ragged import Runs
+from ..core.runs import Runs
 from ..core.words import Words
 from .masking import MaskedInputs, MaskedPass
 

@@ -10,7 +10,7 @@ from transformers import BertForMaskedLM
 
 from augment.core.batch import Batch
 from augment.core.devices import fast_dtype, is_on
-from augment.core.ragged import Runs
+from augment.core.runs import Runs
 from augment.core.words import WordFinder
 from augment.mlm.fill_mask import FillMask, Questions, load_masked_lm, longest_input, model_fingerprint
 from augment.mlm.masking import MaskedPass, mask_words
