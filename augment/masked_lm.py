@@ -70,8 +70,8 @@ class MaskedLMSubstitution(MaskedLMSource):
             `"float32"`. Without a table, rounding can change a candidate if the row is in another batch: in one of
             several thousand variants in `"float32"`, more often in 16 bits.
         batch_tokens (`int`, *optional*):
-            Tokens per batch of the model. Defaults to 2,048 on a CPU, else 65,536. If the device runs out of memory, the
-            batches are halved.
+            Tokens per batch of the model. Defaults to 2,048 on a CPU, else 65,536. If the device runs out of memory,
+            the batches are halved.
         cache_dir (`str` or `Path`, *optional*):
             Where tables are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
