@@ -167,6 +167,7 @@ class _Neighbours:
         single = np.where(words.length == 1, ids[words.start], -1)
         groups = self._vocabulary.groups_of(ids, words)
         antonyms = self._vocabulary.antonyms_of(ids, words)
+        opposites = np.split(antonyms.flat(), antonyms.count.cumsum()[:-1])
         tags = self._vocabulary.tags_of(ids, words) if self._options.keep_inflection else None
         for group in np.unique(groups[groups > 0]):
             begin, end = np.searchsorted(self._vocabulary.group[self._whole], [group, group + 1])
@@ -181,7 +182,7 @@ class _Neighbours:
                 if tags is not None:
                     fits &= keeps_inflection(tags[part, None], self._vocabulary.tags[others])
                 for row, word in enumerate(part.tolist()):
-                    fits[row] &= ~np.isin(others, antonyms[word])
+                    fits[row] &= ~np.isin(others, opposites[word])
                 distance = np.where(fits, -similarity, np.inf)
                 best = distance.argpartition(most - 1, axis=1)[:, :most]
                 nearest[part, :most] = np.where(np.take_along_axis(fits, best, axis=1), others[best], -1)

@@ -10,12 +10,14 @@ from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.given import check_object
 from .core.lazy import cached_method
+from .core.runs import Runs
 from .core.vocabulary import checked_inflection, keeps_inflection
 from .core.words import Words
 from .english.antonyms import antonyms_fingerprint
 from .languages.language import ENGLISH, check_lang
+from .mlm.fill_mask import Questions
 from .mlm.masking import MASKINGS
-from .mlm.source import MaskedLMSource, Questions
+from .mlm.source import MaskedLMSource
 from .substitution import Substitution
 
 
@@ -67,7 +69,9 @@ class MaskedLMSubstitution(MaskedLMSource):
             Floating-point type of the model. The default is `"bfloat16"` for a table if the device supports it, else
             `"float32"`. Without a table, rounding can change a candidate if the row is in another batch: in one of
             several thousand variants in `"float32"`, more often in 16 bits.
-        batch_tokens (`int`, *optional*): Tokens per batch of the model. Defaults to 2,048 on a CPU, else 32,768.
+        batch_tokens (`int`, *optional*):
+            Tokens per batch of the model. Defaults to 2,048 on a CPU, else 65,536. If the device runs out of memory,
+            the batches are halved.
         cache_dir (`str` or `Path`, *optional*):
             Where tables are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
@@ -150,14 +154,17 @@ class MaskedLMSubstitution(MaskedLMSource):
     def questions(self, batch: Batch) -> Questions:
         choices_of = self._choices_of if self.source is None else self._choices_of_source
         words, choices = choices_of(batch, self.finder.words(batch))
-        some = np.array([i for i, ids in enumerate(choices) if len(ids)], dtype=np.int64)
-        words, choices = words[some], [choices[i] for i in some]
-        own = np.where(words.length == 1, batch.ids[words.start], -1)
-        antonyms = self._vocabulary.antonyms_of(batch.ids, words)
-        excluded = [np.concatenate([ids[ids >= 0], other]) for ids, other in zip(own[:, None], antonyms, strict=True)]
+        some = np.flatnonzero(choices.count)
+        words, choices = words[some], choices[some]
+        antonyms, single = self._vocabulary.antonyms_of(batch.ids, words), np.flatnonzero(words.length == 1)
+        excluded = Runs.grouped(
+            np.concatenate([batch.ids[words.start[single]], antonyms.flat()]),
+            np.concatenate([single, np.repeat(np.arange(len(words)), antonyms.count)]),
+            len(words),
+        )
         return Questions(words, choices, excluded)
 
-    def _choices_of(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:
+    def _choices_of(self, batch: Batch, words: Words) -> tuple[Words, Runs]:
         """The words that may become any other whole word of their kind, and these for each."""
         words = words[self._may_change(words)]
         group = self._vocabulary.groups_of(batch.ids, words).astype(np.int64)
@@ -165,7 +172,8 @@ class MaskedLMSubstitution(MaskedLMSource):
         words, kinds = words[chosen], group[chosen] << 16
         if self.keep_inflection:
             kinds |= self._vocabulary.tags_of(batch.ids, words)
-        return words, [self._choices_of_kind(kind) for kind in kinds.tolist()]
+        kinds, number = np.unique(kinds, return_inverse=True)
+        return words, Runs.of([self._choices_of_kind(kind) for kind in kinds.tolist()], number)
 
     @cached_method
     def _choices_of_kind(self, kind: int) -> np.ndarray:
@@ -173,7 +181,7 @@ class MaskedLMSubstitution(MaskedLMSource):
         ids = np.flatnonzero(self._vocabulary.group == kind >> 16)
         return ids[keeps_inflection(kind & 0xFFFF, self._vocabulary.tags[ids])] if self.keep_inflection else ids
 
-    def _choices_of_source(self, batch: Batch, words: Words) -> tuple[Words, list[np.ndarray]]:
+    def _choices_of_source(self, batch: Batch, words: Words) -> tuple[Words, Runs]:
         """The words for which the source has candidates of one piece, and these for each."""
         assert self.source is not None
         candidates = self.source.candidates(batch, words).compact()
@@ -184,8 +192,8 @@ class MaskedLMSubstitution(MaskedLMSource):
         if self.keep_inflection:
             tags = np.repeat(self._vocabulary.tags_of(batch.ids, candidates.words), candidates.count)
             ids[~keeps_inflection(tags, self._vocabulary.tags[ids])] = -1
-        choices = [own[own >= 0] for own in np.split(ids, candidates.first[1:])] if len(candidates.words) else []
-        return candidates.words, choices
+        word = np.repeat(np.arange(len(candidates.words)), candidates.count)
+        return candidates.words, Runs.grouped(ids[ids >= 0], word[ids >= 0], len(candidates.words))
 
     def _may_change(self, words: Words) -> np.ndarray:
         """Whether words have few enough pieces, `(W,)`."""

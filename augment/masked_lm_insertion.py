@@ -9,14 +9,13 @@ from .core.candidates import Candidates
 from .core.lazy import cached_method
 from .core.lexicon import encode_after
 from .core.ragged import ranges
+from .core.runs import Runs
 from .core.vocabulary import IN_SENTENCE, MODIFIER_TAGS, checked_inflection
 from .core.words import Words
 from .english.insertions import NEVER_INSERTED, can_separate
-from .mlm.source import MaskedLMSource, Questions
+from .mlm.fill_mask import Questions
+from .mlm.source import MaskedLMSource
 from .substitution import Pieces
-
-
-_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 class MaskedLMInsertion(MaskedLMSource):
@@ -85,15 +84,17 @@ class MaskedLMInsertion(MaskedLMSource):
         first = first[self._vocabulary.groups_of(batch.ids, words[first + 1]) == IN_SENTENCE]
         right = words[first + 1]
         pairs = zip(*(map(self._text, own.pieces(batch.ids)) for own in (words[first], right)), strict=True)
-        choices = [
-            self._choices_after(old if old in ("a", "an") else "") if can_separate(old, new) else _NOTHING
-            for old, new in pairs
-        ]
-        some = np.array([i for i, ids in enumerate(choices) if len(ids)], dtype=np.int64)
+        articles = ("", "a", "an")
+        article = np.array(
+            [(articles.index(old) if old in articles else 0) if can_separate(old, new) else -1 for old, new in pairs],
+            dtype=np.int64,
+        )
+        choices = Runs.of([*map(self._choices_after, articles), np.zeros(0, dtype=np.int64)], article)
+        some = np.flatnonzero(choices.count)
         right = right[some]
-        following = np.where(right.length == 1, batch.ids[right.start], -1)
-        places = replace(right, length=np.zeros_like(right.length))
-        return Questions(places, [choices[i] for i in some], [ids[ids >= 0] for ids in following[:, None]])
+        single = np.flatnonzero(right.length == 1)
+        following = Runs.grouped(batch.ids[right.start[single]], single, len(right))
+        return Questions(replace(right, length=np.zeros_like(right.length)), choices[some], following)
 
     @cached_method
     def _choices_after(self, article: str) -> np.ndarray:

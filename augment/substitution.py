@@ -108,27 +108,33 @@ class FromLexicon(Substitution):
 
     def segmented(self, batch: Batch, words: Words) -> Words:
         """The words with each known phrase as one word, the longest phrases first."""
-        for num_words in self._lexicon.phrases.tolist():
-            runs = words.runs(num_words)
-            entries = self._lexicon.lookup(batch.ids, runs.start, runs.length)
-            runs, entries = runs[entries >= 0], entries[entries >= 0]
-            if len(runs):
-                without = self._lexicon.count[entries] == 0
-                phrases = Words.joined([self._known(batch, runs[~without]).words, runs[without]])
-                words = words.with_runs(phrases.in_order())
-        return words
+        runs, num_words = words.runs_of(self._lexicon.phrases.astype(np.int64))
+        entries = self._lexicon.lookup(batch.ids, runs.start, runs.length)
+        found = np.flatnonzero(entries >= 0)
+        if not len(found):
+            return words
+        runs, entries, num_words = runs[found], entries[found], num_words[found]
+        is_word = (self._counts(runs, entries) > 0) | (self._lexicon.count[entries] == 0)
+        runs, num_words = runs[is_word], num_words[is_word]
+        return words.with_runs(runs[np.lexsort((runs.start, -num_words))])
+
+    def _counts(self, words: Words, entries: np.ndarray) -> np.ndarray:
+        """How many candidates each word or phrase has where it stands, given its entry: `(W,)`."""
+        lexicon = self._lexicon
+        count = np.where(words.after_article, lexicon.count_after_article[entries], lexicon.count[entries])
+        return np.where(words.first | ~lexicon.capitalised[entries], count, 0)
 
     def _known(self, batch: Batch, words: Words) -> Candidates:
         """The candidates of the words or phrases that have an entry."""
         lexicon = self._lexicon
         entries = lexicon.lookup(batch.ids, words.start, words.length)
         known = np.flatnonzero(entries >= 0)
-        entries = entries[known]
-        count = np.where(words.after_article[known], lexicon.count_after_article[entries], lexicon.count[entries])
-        usable = np.flatnonzero((count > 0) & (words.first[known] | ~lexicon.capitalised[entries]))
+        words, entries = words[known], entries[known]
+        count = self._counts(words, entries)
+        usable = np.flatnonzero(count)
         entries = entries[usable]
         return Candidates(
-            words[known[usable]],
+            words[usable],
             lexicon.first[entries].astype(np.int64),
             count[usable].astype(np.int64),
             lexicon.candidates,

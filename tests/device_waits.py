@@ -18,8 +18,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-PACKAGE = Path(__file__).parents[1] / "hf_mmel"
-READER = PACKAGE / "data" / "layout.py"  # which copies to the host what others ask for
+PACKAGES = [Path(__file__).parents[1] / name for name in ("hf_mmel", "augment")]
+# Which copy to the host what others ask for.
+READERS = PACKAGES[0] / "data" / "layout.py", PACKAGES[1] / "core" / "devices.py"
 
 # Operations whose result, or its size, is read. `multinomial` checks probabilities that it draws from once.
 _READING = {
@@ -38,7 +39,7 @@ _MAKING = {torch.tensor: "tensor", torch.as_tensor: "as_tensor", Tensor.new_tens
 
 
 class Wait(NamedTuple):
-    """A wait: the operation, the line of hf_mmel that caused it, and whether the model did so within that line."""
+    """A wait: the operation, the line of a package that caused it, and whether the model did so within that line."""
 
     operation: str
     place: str
@@ -50,7 +51,7 @@ class Waits(TorchFunctionMode):
     A context that counts.
 
     Attributes:
-        found (`list[Wait]`): The waits caused by hf_mmel, models included.
+        found (`list[Wait]`): The waits caused by hf_mmel and augment, models included.
         elsewhere (`list[str]`): The operations of waits of `Trainer`, Accelerate and the optimizer.
     """
 
@@ -76,12 +77,12 @@ class Waits(TorchFunctionMode):
     def add(self, operation: str) -> None:
         stack = traceback.extract_stack()
         frames = [Path(frame.filename) for frame in stack]
-        ours = [i for i, path in enumerate(frames) if path.is_relative_to(PACKAGE) and path != READER]
+        ours = [i for i, path in enumerate(frames) if any(map(path.is_relative_to, PACKAGES)) and path not in READERS]
         if not ours:
             self.elsewhere.append(operation)
             return
         last = ours[-1]
-        place = f"{frames[last].relative_to(PACKAGE)}:{stack[last].lineno}"
+        place = f"{frames[last].relative_to(PACKAGES[0].parent)}:{stack[last].lineno}"
         in_model = any("transformers" in path.parts for path in frames[last:])
         via_trainer = any(path.name == "trainer.py" and "transformers" in path.parts for path in frames[last:])
         if via_trainer and not any("models" in path.parts for path in frames[last:]):

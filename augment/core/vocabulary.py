@@ -11,7 +11,10 @@ from ..english.antonyms import Antonyms, installed_antonyms, lemmas_of
 from ..english.inflection import BASE_TAGS, inflections
 from ..english.stopwords import OFFENSIVE_WORDS
 from ..languages.language import CAPITAL_NOUNS, ENGLISH, stop_words
+from .lazy import Lazy, cached_method
 from .lexicon import encode_after, starts_with_vowel
+from .ragged import run_hashes
+from .runs import Runs
 from .scripts import is_unspaced, script_of
 from .words import Words, piece_text, special_ids, word_marker
 
@@ -31,7 +34,7 @@ IN_SENTENCE = 2  # the group of words in lower case after a space
 MODIFIER_TAGS = _BIT["JJ"] | _BIT["RB"]  # adjectives and adverbs that compare nothing
 
 
-class Vocabulary:
+class Vocabulary(Lazy):
     """
     The ids of a tokenizer that are whole words.
 
@@ -54,7 +57,6 @@ class Vocabulary:
         for piece, text in sorted(self._texts.items()):  # so that the numbers of scripts have one order
             self._group[piece] = self._group_of(text, self._spaced[piece])
         self.group = np.where(self._whole_words(), self._group, 0).astype(dtype)
-        self._opposites: dict[tuple[int, ...], np.ndarray] = {}
         self._longer: dict[tuple[int, ...], tuple[int, str]] = {}  # group and lower-case text of words of many pieces
 
     def __len__(self) -> int:
@@ -92,19 +94,21 @@ class Vocabulary:
         """Whether each word that lies in `ids`, of one piece or several, begins with a vowel letter: `(W,)`."""
         return self._look_up(ids, words, self.vowels, lambda group, text: starts_with_vowel(text))
 
-    def antonyms_of(self, ids: np.ndarray, words: Words) -> list[np.ndarray]:
+    def antonyms_of(self, ids: np.ndarray, words: Words) -> Runs:
         """For each word that lies in `ids`, the whole words of opposite meaning, in any inflection; English only."""
         if self._lang != ENGLISH:
-            return [np.zeros(0, dtype=np.int64)] * len(words)
-        found = []
-        for pieces in words.pieces(ids):
-            if pieces not in self._opposites:
-                text = self._texts.get(pieces[0], "") if len(pieces) == 1 else self._tokenizer.decode(list(pieces))
-                lemmas = self._antonyms.of(text.strip().lower()) & self._with_lemma.keys()
-                opposites = {piece for lemma in lemmas for piece in self._with_lemma[lemma]}
-                self._opposites[pieces] = np.array(sorted(opposites), dtype=np.int64)
-            found.append(self._opposites[pieces])
-        return found
+            return Runs.of([np.zeros(0, dtype=np.int64)], np.zeros(len(words), dtype=np.int64))
+        _, first, number = np.unique(
+            run_hashes(ids, words.start, words.length), return_index=True, return_inverse=True
+        )
+        return Runs.of([self._opposites_of(pieces) for pieces in words[first].pieces(ids)], number)
+
+    @cached_method
+    def _opposites_of(self, pieces: tuple[int, ...]) -> np.ndarray:
+        """The whole words of opposite meaning to the word with these pieces."""
+        text = self._texts.get(pieces[0], "") if len(pieces) == 1 else self._tokenizer.decode(list(pieces))
+        lemmas = self._antonyms.of(text.strip().lower()) & self._with_lemma.keys()
+        return np.array(sorted({i for lemma in lemmas for i in self._with_lemma[lemma]}), dtype=np.int64)
 
     @cached_property
     def _antonyms(self) -> Antonyms:

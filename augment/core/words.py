@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .batch import Batch
+from .ragged import ranges
 from .scripts import is_unspaced
 
 
@@ -69,23 +70,31 @@ class Words:
 
     def runs(self, num_words: int) -> "Words":
         """All runs of this many words of the batch with nothing between them, each as one word. Runs may overlap."""
+        return self.runs_of(np.array([num_words]))[0]
+
+    def runs_of(self, numbers: np.ndarray) -> "tuple[Words, np.ndarray]":
+        """As `runs`, for several numbers of words, one after the other; and the number of words of each run."""
         follows = (self.row[1:] == self.row[:-1]) & (self.start[1:] == (self.start + self.length)[:-1])
         before = np.concatenate([[0], np.cumsum(follows)])
-        first = np.arange(max(len(self) - num_words + 1, 0))
+        counts = np.maximum(len(self) - numbers + 1, 0)
+        num_words = np.repeat(numbers, counts)
+        first = ranges(np.zeros_like(counts), counts)
         last = first + num_words - 1
-        unbroken = before[last] - before[first] == num_words - 1
+        unbroken = np.flatnonzero(before[last] - before[first] == num_words - 1)
         first, last = first[unbroken], last[unbroken]
         length = self.start[last] + self.length[last] - self.start[first]
-        return replace(self[first], length=length, last=self.last[last])
+        return replace(self[first], length=length, last=self.last[last]), num_words[unbroken]
 
     def with_runs(self, runs: "Words") -> "Words":
         """The words with these runs in the place of their words. Of runs that overlap, the first one counts."""
-        chosen, stop = [], 0
+        chosen: list[int] = []
+        taken: set[int] = set()
         for number, (start, length) in enumerate(zip(runs.start.tolist(), runs.length.tolist(), strict=True)):
-            if start >= stop:
+            tokens = range(start, start + length)
+            if taken.isdisjoint(tokens):
                 chosen.append(number)
-                stop = start + length
-        runs = runs[np.array(chosen, dtype=np.int64)]
+                taken.update(tokens)
+        runs = runs[np.array(chosen, dtype=np.int64)].in_order()
         return Words.joined([self[~self.overlaps(runs)], runs]).in_order()
 
     def in_order(self) -> "Words":

@@ -2,8 +2,9 @@
 Tables of candidates for the rows of a dataset, computed once and read through a memory map that processes share.
 
 A table is a folder. `manifest.json` describes what it was made of. While it is being made, its rows are in part files,
-each written atomically. They depend on the rows alone and not on the number of processes: rounding may depend on the
-rows in a batch, and can change a candidate. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`;
+each written atomically. The rows of a part have about the same length, so that the model computes little padding.
+Parts depend on the rows alone and not on the number of processes: rounding may depend on the rows in a batch, and can
+change a candidate. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`, in the order of the keys;
 `checksums.json` is written last and marks the table as complete.
 """
 
@@ -12,9 +13,11 @@ import json
 import logging
 import os
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,13 +29,20 @@ from ..core.shared_folder import open_folder
 
 logger = logging.getLogger(__name__)
 
-PART_ROWS, LEAST_ROWS = 4096, 8
-_NUM_PARTS = 64  # of less than 64 * 4096 rows, so that all processes have some
+PART_TOKENS, LEAST_TOKENS = 1 << 17, 64
+_NUM_PARTS = 32  # of less than 32 * 131,072 tokens, so that all processes have some
 _BLOCK_ROWS = 10_000
 _FILES = ("keys.npy", "first.npy", "entries.npy")
 
 # For the rows of a batch: the number of words with candidates in each row, and the words as a record array.
 Proposals = tuple[np.ndarray, np.ndarray]
+
+
+class Pending(NamedTuple):
+    """Proposals that a device may still be computing: whether they are there, and how to get, and wait for, them."""
+
+    is_ready: Callable[[], bool]
+    result: Callable[[], Proposals]
 
 
 def entry_type(top_m: int) -> np.dtype:
@@ -83,11 +93,12 @@ class UniqueRows:
         self._rows, some = Batch.of_arrays(ids, lengths), np.flatnonzero(lengths)
         self.keys, first = np.unique(run_hashes(ids, self._rows.starts[some], lengths[some]), return_index=True)
         self._chosen = some[first]
+        self.lengths = lengths[self._chosen]
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def batch(self, rows: slice) -> Batch:
+    def batch(self, rows: np.ndarray) -> Batch:
         return self._rows.take(self._chosen[rows])
 
     def fingerprint(self) -> str:
@@ -95,12 +106,12 @@ class UniqueRows:
 
 
 def make_table(
-    folder: Path, rows: UniqueRows, manifest: Mapping[str, Any], propose: Callable[[Batch], Proposals]
+    folder: Path, rows: UniqueRows, manifest: Mapping[str, Any], propose: Callable[[Batch], Pending]
 ) -> CandidateTable:
     """
     Opens the table in a folder, after making or completing it if necessary. Distributed processes share the work, so
     all must be able to access the folder. `manifest` is everything that determines the candidates, as plain data; a
-    folder with another one raises a `ValueError`. `propose` computes the candidates of a batch.
+    folder with another one raises a `ValueError`. `propose` begins to compute the candidates of a batch.
     """
     process, num_processes, gather = open_folder(folder, manifest, "candidate table")
     checksum_file = folder / "checksums.json"
@@ -122,27 +133,38 @@ def make_table(
     return CandidateTable(folder)
 
 
-def _parts(folder: Path, rows: UniqueRows) -> dict[Path, slice]:
-    """The part files and their rows."""
-    size = min(max(-(-len(rows) // _NUM_PARTS), LEAST_ROWS), PART_ROWS)
-    begins = range(0, max(len(rows), 1), size)
-    return {
-        folder / f"part-{number:05d}-of-{len(begins):05d}.npz": slice(begin, begin + size)
-        for number, begin in enumerate(begins)
-    }
+def _parts(folder: Path, rows: UniqueRows) -> dict[Path, np.ndarray]:
+    """The part files and the numbers of their rows, the longest rows first, which take the most memory."""
+    order = (-rows.lengths).argsort(kind="stable")
+    lengths = rows.lengths[order]
+    size = min(max(int(lengths.sum()) // _NUM_PARTS, LEAST_TOKENS), PART_TOKENS)
+    part = (lengths.cumsum() - lengths) // size
+    shares = np.split(order, np.flatnonzero(np.diff(part)) + 1)
+    return {folder / f"part-{number:05d}-of-{len(shares):05d}.npz": share for number, share in enumerate(shares)}
 
 
 def _make_parts(
-    parts: Sequence[tuple[Path, slice]], rows: UniqueRows, propose: Callable[[Batch], Proposals], quiet: bool
+    parts: Sequence[tuple[Path, np.ndarray]], rows: UniqueRows, propose: Callable[[Batch], Pending], quiet: bool
 ) -> None:
     """Makes the missing ones among a process's parts."""
     from tqdm.auto import tqdm
 
+    begun: deque[tuple[Path, np.ndarray, Pending]] = deque()
+
+    def write() -> None:
+        path, share, pending = begun.popleft()
+        count, entries = pending.result()
+        with atomic_write(path) as file:
+            np.savez(file, keys=rows.keys[share], count=count, entries=entries)
+
     for path, share in tqdm(parts, desc="Candidates", unit="part", disable=True if quiet else None):
         if not _has_keys(path, rows.keys[share]):
-            count, entries = propose(rows.batch(share))
-            with atomic_write(path) as file:
-                np.savez(file, keys=rows.keys[share], count=count, entries=entries)
+            begun.append((path, share, propose(rows.batch(share))))
+        # A GPU computes one part while the host writes the part before it and prepares the part after it.
+        while len(begun) > 1 or (begun and begun[0][2].is_ready()):
+            write()
+    while begun:
+        write()
 
 
 def _has_keys(path: Path, keys: np.ndarray) -> bool:
@@ -162,18 +184,29 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
         with np.load(path) as part:
             keys.append(part["keys"])
             counts.append(part["count"])
-    first = np.concatenate([[0], np.concatenate(counts).cumsum()])
-    for name, array in (("keys.npy", np.concatenate(keys)), ("first.npy", first)):
+    key, count = np.concatenate(keys), np.concatenate(counts)
+    order = key.argsort()
+    first = np.concatenate([[0], count[order].cumsum()])
+    for name, array in (("keys.npy", key[order]), ("first.npy", first)):
         with atomic_write(folder / name) as file:
             np.save(file, array)
+    places = np.empty_like(count)
+    places[order] = first[:-1]  # where the entries of each row begin
+    rows = iter(zip(places.tolist(), count.tolist(), strict=True))
     with atomic_write(folder / "entries.npy") as file:  # which may be large: one part in memory at a time
         for i, path in enumerate(parts):
             with np.load(path) as part:
-                entries = part["entries"]
+                entries, num_rows = part["entries"], len(part["keys"])
             if i == 0:
                 header = {"descr": np.lib.format.dtype_to_descr(entries.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_2_0(file, {**header, "shape": (int(first[-1]),)})
-            file.write(entries.tobytes())
+                offset, data_size = file.tell(), entries.dtype.itemsize
+            data, begin = entries.tobytes(), 0
+            for place, length in islice(rows, num_rows):
+                end = begin + length * data_size
+                file.seek(offset + place * data_size)
+                file.write(data[begin:end])
+                begin = end
     write_json(folder / "checksums.json", _checksums(folder))
     for path in folder.glob("part-*.npz"):
         path.unlink(missing_ok=True)

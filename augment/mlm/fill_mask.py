@@ -3,23 +3,71 @@
 import copy
 import hashlib
 import json
+import logging
 import math
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from ..core.devices import is_on
-from .masking import MaskedInputs
+from ..core.devices import HostCopy, is_on, on_device
+from ..core.runs import Runs
+from ..core.words import Words
+from .masking import MaskedInputs, MaskedPass
 
 
-_BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
-_MAX_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}  # of a batch
+logger = logging.getLogger(__name__)
+
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
+_MAX_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 29}  # of a pass
+_MAX_CHOICES = 1 << 25  # that are compared at once
+
+
+class Questions(NamedTuple):
+    """
+    The W places of a batch that a masked LM is asked about.
+
+    Attributes:
+        words (`Words`): The words that a mask replaces. For a mask that is inserted, it has no tokens.
+        choices (`Runs`): The ids that the model may propose for each place, at least one.
+        excluded (`Runs`): Ids that it may not propose, whether they are choices or not.
+    """
+
+    words: Words
+    choices: Runs
+    excluded: Runs
+
+
+class Answers:
+    """
+    What a masked LM proposes for W words, on its way from the device.
+
+    Args:
+        words (`np.ndarray` of shape `(W,)`): Numbers of the words, in the order of the proposals.
+        proposed (`torch.Tensor` of shape `(2, W, M)`, `int32`): Their ids, and the bits of their `float32` logits.
+    """
+
+    def __init__(self, words: np.ndarray, proposed):
+        self._words, self._proposed = words, HostCopy(proposed)
+
+    def is_ready(self) -> bool:
+        """Whether they can be read without waiting for the device."""
+        return self._proposed.is_ready()
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """
+        The M best candidates of each word, `(W, M)`: ids in ascending order, -1 where there are fewer, and the
+        logarithms of their probabilities relative to each other, `float16`.
+        """
+        ids, scores = self._proposed.numpy()[:, self._words.argsort()]
+        return _by_id(ids.astype(np.int64), scores.view(np.float32))
 
 
 class FillMask:
     """
-    Proposes words for positions of a text with a masked LM, which is copied if its device or dtype is another. Batches
-    have 2,048 tokens on a CPU and 32,768 elsewhere by default.
+    Proposes words for positions of a text with a masked LM, which is copied if its device or dtype is another.
+
+    A forward pass has at most `batch_tokens` tokens, by default 2,048 on a CPU and 65,536 elsewhere. If the device
+    runs out of memory, this number is halved for good, and so is the number of words of a pass.
     """
 
     def __init__(self, model, device: str, dtype: str, batch_tokens: int | None = None):
@@ -34,59 +82,77 @@ class FillMask:
         self._max_words = max(_MAX_LOGITS[kind] // model.get_input_embeddings().weight.shape[0], 1)
         self._gathers = model.base_model is not model
 
-    def best(
-        self,
-        inputs: MaskedInputs,
-        choices: Sequence[np.ndarray],
-        excluded: Sequence[np.ndarray],
-        top_m: int,
-        min_probability: float = 0.0,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def best(self, inputs: MaskedInputs, questions: Questions, top_m: int, min_probability: float = 0.0) -> Answers:
         """
-        The M best candidates of each of W words, `(W, M)`: ids in ascending order, -1 where there are fewer, and the
-        logarithms of their probabilities relative to each other, `float16`.
+        The `top_m` best candidates of each word among its choices. A candidate has at least `min_probability` in its
+        place, all ids of the model considered.
 
-        Word w may become one of the ids `choices[w]`, except those in `excluded[w]`. Words with the same choices
-        should share the array. A candidate has at least `min_probability`
-        in its place, all ids of the model considered.
+        On a GPU the work is only begun: nothing here waits for the device.
         """
+        import torch
+
+        choices = on_device(questions.choices.items, self.model.device)
+        words, proposed = [], []
+        begin, pad_id = 0, self.model.config.pad_token_id or 0
+        while begin < len(inputs):
+            masked = inputs.forward_pass(begin, self.batch_tokens, self._max_words, pad_id)
+            # Words with about as many choices stand together.
+            masked = masked.take(questions.choices.count[masked.words].argsort(kind="stable")[::-1])
+            try:
+                with torch.inference_mode():
+                    proposed.append(self._best_of(masked, questions, choices, top_m, min_probability))
+            except torch.cuda.OutOfMemoryError:
+                if len(masked.lengths) == 1:
+                    raise
+                self.batch_tokens, self._max_words = max(self.batch_tokens // 2, 1), max(self._max_words // 2, 1)
+                logger.info("Out of memory; the masked LM continues with %d tokens per batch.", self.batch_tokens)
+                continue
+            words.append(masked.words)
+            begin += len(masked.lengths)
+        return Answers(np.concatenate(words), torch.cat(proposed, dim=1))
+
+    def _best_of(self, masked: MaskedPass, questions: Questions, choices, top_m: int, min_probability: float):
+        """The ids and scores of one pass, see `Answers`, given the choices of all words on the device."""
+        import torch
+
+        logits = self.logits(masked)
+        device = logits.device
+        # The logarithm of the least probability, as a logit of each word.
+        least = logits.float().logsumexp(-1) + math.log(max(min_probability, 1e-30))
+        excluded = questions.excluded[masked.words]
+        if excluded.count.any():
+            rows = np.repeat(np.arange(len(excluded)), excluded.count)
+            places = on_device(rows, device), on_device(excluded.flat().astype(np.int64), device)
+            logits.index_put_(places, logits.new_full((), -torch.inf))
+        counts = questions.choices.count[masked.words]
+        first, count = (on_device(x, device) for x in (questions.choices.first[masked.words], counts))
+        ids = torch.full((len(counts), top_m), -1, dtype=torch.int32, device=device)
+        scores = torch.full((len(counts), top_m), -torch.inf, device=device)
+        begin = 0
+        while begin < len(counts):
+            most = int(counts[begin])
+            end = min(int((counts > most // 2).sum()), begin + max(_MAX_CHOICES // most, 1))
+            some, column = slice(begin, end), torch.arange(most, device=device)
+            own = choices[(first[some, None] + column).clamp(max=len(choices) - 1)]
+            chosen = logits[some].gather(1, own).float()
+            chosen.masked_fill_((column >= count[some, None]) | (chosen < least[some, None]), -torch.inf)
+            score, index = chosen.topk(min(top_m, most))
+            ids[some, : score.shape[1]] = own.gather(1, index).int()
+            scores[some, : score.shape[1]] = score
+            begin = end
+        return torch.stack([ids, scores.view(torch.int32)])
+
+    def logits(self, masked: MaskedPass):
+        """Logits `(P, N)` of the words of a pass."""
         import torch
 
         device = self.model.device
-        kinds = np.unique([id(ids) for ids in choices], return_inverse=True)[1]
-        ids = torch.full((len(choices), top_m), -1, device=device)
-        scores = torch.full((len(choices), top_m), -torch.inf, device=device)
-        with torch.inference_mode():
-            for sequences, words, row in inputs.batches(self.batch_tokens, self._max_words):
-                logits = self.logits(sequences, row, inputs.position[words])
-                # The logarithm of the least probability, as a logit of each word.
-                least = logits.float().logsumexp(-1) + math.log(max(min_probability, 1e-30))
-                count = np.array([len(excluded[word]) for word in words])
-                if count.sum():
-                    columns = np.concatenate([excluded[word] for word in words])
-                    logits[np.repeat(np.arange(len(words)), count), columns] = -torch.inf
-                by_kind = kinds[words].argsort(kind="stable")
-                for same in np.split(by_kind, np.flatnonzero(np.diff(kinds[words[by_kind]])) + 1):
-                    column = torch.from_numpy(choices[words[same[0]]]).to(device)
-                    chosen = logits[torch.from_numpy(same[:, None]).to(device), column]
-                    chosen = chosen.float().masked_fill(chosen < least[same, None], -torch.inf)
-                    score, index = chosen.topk(min(top_m, len(column)))
-                    target = torch.from_numpy(words[same]).to(device)
-                    ids[target, : score.shape[1]] = column[index]
-                    scores[target, : score.shape[1]] = score
-        return _by_id(ids.cpu().numpy(), scores.cpu().numpy())
-
-    def logits(self, sequences: list[list[int]], row: np.ndarray, position: np.ndarray):
-        """Logits `(P, N)` at P positions of a batch of sequences: each at `position` in the sequence `row`."""
-        import torch
-
-        length = max(map(len, sequences))
-        pad = self.model.config.pad_token_id or 0
-        ids = torch.tensor([sequence + [pad] * (length - len(sequence)) for sequence in sequences])
-        lengths = torch.tensor([len(sequence) for sequence in sequences])
-        mask = (torch.arange(length) < lengths[:, None]).long()
-        inputs = {"input_ids": ids.to(self.model.device), "attention_mask": mask.to(self.model.device)}
-        positions = torch.from_numpy(row).to(self.model.device), torch.from_numpy(position).to(self.model.device)
+        inputs = {"input_ids": on_device(masked.ids, device)}
+        length = masked.ids.shape[1]
+        if (masked.lengths < length).any():  # without a mask, models need not ask the device about padding
+            attended = np.arange(length) < masked.lengths[:, None]
+            inputs["attention_mask"] = on_device(attended.astype(np.int64), device)
+        positions = on_device(masked.row, device), on_device(masked.position, device)
         with torch.inference_mode():
             if self._gathers:
                 logits = self._gathered(inputs, positions)

@@ -6,7 +6,6 @@ import os
 from abc import abstractmethod
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,33 +16,16 @@ from ..core.devices import default_device, fast_dtype
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.ragged import find, ranges
 from ..core.vocabulary import Vocabulary
-from ..core.words import Words
 from ..languages.language import ENGLISH
 from ..substitution import Substitution
-from .candidate_table import CandidateTable, Proposals, UniqueRows, entry_type, make_table
-from .fill_mask import FillMask, load_masked_lm, model_fingerprint
+from .candidate_table import CandidateTable, Pending, Proposals, UniqueRows, entry_type, make_table
+from .fill_mask import FillMask, Questions, load_masked_lm, model_fingerprint
 from .masking import mask_words
 
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 _MAX_PADDING = 1024  # embeddings beyond the vocabulary
-
-
-class Questions(NamedTuple):
-    """
-    The W places of a batch that a masked LM is asked about.
-
-    Attributes:
-        words (`Words`): The words that a mask replaces. For a mask that is inserted, it has no tokens.
-        choices (`list[np.ndarray]` of length W):
-            The ids that the model may propose for each, at least one. Places with the same ids share the array.
-        excluded (`list[np.ndarray]` of length W): Ids that it may not propose, whether they are choices or not.
-    """
-
-    words: Words
-    choices: list[np.ndarray]
-    excluded: list[np.ndarray]
 
 
 class MaskedLMSource(Substitution):
@@ -157,7 +139,7 @@ class MaskedLMSource(Substitution):
             digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
             path = cache_folder(self.cache_dir) / f"masked-lm-{digest[:16]}"
         fill_mask = cache(lambda: FillMask(model, device, dtype, self.batch_tokens))  # only if the table is incomplete
-        self._table = make_table(Path(path), rows, manifest, lambda batch: self._propose(batch, fill_mask()))
+        self._table = make_table(Path(path), rows, manifest, lambda batch: self._begin(batch, fill_mask()))
         return self
 
     def _check_vocabulary(self) -> None:
@@ -239,17 +221,26 @@ class MaskedLMSource(Substitution):
 
     def _propose(self, batch: Batch, fill_mask: FillMask) -> Proposals:
         """What the model proposes for a batch."""
+        return self._begin(batch, fill_mask).result()
+
+    def _begin(self, batch: Batch, fill_mask: FillMask) -> Pending:
+        """Has the model begin to propose something for a batch."""
         batch, num_removed = self._without_padding(batch)
-        words, choices, excluded = self.questions(batch)
+        questions = self.questions(batch)
+        words = questions.words
         entries = np.zeros(len(words), dtype=entry_type(self.top_m))
-        if len(words):
-            inputs = mask_words(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.max_length)
-            entries["start"] = words.start - batch.starts[words.row] + num_removed[words.row]
-            entries["ids"], entries["scores"] = fill_mask.best(
-                inputs, choices, excluded, self.top_m, self.min_probability
-            )
-        some = entries["ids"][:, 0] >= 0
-        return np.bincount(words.row[some], minlength=len(batch)), entries[some]
+        if not len(words):
+            return Pending(lambda: True, lambda: (np.zeros(len(batch), dtype=np.int64), entries))
+        inputs = mask_words(batch, words, self.masking, self.tokenizer.mask_token_id, fill_mask.max_length)
+        answers = fill_mask.best(inputs, questions, self.top_m, self.min_probability)
+        entries["start"] = words.start - batch.starts[words.row] + num_removed[words.row]
+
+        def result() -> Proposals:
+            entries["ids"], entries["scores"] = answers.read()
+            some = entries["ids"][:, 0] >= 0
+            return np.bincount(words.row[some], minlength=len(batch)), entries[some]
+
+        return Pending(answers.is_ready, result)
 
     def _without_padding(self, batch: Batch) -> tuple[Batch, np.ndarray]:
         """The rows without padding at their ends, which the model would read as text; how much was on the left."""

@@ -28,7 +28,7 @@ EXTRAS = "extras"  # what is no tensor with an entry for each row, and the numbe
 EXTRA_ROWS = "extra_rows"  # which of these rows each variant is, (B, V)
 SOFT_LABELS = "soft_labels"  # logits of another model for the originals, (B, 1, ..., C)
 WEIGHT = "weight"  # factor of the loss of each example, (B,)
-PERTURBATION = "perturbation"  # is added to the inputs of the model, or to its word embeddings
+PERTURBATION = "perturbation"  # of the last A variants, (B, A, ...): added to their inputs or word embeddings
 POSITIONS = ("start_positions", "end_positions")  # the first and last token of an answer
 
 LABEL_COLUMNS = ("labels", "label", "label_ids")  # names of the label column of a dataset
@@ -239,7 +239,7 @@ def take(inputs: Mapping[str, Any], examples: np.ndarray | torch.Tensor) -> dict
 
 def has_variants(name: str, value: Any) -> bool:
     """Whether an entry of a batch of groups has the variant axis."""
-    of_examples = name in (EXTRAS, LAYOUT, SOFT_LABELS, WEIGHT, GROUP_KEY)
+    of_examples = name in (EXTRAS, LAYOUT, SOFT_LABELS, WEIGHT, GROUP_KEY, PERTURBATION)
     return not of_examples and (name != LABELS or value.dim() == 3)
 
 
@@ -293,7 +293,7 @@ def trimmed(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return dict(inputs)
     shape, length = inputs["attention_mask"].shape, int(lengths.max())
     short = {name: x[..., :length] if name != LAYOUT and x.shape == shape else x for name, x in inputs.items()}
-    if PERTURBATION in inputs:  # (B, V, ..., L, E)
+    if PERTURBATION in inputs:  # (B, A, ..., L, E)
         short[PERTURBATION] = inputs[PERTURBATION][..., :length, :]
     return short
 

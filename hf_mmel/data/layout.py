@@ -15,6 +15,8 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 
+from augment.core.devices import on_device as on_device
+
 
 LAYOUT = "layout"  # the key of the `Layout` in a batch of groups, within a training step
 
@@ -116,11 +118,3 @@ def read(*tensors: Tensor) -> list[np.ndarray]:
         (part.astype(bool) if x.dtype == torch.bool else part).reshape(x.shape)
         for part, x in zip(parts, tensors, strict=True)
     ]
-
-
-def on_device(values: np.ndarray, device: torch.device) -> Tensor:
-    """An array on a device, without waiting for the device."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
-    # From other memory, and without `non_blocking`, a copy waits until the device has done all of its work.
-    tensor = tensor.pin_memory() if device.type == "cuda" else tensor
-    return tensor.to(device, non_blocking=device.type != "mps")

@@ -122,8 +122,8 @@ class AdversarialVariants:
 
     def add_to(self, inputs: Mapping[str, Tensor], forward: VariantForward) -> dict[str, Tensor]:
         """
-        A batch of groups with adversarial variants at the end of each: copies of the original, and a `perturbation` of
-        the model's input.
+        A batch of groups with A adversarial variants at the end of each: copies of the original, and a `perturbation`
+        `(B, A, ...)` of their input.
 
         Args:
             inputs (`Mapping`): The groups, `(B, V, ...)`.
@@ -137,8 +137,9 @@ class AdversarialVariants:
         used = copies.copy()
         used[:, 0] |= is_soft and SOFT_LABELS not in inputs  # a divergence needs the original
         parts = fastest_micro_batches(used, layout.longest(used), device.type)  # of whole groups
-        places, are_copies = on_device(np.flatnonzero(copies), device), on_device(copies, device)
-        may_move = movable(inputs, forward)
+        own = copies[:, -self.num_variants :]
+        places, are_copies = on_device(np.flatnonzero(own), device), on_device(copies, device)
+        may_move = movable(inputs, forward, self.num_variants)
         rows = may_move.flatten(0, 1)
         free, still = rows[places], torch.zeros_like(rows)
         delta = self.start(free)
@@ -162,9 +163,13 @@ class AdversarialVariants:
         return moved()
 
 
-def movable(inputs: Mapping[str, Tensor], forward: VariantForward) -> Tensor:
-    """In the shape of a perturbation, `(B, V, ...)` in float32: 1 where it may be other than 0, 0 for padding."""
-    main, attended = inputs[forward.main_input], inputs.get("attention_mask")
+def movable(inputs: Mapping[str, Tensor], forward: VariantForward, count: int) -> Tensor:
+    """
+    In the shape of a perturbation of the last A = `count` variants, `(B, A, ...)` in float32: 1 where it may be other
+    than 0, 0 for padding.
+    """
+    main, attended = inputs[forward.main_input][:, -count:], inputs.get("attention_mask")
+    attended = None if attended is None else attended[:, -count:]
     if attended is None or main.shape[: attended.dim()] != attended.shape:  # a mask of something else
         attended = torch.ones_like(main)
     width = [] if main.is_floating_point() else [word_embeddings(forward.model).weight.shape[1]]

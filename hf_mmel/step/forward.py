@@ -21,6 +21,7 @@ from ..data.groups import (
     with_variants,
 )
 from ..data.layout import LAYOUT, on_device
+from ..data.perturbations import perturbed, perturbed_rows
 from ..objective.custom_loss import LossFunction, custom_losses
 from ..objective.heads import Head, Losses, needs_labels
 from ..objective.unlabelled import are_confident, own_prediction_losses, predict_classes
@@ -85,13 +86,14 @@ class VariantForward:
         batch = with_variants(take(inputs, numbers), variants)
         examples = on_device(numbers, batch[VARIANT_MASK].device)
         reference = batch.pop(SOFT_LABELS, None)
-        groups = Groups.of(trimmed(batch))
+        batch = trimmed(batch)
+        perturbation, moved = perturbed_rows(batch.pop(PERTURBATION, None), variants)
+        groups = Groups.of(batch)
         rows = {**groups.rows, **(groups.row_targets() if self.needs_labels else {})}
-        perturbation = rows.pop(PERTURBATION, None)
         if perturbation is not None and rows[self.main_input].is_floating_point():
-            rows[self.main_input] = rows[self.main_input] + perturbation.to(rows[self.main_input].dtype)
+            rows[self.main_input] = perturbed(rows[self.main_input], perturbation, moved)
             perturbation = None
-        with perturbed_embeddings(self.model, perturbation), recorded(self._classifier) as inputs_of_classifier:
+        with perturbed_embeddings(self.model, perturbation, moved), recorded(self._classifier) as inputs_of_classifier:
             outputs = model(**rows)
         head, losses, logits = self.losses(outputs, groups)
         predicts_classes = predict_classes(logits, groups, self.problem_type)
@@ -209,16 +211,16 @@ def word_embeddings(model: Any) -> Any:
 
 
 @contextmanager
-def perturbed_embeddings(model: Any, perturbation: Tensor | None) -> Iterator[None]:
+def perturbed_embeddings(model: Any, perturbation: Tensor | None, rows: Tensor | None = None) -> Iterator[None]:
     """
-    Adds a perturbation to the word embeddings of the model, both of shape `(N, L, E)`. A compiled model runs without
-    its graphs meanwhile: it would be compiled for each perturbation.
+    Adds a perturbation `(n, L, E)` to the word embeddings `(N, L, E)` of the model, in some rows `(n,)` or in all. A
+    compiled model runs without its graphs meanwhile: it would be compiled for each perturbation.
     """
     if perturbation is None:
         yield
         return
     hook = word_embeddings(model).register_forward_hook(
-        lambda module, args, embedded: embedded + perturbation.to(embedded.dtype).view_as(embedded)
+        lambda module, args, embedded: perturbed(embedded, perturbation, rows)
     )
     try:
         with torch.compiler.set_stance("force_eager"):

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from ..data.groups import EXTRAS, SOFT_LABELS, VARIANT_MASK, WEIGHT, has_variants, layout_of
+from ..data.groups import EXTRAS, PERTURBATION, SOFT_LABELS, VARIANT_MASK, WEIGHT, has_variants, layout_of
 from ..data.layout import LAYOUT, is_on_host, on_device, read
+from ..data.perturbations import perturbation_at
 from ..objective.unlabelled import annealed_threshold
 from ..objective.weighting import VariantLosses, lambda_t_share, reweighting_share, select
 from ..training_args import MMELTrainingArguments
@@ -270,6 +271,8 @@ class Selected(Chunked):
         columns = rank.argsort(dim=1, descending=True, stable=True)[:, : computed.shape[1]]
         examples = torch.arange(len(used), device=used.device)[:, None]
         groups = {name: x[examples, columns] if has_variants(name, x) else x for name, x in plan.inputs.items()}
+        if PERTURBATION in groups:
+            groups[PERTURBATION] = perturbation_at(plan.inputs, columns)
         longest = layout.longest(layout.present)
         lengths = None if longest is None else longest[:, None].repeat(computed.shape[1], axis=1)
         groups[VARIANT_MASK] = on_device(computed, used.device)

@@ -99,7 +99,8 @@ def test_the_model_sees_a_mask_in_the_place(tokenizer, monkeypatch):
     asked, best = [], FillMask.best
 
     def seen(self, inputs, *arguments):
-        asked.append([tokenizer.decode(ids) for ids in inputs.sequences])
+        sequences = np.split(inputs.ids, inputs.lengths.cumsum()[:-1])
+        asked.append([tokenizer.decode(ids) for ids in sequences])
         return best(self, inputs, *arguments)
 
     monkeypatch.setattr(FillMask, "best", seen)
@@ -113,7 +114,7 @@ def test_a_long_row_with_its_masks_fits_the_model(tokenizer, monkeypatch):
     lengths, best = [], FillMask.best
 
     def seen(self, inputs, *arguments):
-        lengths.extend(map(len, inputs.sequences))
+        lengths.extend(inputs.lengths)
         return best(self, inputs, *arguments)
 
     monkeypatch.setattr(FillMask, "best", seen)
@@ -180,7 +181,7 @@ def test_tables_of_other_augmenters_and_options_are_not_used(tokenizer, tmp_path
 
 
 def test_an_interrupted_table_is_resumed(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr("augment.mlm.candidate_table.PART_ROWS", 2)
+    monkeypatch.setattr("augment.mlm.candidate_table.PART_TOKENS", 22)
     examples, made, best = examples_of(tokenizer, SENTENCES), [], FillMask.best
 
     def interrupted(self, *arguments):
@@ -191,9 +192,11 @@ def test_an_interrupted_table_is_resumed(tokenizer, tmp_path, monkeypatch):
 
     monkeypatch.setattr(FillMask, "best", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        masked_lm_insertion(tokenizer).precompute(examples, tmp_path)
-    masked_lm_insertion(tokenizer).precompute(examples, tmp_path)
-    assert len(made) == 3 + 3  # five parts, of which two were there
+        masked_lm_insertion(tokenizer).precompute(examples, tmp_path / "interrupted")
+    masked_lm_insertion(tokenizer).precompute(examples, tmp_path / "interrupted")
+    resumed, made[:] = len(made), [1, 1, 1]
+    masked_lm_insertion(tokenizer).precompute(examples, tmp_path / "undisturbed")
+    assert resumed - 3 == len(made) - 3 - 2 > 0  # of the undisturbed parts, two were there
 
 
 def test_it_is_a_source_for_others(tokenizer):

@@ -114,7 +114,7 @@ if __name__ == "__main__":
     parser.add_argument("cases", type=json.loads, help="name -> arguments of train")
     options = parser.parse_args()
     shard_on_cpu()
-    candidate_table.PART_ROWS = 3  # so that every process has parts of the table to make
+    candidate_table.PART_TOKENS = 24  # so that every process has parts of the table to make
     results = {}
     for name, case in options.cases.items():
         trained = train(str(options.output_dir / name), **case)

@@ -53,18 +53,18 @@ def model(tokenizer):
 def test_one_step_from_the_example_is_the_fast_gradient_method(norm, model, batch, arguments):
     adversary = AdversarialVariants(1, 0.3, norm, random_start=False)
     found = searched(model, adversary, arguments(mmel_loss="hard"), as_groups(batch))
-    assert not found[PERTURBATION][:, 0].any()
+    assert found[PERTURBATION].shape[:2] == (len(batch["input_ids"]), 1)
     ids = batch["input_ids"]
     embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
     logits = model(inputs_embeds=embedded, attention_mask=batch["attention_mask"]).logits
     losses = per_variant_loss(logits, batch["labels"], KIND)
     (gradient,) = torch.autograd.grad(losses.sum(), embedded)
     if norm == "linf":
-        assert same_signs(found[PERTURBATION][:, 1] / 0.3, gradient)
+        assert same_signs(found[PERTURBATION][:, 0] / 0.3, gradient)
     else:
         expected = 0.3 * gradient / gradient.flatten(1).norm(dim=1)[:, None, None]
-        assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-4)
-    assert not found[PERTURBATION][:, 1][batch["attention_mask"] == 0].any()
+        assert torch.allclose(found[PERTURBATION][:, 0], expected, atol=1e-4)
+    assert not found[PERTURBATION][:, 0][batch["attention_mask"] == 0].any()
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
@@ -77,10 +77,10 @@ def test_more_steps_in_the_same_ball_lose_more(norm, loss, model, batch, argumen
         adversary = AdversarialVariants(num_steps, size / 2, norm, radius=size, num_variants=2)
         groups = searched(model, adversary, arguments(mmel_loss=loss), as_groups(batch))
         delta = groups[PERTURBATION]
-        assert delta.shape[:2] == (9, 3) and not torch.equal(delta[:, 1], delta[:, 2])
-        assert (lengths(delta[:, 1:].flatten(0, 1), norm) <= size * (1 + 1e-5)).all()
+        assert delta.shape[:2] == (9, 2) and not torch.equal(delta[:, 0], delta[:, 1])
+        assert (lengths(delta.flatten(0, 1), norm) <= size * (1 + 1e-5)).all()
         assert not delta.transpose(1, 2)[batch["attention_mask"] == 0].any()
-        with torch.no_grad(), perturbed_embeddings(model, delta[:, 1]):
+        with torch.no_grad(), perturbed_embeddings(model, delta[:, 0]):
             logits = model(batch["input_ids"], batch["attention_mask"]).logits
         with torch.no_grad():
             plain = model(batch["input_ids"], batch["attention_mask"]).logits
@@ -109,7 +109,7 @@ def test_floats_are_moved_themselves(arguments):
     pixels = images["pixel_values"].clone().requires_grad_()
     losses = per_variant_loss(model.eval()(pixels).logits, images["labels"], KIND)
     (gradient,) = torch.autograd.grad(losses.sum(), pixels)
-    assert same_signs(found[PERTURBATION][:, 1] * 255 / 8, gradient)
+    assert same_signs(found[PERTURBATION][:, 0] * 255 / 8, gradient)
     assert torch.equal(found["pixel_values"][:, 1], images["pixel_values"])
 
 
@@ -127,9 +127,9 @@ def test_a_perturbation_is_of_the_text_whatever_padding_the_batch_needs(name, lo
         batch = head.collator(tokenizer, pad_to_multiple_of=multiple)(rows)
         groups = searched(model, adversary, arguments(mmel_loss=loss), as_groups(batch))
         found.append(groups[PERTURBATION])
-        assert not found[-1][groups["attention_mask"] == 0].any()
+        assert not found[-1][groups["attention_mask"][:, -1:] == 0].any()
     short, long = found
-    assert short.shape[-2] < long.shape[-2] and short[:, 1].any()
+    assert short.shape[-2] < long.shape[-2] and short[:, 0].any()
     assert torch.allclose(short, long[..., : short.shape[-2], :], atol=1e-5)
 
 
@@ -139,7 +139,7 @@ def test_of_an_encoder_decoder_model_the_input_of_the_encoder_is_moved(kind, los
     model = make_encoder_decoder(tokenizer, kind)
     found = searched(model, AdversarialVariants(2, 0.5), arguments(mmel_loss=loss), as_groups(batch))[PERTURBATION]
     outputs = []
-    for delta in (None, found[:, 1]):
+    for delta in (None, found[:, 0]):
         with torch.no_grad(), perturbed_embeddings(model.eval(), delta):
             outputs.append(model(batch["input_ids"], batch["attention_mask"]).logits)
     assert not torch.allclose(*outputs)
@@ -150,12 +150,12 @@ def test_padding_of_numeric_inputs_is_not_moved():
     forward = SimpleNamespace(main_input="input_values")
     waves, mask = torch.rand(2, 1, 6), torch.tensor([[[1] * 6], [[1] * 4 + [0] * 2]])
     groups = {"input_values": waves, "attention_mask": mask}
-    assert torch.equal(movable(groups, forward), mask.float())
+    assert torch.equal(movable(groups, forward, 1), mask.float())
     assert torch.equal(
-        movable({**groups, "input_values": waves[..., None].expand(2, 1, 6, 3)}, forward)[..., 1], mask.float()
+        movable({**groups, "input_values": waves[..., None].expand(2, 1, 6, 3)}, forward, 1)[..., 1], mask.float()
     )
-    assert movable({**groups, "input_values": torch.rand(2, 1, 3, 6)}, forward).all()
-    assert movable({"input_values": waves}, forward).all()
+    assert movable({**groups, "input_values": torch.rand(2, 1, 3, 6)}, forward, 1).all()
+    assert movable({"input_values": waves}, forward, 1).all()
 
 
 # --- the weights --------------------------------------------------------
@@ -172,7 +172,7 @@ def test_they_are_weighed_by_the_closed_form(loss, model, batch, arguments, data
     delta = searched(model, adversary, args, as_groups(batch))[PERTURBATION]
     logits = []
     for v in range(3):
-        with perturbed_embeddings(model, delta[:, v]):
+        with perturbed_embeddings(model, delta[:, v - 1] if v else None):
             logits.append(model(batch["input_ids"], batch["attention_mask"]).logits)
     logits = torch.stack(logits, dim=1)
     losses = torch.stack([per_variant_loss(logits[:, v], batch["labels"], KIND) for v in range(3)], dim=1)
@@ -257,4 +257,4 @@ def test_under_soft_labels_a_step_leads_away_from_the_prediction_on_the_original
     apart = divergence(moved, model(inputs_embeds=embedded, attention_mask=mask).logits.detach(), KIND)
     (gradient,) = torch.autograd.grad(apart.sum(), start)
     expected = adversary.step(start.detach(), gradient)
-    assert torch.allclose(found[PERTURBATION][:, 1], expected, atol=1e-3)
+    assert torch.allclose(found[PERTURBATION][:, 0], expected, atol=1e-3)

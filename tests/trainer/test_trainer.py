@@ -116,13 +116,13 @@ def test_evaluation_does_not_see_the_columns_of_the_augmenter(arguments, tokeniz
 
 
 def test_a_masked_lm_is_asked_once_about_the_training_set(arguments, tokenizer, dataset, tmp_path, monkeypatch):
-    asked, propose = [], MaskedLMSubstitution._propose
+    asked, begin = [], MaskedLMSubstitution._begin
 
     def counted(self, batch, fill_mask):
         asked.append(len(batch))
-        return propose(self, batch, fill_mask)
+        return begin(self, batch, fill_mask)
 
-    monkeypatch.setattr(MaskedLMSubstitution, "_propose", counted)
+    monkeypatch.setattr(MaskedLMSubstitution, "_begin", counted)
     augmenter = masked_lm(tokenizer, cache_dir=tmp_path)
     run(MMELTrainer, arguments(num_train_epochs=3, mmel_loss="hard"), tokenizer, dataset, augmenter=augmenter)
     assert sum(asked) == len(dataset)

@@ -21,14 +21,14 @@ SEEDS = list(range(len(TEXTS)))
 @pytest.fixture
 def examples(tokenizer, monkeypatch):
     """Rows for a table of one part."""
-    monkeypatch.setattr("augment.mlm.candidate_table.LEAST_ROWS", 4096)
+    monkeypatch.setattr("augment.mlm.candidate_table.LEAST_TOKENS", 1 << 20)
     return examples_of(tokenizer)
 
 
 @pytest.fixture
 def sentences(tokenizer, monkeypatch):
     """Rows for a table of five parts, the model being asked about each."""
-    monkeypatch.setattr("augment.mlm.candidate_table.PART_ROWS", 2)
+    monkeypatch.setattr("augment.mlm.candidate_table.PART_TOKENS", 22)
     return examples_of(tokenizer, SENTENCES)
 
 
@@ -38,7 +38,7 @@ def made(monkeypatch):
     made, best = [], FillMask.best
 
     def counted(self, inputs, *arguments):
-        made.append(len(inputs.sequences))
+        made.append(len(inputs))
         return best(self, inputs, *arguments)
 
     monkeypatch.setattr(FillMask, "best", counted)
@@ -222,12 +222,12 @@ def in_processes(monkeypatch, tokenizer, examples, *folders):
     return outcomes
 
 
-@pytest.mark.parametrize(("part_rows", "num_parts"), [(2, 5), (4096, 2)], ids=["many parts", "few rows"])
+@pytest.mark.parametrize(("part_tokens", "num_parts"), [(22, 5), (1 << 17, 2)], ids=["many parts", "few rows"])
 def test_processes_share_the_parts_that_one_process_makes(
-    tokenizer, sentences, tmp_path, made, monkeypatch, part_rows, num_parts
+    tokenizer, sentences, tmp_path, made, monkeypatch, part_tokens, num_parts
 ):
     """The model is asked about the same batches, since rounding may depend on them."""
-    monkeypatch.setattr("augment.mlm.candidate_table.PART_ROWS", part_rows)
+    monkeypatch.setattr("augment.mlm.candidate_table.PART_TOKENS", part_tokens)
     expected = draws(table(tokenizer, sentences, tmp_path / "alone"), sentences)
     alone = sorted(made)
     assert len(alone) == num_parts

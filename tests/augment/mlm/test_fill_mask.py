@@ -10,9 +10,10 @@ from transformers import BertForMaskedLM
 
 from augment.core.batch import Batch
 from augment.core.devices import fast_dtype, is_on
+from augment.core.runs import Runs
 from augment.core.words import WordFinder
-from augment.mlm.fill_mask import FillMask, load_masked_lm, longest_input, model_fingerprint
-from augment.mlm.masking import mask_words
+from augment.mlm.fill_mask import FillMask, Questions, load_masked_lm, longest_input, model_fingerprint
+from augment.mlm.masking import MaskedPass, mask_words
 from examples import TEXTS
 
 
@@ -35,24 +36,32 @@ def asked(tokenizer, masking="grouped", texts=TEXTS):
     batch = Batch(tokenizer(texts)["input_ids"])
     words = WordFinder(tokenizer).words(batch)
     old = np.where(words.length == 1, batch.ids[words.start], -1)
-    return mask_words(batch, words, masking, tokenizer.mask_token_id, 64), old
+    return mask_words(batch, words, masking, tokenizer.mask_token_id, 64), words, old
 
 
 def best(fill_mask, tokenizer, top_m=5, choices=None, **options):
-    masked, old = asked(tokenizer, **options)
+    masked, words, old = asked(tokenizer, **options)
     own = np.arange(len(tokenizer)) if choices is None else np.array(choices)
-    return fill_mask.best(masked, [own] * len(old), [ids[ids >= 0] for ids in old[:, None]], top_m)
+    single = np.flatnonzero(old >= 0)
+    excluded = Runs.grouped(old[single], single, len(old))
+    return fill_mask.best(masked, Questions(words, Runs.of([own], np.zeros_like(old)), excluded), top_m).read()
+
+
+def pass_of(sequences, row, position):
+    """A forward pass over these sequences, which predicts a word at each position in a row."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    ids = np.array([sequence + [0] * (lengths.max() - len(sequence)) for sequence in sequences])
+    return MaskedPass(ids, lengths, np.arange(len(row)), np.array(row), np.array(position))
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "distilbert", "electra"])
 def test_head_at_the_places_equals_head_everywhere(tokenizer, model_type):
     fill_mask = FillMask(make_masked_lm(tokenizer, model_type), "cpu", "float32")
-    sequences = tokenizer(TEXTS)["input_ids"]
-    row, position = np.array([0, 0, 3, 5]), np.array([1, 3, 2, 0])
-    at_places = fill_mask.logits(sequences, row, position)
+    masked = pass_of(tokenizer(TEXTS)["input_ids"], [0, 0, 3, 5], [1, 3, 2, 0])
+    at_places = fill_mask.logits(masked)
     assert fill_mask._gathers and at_places.shape == (4, len(tokenizer))
     fill_mask._gathers = False
-    torch.testing.assert_close(at_places, fill_mask.logits(sequences, row, position))
+    torch.testing.assert_close(at_places, fill_mask.logits(masked))
     assert at_places.std(dim=0).min() > 0
 
 
@@ -76,12 +85,13 @@ def test_padding_and_batches_change_no_candidate(tokenizer, model):
 
 def test_candidates_are_the_best_of_the_choices_without_the_old_word(tokenizer, model):
     fill_mask = FillMask(model, "cpu", "float32")
-    masked, old = asked(tokenizer)
+    masked, _, old = asked(tokenizer)
+    sequences = np.split(masked.ids, masked.lengths.cumsum()[:-1])
     choices = np.arange(20, 60)
     ids, scores = best(fill_mask, tokenizer, choices=choices)
     for w in range(len(old)):
-        logits = fill_mask.logits([masked.sequences[masked.sequence[w]]], np.array([0]), masked.position[w : w + 1])[0]
-        logits = logits.numpy()
+        one = pass_of([sequences[masked.sequence[w]].tolist()], [0], [masked.position[w]])
+        logits = fill_mask.logits(one)[0].numpy()
         order = [i for i in choices[np.argsort(-logits[choices])] if i != old[w]][:5]
         assert ids[w].tolist() == sorted(order)
         chances = np.exp(logits[ids[w]]) / np.exp(logits[ids[w]]).sum()
