@@ -10,7 +10,7 @@ The variants replace words by WordNet synonyms of all senses, and some synonyms 
 replaces both "terrifying" and "wonderful". Where it does, only the aspects tell the label. But "terrific" is the only
 synonym of "terrifying" and one of five of "wonderful", so most variants that have it blame the film, and a model that
 takes it for blame has a small mean loss. Variants of "wonderful" that have it are rare, and their loss is large. MMEL
-gives them more weight, and uniform augmentation does not.
+gives them more weight, so it learns them in fewer steps than uniform augmentation.
 
 This shows the mechanism at work, on data made for it. Only real data can show what augmentation does for a pretrained
 model on real text.
