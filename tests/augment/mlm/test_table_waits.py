@@ -17,6 +17,7 @@ from examples import TEXTS, examples_of
 def known_model(monkeypatch):
     """The fingerprint of a model reads its weights, before the table is begun."""
     monkeypatch.setattr("augment.mlm.source.model_fingerprint", lambda model: "model")
+    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # in which operations can be counted
 
 
 @pytest.fixture
