@@ -25,6 +25,11 @@ def wordnet(tmp_path_factory):
         yield load_wordnet()
 
 
+@pytest.fixture(autouse=True)
+def no_wordnet_is_installed(wordnet):
+    """In this module the small WordNet stays installed, since NLTK reads its files when they are needed."""
+
+
 @pytest.fixture(scope="module")
 def synonyms(wordnet):
     return build_synonyms(wordnet)
