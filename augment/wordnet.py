@@ -133,7 +133,7 @@ class WordNetSynonyms(FromLexicon):
     def _built_lexicon(self) -> Lexicon:
         from .english.wordnet_data import load_wordnet
 
-        message = "Building the WordNet lexicon of this tokenizer once; this takes some 20 seconds."
+        message = "Building the WordNet lexicon of this tokenizer once; this takes about 20 seconds."
         options: dict[str, Any] = {"min_sense_share": self.min_sense_share, "multiword": self.multiword}
         if self.lang == ENGLISH:
             from .english.phrases import read_phrases

@@ -86,9 +86,9 @@ class ObjectiveArguments:
         scoring_bf16 (`bool`, *optional*):
             Whether variants are scored in bfloat16. By default if the device supports it.
         scoring_compile (`bool`, *optional*, defaults to `False`):
-            Whether `torch.compile` compiles the forward pass that scores variants. It is compiled for the first batch
-            and, with dynamic shapes, for all others. `torch_compile_backend` and `torch_compile_mode` apply, although
-            they set `torch_compile` as well, which compiles the pass that is trained on. Not for FSDP and DeepSpeed.
+            Whether `torch.compile` compiles the forward pass that scores variants: once for the first batch, and then
+            with dynamic shapes for all others. `torch_compile_backend` and `torch_compile_mode` apply. Setting either
+            of them also sets `torch_compile`, which compiles the training pass. Not for FSDP and DeepSpeed.
         min_label_probability (`float`, *optional*):
             Leaves out variants that seem to have lost their label: the model gives the label less than this
             probability, although it is right on the original, where the label is its most probable prediction. In

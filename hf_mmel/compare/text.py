@@ -75,7 +75,8 @@ def paired_tests(rows: Sequence[Row]) -> list[Table]:
             body.append(_start_of(row.setting) + cells)
     if not body:
         return []
-    header = ["method", "augmenter", "seed", f"right only with {named(rows[0].baseline)}", "right only with it", "p"]
+    header = ["method", "augmenter", "seed", f"right only with {named(rows[0].baseline)}"]
+    header += ["right only with this method", "p"]
     note = "The examples that only one of two runs with the same seed classifies correctly, and McNemar's exact test."
     return [Table("Paired tests of each seed", note, header, body)]
 

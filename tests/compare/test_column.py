@@ -7,6 +7,7 @@ from conftest import reviews
 from stand_in import plan_of as plan_with
 
 from hf_mmel.cli.errors import UsageError
+from hf_mmel.compare.options import read_augmenters
 from hf_mmel.compare.plan import Run, Setting, check
 
 
@@ -49,3 +50,8 @@ def test_all_runs_read_the_column(plan_of):
 def test_a_comparison_without_a_column_has_no_augmenter_of_this_name(plan_of):
     with pytest.raises(UsageError, match=r"augmenters has 'column'; expected .* or 'column' with --variants_col"):
         plan_of("--augmenters", "column")
+
+
+def test_classes_of_one_module_are_named_after_the_class():
+    paths = ["own.words:First", "own.words:Second"]
+    assert read_augmenters(",".join(paths), None) == dict(zip(["First", "Second"], paths, strict=True))
