@@ -5,8 +5,8 @@ The building blocks of augmenters of your own.
 - Any other augmenter subclasses `augment.Augmenter`, or `WordAugmenter` for constraints on words, and gives
   `draw_edits`: the edits that make K variants of each row of a batch.
 
-Both are then used like any augmenter of this package, alone and as parts of others. See "Writing an augmenter" in
-docs/custom_augmenters.md for an example of each.
+Both are then used like any augmenter of this package, alone and as parts of others. docs/custom_augmenters.md has an
+example of each.
 """
 
 from .core.batch import Batch

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
     """
     options = {option: value for option, value in {"model": model, **options}.items() if value is not None}
     if is_class_path(name):
-        return {"class": _import_class(name).__name__, **options}
+        return {"class": import_class(name).__name__, **options}
     if name not in NAMES:
         config = _read(name)
         if options:
@@ -80,10 +81,10 @@ def augmenter_config(name: str, model: str | None = None, **options) -> dict[str
 
 def is_class_path(name: str) -> bool:
     """Whether a name has the form `MODULE:CLASS`."""
-    return re.fullmatch(r"[\w.]+:\w+", name) is not None
+    return re.fullmatch(r"\w+(\.\w+)*:\w+", name) is not None
 
 
-def _import_class(path: str) -> type[Augmenter]:
+def import_class(path: str) -> type[Augmenter]:
     """The class of a `MODULE:CLASS`; the module is in the current folder or installed."""
     module_name, _, name = path.partition(":")
     if os.getcwd() not in sys.path:
@@ -96,11 +97,19 @@ def _import_class(path: str) -> type[Augmenter]:
             f"in the current folder, {os.getcwd()}, or an installed one."
         ) from error
     found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, Augmenter)):
+    if not (isinstance(found, type) and issubclass(found, Augmenter)) or isabstract(found):
+        where = getattr(module, "__file__", None) or module_name
         raise ValueError(
-            f"The augmenter is {path!r}, but {name} in {module.__file__} is {found!r:.80}; expected a subclass of "
-            "augment.Augmenter."
+            f"The augmenter is {path!r}, but {name} in {where} is {found!r:.80}; expected a subclass of "
+            "augment.Augmenter that defines all abstract methods."
         )
+    augment = import_module(__package__)  # a configuration has no more than the name of a class
+    for known in (configurable_classes()[found.__name__], getattr(augment, found.__name__, found)):
+        if known is not found:
+            raise ValueError(
+                f"The augmenter is {path!r}, but {known.__module__} has a class {known.__name__}, too, and augmenters "
+                "are saved by the names of their classes; rename yours."
+            )
     return found
 
 

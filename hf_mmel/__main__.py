@@ -65,7 +65,7 @@ def parse(argv: list[str], program: str = PROGRAM) -> argparse.Namespace:
             "--augmenters",
             None,
             "NAMES",
-            "names or JSON files (default: that of --augmenter, or column with --variants_column)",
+            "names, JSON files or MODULE:CLASS (default: that of --augmenter, or column with --variants_column)",
         ),
         ("--seeds", "5", None, "number of seeds, or a list such as 3,7,9 (default: %(default)s, which are 1 to 5)"),
         ("--metric", None, "NAME", "the score (default: metric_for_best_model, or the task's)"),
@@ -81,7 +81,7 @@ def parse(argv: list[str], program: str = PROGRAM) -> argparse.Namespace:
     )
     what = "most variants of an example that an attack classifies (default: 100)"
     compare.add_argument("--attack_budget", type=int, metavar="N", help=what)
-    what = "name or JSON file of the augmenter of all attacks (default: synonyms)"
+    what = "name, JSON file or MODULE:CLASS of the augmenter of all attacks (default: synonyms)"
     compare.add_argument("--attack_augmenter", metavar="NAME", help=what)
     compare.set_defaults(run=_compare, takes_options=True, after_interruption="; run the same command again to resume")
 
@@ -97,6 +97,9 @@ def parse(argv: list[str], program: str = PROGRAM) -> argparse.Namespace:
         report.add_argument(name, type=type(count), default=count, metavar=metavar, help=what)
     report.add_argument(
         "--trust_remote_code", action="store_true", help="run model code that comes with the folder, if you trust it"
+    )
+    report.add_argument(
+        "--augmenter", metavar="MODULE:CLASS", help="your own class of augmenters, if the run was trained with one"
     )
     report.set_defaults(run=_report)
 
@@ -156,7 +159,7 @@ def _report(args: argparse.Namespace) -> Iterator[str]:
 
     numbers = args.max_examples, args.min_confidence, args.max_shown
     with file_errors():
-        yield str(report_of_folder(args.folder, *numbers, args.trust_remote_code))
+        yield str(report_of_folder(args.folder, *numbers, args.trust_remote_code, args.augmenter))
 
 
 def _attack(args: argparse.Namespace) -> Iterator[str]:

@@ -104,7 +104,9 @@ class FillMask:
             except torch.cuda.OutOfMemoryError:
                 if len(masked.lengths) == 1:
                     raise
-                self.batch_tokens, self._max_words = max(self.batch_tokens // 2, 1), max(self._max_words // 2, 1)
+                # Half of this pass, which may be smaller than the limits.
+                self.batch_tokens = max(min(self.batch_tokens, masked.ids.size) // 2, 1)
+                self._max_words = max(min(self._max_words, len(masked.words)) // 2, 1)
                 logger.info("Out of memory; the masked LM continues with %d tokens per batch.", self.batch_tokens)
                 continue
             words.append(masked.words)

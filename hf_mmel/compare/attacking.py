@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from augment.registry import NAMES, WITH_MODEL, WITH_WORDS
+from augment.registry import NAMES, WITH_MODEL, WITH_WORDS, is_class_path
 
 from ..attack.setup import OF_AUGMENTER
 from ..cli import run as cli
@@ -21,7 +21,7 @@ class AttackOptions(NamedTuple):
     """The attack on all models: most variants of an example, and what makes them."""
 
     budget: int
-    augmenter: str  # a name, or a JSON file
+    augmenter: str  # a name, a JSON file, or MODULE:CLASS
 
     def options(self, shared: Sequence[str]) -> list[str]:
         """The options of the command, given those that the training runs share."""
@@ -55,9 +55,13 @@ def read_attack_options(args: argparse.Namespace) -> AttackOptions | None:
     augmenter = args.attack_augmenter or "synonyms"
     if budget < 1:
         raise UsageError(f"attack_budget is {budget}; expected a whole number >= 1.")
-    if augmenter == "same_text" or (augmenter not in NAMES and not Path(augmenter).is_file()):
+    is_own = Path(augmenter).is_file() or is_class_path(augmenter)
+    if augmenter == "same_text" or (augmenter not in NAMES and not is_own):
         expected = ", ".join(name for name in NAMES if name != "same_text")
-        raise UsageError(f"attack_augmenter is {augmenter!r}; expected {expected}, or your own JSON file.")
+        raise UsageError(
+            f"attack_augmenter is {augmenter!r}; expected {expected}, your own JSON file, or the MODULE:CLASS of your "
+            "own class."
+        )
     return AttackOptions(budget, augmenter)
 
 

@@ -47,7 +47,7 @@ def read_augmenters(text: str, variants_column: str | None) -> dict[str, str]:
     `variants_column`, `COLUMN` names its variants alone.
     """
     values = listed(text)
-    augmenters = {_name_of_augmenter(value): value for value in values}
+    augmenters = {value.rpartition(":")[2] if is_class_path(value) else Path(value).stem: value for value in values}
     if variants_column is not None and augmenters.get(COLUMN) == COLUMN:
         augmenters[COLUMN] = "none"
     if not values or len(augmenters) < len(values):
@@ -65,12 +65,6 @@ def read_augmenters(text: str, variants_column: str | None) -> dict[str, str]:
         if value not in NAMES and name in NAMES:
             raise UsageError(f"augmenters has {value!r}, but {name} is an augmenter; rename yours.")
     return augmenters
-
-
-def _name_of_augmenter(value: str) -> str:
-    if is_class_path(value):
-        return value.rpartition(":")[2]
-    return value if value in NAMES else Path(value).stem
 
 
 def read_seeds(text: str) -> list[int]:

@@ -51,7 +51,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells = [escape(f"{row[name]:.3g}" if isinstance(row[name], float) else str(row[name])) for name in columns]
         body.append([*cells, marked(row["original"], row["variant"], HTML, escape)])
-    lines = [f"<p>{_title(rows)}</p>", '<table border="1" class="dataframe">']
+    lines = [f"<p>{_title(rows)}</p>", '<table border="1" class="dataframe tex2jax_ignore mathjax_ignore">']
     lines += [_html_row("th", titles), *(_html_row("td", cells) for cells in body), "</table>"]
     return "\n".join(lines)
 

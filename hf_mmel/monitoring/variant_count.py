@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class WordChanges:
-    """How many variants change a word of their example, and not only its punctuation, spaces or capitals."""
+    """How many variants change a word of their example, and not only its punctuation (or spaces, or capitals)."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
         self._decode = make_decoder(tokenizer)
@@ -39,7 +39,8 @@ class WordChanges:
             original, *variants = (ids for ids, is_present in zip(group, mask, strict=True) if is_present)
             changed = [ids for ids in variants if ids != original]  # copies may be trained on, too
             self.num_variants += len(changed)
-            self.num_changed += sum(self._words(ids) != self._words(original) for ids in changed)
+            words = self._words(original) if changed else []
+            self.num_changed += sum(self._words(ids) != words for ids in changed)
 
     def _words(self, ids: list) -> list[str]:
         return re.findall(r"\w+", self._decode(ids).casefold())
@@ -49,9 +50,9 @@ class WordChanges:
         """The count in words; nothing if all variants change a word."""
         if self.num_changed == self.num_variants:
             return ""
-        return (
-            f" {self.num_changed / self.num_variants:.0%} of the variants change a word, the others only punctuation."
-        )
+        # Some and almost all are neither none nor all of them.
+        percent = min(max(round(100 * self.num_changed / self.num_variants), 1), 99) if self.num_changed else 0
+        return f" {percent}% of the variants change a word, the others only punctuation."
 
 
 class VariantCountCallback(TrainerCallback):

@@ -13,6 +13,8 @@ from typing import Any
 from transformers import AutoModelForSequenceClassification, HfArgumentParser
 from transformers.trainer import TRAINER_STATE_NAME
 
+from augment.registry import import_class, is_class_path
+
 from ..cli import run as cli
 from ..cli.arguments import AugmenterArguments
 from ..cli.errors import UsageError, usage_errors
@@ -37,18 +39,27 @@ _ERRORS = (ValueError, TypeError, OSError, LookupError, ImportError, RuntimeErro
 
 
 def report_of_folder(
-    folder: Path, max_examples: int, min_confidence: float, max_shown: int, trust_remote_code: bool = False
+    folder: Path,
+    max_examples: int,
+    min_confidence: float,
+    max_shown: int,
+    trust_remote_code: bool = False,
+    augmenter_class: str | None = None,
 ) -> Path:
     """
     Writes the report of an output folder; if the training run was interrupted, of its last checkpoint. If the data or
     the augmenter cannot be loaded any more, the page shows what the files of the folder hold. A `UsageError` says if
     nothing was trained there, a file is damaged, or a number is out of range.
 
-    `trust_remote_code` runs the code that comes with the model. The options in the folder, which anyone may have
-    written, cannot ask for it.
+    `trust_remote_code` runs the code that comes with the model, and `augmenter_class`, the `MODULE:CLASS` of the run's
+    augmenter, imports its module. The options in the folder, which anyone may have written, cannot ask for either.
     """
     with usage_errors(ValueError):
         check_numbers(max_examples, min_confidence, max_shown)
+        if augmenter_class is not None:
+            if not is_class_path(augmenter_class):
+                raise ValueError(f"augmenter is {augmenter_class!r}; expected the MODULE:CLASS of your own class.")
+            import_class(augmenter_class)
     if not (folder / TRAINER_STATE_NAME).is_file() and not (folder / OPTIONS_FILE).is_file():
         raise UsageError(
             f"{folder} has neither {TRAINER_STATE_NAME} nor {OPTIONS_FILE}; expected the output_dir of a run of "
@@ -87,6 +98,8 @@ def _build_trainer(
     if (folder / "augmenter.json").is_file():
         adversarial = {name: value for name, value in vars(augmenter_args).items() if name.startswith("adversarial_")}
         augmenter_args = AugmenterArguments(augmenter=str(folder / "augmenter.json"), **adversarial)
+    elif is_class_path(augmenter_args.augmenter or ""):
+        raise ValueError(f"There is no augmenter.json, in which the arguments of {augmenter_args.augmenter} are kept.")
     args = parsed._replace(model=model_args, data=data_args, augmenter=augmenter_args)
     prepared = cli.prepare(args)
     model = AutoModelForSequenceClassification.from_pretrained(trained, **model_args.hub_options)

@@ -137,6 +137,7 @@ class AdversarialVariants:
         used = copies.copy()
         used[:, 0] |= is_soft and SOFT_LABELS not in inputs  # a divergence needs the original
         parts = fastest_micro_batches(used, layout.longest(used), device.type)  # of whole groups
+        parts = [part for part in parts if (part & copies).any()]
         own = copies[:, -self.num_variants :]
         places, are_copies = on_device(np.flatnonzero(own), device), on_device(copies, device)
         may_move = movable(inputs, forward, self.num_variants)

@@ -96,6 +96,15 @@ class Shout(Substitution):
         return self.candidates_of_texts(batch, words, [["great"]] * len(words))
 """
 
+NO_AUGMENTERS = """
+from augment.custom import WordAugmenter
+
+OWN = 3
+Vague = type("Vague", (Substitution,), {})
+Typos = type("Typos", (Shout,), {})
+RandomDelete = type("RandomDelete", (Shout,), {})
+"""
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -122,10 +131,18 @@ def test_a_class_in_a_module_of_the_current_folder_is_an_augmenter(folder, token
         ),
         ("own_words:Whisper", "Whisper in .*own_words.py is None; expected a subclass of augment.Augmenter"),
         ("own_words:OWN", "OWN in .*own_words.py is 3; expected a subclass"),
+        (
+            "own_words:Vague",
+            "Vague in .*own_words.py is .*Vague.*; expected a subclass .* defines all abstract methods",
+        ),
+        ("own_words:Typos", "augment.typos has a class Typos, too, .*; rename yours"),
+        ("own_words:RandomDelete", "has a class RandomDelete, too, .*; rename yours"),
+        ("sys:OWN", "OWN in sys is None; expected a subclass"),
+        (".own_words:Shout", "The augmenter is '.own_words:Shout'; expected one of context"),
     ],
 )
 def test_what_is_no_augmenter_class_is_named(folder, tokenizer, path, problem):
-    (folder / "own_words.py").write_text(f"{OWN}\nOWN = 3\n")
+    (folder / "own_words.py").write_text(f"{OWN}\n{NO_AUGMENTERS}")
     with pytest.raises(ValueError, match=problem):
         make_augmenter(path, tokenizer)
 

@@ -192,6 +192,12 @@ def test_all_attacks_have_the_same_options(model_dir, files, tmp_path):
     assert plan.folder(Run(Setting("none"), 1)).name == "none-seed-1"
 
 
+def test_attacks_may_use_a_class_of_your_own(model_dir, files, tmp_path):
+    argv = ["--model_name_or_path", model_dir, *files, "--output_dir", tmp_path, "--use_cpu", "--attack"]
+    plan = plan_of(*argv, "--augmenters", "typos", "--attack_augmenter", "own.words:Shout")
+    assert "own.words:Shout" in plan.attack_command(plan.runs[0])
+
+
 @pytest.mark.slow  # it trains and attacks
 def test_models_are_really_attacked(model_dir, files, tmp_path, synonyms):
     argv = ["compare", "--model_name_or_path", model_dir, *files, "--output_dir", tmp_path / "out", "--use_cpu"]

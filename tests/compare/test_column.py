@@ -53,5 +53,5 @@ def test_a_comparison_without_a_column_has_no_augmenter_of_this_name(plan_of):
 
 
 def test_classes_of_one_module_are_named_after_the_class():
-    paths = ["own.words:First", "own.words:Second"]
-    assert read_augmenters(",".join(paths), None) == dict(zip(["First", "Second"], paths, strict=True))
+    paths = ["own.words:First", "own.words:Second", "typos.v2:Third"]
+    assert read_augmenters(",".join(paths), None) == dict(zip(["First", "Second", "Third"], paths, strict=True))

@@ -16,7 +16,7 @@ from augment.core.variant_count import ADVICE
 from hf_mmel import GreedySearchCallback, MMELTrainer
 from hf_mmel.data.group_collator import GroupCollator
 from hf_mmel.data.variant_collator import VariantCollator
-from hf_mmel.monitoring.variant_count import VariantCountCallback
+from hf_mmel.monitoring.variant_count import VariantCountCallback, WordChanges
 
 
 LOGGER = "hf_mmel.monitoring.variant_count"
@@ -77,6 +77,13 @@ def test_variants_that_only_change_punctuation_are_not_taken_for_changes_of_word
     train([few[2]] * 8, augmenter=InTurn([LexiconSubstitution(tokenizer, {"odd": ["strange"]}), marks]))
     ((level, line),) = lines()
     assert level == "INFO" and line.endswith("50% of the variants change a word, the others only punctuation.")
+
+
+@pytest.mark.parametrize("num_changed, percent", [(0, 0), (1, 1), (500, 50), (999, 99)])
+def test_a_share_between_none_and_all_is_neither(tokenizer, num_changed, percent):
+    changes = WordChanges(tokenizer)
+    changes.num_variants, changes.num_changed = 1000, num_changed
+    assert changes.sentence == f" {percent}% of the variants change a word, the others only punctuation."
 
 
 def test_copies_are_no_changes_of_punctuation(train, few, tokenizer, lines):

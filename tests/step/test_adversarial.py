@@ -201,6 +201,17 @@ def test_an_objective_that_is_changed_in_mid_training_decides_anew(tokenizer, da
     assert rows == [size, size, 2 * size, size]
 
 
+@pytest.mark.parametrize("loss", ["hard", "soft"])
+def test_groups_without_an_original_have_no_adversarial_variant(loss, model, batch, arguments):
+    groups = as_groups(batch)
+    groups["variant_mask"][0] = False
+    adversary, args = AdversarialVariants(1, 0.3), arguments(mmel_loss=loss)
+    found = searched(model, adversary, args, groups)
+    assert not found["variant_mask"][0].any() and found["variant_mask"][1:].all()
+    alone = {name: x[:1] for name, x in groups.items()}
+    assert not searched(model, adversary, args, alone)["variant_mask"].any()
+
+
 def test_copies_stand_at_the_end_and_labels_stay():
     batch = {"input_ids": torch.arange(12).view(2, 2, 3), "labels": torch.tensor([0, 1])}
     found = with_copies(batch, 2)
