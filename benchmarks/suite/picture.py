@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from hf_mmel.compare.methods import METHODS
 from hf_mmel.compare.statistics import mean_interval
 
 from .plan import ALL, Kind, Run
@@ -22,6 +23,20 @@ COLORS = {
     "rdrop": "#CC79A7",
 }
 MARKERS = "osD^vP*X"
+# How readers call what is in the picture.
+LABELS = {name: method.label for name, method in METHODS.items()} | {
+    "none_time": "no augmentation, same time",
+    "worst": "hardest variant only (λ_P = 0)",
+    "rdrop": "R-Drop",
+}
+SOURCES = {"wordnet": "WordNet", "mlm": "masked LM", "both": "both", "delete": "deletion"}
+TASKS = {"sst2": "SST-2", "rte": "RTE", "stsb": "STS-B", "wnli": "WNLI"}
+
+
+def named(kind: Kind) -> str:
+    """A method and the source of its variants, for readers. `none_time` has none itself."""
+    has_variants = kind.augmenter is not None and kind.method != "none_time"
+    return f"{LABELS[kind.method]}, {SOURCES[kind.augmenter]}" if has_variants else LABELS[kind.method]
 
 
 def draw(file: Path, lines: Sequence[Line]) -> None:
@@ -39,7 +54,7 @@ def draw(file: Path, lines: Sequence[Line]) -> None:
     slices = [cell for cell in cells_of(runs) if cell[1] != ALL] or cells_of(runs)
     classified = [cell for cell in slices if has(runs, cell, "accuracy")]
     panels = {
-        "score": (slices, ["score"]),
+        "accuracy" if classified == slices else "score": (slices, ["score"]),
         "worst-case accuracy": (classified, worst_names(runs, classified)),
         "calibration error (less is better)": (classified, ["ece"]),
     }
@@ -54,18 +69,21 @@ def draw(file: Path, lines: Sequence[Line]) -> None:
         for place, kind in enumerate(kinds):
             _draw_kind(axes, runs, kind, place, cells, names, marks)
         axes.axvline(0, color="#333333", linewidth=1)
-        axes.set_yticks(range(len(kinds)), [str(kind) for kind in kinds])
+        axes.set_yticks(range(len(kinds)), [named(kind) for kind in kinds])
         axes.set_title(title, fontsize=11, loc="left")
         axes.grid(axis="x", color="#dddddd")
         axes.set_axisbelow(True)
-        axes.set_xlabel("points more than none")
+        axes.set_xlabel("difference to no augmentation\n(percentage points)")
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(left=False)
     handles = [
-        axes.plot([], [], mark, color="#999999", markersize=5, label=" ".join(cell))[0] for cell, mark in marks.items()
+        axes.plot([], [], mark, color="#999999", markersize=5, label=f"{TASKS.get(task, task)}, {size} examples")[0]
+        for (task, size), mark in marks.items()
     ]
-    handles.append(axes.errorbar([], [], xerr=[], fmt="o", color="black", label="mean of these, 95 % interval"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    seeds = len({run.seed for run in runs})
+    label = f"mean of these, and its 95 % interval over {seeds} seeds"
+    handles.append(axes.errorbar([], [], xerr=[], fmt="o", color="black", label=label))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(file, format="png", metadata={"Software": None})
 
 
