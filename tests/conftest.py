@@ -226,12 +226,12 @@ def augmenter(tokenizer) -> LexiconSubstitution:
 
 
 @pytest.fixture(autouse=True)
-def no_wordnet_is_installed(request, monkeypatch) -> None:
-    """Tests find no WordNet of this machine, and antonyms of one word."""
-    if not request.node.get_closest_marker("slow"):
-        found = Antonyms({"great": ["awful", "bad"]})
-        monkeypatch.setattr("augment.core.vocabulary.installed_antonyms", lambda: found)
-        monkeypatch.setattr("nltk.data.path", [])
+def no_wordnet_is_installed(request):
+    with pytest.MonkeyPatch.context() as patch:  # which a test's own `undo` does not undo
+        if not request.node.get_closest_marker("slow"):
+            patch.setattr("nltk.data.path", [])
+            patch.setattr("augment.core.vocabulary.installed_antonyms", lambda: Antonyms({"great": ["awful", "bad"]}))
+        yield
 
 
 @pytest.fixture(scope="session")
