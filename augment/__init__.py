@@ -19,6 +19,7 @@ from .masked_lm_insertion import MaskedLMInsertion
 from .punctuation import RandomPunctuation
 from .registry import make_augmenter
 from .same_text import SameText
+from .shards import variants_of_shard
 from .substitution import LexiconSubstitution
 from .typos import Typos
 from .wordnet import WordNetSynonyms
@@ -50,4 +51,5 @@ __all__ = [
     "WordNetSynonyms",
     "apply_edits",
     "make_augmenter",
+    "variants_of_shard",
 ]

@@ -17,6 +17,7 @@ from ..core.variant_count import ADVICE, VariantCount, are_first
 from ..core.words import WordFinder
 from ..languages.language import ENGLISH, check_lang
 from ..registry import augmenter_config, load_augmenter
+from ..shards import drawn_texts
 from . import output
 
 
@@ -139,14 +140,12 @@ def _with_variants(
     rows: Sequence[Row], columns: Sequence[str], augmenter: Augmenter, first: int, args: Namespace
 ) -> tuple[list[Row], dict[str, int]]:
     """The rows to write for rows of the input, of which the first has the number `first`, and counts."""
-    by_column = [
-        augmenter.augment_text([row[name] for row in rows], args.num_variants, _seeds(first, len(rows), i, args))
-        for i, name in enumerate(columns)
-    ]
+    columns_of_texts = [[row[name] for row in rows] for name in columns]
+    numbers = range(first, first + len(rows))
+    groups = drawn_texts(columns_of_texts, numbers, args.seed, augmenter, args.num_variants)
     new_rows: list[Row] = []
     num_copies = 0
-    for i, row in enumerate(rows):
-        group = [tuple(row[name] for name in columns), *zip(*(groups[i] for groups in by_column), strict=True)]
+    for i, (row, group) in enumerate(zip(rows, groups, strict=True)):
         are_new = are_first(group)
         num_copies += are_new.count(False)
         for k, texts in enumerate(group):

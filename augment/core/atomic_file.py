@@ -1,12 +1,15 @@
-"""Files on disk: written so that nobody sees one half written, and the folder of the caches."""
+"""Files that nobody sees half written, and the folder of the caches."""
 
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 from uuid import uuid4
+
+from .storage import is_on_disk
 
 
 @contextmanager
@@ -15,8 +18,17 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Opens a temporary binary file that replaces `path` when the block ends. Until then, and after an error, `path` is
     unchanged. Concurrent writers do not mix: the last one to finish determines the content.
 
-    The folder must exist. A power loss may still leave a damaged file; this depends on the file system.
+    The folder must exist. A power loss may still leave a damaged file; this depends on the file system. A `path` of a
+    store, see `location`, is uploaded as a whole when the block ends.
     """
+    if not is_on_disk(path):
+        remote: Any = path
+        with TemporaryDirectory() as folder:
+            copy = Path(folder, "file")
+            with copy.open("xb") as file:
+                yield file
+            remote.fs.put_file(str(copy), remote.path)
+        return
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
