@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -138,38 +138,43 @@ class PartFolder(Lazy):
             if (note.get("part"), note.get("settings"), note.get("bytes")) == (name, self.digest, sizes[name])
         }
 
-    def check(self) -> list[str]:
+    def check(self, progress: Callable[[int], object] = lambda num_parts: None) -> list[str]:
         """
         Reads all parts. Returns the names of those that differ from their jsons, and removes these jsons, so that
-        `written` no longer has the parts.
-
-        Raises:
-            `ValueError`: if the folder contains parts of other settings.
+        `written` no longer has the parts. `progress` is called after each part.
         """
-        own = {self.name_of(number) for number in range(self.num_parts)}
-        parts = {name for name in self._sizes() if name.startswith("part-") and name.endswith(".parquet")}
-        if strays := sorted(parts - own):
-            raise ValueError(
-                f"{self.path} contains parts of a command with different settings: {shown(strays)}. Remove them."
-            )
         damaged = []
         for note in self.written().values():
             path = self.path / note["part"]
             if _digest(path) != note["sha256"]:
                 damaged.append(path.name)
                 _json_of(path).unlink()
+            progress(1)
         return damaged
 
     def finish(self) -> dict[str, int]:
-        """Writes the manifest. All parts must be there. Returns the sums of the counts of the parts."""
+        """
+        Writes the manifest. Returns the sums of the counts of the parts.
+
+        Raises:
+            `ValueError`: if parts are missing, or the folder has parts of other settings.
+        """
         notes = self.written()
         missing = [self.name_of(number) for number in range(self.num_parts) if number not in notes]
         if missing:
-            raise ValueError(f"{self.path} lacks {shown(missing)}.")
-        parts = [
-            {name: value for name, value in notes[number].items() if name != "settings"} for number in sorted(notes)
-        ]
-        write_json(self.path / MANIFEST, {"settings": self.settings, "parts": parts})
+            raise ValueError(
+                f"{self.path} lacks {len(missing)} of {self.num_parts} parts: {shown(missing)}. Run the same `write` "
+                "again, which makes only these."
+            )
+        own = {note["part"] for note in notes.values()}
+        parts = {name for name in self._sizes() if name.startswith("part-") and name.endswith(".parquet")}
+        if strays := sorted(parts - own):
+            raise ValueError(
+                f"{self.path} also has parts of a command with different settings: {shown(strays)}. Remove them and "
+                "their json files."
+            )
+        entries = [{name: value for name, value in notes[i].items() if name != "settings"} for i in sorted(notes)]
+        write_json(self.path / MANIFEST, {"settings": self.settings, "parts": entries})
         return sums(notes.values())
 
     def _sizes(self) -> dict[str, int]:
