@@ -3,6 +3,7 @@
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +100,9 @@ def _write_here(job: PartJob, numbers: Iterable[int], num_workers: None, progres
 
 
 def _write_with_ray() -> Callable[..., None]:
-    try:
-        from ..ray_data import write_parts as run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "ray":
-            raise
-        raise ImportError('--engine ray needs Ray, which is not installed: pip install "hf_mmel[ray]"') from error
+    if find_spec("ray") is None:
+        raise ImportError('--engine ray needs Ray, which is not installed: pip install "hf_mmel[ray]"')
+    from ..ray_data import write_parts as run
 
     def write(job: PartJob, numbers: list[int], num_workers: int | None, progress: Callable[[int], Any]) -> None:
         for number in run(job, numbers, num_workers):
