@@ -16,7 +16,7 @@ from uuid import uuid4
 from ..core.atomic_file import atomic_write, write_json
 from ..core.lazy import Lazy
 from ..core.running import shown
-from ..core.storage import is_on_disk, location
+from ..core.storage import file_type, is_on_disk, location, store_errors
 
 
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
@@ -64,7 +64,7 @@ class PartFolder(Lazy):
                     f"The folder {self.path.parent} of {self.path} does not exist; create it first."
                 )
             self.path.mkdir(exist_ok=True)
-        if not (self.path / SETTINGS).exists():
+        if file_type(self.path / SETTINGS) is None:
             foreign = [name for name in self._sizes() if not name.endswith(".tmp")]
             if foreign and SETTINGS not in foreign:
                 raise ValueError(
@@ -184,7 +184,8 @@ class PartFolder(Lazy):
                 return {entry.name: entry.stat().st_size for entry in entries}
         store: Any = self.path
         try:
-            found = store.fs.ls(store.path, detail=True, refresh=True)
+            with store_errors(self.path, "read"):
+                found = store.fs.ls(store.path, detail=True, refresh=True)
         except FileNotFoundError:  # of a store that has no empty folders
             return {}
         return {entry["name"].rpartition("/")[2]: entry["size"] for entry in found if entry["type"] == "file"}
@@ -205,7 +206,9 @@ def _json_of(path: Path) -> Path:
 def _read_json(path: Path) -> dict[str, Any]:
     """The object in a json file; an empty one if the file is absent or damaged."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        with store_errors(path, "read"):
+            content = path.read_bytes()
+        return dict(json.loads(content))
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return {}
 
@@ -230,7 +233,7 @@ def _differences(found: dict[str, Any], own: dict[str, Any]) -> Iterator[str]:
 
 def _digest(path: Path) -> str:
     digest = sha256()
-    with path.open("rb") as file:
+    with store_errors(path, "read"), path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -240,7 +243,7 @@ def _create(path: Path, content: bytes) -> None:
     """Writes a file unless it is there, where the file system or the store can do both in one step."""
     if not is_on_disk(path):
         store: Any = path
-        with suppress(FileExistsError):
+        with store_errors(path, "written"), suppress(FileExistsError):
             store.fs.pipe_file(store.path, content, mode="create")
         return
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
