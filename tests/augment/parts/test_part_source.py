@@ -98,11 +98,16 @@ def test_a_pickle_is_small_and_reads_the_same_rows(tmp_path):
 
 def test_types_of_json_are_those_of_all_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(source_module, "_BATCH", 1)
-    (tmp_path / "a.jsonl").write_text('{"text": "a", "x": null}\n{"text": "b", "x": 1}\n')
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "x": null}\n{"text": "b", "x": 1, "z": true}\n')
     (tmp_path / "b.jsonl").write_text('{"text": "c", "x": 0.5, "y": ["d"]}\n')
     schema = Source(str(tmp_path), ["text"]).schema
     assert schema == pyarrow.schema(
-        {"text": pyarrow.string(), "x": pyarrow.float64(), "y": pyarrow.list_(pyarrow.string())}
+        {
+            "text": pyarrow.string(),
+            "x": pyarrow.float64(),
+            "z": pyarrow.bool_(),
+            "y": pyarrow.list_(pyarrow.string()),
+        }
     )
 
 
