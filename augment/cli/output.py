@@ -85,7 +85,7 @@ class ResumableWriter:
         for path in set(self._files()) - {self._manifest}:  # it identifies the folder, so it goes last
             path.unlink()
         self._manifest.unlink()
-        if is_on_disk(self.folder):
+        if file_type(self.folder) is not None:  # in most stores, a folder without files is none
             self.folder.rmdir()
 
     def _files(self) -> list[Path]:
