@@ -54,8 +54,8 @@ class ModelArguments:
             raise ValueError(f"cache_dir is {self.cache_dir!r}; datasets cannot use a folder with braces in its name.")
         if self.cache_dir is not None and not is_on_disk(location(self.cache_dir)):
             raise ValueError(
-                f"cache_dir is {self.cache_dir!r}; expected a folder on this machine. Set the environment variable "
-                "HF_MMEL_CACHE to the URL to store candidates of a masked LM there."
+                f"cache_dir is {self.cache_dir!r}; expected a folder on this machine. To keep candidates of a masked "
+                "LM in a store, leave it out and set the environment variable HF_MMEL_CACHE to the URL."
             )
 
     @property

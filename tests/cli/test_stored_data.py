@@ -78,7 +78,7 @@ def test_a_store_that_refuses_is_named(store, tmp_path, monkeypatch):
 
 def test_a_cache_in_a_store_is_refused(files):
     with pytest.raises(
-        UsageError, match=r"cache_dir is 's3://bucket/cache'; .* this machine.* HF_MMEL_CACHE to the URL"
+        UsageError, match=r"cache_dir is 's3://bucket/cache'; .* this machine\. .*set .* HF_MMEL_CACHE to"
     ):
         parsed(*map(str, files), "--cache_dir", "s3://bucket/cache")
 

@@ -1,6 +1,9 @@
 """Tables of a masked LM's candidates in a store."""
 
+import json
 import pickle
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -157,6 +160,19 @@ def test_machines_without_a_shared_folder_share_the_work_in_a_store(
     assert sorted(made) == alone
     assert [draws(augmenter, sentences) for augmenter in augmenters] == [expected, expected]
     assert [augmenter._table.folder.parent.name for augmenter in augmenters] == caches
+
+
+@pytest.mark.slow
+def test_processes_with_caches_of_their_own_make_one_table_in_a_bucket(bucket, tokenizer, sentences, tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "stored_table.py"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script]
+    done = subprocess.run([*launch, f"{bucket}/table", tmp_path], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / f"found {rank}.json").read_text()) for rank in (0, 1)]
+    assert [Path(of_one["folder"]).parent for of_one in found] == [tmp_path / "cache 0", tmp_path / "cache 1"]
+    alone = table(tokenizer, sentences, tmp_path / "alone")
+    assert found[0]["variants"] == found[1]["variants"] == draws(alone, sentences)
+    assert names(f"{bucket}/table") == WHOLE
 
 
 def test_a_table_of_other_settings_is_refused(store, tokenizer, sentences):
