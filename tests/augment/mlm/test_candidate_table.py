@@ -199,7 +199,7 @@ def test_a_table_that_one_process_began_is_finished_by_two(tokenizer, sentences,
 def test_a_folder_that_not_all_processes_see_is_refused_by_all(tokenizer, sentences, tmp_path, made, monkeypatch):
     errors = in_processes(monkeypatch, tokenizer, sentences, tmp_path / "machine 0", tmp_path / "machine 1")
     assert all("not there for the processes [1]" in str(error) for error in errors)
-    assert "file system that all machines share" in str(errors[0])
+    assert "file system that all machines share, or a URL such as s3://bucket/folder" in str(errors[0])
     assert not made
 
 
