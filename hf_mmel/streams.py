@@ -63,9 +63,10 @@ def check_stream(stream: Any, loader: DataLoader, args: TrainingArguments) -> No
             num_processes,
         )
         return
-    if getattr(args, "score_interval", 1) > 1:
+    score_interval = getattr(args, "score_interval", 1)
+    if score_interval > 1:
         raise ValueError(
-            f"score_interval is {args.score_interval}, but each process reads its own parts of the stream and may begin "
+            f"score_interval is {score_interval}, but each process reads its own parts of the stream and may begin "
             "its passes at another time, so scores cannot be shared; expected an interval of 1."
         )
     if stream.num_shards % num_processes:

@@ -118,7 +118,7 @@ class GroupDataTrainer(UnlabeledDataTrainer):
         self._items_per_unlabelled = None
         makes_variants = self.augmenter is not None or self._given_collator is not None
         if batch_samples and makes_variants and self.args.mmel_loss != "none" and VARIANT_MASK not in batch_samples[0]:
-            raise validation.no_variants_in(batch_samples[0])
+            raise _no_variants_in(batch_samples[0])
         if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
             return super()._get_num_items_in_batch(batch_samples, device)
         count: Any = sum(self._counts_of(as_groups(batch, self.model)) for batch in batch_samples)
@@ -201,3 +201,12 @@ class GroupDataTrainer(UnlabeledDataTrainer):
     def _reader(self) -> Any:
         """What reads the training examples, a tokenizer or a processor, if there is one."""
         return getattr(self._given_collator, "tokenizer", self.processing_class)
+
+
+def _no_variants_in(batch: Any) -> TypeError:
+    """The error for a training batch without variants, although there is something that makes them."""
+    return TypeError(
+        "An augmenter or a VariantCollator is given, but a training batch has no variant_mask, only "
+        f"{', '.join(batch)}. If you make the batches yourself, as in the collate_fn of iter_torch_batches, make them "
+        "with the VariantCollator."
+    )

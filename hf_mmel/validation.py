@@ -40,9 +40,9 @@ def check_given(augmenter: Any, variant_collator: Any, train_dataset: Any, token
     has_rows = train_dataset is None or hasattr(train_dataset, "__getitem__")
     if augmenter is not None and not has_rows and not isinstance(train_dataset, IterableDataset):
         raise TypeError(
-            f"train_dataset is a {type(train_dataset).__name__}, which makes its batches itself, without variants. With "
-            "Ray Data, pass a VariantCollator as data_collator in place of the augmenter, and call it in the collate_fn "
-            "of iter_torch_batches."
+            f"train_dataset is a {type(train_dataset).__name__}, which makes its batches itself, without variants. "
+            "With Ray Data, pass a VariantCollator as data_collator in place of the augmenter, and call it in the "
+            "collate_fn of iter_torch_batches."
         )
 
 
@@ -155,15 +155,6 @@ def no_groups_in(trainer: type, error: Exception) -> TypeError:
         f"{error!s:.200} Leave the batch to super().compute_loss(model, inputs, return_outputs, num_items_in_batch), "
         "and change what it returns. To weigh classes, set class_weights; for another loss, pass "
         "compute_loss_func(outputs, labels, num_items_in_batch) to the trainer."
-    )
-
-
-def no_variants_in(batch: Any) -> TypeError:
-    """The error for a training batch without variants, although there is something that makes them."""
-    return TypeError(
-        f"An augmenter or a VariantCollator is given, but a training batch has no variant_mask, only {', '.join(batch)}. "
-        "If you make the batches yourself, as with the collate_fn of iter_torch_batches, make them with the "
-        "VariantCollator."
     )
 
 

@@ -3,10 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 
@@ -16,6 +17,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "augment"), str(TESTS.parent)]
 from conftest import SENTENCES, make_model, make_tokenizer  # noqa: E402
 from datasets import Dataset, IterableDataset, load_dataset  # noqa: E402
 from scripts.train_groups import DEFAULTS  # noqa: E402
+from trainer_runs import SPEED, same_weights  # noqa: E402
 
 from augment import VariantsFromColumn  # noqa: E402
 from hf_mmel import MMELTrainer, MMELTrainingArguments  # noqa: E402
@@ -47,6 +49,19 @@ def write_parts(folder: Path, sizes: Sequence[int], is_pair: bool = False) -> st
     return str(folder / "*.parquet")
 
 
+class Passes(torch.utils.data.IterableDataset):
+    """Rows of a stream in the order of each pass."""
+
+    def __init__(self, passes: Sequence[Sequence[Any]]):
+        self.passes, self.epoch = passes, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self):
+        return iter(self.passes[self.epoch])
+
+
 class Recorder(MMELTrainer):
     """Keeps the tokens of the originals in the batches of this process, and how many variants they have."""
 
@@ -59,7 +74,10 @@ class Recorder(MMELTrainer):
 
 
 def tokenised(data: Any, tokenizer: Any) -> Any:
-    return data.map(lambda row: tokenizer(*(row[name] for name in ("text", "second") if name in row), truncation=True))
+    """A row, or a dataset or stream of rows, with `input_ids`."""
+    if not isinstance(data, Mapping):
+        return data.map(lambda row: tokenised(row, tokenizer))
+    return {**data, **tokenizer(*(data[name] for name in ("text", "second") if name in data), truncation=True)}
 
 
 def train(
@@ -80,7 +98,7 @@ def train(
             stream = stream.shuffle(seed=3, buffer_size=buffer_size)
         dataset = tokenised(stream if passes == 1 else stream.repeat(passes), tokenizer)
     trainer = Recorder(
-        make_model(tokenizer),
+        make_model(tokenizer, initializer_range=0.3),
         MMELTrainingArguments(output_dir, **{**DEFAULTS, "num_variants": 2, "lambda_p": 0.1, **arguments}),
         train_dataset=dataset,
         processing_class=tokenizer,
@@ -88,6 +106,51 @@ def train(
     )
     trainer.train(resume_from_checkpoint=resume_from_checkpoint)
     return trainer
+
+
+def numbers_of(batches: Sequence[Sequence[tuple[int, ...]]], is_pair: bool = False) -> list[int]:
+    """The numbers of the rows in the batches."""
+    tokenizer = make_tokenizer("wordpiece")
+    rows = [tokenised(row, tokenizer)["input_ids"] for row in rows_of(len(TEXTS), is_pair)]
+    numbers = {tuple(ids): i for i, ids in enumerate(rows)}
+    assert len(numbers) == len(TEXTS)
+    return [numbers[ids] for batch in batches for ids in batch]
+
+
+def train_on(
+    output_dir: str,
+    read: Sequence[Sequence[int]],
+    per_pass: int | None,
+    max_steps: int,
+    is_pair: bool = False,
+    **fields,
+) -> Recorder:
+    """
+    The trainer after the training of one process that sees, in each update, the rows that several processes have read
+    for it; `per_pass` rows make a pass, or all of them.
+    """
+    size = len(read[0]) // max_steps  # rows of a process in an update
+    order = [i for start in range(0, len(read[0]), size) for part in read for i in part[start : start + size]]
+    per_pass = per_pass or len(order)
+    tokenizer = make_tokenizer("wordpiece")
+    rows = [tokenised(row, tokenizer) for row in rows_of(len(TEXTS), is_pair)]
+    passes = Passes([[rows[i] for i in order[start : start + per_pass]] for start in range(0, len(order), per_pass)])
+    batch_size = size * len(read)
+    return train(
+        output_dir, None, passes, is_pair, per_device_train_batch_size=batch_size, max_steps=max_steps, **fields
+    )
+
+
+def assert_same_training(reference: Recorder, result: dict[str, Any]) -> None:
+    """The weights and logs of a process are those of the reference, which has moved from its start."""
+    start = make_model(make_tokenizer("wordpiece"), initializer_range=0.3).state_dict()
+    weights = reference.model.state_dict()
+    assert max((weight - start[key]).abs().max() for key, weight in weights.items()) > 1e-3
+    for key, weight in weights.items():
+        assert same_weights(result["weights"][key], weight), key
+    for ours, theirs in zip(reference.state.log_history, result["logs"], strict=True):
+        names = [key for key in ours if ("loss" in key or key.startswith("mmel/")) and key != SPEED]
+        assert [theirs[key] for key in names] == pytest.approx([ours[key] for key in names], abs=1e-5)
 
 
 if __name__ == "__main__":

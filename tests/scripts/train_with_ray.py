@@ -29,14 +29,17 @@ def train(config: dict[str, Any]) -> None:
     shard = ray.train.get_dataset_shard("train")
     ways = {
         "dataset": {"train_dataset": tokenised(dataset, tokenizer), "augmenter": augmenter},
-        "shard": {"train_dataset": shard.iter_torch_batches(batch_size=4, collate_fn=collate), "data_collator": collator},
+        "shard": {
+            "train_dataset": shard.iter_torch_batches(batch_size=4, collate_fn=collate),
+            "data_collator": collator,
+        },
     }
     results = {}
     for name, way in ways.items():
         fields = {**DEFAULTS, "num_variants": 2, "lambda_p": 0.1, "per_device_train_batch_size": 4, "max_steps": 6}
         fields |= {"save_strategy": "steps", "save_steps": 6, "save_only_model": True}
         args = MMELTrainingArguments(str(Path(config["output_dir"]) / name), **fields)
-        trainer = Recorder(make_model(tokenizer), args, processing_class=tokenizer, **way)
+        trainer = Recorder(make_model(tokenizer, initializer_range=0.3), args, processing_class=tokenizer, **way)
         trainer.add_callback(RayTrainReportCallback())
         trainer = prepare_trainer(trainer)
         trainer.train()
