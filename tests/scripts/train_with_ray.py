@@ -16,7 +16,8 @@ from hf_mmel import MMELTrainingArguments, VariantCollator
 
 
 def train(config: dict[str, Any]) -> None:
-    """Trains in both ways; each worker writes what it found."""
+    """Trains as the docs do, and then in both ways; each worker writes what it found."""
+    config["documented"]()
     tokenizer = make_tokenizer("wordpiece")
     augmenter = VariantsFromColumn(tokenizer, "variants")
     dataset = load_dataset("parquet", data_files=config["files"], split="train", cache_dir=config["cache_dir"])

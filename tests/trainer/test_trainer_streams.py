@@ -21,10 +21,8 @@ CASES = {
     "even parts": ([6, 6, 6, 6], FOURS),
     "pairs": ([6, 6, 6, 6], {**FOURS, "is_pair": True}),
     "shuffled": ([6, 6, 6, 6], {**FOURS, "buffer_size": 4}),
-    "accumulated": ([6, 6, 6, 6], {**TWOS, "gradient_accumulation_steps": 2}),
     "data loader workers": ([6, 6, 6, 6], {**TWOS, "gradient_accumulation_steps": 2, "dataloader_num_workers": 2}),
     "fewer parts than processes": ([24], FOURS),
-    "three parts": ([8, 8, 8], {**FOURS, **ALL}),
     # The second process ends its passes in the middle of an update, the first one does not.
     "three parts, accumulated": ([8, 8, 6], {**TWOS, "gradient_accumulation_steps": 2, **ALL, "max_steps": 7}),
 }
