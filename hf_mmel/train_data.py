@@ -101,12 +101,17 @@ class GroupDataTrainer(UnlabeledDataTrainer):
         The stock batches of an update. If the processes read their own parts of a stream, the update that the end of
         a pass interrupts is completed in the next pass. Otherwise the other processes would be one update ahead.
         """
-        if not has_own_passes(self.callback_handler.train_dataloader):
-            return super().get_batch_samples(epoch_iterator, num_batches, device)
-        batches = [*self._begun_update, *islice(epoch_iterator, num_batches - len(self._begun_update))]
-        self._begun_update = batches if len(batches) < num_batches else []
-        batches = [] if self._begun_update else batches
-        return batches, self._get_num_items_in_batch(batches, device)
+        if has_own_passes(self.callback_handler.train_dataloader):
+            batches = [*self._begun_update, *islice(epoch_iterator, num_batches - len(self._begun_update))]
+            self._begun_update = batches if len(batches) < num_batches else []
+            batches = [] if self._begun_update else batches
+            num_items_in_batch = self._get_num_items_in_batch(batches, device)
+        else:
+            batches, num_items_in_batch = super().get_batch_samples(epoch_iterator, num_batches, device)
+        makes_variants = self.augmenter is not None or self._given_collator is not None
+        if batches and makes_variants and self.args.mmel_loss != "none" and VARIANT_MASK not in batches[0]:
+            raise _no_variants_in(batches[0])
+        return batches, num_items_in_batch
 
     def _prepare_inputs(self, inputs: Inputs) -> Inputs:
         """The stock inputs, of which a batch on the device still remembers what it is on the host."""
@@ -116,9 +121,6 @@ class GroupDataTrainer(UnlabeledDataTrainer):
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Any:
         """Examples in all micro-batches of an update and in all processes: the divisor of their losses."""
         self._items_per_unlabelled = None
-        makes_variants = self.augmenter is not None or self._given_collator is not None
-        if batch_samples and makes_variants and self.args.mmel_loss != "none" and VARIANT_MASK not in batch_samples[0]:
-            raise _no_variants_in(batch_samples[0])
         if not batch_samples or not (VARIANT_MASK in batch_samples[0] or self._takes_as_groups(batch_samples[0])):
             return super()._get_num_items_in_batch(batch_samples, device)
         count: Any = sum(self._counts_of(as_groups(batch, self.model)) for batch in batch_samples)

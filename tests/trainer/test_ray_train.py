@@ -62,7 +62,9 @@ def documented(folder: Path):
     page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(import ray.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
     code = code.replace("bert-base-uncased", str(folder / "model")).replace("variants/", str(folder / "data"))
-    code = code.replace("outputs/ray", str(folder / "documented")).replace("max_steps=10_000", "max_steps=1, logging_steps=1")
+    code = code.replace("outputs/ray", str(folder / "documented")).replace(
+        "max_steps=10_000", "max_steps=1, logging_steps=1"
+    )
     names = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ray.train.torch.TorchTrainer", MagicMock())
