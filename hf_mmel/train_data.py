@@ -1,5 +1,7 @@
 """The training data of `MMELTrainer`: its data loader, which collates groups of variants, and what its batches are."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from .objective.example_weights import WeightCollator, has_weights
 from .objective.heads import are_probabilities
 from .search import check_searchable
 from .step.adversarial import AdversarialVariants
+from .streams import check_stream, has_own_passes
 from .unlabeled_data import UnlabeledDataTrainer, check_unlabeled
 
 
@@ -37,6 +40,7 @@ class GroupDataTrainer(UnlabeledDataTrainer):
     _class_weights: torch.Tensor | None = None
     _has_probability_labels = False
     _items_per_unlabelled: torch.Tensor | None = None  # of the whole update
+    _begun_update: Sequence[Inputs] = ()  # batches of a stream that has ended in the middle of an update
 
     def build_group_collator(self) -> GroupCollator | None:
         """The collator of the training examples, or `None` if they are trained on as they are."""
@@ -85,9 +89,29 @@ class GroupDataTrainer(UnlabeledDataTrainer):
         train_collator = HostingCollator(train_collator)
         self.data_collator, self._signature_columns = train_collator, columns
         try:
-            return super().get_train_dataloader()
+            loader = super().get_train_dataloader()
         finally:
             self.data_collator, self._signature_columns = eval_collator, eval_columns
+        check_stream(self.train_dataset, loader, self.args)
+        self._begun_update = []
+        return loader
+
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> Any:
+        """
+        The stock batches of an update. If the processes read their own parts of a stream, the update that the end of
+        a pass interrupts is completed in the next pass. Otherwise the other processes would be one update ahead.
+        """
+        if has_own_passes(self.callback_handler.train_dataloader):
+            batches = [*self._begun_update, *islice(epoch_iterator, num_batches - len(self._begun_update))]
+            self._begun_update = batches if len(batches) < num_batches else []
+            batches = [] if self._begun_update else batches
+            num_items_in_batch = self._get_num_items_in_batch(batches, device)
+        else:
+            batches, num_items_in_batch = super().get_batch_samples(epoch_iterator, num_batches, device)
+        makes_variants = self.augmenter is not None or self._given_collator is not None
+        if batches and makes_variants and self.args.mmel_loss != "none" and VARIANT_MASK not in batches[0]:
+            raise _no_variants_in(batches[0])
+        return batches, num_items_in_batch
 
     def _prepare_inputs(self, inputs: Inputs) -> Inputs:
         """The stock inputs, of which a batch on the device still remembers what it is on the host."""
@@ -179,3 +203,12 @@ class GroupDataTrainer(UnlabeledDataTrainer):
     def _reader(self) -> Any:
         """What reads the training examples, a tokenizer or a processor, if there is one."""
         return getattr(self._given_collator, "tokenizer", self.processing_class)
+
+
+def _no_variants_in(batch: Any) -> TypeError:
+    """The error for a training batch without variants, although there is something that makes them."""
+    return TypeError(
+        "An augmenter or a VariantCollator is given, but a training batch has no variant_mask, only "
+        f"{', '.join(batch)}. If you make the batches yourself, as in the collate_fn of iter_torch_batches, make them "
+        "with the VariantCollator."
+    )

@@ -10,7 +10,7 @@ from transformers import DataCollator, EvalPrediction, PreTrainedModel, TrainerC
 from transformers.modeling_outputs import ModelOutput
 
 from . import validation
-from .callbacks import ResumableTrainer, add_callbacks, replace_progress_bar
+from .callbacks import CollatorCallback, ResumableTrainer, add_callbacks, replace_progress_bar
 from .data.group_collator import GroupCollator
 from .data.groups import (
     LABELS,
@@ -143,6 +143,8 @@ class MMELTrainer(SoftLabelTrainer, GroupDataTrainer, ResumableTrainer, ModelCar
         validation.check_vocabulary(self.model, self._reader)
         self.build_group_collator()  # raises what does not fit before any work is done
         add_callbacks(self, augmenter if given_collator is None else given_collator.augmenter, self._scores)
+        for callback in self._callbacks_of(CollatorCallback):  # also for a data loader of Ray, which calls it itself
+            callback.newest_collator = given_collator
 
     def _check_arguments(self, config: Any = None) -> None:
         sources = self.augmenter, self._given_collator, self.adversary, getattr(self.args, "class_weights", None)

@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
+from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, PreTrainedTokenizerBase, TrainingArguments
 
 from .data.group_collator import check_is_object, how_to_read
@@ -20,7 +21,7 @@ from .training_args import MMELTrainingArguments
 def check_given(augmenter: Any, variant_collator: Any, train_dataset: Any, tokenizer: Any) -> None:
     """
     Raises a `ValueError` if there are two sources of variants, and a `TypeError` if `train_dataset` is a dictionary of
-    splits, or if a `tokenizer` is given, as in earlier versions of transformers.
+    splits or makes batches itself, or if a `tokenizer` is given, as in earlier versions of transformers.
     """
     if augmenter is not None and variant_collator is not None:
         raise ValueError(
@@ -35,6 +36,13 @@ def check_given(augmenter: Any, variant_collator: Any, train_dataset: Any, token
         raise TypeError(
             f"train_dataset is a {type(train_dataset).__name__} with the keys {', '.join(map(str, train_dataset))}; "
             "expected one data set, such as train_dataset=dataset['train']."
+        )
+    has_rows = train_dataset is None or hasattr(train_dataset, "__getitem__")
+    if augmenter is not None and not has_rows and not isinstance(train_dataset, IterableDataset):
+        raise TypeError(
+            f"train_dataset is a {type(train_dataset).__name__}, which makes its batches itself, without variants. "
+            "With Ray Data, pass a VariantCollator as data_collator in place of the augmenter, and call it in the "
+            "collate_fn of iter_torch_batches."
         )
 
 

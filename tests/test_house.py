@@ -21,7 +21,7 @@ LAYERS = (
     {"hf_mmel.functional"},
     {"hf_mmel.argument_groups"},
     {"hf_mmel.training_args", "hf_mmel.distributed", "hf_mmel.version", "hf_mmel.own_augment"},
-    {"hf_mmel.data"},
+    {"hf_mmel.data", "hf_mmel.streams"},
     {"hf_mmel.objective"},
     {"hf_mmel.monitoring"},
     {"hf_mmel.step"},

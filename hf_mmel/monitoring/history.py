@@ -14,6 +14,7 @@ from augment.core.atomic_file import write_json
 
 from ..data.groups import LABELS, VARIANT_MASK, are_labelled
 from ..distributed import gathered
+from ..streams import has_own_passes
 from .decoding import make_decoder, tokenizer_of
 from .hardest import HardestVariants
 from .showing import show_variants
@@ -32,7 +33,8 @@ class VariantHistory(TrainerCallback, ExportableState):
 
     A resumed run continues the history of its checkpoint. The hardest variants of the interrupted epoch are then those
     since the checkpoint. With `push_to_hub` no texts are kept, since a repository may be public. Every push removes
-    the texts of earlier runs from the file.
+    the texts of earlier runs from the file. If several processes read their own parts of a stream, the whole training
+    run counts as one epoch.
 
     Attributes:
         weight_histograms (`list[dict]`):
@@ -99,7 +101,9 @@ class VariantHistory(TrainerCallback, ExportableState):
         # The same lists, so that a state that is saved outside a checkpoint is up to date.
         state.stateful_callbacks[type(self).__name__] = self.state()
 
-    def on_epoch_end(self, args, state, control, model=None, **kwargs):
+    def on_epoch_end(self, args, state, control, model=None, train_dataloader=None, **kwargs):
+        if has_own_passes(train_dataloader) and not control.should_training_stop:
+            return  # the other processes are not at the end of a pass
         variants = [variant for part in gathered(self._hardest.pop()) for variant in part]
         if self._tokenizer is None:
             return
