@@ -12,6 +12,8 @@ from .core.running import shown
 from .core.variant_count import are_first
 
 
+CHUNK = 1000  # rows that commands read, augment and write at once
+
 Texts = tuple[str, ...]  # of an original or a variant, one for each column
 
 

@@ -4,19 +4,18 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ..core.atomic_file import write_json
+from ..core.parquet_rows import parquet_errors, table_of
 from ..core.tables import Row
+from ..shards import CHUNK
 
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-CHUNK = 1000  # rows that are read, processed and written at once
 
 
 class ResumableWriter:
@@ -102,23 +101,17 @@ class ResumableWriter:
             writer.writerows({k: _json(v) if isinstance(v, nested) else v for k, v in row.items()} for row in rows)
 
     def _write_parquet(self, path: Path, rows: Sequence[Row]) -> None:
-        import pyarrow
         from pyarrow import parquet
 
-        schema = self.schema
-        if schema is not None:
-            added = [pyarrow.field(name, pyarrow.int64()) for name in self.columns if name not in schema.names]
-            schema = pyarrow.schema([*schema, *added], metadata=schema.metadata)
-        with _parquet_errors():
-            values = {name: [row.get(name) for row in rows] for name in self.columns}
-            parquet.write_table(pyarrow.table(values, schema=schema), path)
+        with parquet_errors():
+            parquet.write_table(table_of(rows, self.columns, self.schema), path)
 
     def _join(self, parts: Sequence[Path], path: Path) -> None:
         if path.suffix == ".parquet":
             import pyarrow
             from pyarrow import parquet
 
-            with _parquet_errors():
+            with parquet_errors():
                 schemas = [parquet.read_schema(part) for part in parts]
                 schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
                 with parquet.ParquetWriter(path, schema) as writer:
@@ -191,14 +184,3 @@ def _with_class_names(value: Any, feature: Any) -> Any:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-@contextmanager
-def _parquet_errors() -> Iterator[None]:
-    import pyarrow
-
-    try:
-        yield
-    except pyarrow.ArrowException as error:
-        message = str(error).splitlines()[0]
-        raise ValueError(f"A parquet file cannot hold these values: {message}. A .jsonl file can.") from error

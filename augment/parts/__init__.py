@@ -1,0 +1,1 @@
+"""A folder of parts: the variants of a large dataset, which any number of processes write, each some of the parts."""
