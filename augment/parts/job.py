@@ -77,6 +77,11 @@ class PartJob(Lazy):
     def num_parts(self) -> int:
         return self.folder.num_parts
 
+    @property
+    def has_model(self) -> bool:
+        """Whether the augmenter has a model that runs much faster on a GPU."""
+        return self._loaded.precomputes
+
     def missing(self, numbers: Sequence[int] | None = None) -> list[int]:
         """The numbers of the parts, all or some, that are not there or not whole."""
         written = self.folder.written(numbers)
@@ -114,15 +119,15 @@ class PartJob(Lazy):
     def _augmenter(self) -> Augmenter:
         """The augmenter as it runs on this machine."""
         if self._loaded.precomputes:
-            _choose_dtype(self._loaded)
+            choose_dtype(self._loaded)
         return self._loaded
 
 
-def _choose_dtype(augmenter: Augmenter) -> None:
+def choose_dtype(augmenter: Augmenter) -> None:
     """Has masked LMs compute in the fast type of this machine, as `precompute` does, unless they have a type."""
     from ..mlm.source import MaskedLMSource
 
     if isinstance(augmenter, MaskedLMSource) and augmenter.dtype is None:
         augmenter.dtype = fast_dtype(augmenter.device or default_device())
     for part in augmenter.parts:
-        _choose_dtype(part)
+        choose_dtype(part)

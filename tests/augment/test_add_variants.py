@@ -67,7 +67,7 @@ def test_a_masked_lm_computes_in_the_fastest_dtype_unless_one_is_given(
     make_masked_lm(tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     in_turn = InTurn([RandomDelete(tokenizer), MaskedLMSubstitution(tokenizer, str(tmp_path), dtype=given)])
-    monkeypatch.setattr("augment.ray_data.fast_dtype", {"cpu": "bfloat16"}.get)
+    monkeypatch.setattr("augment.parts.job.fast_dtype", {"cpu": "bfloat16"}.get)
     made = AddVariants(in_turn.to_dict(), str(tmp_path)).augmenter
     assert made.parts[1].dtype == expected
 
