@@ -19,7 +19,6 @@ from .shards import variants_of_shard
 
 
 _MAX_DEATHS = 3  # of the workers of one part
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}  # sends nothing, and prints no advice
 
 
 class AddVariants:
@@ -249,8 +248,7 @@ def _cluster(job: PartJob) -> Iterator[None]:
 
     connects = not ray.is_initialized()
     if connects:
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             include_dashboard=False,
             log_to_driver=False,

@@ -152,7 +152,9 @@ def test_without_a_cluster_one_is_started_and_stopped_without_a_word(make_job, t
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120
     )
-    assert done.stderr == "" and done.stdout == f"{job.missing()} False\n"
+    noise = "has constructor arguments in the object store"  # a line of Ray's core about all actors of Ray Data
+    assert [line for line in done.stderr.splitlines() if noise not in line] == []
+    assert done.stdout == f"{job.missing()} False\n"
     for number in job.missing():
         job.write(number)
     assert {path.name: path.read_bytes() for path in (tmp_path / "mine").glob("part-*.parquet")} == parts_of(job)
