@@ -9,6 +9,7 @@ from .cli import commands
 from .cli.filter import filter_variants
 from .cli.generate import generate
 from .cli.output import SUFFIXES
+from .cli.parts import ROWS_PER_PART, join
 from .core.running import CommandParser, run_command, tolerate_encodings
 from .core.tables import READERS
 from .registry import NAMES, WITH_MODEL
@@ -62,15 +63,33 @@ def _parser(program: str) -> argparse.ArgumentParser:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     preview.set_defaults(run=partial(commands.preview, colour=colour))
 
-    write = add("write", parents=[shared], help="write the variants of the rows of a file to another file")
-    write.add_argument("input", metavar="IN", help=f"the file of rows: {readable}")
-    write.add_argument("output", metavar="OUT", help=f"the file to write: {writable}")
-    write.add_argument("--column2", help="a second column of text to augment")
-    write.add_argument("--keep_original", action="store_true", help="also write the originals, as variant 0")
-    write.add_argument(
+    write = add("write", parents=[shared], help="write the variants of the rows of a file to another file or a folder")
+    option = write.add_argument
+    option(
+        "input",
+        metavar="IN",
+        help=f"the file of rows: {readable}; if OUT is a folder, also a folder of files, or a pattern in quotes",
+    )
+    option("output", metavar="OUT", help=f"the file to write: {writable}; or, without an ending, a folder of parts")
+    option("--column2", help="a second column of text to augment")
+    option("--keep_original", action="store_true", help="also write the originals, as variant 0")
+    option(
         "--keep_copies", action="store_true", help="also write variants that equal the original or an earlier variant"
     )
+    option(
+        "--new_column", metavar="NAME", help="write a row per example, with the list of its variants in this column"
+    )
+    option(
+        "--rows_per_part", type=int, metavar="N", help=f"rows of IN that a part covers (default: {ROWS_PER_PART:,})"
+    )
+    option("--shard", metavar="I/N", help="write only share I of N of the parts, I from 0; then join the shares")
+    option("--engine", choices=["ray"], help="write the parts on the machines of a Ray cluster, or all cores of this")
+    option("--num_workers", type=int, metavar="N", help="processes of --engine ray")
     write.set_defaults(run=commands.write, after_interruption="; run the same command again to resume")
+
+    joined = add("join", help="check the parts that the shares of a write have written into a folder")
+    joined.add_argument("output", metavar="OUT", help="the folder of parts")
+    joined.set_defaults(run=join)
 
     new_texts = add("generate", help="write the rows of a file with paraphrases or back-translations by a model")
     option = new_texts.add_argument

@@ -61,7 +61,8 @@ class Generated:
         batch_tokens (`int`, *optional*):
             Tokens per batch, those to be generated included. Defaults to 4,096 on a CPU, else 16,384.
         cache_dir (`str` or `Path`, *optional*):
-            Where texts are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
+            Where texts are stored: a folder, or the URL of one in a store, such as `s3://bucket/cache`. Defaults to
+            `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         generation:
             Single arguments of `generate`, such as `temperature=0.9` or `num_beams=8`. By default texts are sampled,
             unless `num_beams` is larger than 1. `max_new_tokens` is by default twice the tokens of the text and 16

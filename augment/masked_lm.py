@@ -73,7 +73,8 @@ class MaskedLMSubstitution(MaskedLMSource):
             Tokens per batch of the model. Defaults to 2,048 on a CPU, else 65,536. If the device runs out of memory,
             the batches are halved.
         cache_dir (`str` or `Path`, *optional*):
-            Where tables are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
+            Where tables are stored: a folder, or the URL of one in a store, such as `s3://bucket/cache`. Defaults to
+            `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:

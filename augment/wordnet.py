@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from .configurable import check_choice
-from .core.atomic_file import cache_folder
+from .core.atomic_file import local_cache_folder
 from .core.batch import Batch
 from .core.candidates import Candidates
 from .core.lexicon import Lexicon, build_lexicon, tokenizer_fingerprint
@@ -64,7 +64,8 @@ class WordNetSynonyms(FromLexicon):
             of at least half of them, and its synonyms may be rarer. Only the context tells which of them fit: see
             `source` of `MaskedLMSubstitution`.
         cache_dir (`str` or `Path`, *optional*):
-            Where lexicons are stored. Defaults to `$HF_MMEL_CACHE`, or `hf_mmel` in the user's cache folder.
+            Folder of this machine where lexicons are stored. Defaults to `$HF_MMEL_CACHE` unless it is a URL, else
+            `hf_mmel` in the user's cache folder.
         options: `replace_prob` of `Substitution`, and the constraints of `WordAugmenter`.
 
     Raises:
@@ -114,7 +115,7 @@ class WordNetSynonyms(FromLexicon):
         options += "" if self.lang == ENGLISH else f":{self.lang}"
         options += "" if self.readings == "main" else f":{self.readings}"
         key = hashlib.sha256(f"{options}:{code_fingerprint()}".encode()).hexdigest()
-        folder, sources = cache_folder(self.cache_dir), _sources_fingerprint(self.lang)
+        folder, sources = local_cache_folder(self.cache_dir), _sources_fingerprint(self.lang)
         path = folder / f"wordnet-{key[:16]}-{sources}.npz"
         if sources is None:  # it cannot be built here, so that the latest one is as good as any
             known = sorted(folder.glob(f"wordnet-{key[:16]}-*.npz"), key=lambda file: file.stat().st_mtime)

@@ -34,7 +34,7 @@ from augment.english.wordnet_data import load_wordnet
 from hf_mmel import MMELTrainingArguments
 
 
-pytest_plugins = ["hub_fixtures", "quick_fixtures"]
+pytest_plugins = ["hub_fixtures", "quick_fixtures", "store_fixtures"]
 
 # The same texts at every run; `pytest --hypothesis-profile default` looks for new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None)

@@ -12,13 +12,13 @@ import numpy as np
 from ..base import Augmenter
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.marking import COLOURS, PLAIN, marked
-from ..core.tables import Row, Table
+from ..core.tables import Table
 from ..core.variant_count import ADVICE, VariantCount, are_first
 from ..core.words import WordFinder
 from ..languages.language import ENGLISH, check_lang
+from ..parts.rows import VariantRows
 from ..registry import augmenter_config, load_augmenter
-from ..shards import drawn_texts
-from . import output
+from . import output, parts
 
 
 def preview(args: Namespace, colour: bool) -> Iterator[str]:
@@ -46,28 +46,22 @@ def preview(args: Namespace, colour: bool) -> Iterator[str]:
 
 
 def write(args: Namespace) -> Iterator[str]:
-    """Writes the variants of the rows of a file to another file."""
-    if args.column == args.column2:
-        raise ValueError(f"column and column2 are both {args.column!r}; expected different columns.")
-    columns = [args.column] if args.column2 is None else [args.column, args.column2]
-    table = Table(args.input, columns)
+    """Writes the variants of the rows of a file to another file, or into a folder of parts."""
+    rows = _variant_rows(args)
+    if parts.is_folder(args.output):
+        yield from parts.write_parts(args, rows)
+        return
+    parts.check_is_file(args)
+    table = Table(args.input, rows.columns)
     out = output.checked_output(args.output, table.path)
     num_rows, table_columns = table.scan()
-    for name in ("example", "variant"):
-        if name in table_columns:
-            raise ValueError(
-                f"{table.path} has a column {name!r}, which {out} needs for its own values. Rename the column."
-            )
+    rows.check_columns(table_columns, table.path)
     augmenter = _augmenter(args)
-    all_columns = [*table_columns, "example", "variant"]
-    writer = output.ResumableWriter(out, all_columns, table.schema, _settings(args, table, augmenter))
+    all_columns = [*table_columns, *rows.added]
+    writer = output.ResumableWriter(out, all_columns, rows.schema(table.schema), _settings(args, table, augmenter))
     _precompute(augmenter, table)
-    writer.write(table, num_rows, lambda rows, first: _with_variants(rows, columns, augmenter, first, args))
-    yield (
-        f"{out}: {writer.counts['rows']} rows of {num_rows} examples. Of "
-        f"{num_rows * args.num_variants} variants, {writer.counts['copies']} were copies and "
-        f"{'kept' if args.keep_copies else 'left out'}."
-    )
+    writer.write(table, num_rows, lambda chunk, first: rows.of(chunk, first, augmenter))
+    yield parts.summary(out, {**writer.counts, "examples": num_rows}, vars(rows))
 
 
 def stats(args: Namespace) -> Iterator[str]:
@@ -115,6 +109,17 @@ def download(args: Namespace) -> Iterator[str]:
         yield ensure_language(lang, args.target)
 
 
+def _variant_rows(args: Namespace) -> VariantRows:
+    """The rows that the options of `write` ask for."""
+    if args.column == args.column2:
+        raise ValueError(f"column and column2 are both {args.column!r}; expected different columns.")
+    if args.keep_original and args.new_column is not None:
+        raise ValueError("--keep_original has no use with --new_column, where each row has its original in any case.")
+    columns = (args.column,) if args.column2 is None else (args.column, args.column2)
+    options = ("num_variants", "seed", "keep_original", "keep_copies", "new_column")
+    return VariantRows(columns, **{name: getattr(args, name) for name in options})
+
+
 def _augmenter(args: Namespace) -> Augmenter:
     if args.num_variants < 1:
         raise ValueError(f"num_variants is {args.num_variants}; expected at least 1.")
@@ -136,25 +141,6 @@ def _precompute(augmenter: Augmenter, table: Table) -> None:
     )
 
 
-def _with_variants(
-    rows: Sequence[Row], columns: Sequence[str], augmenter: Augmenter, first: int, args: Namespace
-) -> tuple[list[Row], dict[str, int]]:
-    """The rows to write for rows of the input, of which the first has the number `first`, and counts."""
-    columns_of_texts = [[row[name] for row in rows] for name in columns]
-    numbers = range(first, first + len(rows))
-    groups = drawn_texts(columns_of_texts, numbers, args.seed, augmenter, args.num_variants)
-    new_rows: list[Row] = []
-    num_copies = 0
-    for i, (row, group) in enumerate(zip(rows, groups, strict=True)):
-        are_new = are_first(group)
-        num_copies += are_new.count(False)
-        for k, texts in enumerate(group):
-            if (k > 0 or args.keep_original) and (are_new[k] or args.keep_copies):
-                changed = dict(zip(columns, texts, strict=True))
-                new_rows.append(row | changed | {"example": first + i, "variant": k})
-    return new_rows, {"rows": len(new_rows), "copies": num_copies}
-
-
 def _seeds(first: int, num_rows: int, column: int, args: Namespace) -> list[tuple[int, ...]]:
     """A seed for each row, which depends only on the row's number in the file."""
     return [(args.seed, number, column) for number in range(first, first + num_rows)]
@@ -173,5 +159,6 @@ def _settings(args: Namespace, table: Table, augmenter: Augmenter) -> dict[str, 
         "augmenter": augmenter.to_dict(),
         "tokenizer": tokenizer_fingerprint(augmenter.tokenizer),
         **{name: getattr(args, name) for name in options},
+        **({} if args.new_column is None else {"new_column": args.new_column}),
         "rows per part": output.CHUNK,
     }

@@ -1,16 +1,18 @@
 """A file of rows that is written in parts, so that an interrupted command resumes where it stopped."""
 
 import csv
+import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from uuid import uuid4
 
-from ..core.atomic_file import write_json
+from ..core.atomic_file import atomic_write, write_json
 from ..core.parquet_rows import parquet_errors, table_of
+from ..core.storage import file_type, for_arrow, is_on_disk, location, store_errors
 from ..core.tables import Row
 from ..shards import CHUNK
 
@@ -21,7 +23,8 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 class ResumableWriter:
     """
     Writes a file part by part into a folder beside it, then joins the parts. A part counts once the manifest lists
-    it, and the file appears only when it is complete. A row may lack some columns.
+    it, and the file appears only when it is complete. A row may lack some columns. In a store, the parts are in the
+    store too, so that another machine can resume.
 
     The `schema` of a parquet file that the rows are from gives types of columns; other columns contain integers. By
     default types come from the values. Text formats have no feature types, so a class is written by its name rather
@@ -39,7 +42,7 @@ class ResumableWriter:
         self.counts: dict[str, int] = {}  # sums of the counts of the parts
         self._manifest = self.folder / "manifest.json"
         # Only temporary files: interrupted before the first manifest was complete.
-        if self.folder.exists() and any(file.suffix != ".tmp" for file in self.folder.iterdir()):
+        if any(file.suffix != ".tmp" for file in self._files()):
             self._resume()
 
     def write(
@@ -66,7 +69,8 @@ class ResumableWriter:
     def add(self, rows: Sequence[Row], counts: Mapping[str, int]) -> None:
         """Writes the next part and adds up its counts."""
         if self.num_parts == 0:
-            self.folder.mkdir(exist_ok=True)
+            if is_on_disk(self.folder):  # a store needs no folders
+                self.folder.mkdir(exist_ok=True)
             self._save_manifest()  # so that the folder is recognised after an interruption
         self._write_part(self._part(self.num_parts), rows)
         self.num_parts += 1
@@ -75,53 +79,66 @@ class ResumableWriter:
 
     def finish(self) -> None:
         """Joins the parts into the file and removes them."""
-        joined = self.folder / f"whole{self.path.suffix}"
-        self._join([self._part(i) for i in range(self.num_parts)], joined)
-        os.replace(joined, self.path)
-        for file in set(self.folder.iterdir()) - {self._manifest}:  # it identifies the folder, so it goes last
-            file.unlink()
-        shutil.rmtree(self.folder)
+        with atomic_write(self.path) as file:
+            self._join([self._part(i) for i in range(self.num_parts)], file)
+        for path in set(self._files()) - {self._manifest}:  # it identifies the folder, so it goes last
+            path.unlink()
+        self._manifest.unlink()
+        if is_on_disk(self.folder):
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        """The files in the folder of parts."""
+        return list(self.folder.iterdir()) if file_type(self.folder) == "directory" else []
 
     def _part(self, number: int) -> Path:
         return self.folder / f"{number:06d}{self.path.suffix}"
 
     def _write_part(self, path: Path, rows: Sequence[Row]) -> None:
-        if path.suffix == ".parquet":
-            self._write_parquet(path, rows)
-            return
-        rows = [{name: _with_class_names(value, self._features.get(name)) for name, value in r.items()} for r in rows]
-        with path.open("w", encoding="utf-8", newline="") as file:
-            if path.suffix == ".jsonl":
-                file.writelines(f"{_json(row)}\n" for row in rows)
-                return
-            writer = csv.DictWriter(file, self.columns)  # ends lines with "\r\n", so that a lone "\r" gets quotes
-            if self.num_parts == 0:
-                writer.writeheader()
-            nested = (list, dict)
-            writer.writerows({k: _json(v) if isinstance(v, nested) else v for k, v in row.items()} for row in rows)
+        with atomic_write(path) as file:
+            if path.suffix == ".parquet":
+                self._write_parquet(file, rows)
+            else:
+                file.write(self._text(rows).encode())
 
-    def _write_parquet(self, path: Path, rows: Sequence[Row]) -> None:
+    def _text(self, rows: Sequence[Row]) -> str:
+        """The rows of a part in a text format."""
+        rows = [{name: _with_class_names(value, self._features.get(name)) for name, value in r.items()} for r in rows]
+        if self.path.suffix == ".jsonl":
+            return "".join(f"{_json(row)}\n" for row in rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.columns)  # ends lines with "\r\n", so that a lone "\r" gets quotes
+        if self.num_parts == 0:
+            writer.writeheader()
+        nested = (list, dict)
+        writer.writerows({k: _json(v) if isinstance(v, nested) else v for k, v in row.items()} for row in rows)
+        return text.getvalue()
+
+    def _write_parquet(self, file: IO[bytes], rows: Sequence[Row]) -> None:
         from pyarrow import parquet
 
         with parquet_errors():
-            parquet.write_table(table_of(rows, self.columns, self.schema), path)
+            parquet.write_table(table_of(rows, self.columns, self.schema), file)
 
-    def _join(self, parts: Sequence[Path], path: Path) -> None:
-        if path.suffix == ".parquet":
+    def _join(self, parts: Sequence[Path], joined: IO[bytes]) -> None:
+        if self.path.suffix == ".parquet":
             import pyarrow
             from pyarrow import parquet
 
             with parquet_errors():
-                schemas = [parquet.read_schema(part) for part in parts]
+                schemas = []
+                for part in parts:
+                    with for_arrow(part) as source:
+                        schemas.append(parquet.read_schema(source))
                 schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
-                with parquet.ParquetWriter(path, schema) as writer:
+                with parquet.ParquetWriter(joined, schema) as writer:
                     for part in parts:
-                        writer.write_table(parquet.read_table(part).cast(schema))
+                        with for_arrow(part) as source:
+                            writer.write_table(parquet.read_table(source).cast(schema))
             return
-        with path.open("wb") as joined:
-            for part in parts:
-                with part.open("rb") as file:
-                    shutil.copyfileobj(file, joined)
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, joined)
 
     def _save_manifest(self) -> None:
         manifest = {"making": self.settings, "num_parts": self.num_parts, "counts": self.counts}
@@ -149,15 +166,22 @@ class ResumableWriter:
 
 def checked_output(name: str, source: Path) -> Path:
     """The file to write, after checking that rows of the source can be written to it."""
-    out = Path(name)
+    out = location(name)
     if out.suffix not in SUFFIXES:
         raise ValueError(f"{out} ends in {out.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
-    if not out.parent.is_dir():
+    if is_on_disk(out) and not out.parent.is_dir():
         raise FileNotFoundError(f"The folder {out.parent} of {out} does not exist; create it first.")
-    if out.is_dir():
+    kind = file_type(out)
+    if kind == "directory":
         raise IsADirectoryError(f"{out} is a folder; expected a file name.")
-    if out.exists() and out.samefile(source):
+    are_on_disk = is_on_disk(out) and is_on_disk(source)
+    if kind is not None and (out.samefile(source) if are_on_disk else out == source):
         raise ValueError(f"{out} is also the input file; expected another name.")
+    if not is_on_disk(out):  # only a file that is written shows whether the store takes files
+        probe = out.with_name(f"{out.name}.{uuid4().hex}.tmp")
+        with store_errors(out, "written"):
+            probe.write_bytes(b"")
+            probe.unlink()
     return out
 
 

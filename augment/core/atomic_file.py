@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 from uuid import uuid4
 
-from .storage import is_on_disk
+from .storage import is_on_disk, location, store_errors
 
 
 @contextmanager
@@ -27,7 +27,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             copy = Path(folder, "file")
             with copy.open("xb") as file:
                 yield file
-            remote.fs.put_file(str(copy), remote.path)
+            with store_errors(path, "written"):
+                remote.fs.put_file(str(copy), remote.path)
         return
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:
@@ -46,8 +47,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def cache_folder(folder: str | os.PathLike | None = None) -> Path:
-    """The given folder, else `$HF_MMEL_CACHE`, else `hf_mmel` in the user's cache folder."""
-    if folder is None:
-        user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = os.environ.get("HF_MMEL_CACHE") or Path(user_cache, "hf_mmel")
-    return Path(folder)
+    """The given folder, or URL of a store, else `$HF_MMEL_CACHE`, else `hf_mmel` in the user's cache folder."""
+    chosen = folder or os.environ.get("HF_MMEL_CACHE")
+    return location(chosen) if chosen else _user_cache()
+
+
+def local_cache_folder(folder: str | os.PathLike | None = None) -> Path:
+    """The first of the folders of `cache_folder` that is on this machine: for files that are quick to make again."""
+    chosen = (location(name) for name in (folder, os.environ.get("HF_MMEL_CACHE")) if name)
+    return next(filter(is_on_disk, chosen), _user_cache())
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "hf_mmel")

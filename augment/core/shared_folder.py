@@ -8,6 +8,7 @@ from typing import Any
 
 from .atomic_file import write_json
 from .devices import default_device
+from .storage import is_on_disk
 
 
 Gather = Callable[[Any], list[Any]]
@@ -30,7 +31,8 @@ def distributed() -> tuple[int, int, Gather]:
 def open_folder(folder: Path, manifest: Mapping[str, Any], what: str) -> tuple[int, int, Gather]:
     """
     Makes a folder, if necessary, for results that the manifest describes: everything that determines them, as plain
-    data. All processes must be able to access it. `what` names the results in errors. Returns `distributed()`.
+    data. All processes must be able to access it; it may be in a store. `what` names the results in errors. Returns
+    `distributed()`.
 
     Raises:
         `ValueError`: if the folder has another manifest, or some processes do not see it.
@@ -38,15 +40,16 @@ def open_folder(folder: Path, manifest: Mapping[str, Any], what: str) -> tuple[i
     process, num_processes, gather = distributed()
     path = folder / "manifest.json"
     if process == 0:
-        folder.mkdir(parents=True, exist_ok=True)
+        if is_on_disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_json(path, manifest)
     gather(None)
     if without := [number for number, exists in enumerate(gather(path.exists())) if not exists]:
         raise ValueError(
             f"The {what} in {folder}, on the machine of process 0, is not there for the processes {without}, "
-            "but all processes write and read it. Choose a folder on a file system that all machines share "
-            "(cache_dir, or the environment variable HF_MMEL_CACHE)."
+            "but all processes write and read it. Choose a folder on a file system that all machines share, or a URL "
+            "such as s3://bucket/folder (cache_dir, or the environment variable HF_MMEL_CACHE)."
         )
     try:
         found = dict(json.loads(path.read_text()))

@@ -1,6 +1,8 @@
 """Files on disk, and files in a store that fsspec reaches: `s3://`, `gs://`, `hf://`, `memory://`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ def location(name: str | os.PathLike) -> Path:
     if isinstance(name, os.PathLike) or "://" not in name:
         return Path(name)
     try:
-        path: Any = UPath(name)
+        path: Any = UPath(name, use_listings_cache=False)  # other processes add files, which a cached list lacks
         if path.protocol in ("file", "local"):
             return Path(path.path)
         _ = path.fs  # imports the package of the store
@@ -33,3 +35,51 @@ def location(name: str | os.PathLike) -> Path:
 def is_on_disk(path: Path) -> bool:
     """Whether a path is one of a file system of this machine, rather than a URL."""
     return isinstance(path, os.PathLike)
+
+
+def is_url(name: str | os.PathLike | None) -> bool:
+    """Whether a name is the URL of a file or folder in a store."""
+    return name is not None and not is_on_disk(location(name))
+
+
+def file_type(path: Path) -> str | None:
+    """
+    What is there: "file", "directory", or `None` for nothing.
+
+    Raises an `OSError` if a store does not answer or refuses to, which `Path.exists` would take for nothing.
+    """
+    if is_on_disk(path):
+        return "file" if path.is_file() else "directory" if path.exists() else None
+    remote: Any = path
+    with store_errors(path, "read"):
+        try:
+            return remote.fs.info(remote.path)["type"]
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def store_errors(path: Path, action: str) -> Iterator[None]:
+    """Turns what the client of a store raises, each one other classes, into an `OSError` that names the file."""
+    try:
+        yield
+    except Exception as error:
+        if is_on_disk(path):
+            raise
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+        raise kind(f"{path} cannot be {action}: {first_line(error)}") from error
+
+
+@contextmanager
+def for_arrow(path: Path) -> Iterator[Any]:
+    """What pyarrow reads a file from: its path, or an open file, of which it reads the ranges that it needs."""
+    if is_on_disk(path):
+        yield path
+    else:
+        with path.open("rb") as file:
+            yield file
+
+
+def first_line(error: Exception) -> str:
+    """The message of an error on one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

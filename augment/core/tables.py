@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +13,11 @@ from hashlib import sha256
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, TextIO
 
 from .running import shown
+from .storage import file_type, first_line, for_arrow, is_on_disk, location, store_errors
 
 
 Row = dict[str, Any]
@@ -31,24 +35,27 @@ class Table:
     The rows of a file, as dicts. Each iteration reads the file again and keeps only a few rows in memory, except that
     a json file is loaded whole if it is one list, or if its objects take several lines. Cells of csv and tsv files are
     text, exactly as written. In tsv files, quotation marks are ordinary characters. The text columns must contain text
-    in every row.
+    in every row. The path may be the URL of a file in a store.
 
     Raises a `ValueError` if the format is not supported, the file is empty, damaged or not in UTF-8, or a column is
     missing; iterating raises it at the faulty row.
     """
 
     def __init__(self, path: str | PathLike, text_columns: Sequence[str] = ()):
-        self.path = Path(path)
+        self.path = location(path)
         self.text_columns = text_columns
         self.suffix = self.path.suffix.lower()
         if self.suffix not in READERS:
             raise ValueError(f"{path} ends in {self.path.suffix!r}; expected one of {', '.join(READERS)}.")
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{path} {'is not a file' if self.path.exists() else 'does not exist'}.")
+        if (kind := file_type(self.path)) != "file":
+            raise FileNotFoundError(f"{path} {'does not exist' if kind is None else 'is not a file'}.")
+        # The checks read a text file whole, and commands read any file several times, so that a file in a store is
+        # copied once. Parquet is copied at the first whole reading only: its first rows are read without the rest.
+        self._file = self.path
         if self.suffix != ".parquet":
-            _check_encoding(self.path)
+            _check_encoding(self._copied(), self.path)
         if self.suffix in (".json", ".jsonl"):
-            _check_nesting(self.path)
+            _check_nesting(self._file, self.path)
         first_rows = list(islice(self._rows(), 2))
         if not first_rows:
             raise ValueError(f"{path} has no rows; expected at least one example.")
@@ -77,6 +84,7 @@ class Table:
 
     def scan(self) -> tuple[int, list[str]]:
         """Reads the whole file. Returns the number of rows, and the columns that occur in any of them."""
+        self._copied()
         columns: dict[str, None] = {}
         num_rows = 0
         for row in self:
@@ -87,7 +95,7 @@ class Table:
     def digest(self) -> str:
         """A hash of the bytes of the file."""
         digest = sha256()
-        with self.path.open("rb") as file:
+        with self._copied().open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()
@@ -102,31 +110,43 @@ class Table:
             return None
         from pyarrow import parquet
 
-        with self._errors_name_the_file():
-            schema = parquet.read_schema(self.path)
+        with self._errors_name_the_file(), for_arrow(self._file) as source:
+            schema = parquet.read_schema(source)
         features = (schema.metadata or {}).get(b"huggingface")
         return schema.with_metadata(None if features is None else {b"huggingface": features})
 
     def _rows(self) -> Iterator[Row]:
         with self._errors_name_the_file():
-            yield from READERS[self.suffix](self.path)
+            yield from READERS[self.suffix](self._file, self.path)
+
+    def _copied(self) -> Path:
+        """The file, or a copy of a file in a store that lives as long as this object."""
+        remote: Any = self._file
+        if not is_on_disk(remote):
+            folder = mkdtemp()
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            copy = Path(folder, f"rows{self.suffix}")
+            with store_errors(self.path, "read"):
+                remote.fs.get_file(remote.path, str(copy))
+            self._file = copy
+        return self._file
 
     @contextmanager
     def _errors_name_the_file(self) -> Iterator[None]:
         try:
             yield
-        except (ValueError, OSError, csv.Error, NotImplementedError, RecursionError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ValueError(f"{self.path} cannot be read: {reason}") from error
+        except Exception as error:  # the clients of stores raise classes of their own
+            raise ValueError(f"{self.path} cannot be read: {first_line(error)}") from error
 
 
-def _check_encoding(path: Path) -> None:
-    """Checks that a file is text in UTF-8."""
+def _check_encoding(file: Path, path: Path) -> None:
+    """Checks that a file is text in UTF-8. Errors name `path`, of which the file may be a copy."""
 
     def conversion(encoding: str) -> str:
-        return f"iconv -f {encoding} -t UTF-8 {path} > {path.with_stem(path.stem + '_utf8')}"
+        source = path if is_on_disk(path) else Path(path.name)  # in a folder of the user's
+        return f"iconv -f {encoding} -t UTF-8 {source} > {source.with_stem(source.stem + '_utf8')}"
 
-    with path.open("rb") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise ValueError(f"{path} is in UTF-16; convert it to UTF-8: {conversion('UTF-16')}")
@@ -141,10 +161,10 @@ def _check_encoding(path: Path) -> None:
                 raise ValueError(f"{path} is not text: line {number} has a zero byte. Write the file again, in UTF-8.")
 
 
-def _check_nesting(path: Path) -> None:
+def _check_nesting(file: Path, path: Path) -> None:
     """Checks that a json file is not nested so deeply that it crashes readers."""
     depth, one_per_line = 0, path.suffix.lower() == ".jsonl"
-    with path.open("rb") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             depth = 0 if one_per_line else depth
             for bracket in _BRACKET.findall(_JSON_STRING.sub(b"", line)):
@@ -166,10 +186,10 @@ def _check_shape(path: Path, row: Row) -> None:
         )
 
 
-def _csv_rows(path: Path, separator: str, **dialect) -> Iterator[Row]:
+def _csv_rows(file: Path, path: Path, separator: str, **dialect) -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True, delimiter=separator, **dialect)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, strict=True, delimiter=separator, **dialect)
         rows = filter(None, reader)  # without blank lines
         number = -1
         try:
@@ -185,7 +205,7 @@ def _csv_rows(path: Path, separator: str, **dialect) -> Iterator[Row]:
                     )
                 yield dict(zip(header, cells, strict=True))
         except csv.Error as error:
-            advice = _ESCAPE_ADVICE if _has_backslash_quotes(path) else _CSV_ADVICE
+            advice = _ESCAPE_ADVICE if _has_backslash_quotes(file) else _CSV_ADVICE
             raise ValueError(f"row {number + 1} (from 0): {error}. {advice}") from error
 
 
@@ -209,7 +229,7 @@ def _has_backslash_quotes(path: Path) -> bool:
         return any('\\"' in line for line in file)
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
+def _json_rows(path: Path, _: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig") as file:
         first = next((line for line in file if line.strip()), "")
         file.seek(0)
@@ -268,15 +288,16 @@ def _json_values(text: str) -> Iterator[Any]:
             yield value
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def _parquet_rows(path: Path, _: Path) -> Iterator[Row]:
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
+    with for_arrow(path) as source, parquet.ParquetFile(source) as file:
         for batch in file.iter_batches(batch_size=1000):
             yield from batch.to_pylist()
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+# Each gets the file to read, and the path that errors name, of which it may be a copy.
+READERS: dict[str, Callable[[Path, Path], Iterator[Row]]] = {
     ".csv": partial(_csv_rows, separator=","),
     ".tsv": partial(_csv_rows, separator="\t", quoting=csv.QUOTE_NONE),
     ".json": _json_rows,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from ..core.atomic_file import cache_folder, write_json
+from ..core.atomic_file import local_cache_folder, write_json
 from .senses import PARTS_OF_SPEECH, file_lines, split_line, without_marker
 from .wordnet_data import DOWNLOAD_COMMAND, load_wordnet, wordnet_fingerprint
 
@@ -105,7 +105,7 @@ def installed_antonyms() -> Antonyms:
     The antonyms of the WordNet that NLTK opens, kept in the cache folder, since NLTK takes seconds to open WordNet.
     Without WordNet, which is warned of once, only those with a negating prefix or ending are known.
     """
-    return _stored_antonyms(antonyms_fingerprint(), cache_folder())
+    return _stored_antonyms(antonyms_fingerprint(), local_cache_folder())
 
 
 @cache

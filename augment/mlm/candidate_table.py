@@ -5,7 +5,7 @@ A table is a folder. `manifest.json` describes what it was made of. While it is 
 each written atomically. The rows of a part have about the same length, so that the model computes little padding.
 Parts depend on the rows alone and not on the number of processes: rounding may depend on the rows in a batch, and can
 change a candidate. In the end the parts become `keys.npy`, `first.npy` and `entries.npy`, in the order of the keys;
-`checksums.json` is written last and marks the table as complete.
+`checksums.json` is written last and marks the table as complete. A table may be in a store; each machine reads a copy.
 """
 
 import hashlib
@@ -17,14 +17,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from filelock import FileLock
 
 from ..core.atomic_file import atomic_write, write_json
 from ..core.batch import Batch
 from ..core.ragged import find, ranges, run_hashes
 from ..core.shared_folder import open_folder
+from ..core.storage import file_type, is_on_disk, store_errors
 
 
 logger = logging.getLogger(__name__)
@@ -106,20 +109,20 @@ class UniqueRows:
 
 
 def make_table(
-    folder: Path, rows: UniqueRows, manifest: Mapping[str, Any], propose: Callable[[Batch], Pending]
+    folder: Path, rows: UniqueRows, manifest: Mapping[str, Any], propose: Callable[[Batch], Pending], copies: Path
 ) -> CandidateTable:
     """
     Opens the table in a folder, after making or completing it if necessary. Distributed processes share the work, so
-    all must be able to access the folder. `manifest` is everything that determines the candidates, as plain data; a
-    folder with another one raises a `ValueError`. `propose` begins to compute the candidates of a batch.
+    all must be able to access the folder. A folder in a store is copied to a folder in `copies`. `manifest` is
+    everything that determines the candidates, as plain data; a folder with another one raises a `ValueError`.
+    `propose` begins to compute the candidates of a batch.
     """
     process, num_processes, gather = open_folder(folder, manifest, "candidate table")
     checksum_file = folder / "checksums.json"
-    if process == 0 and checksum_file.exists() and not _is_intact(folder):
+    if process == 0 and file_type(checksum_file) and _intact(folder, copies) is None:
         logger.warning("The candidate table in %s is damaged and will be made again.", folder)
         checksum_file.unlink(missing_ok=True)
-    gather(None)
-    if not checksum_file.exists():
+    if not gather(process == 0 and file_type(checksum_file) is not None)[0]:
         parts = _parts(folder, rows)
         _make_parts(list(parts.items())[process::num_processes], rows, propose, quiet=process != 0)
         gather(None)
@@ -130,7 +133,11 @@ def make_table(
                 if not checksum_file.exists():
                     raise
         gather(None)
-    return CandidateTable(folder)
+    if is_on_disk(folder):
+        return CandidateTable(folder)
+    if (copy := _intact(folder, copies)) is None:
+        raise OSError(f"The candidate table in {folder} was made and is damaged. Run the same call to make it again.")
+    return CandidateTable(copy)
 
 
 def _parts(folder: Path, rows: UniqueRows) -> dict[Path, np.ndarray]:
@@ -170,7 +177,10 @@ def _make_parts(
 def _has_keys(path: Path, keys: np.ndarray) -> bool:
     """Whether a part exists, is intact and has these rows."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:  # reading all arrays checks the checksums of the archive
+        with (
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):  # reading all arrays checks the checksums of the archive
             part = {name: arrays[name] for name in ("keys", "count", "entries")}
     except Exception:  # a damaged archive raises all kinds
         return False
@@ -179,9 +189,26 @@ def _has_keys(path: Path, keys: np.ndarray) -> bool:
 
 def _join(folder: Path, parts: Sequence[Path]) -> None:
     """Joins all parts into one table and deletes them."""
+    if is_on_disk(folder):
+        _write_arrays(folder, parts)
+        write_json(folder / "checksums.json", _checksums(folder))
+    else:
+        remote: Any = folder
+        with TemporaryDirectory() as name:
+            _write_arrays(Path(name), parts)
+            for file in _FILES:
+                with store_errors(folder / file, "written"):
+                    remote.fs.put_file(f"{name}/{file}", (remote / file).path)
+            write_json(folder / "checksums.json", _checksums(Path(name)))
+    for path in parts:
+        path.unlink(missing_ok=True)
+
+
+def _write_arrays(folder: Path, parts: Sequence[Path]) -> None:
+    """Writes the arrays of all parts into a folder on this machine."""
     keys, counts = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     for path in parts:
-        with np.load(path) as part:
+        with path.open("rb") as source, np.load(source) as part:
             keys.append(part["keys"])
             counts.append(part["count"])
     key, count = np.concatenate(keys), np.concatenate(counts)
@@ -195,7 +222,7 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
     rows = iter(zip(places.tolist(), count.tolist(), strict=True))
     with atomic_write(folder / "entries.npy") as file:  # which may be large: one part in memory at a time
         for i, path in enumerate(parts):
-            with np.load(path) as part:
+            with path.open("rb") as source, np.load(source) as part:
                 entries, num_rows = part["entries"], len(part["keys"])
             if i == 0:
                 header = {"descr": np.lib.format.dtype_to_descr(entries.dtype), "fortran_order": False}
@@ -207,13 +234,36 @@ def _join(folder: Path, parts: Sequence[Path]) -> None:
                 file.seek(offset + place * data_size)
                 file.write(data[begin:end])
                 begin = end
-    write_json(folder / "checksums.json", _checksums(folder))
-    for path in folder.glob("part-*.npz"):
-        path.unlink(missing_ok=True)
 
 
-def _is_intact(folder: Path) -> bool:
-    """Whether the files of a complete table are unchanged."""
+def _intact(folder: Path, copies: Path) -> Path | None:
+    """
+    Where a complete table can be mapped: its folder, or a copy of a folder in a store, which is made if it is missing
+    or damaged. `None` if the files of the folder do not fit their checksums.
+    """
+    if is_on_disk(folder):
+        return folder if _fits_checksums(folder) else None
+    marks = {name: (folder / name).read_bytes() for name in ("manifest.json", "checksums.json")}
+    digest = hashlib.sha256(b"".join(marks.values())).hexdigest()
+    copy, remote = copies / f"masked-lm-copy-{digest[:16]}", cast(Any, folder)
+    copy.mkdir(parents=True, exist_ok=True)
+    with FileLock(copy / "lock"):  # one process of a machine copies, the others wait
+        if _fits_checksums(copy):
+            return copy
+        for name in _FILES:
+            try:
+                with atomic_write(copy / name) as file, store_errors(folder / name, "read"):
+                    remote.fs.get_file((remote / name).path, file.name)
+            except FileNotFoundError:
+                return None
+        for name, content in marks.items():
+            with atomic_write(copy / name) as file:
+                file.write(content)
+        return copy if _fits_checksums(copy) else None
+
+
+def _fits_checksums(folder: Path) -> bool:
+    """Whether the files of a table on this machine fit their checksums."""
     try:
         return json.loads((folder / "checksums.json").read_text()) == _checksums(folder)
     except (OSError, ValueError, RecursionError):

@@ -5,16 +5,16 @@ import json
 import os
 from abc import abstractmethod
 from functools import cache, cached_property
-from pathlib import Path
 
 import numpy as np
 
 from ..configurable import check_choice, check_count
-from ..core.atomic_file import cache_folder
+from ..core.atomic_file import cache_folder, local_cache_folder
 from ..core.batch import Batch
 from ..core.devices import default_device, fast_dtype
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.ragged import find, ranges
+from ..core.storage import location
 from ..core.vocabulary import Vocabulary
 from ..languages.language import ENGLISH
 from ..substitution import Substitution
@@ -85,7 +85,7 @@ class MaskedLMSource(Substitution):
         self.device = None if device is None else str(device)
         self.dtype = dtype
         self.batch_tokens = batch_tokens
-        self.cache_dir = None if cache_dir is None else os.fspath(cache_dir)
+        self.cache_dir = None if cache_dir is None else str(location(cache_dir))
         self._check_vocabulary()
         self._table: CandidateTable | None = None
 
@@ -109,8 +109,8 @@ class MaskedLMSource(Substitution):
         Args:
             dataset (`datasets.Dataset` or a sequence of examples): Rows with `input_ids`, tokenised for training.
             path (`str` or `Path`, *optional*):
-                Folder of the table. Defaults to one in `cache_dir`, named after everything that determines the
-                candidates.
+                Folder of the table, or its URL in a store, such as `s3://bucket/table`, of which each machine makes a
+                copy. Defaults to one in `cache_dir`, named after everything that determines the candidates.
 
         Returns:
             The augmenter itself.
@@ -139,7 +139,8 @@ class MaskedLMSource(Substitution):
             digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
             path = cache_folder(self.cache_dir) / f"masked-lm-{digest[:16]}"
         fill_mask = cache(lambda: FillMask(model, device, dtype, self.batch_tokens))  # only if the table is incomplete
-        self._table = make_table(Path(path), rows, manifest, lambda batch: self._begin(batch, fill_mask()))
+        copies = local_cache_folder(self.cache_dir)
+        self._table = make_table(location(path), rows, manifest, lambda batch: self._begin(batch, fill_mask()), copies)
         return self
 
     def _check_vocabulary(self) -> None:

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -16,7 +16,7 @@ from uuid import uuid4
 from ..core.atomic_file import atomic_write, write_json
 from ..core.lazy import Lazy
 from ..core.running import shown
-from ..core.storage import is_on_disk, location
+from ..core.storage import file_type, is_on_disk, location, store_errors
 
 
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
@@ -64,7 +64,7 @@ class PartFolder(Lazy):
                     f"The folder {self.path.parent} of {self.path} does not exist; create it first."
                 )
             self.path.mkdir(exist_ok=True)
-        if not (self.path / SETTINGS).exists():
+        if file_type(self.path / SETTINGS) is None:
             foreign = [name for name in self._sizes() if not name.endswith(".tmp")]
             if foreign and SETTINGS not in foreign:
                 raise ValueError(
@@ -138,38 +138,43 @@ class PartFolder(Lazy):
             if (note.get("part"), note.get("settings"), note.get("bytes")) == (name, self.digest, sizes[name])
         }
 
-    def check(self) -> list[str]:
+    def check(self, progress: Callable[[int], object] = lambda num_parts: None) -> list[str]:
         """
         Reads all parts. Returns the names of those that differ from their jsons, and removes these jsons, so that
-        `written` no longer has the parts.
-
-        Raises:
-            `ValueError`: if the folder contains parts of other settings.
+        `written` no longer has the parts. `progress` is called after each part.
         """
-        own = {self.name_of(number) for number in range(self.num_parts)}
-        parts = {name for name in self._sizes() if name.startswith("part-") and name.endswith(".parquet")}
-        if strays := sorted(parts - own):
-            raise ValueError(
-                f"{self.path} contains parts of a command with different settings: {shown(strays)}. Remove them."
-            )
         damaged = []
         for note in self.written().values():
             path = self.path / note["part"]
             if _digest(path) != note["sha256"]:
                 damaged.append(path.name)
                 _json_of(path).unlink()
+            progress(1)
         return damaged
 
     def finish(self) -> dict[str, int]:
-        """Writes the manifest. All parts must be there. Returns the sums of the counts of the parts."""
+        """
+        Writes the manifest. Returns the sums of the counts of the parts.
+
+        Raises:
+            `ValueError`: if parts are missing, or the folder has parts of other settings.
+        """
         notes = self.written()
         missing = [self.name_of(number) for number in range(self.num_parts) if number not in notes]
         if missing:
-            raise ValueError(f"{self.path} lacks {shown(missing)}.")
-        parts = [
-            {name: value for name, value in notes[number].items() if name != "settings"} for number in sorted(notes)
-        ]
-        write_json(self.path / MANIFEST, {"settings": self.settings, "parts": parts})
+            raise ValueError(
+                f"{self.path} lacks {len(missing)} of {self.num_parts} parts: {shown(missing)}. Run the same `write` "
+                "again, which makes only these."
+            )
+        own = {note["part"] for note in notes.values()}
+        parts = {name for name in self._sizes() if name.startswith("part-") and name.endswith(".parquet")}
+        if strays := sorted(parts - own):
+            raise ValueError(
+                f"{self.path} also has parts of a command with different settings: {shown(strays)}. Remove them and "
+                "their json files."
+            )
+        entries = [{name: value for name, value in notes[i].items() if name != "settings"} for i in sorted(notes)]
+        write_json(self.path / MANIFEST, {"settings": self.settings, "parts": entries})
         return sums(notes.values())
 
     def _sizes(self) -> dict[str, int]:
@@ -179,7 +184,8 @@ class PartFolder(Lazy):
                 return {entry.name: entry.stat().st_size for entry in entries}
         store: Any = self.path
         try:
-            found = store.fs.ls(store.path, detail=True, refresh=True)
+            with store_errors(self.path, "read"):
+                found = store.fs.ls(store.path, detail=True, refresh=True)
         except FileNotFoundError:  # of a store that has no empty folders
             return {}
         return {entry["name"].rpartition("/")[2]: entry["size"] for entry in found if entry["type"] == "file"}
@@ -200,7 +206,9 @@ def _json_of(path: Path) -> Path:
 def _read_json(path: Path) -> dict[str, Any]:
     """The object in a json file; an empty one if the file is absent or damaged."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        with store_errors(path, "read"):
+            content = path.read_bytes()
+        return dict(json.loads(content))
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return {}
 
@@ -225,7 +233,7 @@ def _differences(found: dict[str, Any], own: dict[str, Any]) -> Iterator[str]:
 
 def _digest(path: Path) -> str:
     digest = sha256()
-    with path.open("rb") as file:
+    with store_errors(path, "read"), path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -235,7 +243,7 @@ def _create(path: Path, content: bytes) -> None:
     """Writes a file unless it is there, where the file system or the store can do both in one step."""
     if not is_on_disk(path):
         store: Any = path
-        with suppress(FileExistsError):
+        with store_errors(path, "written"), suppress(FileExistsError):
             store.fs.pipe_file(store.path, content, mode="create")
         return
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")

@@ -1,6 +1,7 @@
 """The work of `python -m augment write` into a folder of parts, as an object that any process can take a part of."""
 
 import errno
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,6 +12,7 @@ from ..core.devices import default_device, fast_dtype
 from ..core.lazy import Lazy
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.parquet_rows import table_of
+from ..core.storage import is_on_disk
 from ..registry import import_class, load_augmenter
 from ..shards import CHUNK
 from .folder import PartFolder
@@ -20,7 +22,7 @@ from .source import Source
 
 _FORMAT = 1  # of the folder; raise it when other rows come of the same settings
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PartJob(Lazy):
@@ -53,6 +55,7 @@ class PartJob(Lazy):
         own_class: str | None = None,
         rows_per_part: int = 10_000,
     ):
+        rows.check_columns(source.columns, source.name)
         self.source = source
         self.rows = rows
         self.config = config
@@ -93,7 +96,12 @@ class PartJob(Lazy):
         the counts of the part.
         """
         counts = Counter[str](rows=0, copies=0)
-        return self.folder.write(number, self._tables(number, counts, progress), counts)
+        try:
+            return self.folder.write(number, self._tables(number, counts, progress), counts)
+        except (OSError, MemoryError, RuntimeError) as error:
+            if message := self._advice(error, number):
+                raise RuntimeError(message) from error
+            raise
 
     def finish(self) -> dict[str, int]:
         """Writes the manifest, once all parts are there. Returns the counts of all parts."""
@@ -107,6 +115,28 @@ class PartJob(Lazy):
             counts.update(new_counts)
             yield table_of(new_rows, self.columns, self.schema)
             progress(len(rows))
+
+    def _advice(self, error: Exception, number: int) -> str | None:
+        """What to do if a disk or the memory is full; `None` for other errors."""
+        path = self.folder.path
+        if isinstance(error, OSError) and error.errno in _FULL:
+            disk = path if is_on_disk(path) else f"{tempfile.gettempdir()}, where a part is before it goes to {path}"
+            done = len(self.folder.written())
+            return (
+                f"The disk of {disk} is full. {done} of {self.num_parts} parts are done. Make room, and run the same "
+                "command again to write the others."
+            )
+        if isinstance(error, MemoryError):
+            return (
+                f"Part {number} of {path} does not fit into memory. Run fewer workers on each machine (--num_workers, "
+                "or fewer shares at a time), and run the same command again."
+            )
+        if type(error).__name__ == "OutOfMemoryError":  # of torch, which may not be imported
+            return (
+                f"The GPU is out of memory in part {number} of {path}. Run fewer processes on each GPU, or give the "
+                "augmenter a smaller batch_tokens in a JSON file, and run the same command again."
+            )
+        return None
 
     @cached_property
     def _loaded(self) -> Augmenter:

@@ -38,6 +38,19 @@ class VariantRows:
         """The columns that are added to those of the input."""
         return ("example", "variant") if self.new_column is None else (self.new_column,)
 
+    def __post_init__(self) -> None:
+        if self.num_variants < 1:
+            raise ValueError(f"num_variants is {self.num_variants}; expected at least 1.")
+
+    def check_columns(self, columns: Sequence[str], source: object) -> None:
+        """Raises a `ValueError` if the input has a column that is to be added."""
+        for name in self.added:
+            if name in columns:
+                advice = "Rename the column." if self.new_column is None else "Choose another --new_column."
+                raise ValueError(
+                    f"{source} has a column {name!r}, which the output needs for its own values. {advice}"
+                )
+
     def schema(self, schema):
         """The types of the columns of the rows, given those of the input, if it has any."""
         if schema is None or self.new_column is None:

@@ -4,6 +4,7 @@ import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +16,12 @@ from typing import Any
 from ..core.lazy import Lazy
 from ..core.parquet_rows import parquet_errors, table_of
 from ..core.running import shown
-from ..core.storage import location
+from ..core.storage import file_type, location
 from ..core.tables import READERS, Row, Table, is_encodable
 
 
 _WILDCARD = re.compile(r"[*?\[]")
+_READERS = 16  # parquet files whose footers are read at once
 _BATCH = 1000  # rows of a parquet file that become Python objects at once
 _BUFFER = 1 << 20  # bytes of a column of a parquet file that are read at once
 
@@ -63,13 +65,13 @@ class Source(Lazy):
         self.text_columns = tuple(text_columns)
         paths = _paths(name)
         self.suffix = paths[0].suffix.lower()
-        look_at = self._parquet_file if self.suffix == ".parquet" else self._text_file
         self.files: list[SourceFile] = []
         self.schema: Any = None
-        for path in paths:
-            file, schema = look_at(path)
-            self._add_schema(path, schema)
-            self.files.append(file)
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = pool.map(self._parquet_file, paths) if self.suffix == ".parquet" else map(self._text_file, paths)
+            for file, schema in found:
+                self._add_schema(file.path, schema)
+                self.files.append(file)
         if not self.num_rows:
             raise ValueError(f"{name} has no rows; expected at least one example.")
 
@@ -198,18 +200,18 @@ class Source(Lazy):
 def _paths(name: str) -> list[Path]:
     """The files of a name, sorted: all of one format."""
     path = location(name)
-    if _WILDCARD.search(name) and not path.exists():
+    kind = file_type(path)
+    if kind is None and _WILDCARD.search(name):
         start = _WILDCARD.split(name)[0]
         base = start[: start.rfind("/") + 1]
-        paths = sorted(found for found in location(base or ".").glob(name[len(base) :]) if found.is_file())
+        paths = sorted(location(base or ".").glob(name[len(base) :]))
         if not paths:
             raise FileNotFoundError(f"No file fits {name}.")
-    elif path.is_dir():
-        files = [found for found in path.iterdir() if found.is_file() and not found.name.startswith((".", "_"))]
-        paths = sorted(found for found in files if found.suffix.lower() in READERS)
+    elif kind == "directory":
+        paths = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] not in "._")
         if not paths:
             raise FileNotFoundError(f"The folder {name} has no file of rows; expected some of {', '.join(READERS)}.")
-    elif path.exists():
+    elif kind == "file":
         paths = [path]
     else:
         raise FileNotFoundError(f"{name} does not exist.")
@@ -219,7 +221,7 @@ def _paths(name: str) -> list[Path]:
     if len(suffixes) > 1:
         raise ValueError(
             f"{name} has files of several formats, {', '.join(suffixes)}; name those of one, such as "
-            f"{path if path.is_dir() else path.parent}/*{suffixes[-1]}"
+            f"{path if kind == 'directory' else path.parent}/*{suffixes[-1]}"
         )
     return paths
 

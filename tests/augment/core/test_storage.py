@@ -2,18 +2,11 @@
 
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from augment.core.atomic_file import atomic_write, write_json
 from augment.core.storage import is_on_disk, location
-
-
-@pytest.fixture
-def store():
-    """A folder of its own in fsspec's store in memory."""
-    return f"memory://{uuid4().hex}"
 
 
 @pytest.mark.parametrize("name", ["a/b.csv", Path("a/b.csv")])
