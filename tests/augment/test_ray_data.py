@@ -128,33 +128,22 @@ def test_a_class_that_workers_cannot_import_is_named(cluster, make_job, monkeypa
         list(write_parts(job, job.missing(), 1))
 
 
-SCRIPT = """
-import sys
-from augment.parts.job import PartJob
-from augment.parts.rows import VariantRows
-from augment.parts.source import Source
-from augment.ray_data import write_parts
-from augment.registry import augmenter_config
-import ray
-
-own = "my_augmenters:Unlucky"
-rows = VariantRows(("text",), 2, 7)
-job = PartJob(Source("in.parquet", ["text"]), "mine", rows, augmenter_config(own), "tokenizer", own, 5)
-print(sorted(write_parts(job, job.missing())), ray.is_initialized())
-"""
-
-
-def test_without_a_cluster_one_is_started_and_stopped_without_a_word(make_job, tmp_path):
+def test_the_command_starts_a_cluster_and_sends_your_class(make_job, tmp_path):
     job = make_job(text="a film")
-    source = (Path(__file__).parent / "ray_augmenters.py").read_text()
-    (tmp_path / "my_augmenters.py").write_text(source)
-    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    for number in job.missing():
+        job.write(number)
+    source = (Path(__file__).parent / "ray_augmenters.py").read_text(encoding="utf-8")
+    (tmp_path / "my_augmenters.py").write_text(source, encoding="utf-8")
+    options = "--augmenter my_augmenters:Unlucky --tokenizer tokenizer --num_variants 2 --seed 7 --rows_per_part 5"
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "augment", "write", "in.parquet", "mine/", *options.split(), "--engine", "ray"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     noise = "has constructor arguments in the object store"  # a line of Ray's core about all actors of Ray Data
     assert [line for line in done.stderr.splitlines() if noise not in line] == []
-    assert done.stdout == f"{job.missing()} False\n"
-    for number in job.missing():
-        job.write(number)
+    assert done.stdout.startswith("mine/: ") and "of 41 examples in 9 parts" in done.stdout
     assert {path.name: path.read_bytes() for path in (tmp_path / "mine").glob("part-*.parquet")} == parts_of(job)
