@@ -111,7 +111,7 @@ class PartFolder(Lazy):
                 for table in tables:
                     writer.write_table(table)
             file.flush()
-            size, digest = file.tell(), _digest(Path(file.name))
+            size, digest = file.tell(), digest_of(Path(file.name))
         rows = self.rows_of(number)
         note = {
             "part": path.name,
@@ -146,7 +146,7 @@ class PartFolder(Lazy):
         damaged = []
         for note in self.written().values():
             path = self.path / note["part"]
-            if _digest(path) != note["sha256"]:
+            if digest_of(path) != note["sha256"]:
                 damaged.append(path.name)
                 _json_of(path).unlink()
             progress(1)
@@ -231,7 +231,8 @@ def _differences(found: dict[str, Any], own: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """The SHA-256 of the bytes of a file."""
     digest = sha256()
     with store_errors(path, "read"), path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -5,6 +5,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from ..base import Augmenter
@@ -13,15 +15,16 @@ from ..core.lazy import Lazy
 from ..core.lexicon import tokenizer_fingerprint
 from ..core.parquet_rows import table_of
 from ..core.storage import is_on_disk
-from ..registry import import_class, load_augmenter
+from ..registry import import_class, load_augmenter, models_in
 from ..shards import CHUNK
-from .folder import PartFolder
+from .folder import PartFolder, digest_of
 from .rows import VariantRows
 from .source import Source
 
 
 _FORMAT = 1  # of the folder; raise it when other rows come of the same settings
 
+_WEIGHTS = (".safetensors", ".bin")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -70,6 +73,7 @@ class PartJob(Lazy):
             "rows_per_part": rows_per_part,
             "rows_per_call": CHUNK,
             "augmenter": self._loaded.to_dict(),
+            "models": {name: _version(name) for name in models_in(config)},
             "tokenizer": tokenizer_fingerprint(self._loaded.tokenizer),
             **vars(rows),
         }
@@ -151,6 +155,17 @@ class PartJob(Lazy):
         if self._loaded.precomputes:
             choose_dtype(self._loaded)
         return self._loaded
+
+
+def _version(model: str) -> str | None:
+    """What shows that a model has changed: its commit on the Hub, or a digest of the files of a folder."""
+    folder = Path(model)
+    if not folder.is_dir():
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(model)._commit_hash
+    files = [path for path in folder.iterdir() if path.suffix in _WEIGHTS or path.name == "config.json"]
+    return sha256("".join(f"{path.name} {digest_of(path)}\n" for path in sorted(files)).encode()).hexdigest()
 
 
 def choose_dtype(augmenter: Augmenter) -> None:

@@ -93,6 +93,17 @@ def test_parts_of_a_masked_lm_are_equal_to_the_bit(tmp_path, masked_lm):
     assert len({row["text"] for row in rows_of(tmp_path / "first")}) > len(ROWS)
 
 
+def test_another_model_in_the_same_folder_is_refused(tmp_path, tokenizer, masked_lm):
+    source = write_rows(tmp_path / "a.jsonl", ROWS)
+    make_job(source, tmp_path / "out", masked_lm)
+    make_job(source, tmp_path / "out", masked_lm)
+    model = make_masked_lm(tokenizer)
+    model.get_input_embeddings().weight.data[5] += 1
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="different settings: models"):
+        make_job(source, tmp_path / "out", masked_lm)
+
+
 @pytest.mark.parametrize("own", [None, "float32"])
 def test_a_masked_lm_computes_in_the_fast_type_and_the_settings_do_not_say_so(tmp_path, masked_lm, monkeypatch, own):
     monkeypatch.setattr(job_module, "fast_dtype", lambda device: "bfloat16")
