@@ -122,10 +122,15 @@ def measure(args: argparse.Namespace, setting: dict[str, Any]) -> dict[str, Any]
     source, folder = args.work_dir / f"{setting['rows']}.parquet", args.work_dir / "parts"
     write_input(source, args.data, setting["rows"])
     shutil.rmtree(folder, ignore_errors=True)
-    shared = [f"--{name}={setting[name]}" for name in ("augmenter", "num_variants", "rows_per_part")]
+    program, variables = [sys.executable, "-m", "augment"], os.environ | QUIET
+    shared = [f"--{name}={setting[name]}" for name in ("augmenter", "num_variants")]
     shared += [f"--model={args.model}"] if setting["model"] else []
-    command = [sys.executable, "-m", "augment", "write", str(source), str(folder), *shared]
-    variables, watch, begin = os.environ | QUIET, Watch(), time.perf_counter()
+    # The first command with an augmenter may build a lexicon, which all later ones load.
+    subprocess.run(
+        [*program, "preview", "--text=A film.", *shared], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL
+    )
+    command = [*program, "write", str(source), str(folder), *shared, f"--rows_per_part={setting['rows_per_part']}"]
+    watch, begin = Watch(), time.perf_counter()
     started = [
         subprocess.Popen([*command, *own], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL) for own in options
     ]
@@ -203,7 +208,7 @@ def efficiency_of(way: str, speeds: dict[str, dict[str, Any]]) -> float | None:
 def estimate(rows_per_second: float, num_workers: int, price_per_hour: float, num_rows: float = 1e8) -> str:
     """What a dataset takes, given the speed of a worker among others, and the price of a worker."""
     hours = num_rows / (rows_per_second * num_workers) / 3600
-    return f"{hours:,.1f} hours, {hours * num_workers * price_per_hour:,.0f} dollars"
+    return f"{hours:,.1f} hours, {hours * num_workers * price_per_hour:,.2f} dollars"
 
 
 def print_estimates(args: argparse.Namespace, results: Sequence[dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ def test_efficiency_is_the_speed_of_two_over_twice_that_of_one():
 
 
 def test_an_estimate_multiplies_workers_and_price():
-    assert scale.estimate(1000, 64, 0.05, num_rows=64_000 * 3600 * 2) == "2.0 hours, 6 dollars"
+    assert scale.estimate(1000, 64, 0.05, num_rows=64_000 * 3600 * 2) == "2.0 hours, 6.40 dollars"
 
 
 def test_the_input_has_as_many_rows_as_asked_and_is_written_once(no_data, tmp_path):
