@@ -40,7 +40,7 @@ def damage(folder, kind: str) -> None:
     elif kind == "json without content":
         note.write_text("[]")
     elif kind == "json of another part":
-        note.write_text((folder / "part-00001-of-00007.json").read_text())
+        note.write_text(json.dumps({**json.loads(note.read_text()), "part": "part-00001-of-00007.parquet"}))
     elif kind == "json of other settings":
         note.write_text(json.dumps({**json.loads(note.read_text()), "settings": "0" * 64}))
 

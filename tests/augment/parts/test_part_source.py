@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from augment.core.storage import location
 from augment.core.tables import Table
+from augment.parts import source as source_module
 from augment.parts.source import Source
 
 
@@ -95,12 +96,18 @@ def test_a_pickle_is_small_and_reads_the_same_rows(tmp_path):
     assert list(copy.rows(3, 25)) == ROWS[3:25] and len(pickle.dumps(source)) < 3000
 
 
-def test_types_of_json_are_those_of_all_rows(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"text": "a", "x": null}\n{"text": "b", "x": 1}\n')
+def test_types_of_json_are_those_of_all_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_module, "_BATCH", 1)
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "x": null}\n{"text": "b", "x": 1, "z": true}\n')
     (tmp_path / "b.jsonl").write_text('{"text": "c", "x": 0.5, "y": ["d"]}\n')
     schema = Source(str(tmp_path), ["text"]).schema
     assert schema == pyarrow.schema(
-        {"text": pyarrow.string(), "x": pyarrow.float64(), "y": pyarrow.list_(pyarrow.string())}
+        {
+            "text": pyarrow.string(),
+            "x": pyarrow.float64(),
+            "z": pyarrow.bool_(),
+            "y": pyarrow.list_(pyarrow.string()),
+        }
     )
 
 
