@@ -92,6 +92,21 @@ def test_variants_do_not_depend_on_blocks_order_and_workers(
     assert table.to_pydict() == {"id": ids, "text": TEXTS, "variants": expected}
 
 
+def test_the_pipeline_of_the_docs_runs(cluster, tokenizer, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    (code,) = [block for block in page.split("```\n") if "read_parquet(" in block]
+    monkeypatch.chdir(tmp_path)
+    tokenizer.save_pretrained("tokenizer")
+    Path("reviews").mkdir()
+    parquet.write_table(pa.table({"id": range(len(TEXTS)), "text": TEXTS}), "reviews/0.parquet")
+    for name, found in {"reviews/": "reviews", "augmented/": "augmented", "bert-base-uncased": "tokenizer"}.items():
+        assert f'"{name}"' in code
+        code = code.replace(f'"{name}"', repr(str(tmp_path / found)))
+    code = code.replace('"synonyms"', '"punctuate"').replace("concurrency=4", "concurrency=1")
+    exec(compile(code, "scale.md", "exec"), {})
+    assert all(parquet.read_table("augmented")["variants"].to_pylist())
+
+
 def test_a_killed_worker_loses_and_doubles_no_part(cluster, make_job, tmp_path):
     marker = tmp_path / "killed"
     job = make_job(marker=str(marker))
