@@ -159,7 +159,7 @@ def write_parts(job: PartJob, numbers: Sequence[int], num_workers: int | None = 
     if not numbers:
         return
     num_done = 0
-    with _cluster(job), _ray_errors():
+    with _ray_errors(), _cluster(job):
         for result in _results(job, numbers, num_workers):
             if result["num_deaths"] == _MAX_DEATHS:
                 raise RuntimeError(
@@ -249,12 +249,14 @@ def _cluster(job: PartJob) -> Iterator[None]:
     connects = not ray.is_initialized()
     if connects:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"py_modules": _modules(job)},
-        )
+        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            ray.init(runtime_env={"py_modules": _modules(job)}, **quiet)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"{str(error).splitlines()[0].rstrip('.')}. Check RAY_ADDRESS, or unset it to start a cluster on this "
+                "machine."
+            ) from error
     consoles = [one for one in logging.getLogger("ray.data").handlers if isinstance(one, logging.StreamHandler)]
     levels = [console.level for console in consoles]
     for console in consoles:  # the file in Ray's folder has everything
@@ -289,5 +291,5 @@ def _ray_errors() -> Iterator[None]:
     except RayError as error:
         reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
         raise RuntimeError(
-            f"Ray failed: {reason.strip()} The parts that are done stay: run the same command again to continue."
+            f"Ray failed: {reason.strip().rstrip('.')}. The parts that are done stay: run the same command again to continue."
         ) from error

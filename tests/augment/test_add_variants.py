@@ -7,7 +7,7 @@ from augmenters import make_masked_lm
 from conftest import SENTENCES, WORDS
 
 from augment import InTurn, LexiconSubstitution, MaskedLMSubstitution, RandomDelete, variants_of_shard
-from augment.ray_data import AddVariants
+from augment.ray_data import AddVariants, _ray_errors, write_parts
 
 
 ROWS = {"text": SENTENCES, "text_b": SENTENCES[::-1], "id": list(range(10, 10 + len(SENTENCES)))}
@@ -95,3 +95,27 @@ def test_a_masked_lm_computes_in_the_fastest_dtype_unless_one_is_given(
 def test_what_cannot_be_done_is_an_error(options, changed, batch, error, message):
     with pytest.raises(error, match=message):
         AddVariants(**{**options, **changed})(batch)
+
+
+def test_errors_of_ray_become_a_sentence():
+    exceptions = pytest.importorskip("ray", reason="the errors of Ray need the extra `ray`").exceptions
+    for error, reason in (
+        (exceptions.RuntimeEnvSetupError("no disk"), "no disk"),
+        (exceptions.WorkerCrashedError(), "worker died"),
+        (exceptions.OutOfMemoryError("first line\nNode is out of memory.\n"), r"Node is out of memory\."),
+    ):
+        with (
+            pytest.raises(RuntimeError, match=rf"^Ray failed: .*{reason}.* run the same command again") as caught,
+            _ray_errors(),
+        ):
+            raise error
+        assert "\n" not in str(caught.value)
+    with pytest.raises(KeyError), _ray_errors():
+        raise KeyError("not of Ray")
+
+
+def test_no_parts_need_no_cluster_and_no_workers_are_refused():
+    pytest.importorskip("ray", reason="the engine needs the extra `ray`")
+    assert list(write_parts(None, [])) == []
+    with pytest.raises(ValueError, match=r"^num_workers is 0; expected a whole number >= 1\.$"):
+        list(write_parts(None, [1], 0))

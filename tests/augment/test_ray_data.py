@@ -45,20 +45,24 @@ def cluster():
 
 
 @pytest.fixture
-def make_job(tokenizer, tmp_path):
-    """Makes a job with a new folder. `text` is that of row `DEADLY`; options are arguments of `Unlucky`."""
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
+def make_job(tokenizer, tmp_path, monkeypatch):
+    """
+    Makes a job with a new folder. `text` is that of row `DEADLY`; options are arguments of `Unlucky`. All names are
+    relative to a folder in which the cluster was not started.
+    """
+    monkeypatch.chdir(tmp_path)
+    tokenizer.save_pretrained("tokenizer")
 
     def make(folder="out", text="a superb film", **options):
         texts = [*TEXTS[:DEADLY], text, *TEXTS[DEADLY:]]
-        parquet.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+        parquet.write_table(pa.table({"text": texts}), "in.parquet")
         own_class = "ray_augmenters:Unlucky"
         return PartJob(
-            Source(str(tmp_path / "in.parquet"), ["text"]),
-            str(tmp_path / folder),
+            Source("in.parquet", ["text"]),
+            folder,
             VariantRows(("text",), 2, 7),
             augmenter_config(own_class, **options),
-            str(tmp_path / "tokenizer"),
+            "tokenizer",
             own_class,
             rows_per_part=5,
         )
