@@ -290,6 +290,7 @@ def _ray_errors() -> Iterator[None]:
         yield
     except RayError as error:
         reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        reason = reason.strip().rstrip(".")
         raise RuntimeError(
-            f"Ray failed: {reason.strip().rstrip('.')}. The parts that are done stay: run the same command again to continue."
+            f"Ray failed: {reason}. The parts that are done stay: run the same command again to continue."
         ) from error
