@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -42,8 +42,9 @@ class ResumableWriter:
         self.counts: dict[str, int] = {}  # sums of the counts of the parts
         self._manifest = self.folder / "manifest.json"
         # Only temporary files: interrupted before the first manifest was complete.
-        if any(file.suffix != ".tmp" for file in self._files()):
-            self._resume()
+        names = {file.name for file in self._files()}
+        if any(not name.endswith(".tmp") for name in names):
+            self._resume(names)
 
     def write(
         self,
@@ -81,11 +82,11 @@ class ResumableWriter:
         """Joins the parts into the file and removes them."""
         with atomic_write(self.path) as file:
             self._join([self._part(i) for i in range(self.num_parts)], file)
-        for path in set(self._files()) - {self._manifest}:  # it identifies the folder, so it goes last
-            path.unlink()
-        self._manifest.unlink()
         if is_on_disk(self.folder):
-            self.folder.rmdir()
+            for path in set(self._files()) - {self._manifest}:  # it identifies the folder, so it goes last
+                path.unlink()
+            self._manifest.unlink()
+        self.folder.rmdir()  # in a store, with its files, in few requests
 
     def _files(self) -> list[Path]:
         """The files in the folder of parts."""
@@ -144,7 +145,7 @@ class ResumableWriter:
         manifest = {"making": self.settings, "num_parts": self.num_parts, "counts": self.counts}
         write_json(self._manifest, manifest)
 
-    def _resume(self) -> None:
+    def _resume(self, names: Collection[str]) -> None:
         try:
             found = json.loads(self._manifest.read_text(encoding="utf-8"))
             settings, num_parts, counts = found["making"], found["num_parts"], found["counts"]
@@ -153,7 +154,7 @@ class ResumableWriter:
                 f"The folder {self.folder} already exists and contains no usable parts of {self.path.name}. Remove "
                 "it, or choose another output file."
             ) from error
-        complete = all(self._part(number).is_file() for number in range(num_parts))
+        complete = all(self._part(number).name in names for number in range(num_parts))
         if num_parts and settings != self.settings:
             names = [name for name in settings | self.settings if settings.get(name) != self.settings.get(name)]
             raise ValueError(

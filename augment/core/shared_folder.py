@@ -8,7 +8,7 @@ from typing import Any
 
 from .atomic_file import write_json
 from .devices import default_device
-from .storage import is_on_disk
+from .storage import file_type, is_on_disk
 
 
 Gather = Callable[[Any], list[Any]]
@@ -42,7 +42,7 @@ def open_folder(folder: Path, manifest: Mapping[str, Any], what: str) -> tuple[i
     if process == 0:
         if is_on_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
+        if file_type(path) is None:
             write_json(path, manifest)
     gather(None)
     if without := [number for number, exists in enumerate(gather(path.exists())) if not exists]:

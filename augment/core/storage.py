@@ -37,11 +37,6 @@ def is_on_disk(path: Path) -> bool:
     return isinstance(path, os.PathLike)
 
 
-def is_url(name: str | os.PathLike | None) -> bool:
-    """Whether a name is the URL of a file or folder in a store."""
-    return name is not None and not is_on_disk(location(name))
-
-
 def file_type(path: Path) -> str | None:
     """
     What is there: "file", "directory", or `None` for nothing.

@@ -248,6 +248,9 @@ def _intact(folder: Path, copies: Path) -> Path | None:
     copy, remote = copies / f"masked-lm-copy-{digest[:16]}", cast(Any, folder)
     copy.mkdir(parents=True, exist_ok=True)
     with FileLock(copy / "lock"):  # one process of a machine copies, the others wait
+        for name, content in marks.items():
+            with atomic_write(copy / name) as file:
+                file.write(content)
         if _fits_checksums(copy):
             return copy
         for name in _FILES:
@@ -256,9 +259,6 @@ def _intact(folder: Path, copies: Path) -> Path | None:
                     remote.fs.get_file((remote / name).path, file.name)
             except FileNotFoundError:
                 return None
-        for name, content in marks.items():
-            with atomic_write(copy / name) as file:
-                file.write(content)
         return copy if _fits_checksums(copy) else None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from augment.core.storage import is_on_disk, location
 from augment.languages.language import ENGLISH
 from augment.registry import NAMES, WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
 
@@ -51,6 +52,11 @@ class ModelArguments:
     def __post_init__(self):
         if self.cache_dir is not None and not {"{", "}"}.isdisjoint(self.cache_dir):
             raise ValueError(f"cache_dir is {self.cache_dir!r}; datasets cannot use a folder with braces in its name.")
+        if self.cache_dir is not None and not is_on_disk(location(self.cache_dir)):
+            raise ValueError(
+                f"cache_dir is {self.cache_dir!r}; expected a folder on this machine. To keep candidates of a masked "
+                "LM in a store, leave it out and set the environment variable HF_MMEL_CACHE to the URL."
+            )
 
     @property
     def hub_options(self) -> dict[str, Any]:

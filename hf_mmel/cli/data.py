@@ -14,6 +14,7 @@ from datasets import Dataset, DatasetDict
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from augment.core.running import shown
+from augment.core.storage import file_type, location
 
 from ..hub.redaction import without_tokens
 from ..training_args import MMELTrainingArguments
@@ -68,10 +69,11 @@ def _load_file(data_args: DataArguments, split: str, cache_dir: str | None) -> D
     file = (data_args.files() | data_args.unlabeled()).get(split)
     if file is None:
         raise ValueError(f"There is no file for the {split} data; pass --{split}_file.")
-    if Path(file).is_file() and Path(file).stat().st_size == 0:
-        raise ValueError(_no_rows(file))
     with _reader_errors(file):
-        dataset = load_saved(file) if Path(file).is_dir() else load_file(file, cache_dir)
+        kind = file_type(location(file))
+        if kind == "file" and location(file).stat().st_size == 0:
+            raise ValueError(_no_rows(file))
+        dataset = load_saved(file) if kind == "directory" else load_file(file, cache_dir)
         if isinstance(dataset, DatasetDict):
             raise ValueError(f"it holds the splits {', '.join(dataset)}; pass it as --dataset_name")
         return dataset

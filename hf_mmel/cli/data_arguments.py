@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from augment.core.storage import file_type, location
 from augment.core.tables import READERS
 
 
@@ -127,14 +127,15 @@ class DataArguments:
         if files and (unused := [name for name in dataset_options if getattr(self, name) is not None]):
             raise ValueError(f"{unused[0]} is for datasets that hold all splits; leave it out with files of your own.")
         for split, file in (files | self.unlabeled()).items():
-            if Path(file).is_dir():
+            path = location(file)
+            if (kind := file_type(path)) == "directory":
                 continue
-            if Path(file).suffix.lower() not in READERS:
+            if path.suffix.lower() not in READERS:
                 raise ValueError(
                     f"{split}_file is {file!r}; expected a name that ends in {', '.join(READERS)}, or a folder "
                     "written by save_to_disk."
                 )
-            if not Path(file).is_file():
+            if kind is None:
                 raise ValueError(f"{split}_file is {file!r}, and there is no such file; check the path.")
         for name in (*_LIMITS, "preprocessing_num_workers"):
             if (value := getattr(self, name)) is not None and value < 1:

@@ -4,7 +4,6 @@ import glob
 import inspect
 import json
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow
@@ -12,6 +11,7 @@ from datasets import Dataset, Features, Json, NamedSplit, load_dataset
 
 from augment.core import tables as tables_module
 from augment.core.running import shown
+from augment.core.storage import location
 from augment.core.tables import Row, Table, is_encodable
 
 
@@ -21,14 +21,15 @@ _TEXT_FORMATS = (".csv", ".tsv")  # of cells without types
 
 def load_file(file: str, cache_dir: str | None) -> Dataset:
     """
-    Loads the rows of a file. Columns of csv and tsv files are text. In json files, strings, numbers and booleans are
-    what they are in the file, and a column with values of several types is of the type `Json`. Parquet files have
-    types of their own, with those that `datasets` writes into them.
+    Loads the rows of a file, which may be the URL of one in a store. Columns of csv and tsv files are text. In json
+    files, strings, numbers and booleans are what they are in the file, and a column with values of several types is of
+    the type `Json`. Parquet files have types of their own, with those that `datasets` writes into them.
 
     Raises a `ValueError` that names the file, and the line or row, if it cannot be read.
     """
-    if Path(file).suffix.lower() == ".parquet":
-        pattern = glob.escape(str(Path(file).absolute()))  # `datasets` reads a name, and its folder's, as a pattern
+    path = location(file)
+    if path.suffix.lower() == ".parquet":
+        pattern = glob.escape(str(path.absolute()))  # `datasets` reads a name, and its folder's, as a pattern
         return load_dataset("parquet", data_files=pattern, split="train", cache_dir=cache_dir)
     return load_tables([file], cache_dir)
 

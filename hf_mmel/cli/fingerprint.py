@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from augment.core.storage import location
+
 from .arguments import Arguments, file_of_augmenter
 
 
@@ -45,7 +47,7 @@ def arguments_of(args: Arguments) -> dict[str, Any]:
 def contents_of(args: Arguments) -> dict[str, Any]:
     """The contents of the files that the arguments name: digests of the data, and the augmenter's configuration."""
     files = args.data.files() | args.data.unlabeled()
-    contents = {f"{CONTENT}{split}_file": digest_of(Path(file)) for split, file in files.items()}
+    contents = {f"{CONTENT}{split}_file": digest_of(location(file)) for split, file in files.items()}
     if file_of_augmenter(args.augmenter.augmenter) is not None:
         contents[f"{CONTENT}augmenter"] = content_of_augmenter(args.augmenter.augmenter)
     return contents

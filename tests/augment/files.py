@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
+from augment.core.storage import location
+
 
 def write_rows(path: Path, rows: list[dict]) -> Path:
     """The rows in the format that the file's name asks for."""
@@ -22,3 +24,9 @@ def write_rows(path: Path, rows: list[dict]) -> Path:
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def upload(source: Path | bytes, url: str) -> str:
+    """Puts a file, or its content, into a store. Returns its URL."""
+    location(url).write_bytes(source if isinstance(source, bytes) else source.read_bytes())
+    return url

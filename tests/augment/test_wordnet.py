@@ -10,6 +10,7 @@ import pytest
 from test_house import read_imports
 
 from augment import WordNetSynonyms
+from augment.core.storage import location
 from augment.english import wordnet_data
 from augment.wordnet import code_fingerprint
 
@@ -112,6 +113,16 @@ def test_cache_folder_comes_from_the_environment(wordnet, tokenizer, tmp_path, m
     assert len(list((tmp_path / "mine").iterdir())) == 1
 
 
+def test_a_lexicon_is_kept_on_this_machine_if_the_cache_is_in_a_store(
+    wordnet, tokenizer, store, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_MMEL_CACHE", f"{store}/cache")
+    WordNetSynonyms(tokenizer)
+    WordNetSynonyms(tokenizer, cache_dir=f"{store}/cache")
+    assert len(list((tmp_path / "hf_mmel").iterdir())) == 1 and not location(store).exists()
+
+
 WARM_START = """
 import sys
 sys.path[:0] = {path}
@@ -185,7 +196,7 @@ def test_all_code_that_makes_a_lexicon_is_in_its_key(tmp_path):
             makers.add(module)
             waiting += imports[module]
     # These write files and hold no rule of what is in them.
-    makers -= {"augment.core.atomic_file", "augment.core.lazy"}
+    makers -= {"augment.core.atomic_file", "augment.core.lazy", "augment.core.storage"}
     package = tmp_path / "augment"
     shutil.copytree(ROOT / "augment", package)
     before = code_fingerprint(package)

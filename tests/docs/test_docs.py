@@ -22,6 +22,7 @@ from augmenters import make_masked_lm
 from classifiers import make_classifier, save_classifier
 from conftest import SENTENCES, WORDS, make_model
 from datasets import Dataset, DatasetDict, concatenate_datasets
+from files import upload
 from generators import save_generator
 from torch.distributed.run import get_args_parser
 from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNetForImageClassification
@@ -52,6 +53,7 @@ GENERATORS = {
     "Qwen/Qwen2.5-1.5B-Instruct": "gpt2",
 }
 SENTIMENT = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+BUCKET = "s3://bucket"  # a store in memory is in its place
 # What stands for `...` in a command.
 ELIDED = "--model_name_or_path bert-base-uncased --task_name rte --do_train --do_eval --output_dir outputs/elided"
 # Added to each run, so that it takes a moment. Later options win.
@@ -96,8 +98,9 @@ def with_page(values: list) -> list:
 class Shell:
     """Runs commands as a shell in the root of a checkout would, but on what is at hand."""
 
-    def __init__(self, encoder: Path, classifier: Path, masked_lm: Path, data: Path, hub):
+    def __init__(self, encoder: Path, classifier: Path, masked_lm: Path, data: Path, hub, store: str):
         self.encoder, self.classifier, self.masked_lm, self.data, self.hub = encoder, classifier, masked_lm, data, hub
+        self.store = store
 
     def run(self, command: str) -> None:
         program, *argv = self._words(command)
@@ -126,7 +129,7 @@ class Shell:
 
     def _words(self, command: str) -> list[str]:
         names = dict.fromkeys(ENCODERS, self.encoder) | dict.fromkeys(MASKED_LMS, self.masked_lm) | GENERATORS
-        words = shlex.split(command.replace("...", ELIDED))
+        words = shlex.split(command.replace("...", ELIDED).replace(BUCKET, self.store))
         return [str(names.get(word, word)) for word in words]
 
     def _train(self, options: list[str]) -> dict[str, float]:
@@ -194,7 +197,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkeypatch) -> Shell:
+def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, store, tmp_path, monkeypatch) -> Shell:
     """A shell in a folder with the users' own files, where the pages' models, data and WordNet are tiny ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_TOKEN", "hf_token_of_me")
@@ -211,8 +214,9 @@ def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, tmp_path, monkey
     for name in ("train", "dev"):
         rows.to_csv(f"{name}.csv", index=False)
     rows[["sentence"]].to_csv("unlabelled.csv", index=False)
+    upload(Path("train.csv"), f"{store}/train.csv")
     Path("my_augmenters.py").write_text(documented.CLASSES, encoding="utf-8")
-    return Shell(model_dir, tmp_path / "classifier", tmp_path / "masked_lm", mirror[1], hub)
+    return Shell(model_dir, tmp_path / "classifier", tmp_path / "masked_lm", mirror[1], hub, store)
 
 
 @pytest.mark.parametrize("page", with_page([page for page in PAGES if commands(page)]))
@@ -265,6 +269,7 @@ def test_the_snippets_of_a_page_run_in_their_order(shell, names, page):
             code = code.replace(f'"{model}"', repr(str(shell.masked_lm)))
         for model, kind in {**GENERATORS, SENTIMENT: "sentiment"}.items():
             code = code.replace(f'"{model}"', repr(kind))
+        code = code.replace(BUCKET, shell.store)
         exec(compile(code, page.name, "exec"), names)
 
 

@@ -47,3 +47,16 @@ def test_a_file_of_a_store_is_written_as_a_whole_or_not_at_all(store):
         file.write(b"new")
         assert path.read_text() == "[\n    1\n]\n"
     assert path.read_bytes() == b"new" and len(list(location(store).iterdir())) == 1
+
+
+@pytest.mark.integration
+def test_files_of_other_processes_are_seen(bucket):
+    from s3fs import S3FileSystem
+
+    names, other = [], S3FileSystem(skip_instance_cache=True)
+    for name in ("a.csv", "b.csv"):
+        assert not location(f"{bucket}/folder/{name}").exists()
+        other.pipe_file(f"{bucket}/folder/{name}", b"text")
+        names.append(name)
+        assert location(f"{bucket}/folder/{name}").exists()
+        assert sorted(path.name for path in location(f"{bucket}/folder").iterdir()) == names

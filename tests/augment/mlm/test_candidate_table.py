@@ -1,12 +1,11 @@
 """Tables of a masked LM's candidates."""
 
 import pickle
-import threading
-from pathlib import Path
 
 import pytest
 import torch
 from augmenters import make_masked_lm, masked_lm
+from candidate_tables import count_made, draws, in_processes, spoil, table
 from conftest import SENTENCES, make_tokenizer
 from datasets import Dataset
 
@@ -35,22 +34,7 @@ def sentences(tokenizer, monkeypatch):
 @pytest.fixture
 def made(monkeypatch):
     """The numbers of sequences that models are asked about, one for each part of a table."""
-    made, best = [], FillMask.best
-
-    def counted(self, inputs, *arguments):
-        made.append(len(inputs))
-        return best(self, inputs, *arguments)
-
-    monkeypatch.setattr(FillMask, "best", counted)
-    return made
-
-
-def draws(augmenter, examples):
-    return augmenter.variants(examples, 4, list(range(len(examples))))
-
-
-def table(tokenizer, examples, path, **options):
-    return masked_lm(tokenizer, dtype="float32", **options).precompute(examples, path)
+    return count_made(monkeypatch)
 
 
 def test_draws_from_the_table_equal_those_without(any_tokenizer, tmp_path, made):
@@ -137,13 +121,6 @@ def test_damaged_part_is_made_again(tokenizer, sentences, tmp_path, made, monkey
     assert draws(augmenter, sentences) == draws(masked_lm(tokenizer), sentences)
 
 
-def spoil(path: Path, damage: str) -> None:
-    data = bytearray(path.read_bytes())
-    if damage == "flipped":
-        data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data if damage == "flipped" else data[: len(data) // 2] if damage == "cut" else b"")
-
-
 @pytest.mark.parametrize("content", ["[3]", "null", "{", "", "[" * 100_000])
 def test_a_damaged_manifest_is_named(tokenizer, examples, tmp_path, made, content):
     table(tokenizer, examples, tmp_path)
@@ -188,38 +165,6 @@ def test_pickle_carries_the_path_and_not_the_table(tokenizer, examples, tmp_path
     made.clear()
     assert draws(copy, examples) == draws(augmenter, examples)
     assert not made
-
-
-def in_processes(monkeypatch, tokenizer, examples, *folders):
-    """Makes a table in two threads that take each other for processes; the augmenter of each, or what it raised."""
-    outcomes = [masked_lm(tokenizer, dtype="float32") for _ in folders]
-    barrier, values = threading.Barrier(2, timeout=60), [None, None]
-
-    def gather(value):
-        values[int(threading.current_thread().name)] = value
-        barrier.wait()
-        gathered = list(values)
-        barrier.wait()
-        return gathered
-
-    def run(process, folder):
-        try:
-            outcomes[process].precompute(examples, folder)
-        except ValueError as error:
-            outcomes[process] = error
-
-    monkeypatch.setattr(
-        "augment.core.shared_folder.distributed", lambda: (int(threading.current_thread().name), 2, gather)
-    )
-    threads = [
-        threading.Thread(target=run, args=(process, folder), name=str(process))
-        for process, folder in enumerate(folders)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
 
 
 @pytest.mark.parametrize(("part_tokens", "num_parts"), [(22, 5), (1 << 17, 2)], ids=["many parts", "few rows"])

@@ -104,11 +104,11 @@ def test_an_input_that_has_changed_is_refused_by_the_name_of_the_file(tmp_path, 
         write_rows(tmp_path / "data" / f"{name}.parquet", ROWS)
     write_all(make_job(tmp_path / "data", out, rows_per_part=40))
     write_rows(tmp_path / "data" / "b.parquet", ROWS[:-1])
-    with pytest.raises(ValueError, match=r"different settings: input \(b\.parquet changed\)"):
+    with pytest.raises(ValueError, match=r"different settings: input \(b\.parquet changed\)\. "):
         make_job(tmp_path / "data", out, rows_per_part=40)
     write_rows(tmp_path / "data" / "b.parquet", ROWS)
     (tmp_path / "data" / "a.parquet").rename(tmp_path / "data" / "d.parquet")
-    with pytest.raises(ValueError, match=r"different settings: input \(a\.parquet, d\.parquet changed\)"):
+    with pytest.raises(ValueError, match=r"different settings: input \(a\.parquet, d\.parquet changed\)\. "):
         make_job(tmp_path / "data", out, rows_per_part=40)
 
 

@@ -75,6 +75,23 @@ def test_shares_of_an_array_job_are_the_whole():
     assert main(["join", "out"]) == 0 and parts_of(Path("out")) == uninterrupted()
 
 
+def test_another_process_imports_a_class_of_ones_own():
+    Path("own_delete.py").write_text("from augment import RandomDelete\n\n\nclass OwnDelete(RandomDelete): ...\n")
+    code = (
+        "import pickle\n"
+        "from augment.parts.job import PartJob\n"
+        "from augment.parts.rows import VariantRows\n"
+        "from augment.parts.source import Source\n"
+        "rows = VariantRows(('text',), 3)\n"
+        "source, config = Source('a.csv', ['text']), {'class': 'OwnDelete'}\n"
+        "job = PartJob(source, 'out', rows, config, own_class='own_delete:OwnDelete')\n"
+        "pickle.dump(job, open('job', 'wb'))\n"
+    )
+    for program in (code, "import pickle; pickle.load(open('job', 'rb')).write(0)"):
+        subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, check=True)
+    assert len(rows_of(Path("out"))) > 2000
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_input_and_parts_may_be_in_a_store(bucket, suffix):
     for number, rows in enumerate([ROWS[:11], ROWS[11:]]):
