@@ -14,6 +14,7 @@ from test_house import PACKAGES, imported_names, is_within, module_files
 ROOT = Path(__file__).parents[1]
 # What needs an extra. All other modules work with the requirements of the package alone.
 EXTRAS = {
+    "augment.ray_data": "ray",
     "augment": "wordnet",
     "hf_mmel.cli": "glue",
     "hf_mmel.attack": "glue",
