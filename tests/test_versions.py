@@ -21,7 +21,7 @@ def declared():
     text = (ROOT / "pyproject.toml").read_text().partition("[project]")[2]  # what it is built with comes before
     listed = re.findall(r'^    "([a-zA-Z][^"]*)",$|^\w+ = \[(".*")\]$', text, flags=re.MULTILINE)
     entries = [entry for one, several in listed for entry in ([one] if one else re.findall(r'"([^"]+)"', several))]
-    found = [Requirement(entry) for entry in entries if re.match(r"[\w.-]+(\[\w+\])?>=", entry)]
+    found = [Requirement(entry) for entry in entries if re.match(r"[\w.-]+(\[[\w,]+\])?>=", entry)]
     return {requirement.name.lower(): requirement.specifier for requirement in found}
 
 
