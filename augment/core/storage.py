@@ -71,7 +71,9 @@ def for_arrow(path: Path) -> Iterator[Any]:
     if is_on_disk(path):
         yield path
     else:
-        with path.open("rb") as file:
+        remote: Any = path
+        # A cache would read on after each range, tens of megabytes, and columns by turns would replace its content.
+        with remote.fs.open(remote.path, "rb", cache_type="none") as file:
             yield file
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.lazy import Lazy
-from ..core.parquet_rows import parquet_errors, table_of
+from ..core.parquet_rows import parquet_errors, parquet_rows, table_of
 from ..core.running import shown
 from ..core.storage import file_type, location
 from ..core.tables import READERS, Row, Table, is_encodable
@@ -22,8 +22,7 @@ from ..core.tables import READERS, Row, Table, is_encodable
 
 _WILDCARD = re.compile(r"[*?\[]")
 _READERS = 16  # parquet files whose footers are read at once
-_BATCH = 1000  # rows of a parquet file that become Python objects at once
-_BUFFER = 1 << 20  # bytes of a column of a parquet file that are read at once
+_BATCH = 1000  # rows of a json file whose types are found at once
 
 
 @dataclass(frozen=True)
@@ -227,19 +226,8 @@ def _paths(name: str) -> list[Path]:
 
 
 def _parquet_rows(path: Path, number: int) -> Iterator[Row]:
-    """The rows of a parquet file from a number on. Row groups before it are not read."""
-    from pyarrow import parquet
-
-    with _errors_name(path), path.open("rb") as file:
-        opened = parquet.ParquetFile(file, buffer_size=_BUFFER)
-        sizes = [opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)]
-        ends = list(accumulate(sizes))
-        group = bisect_right(ends, number)
-        skipped = number - (ends[group] - sizes[group])
-        for batch in opened.iter_batches(_BATCH, row_groups=range(group, len(sizes))):
-            if skipped < len(batch):
-                yield from batch.slice(skipped).to_pylist()
-            skipped = max(skipped - len(batch), 0)
+    with _errors_name(path):
+        yield from parquet_rows(path, number)
 
 
 @contextmanager
