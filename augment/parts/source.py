@@ -16,7 +16,7 @@ from typing import Any
 from ..core.lazy import Lazy
 from ..core.parquet_rows import parquet_errors, parquet_rows, table_of
 from ..core.running import shown
-from ..core.storage import file_type, location
+from ..core.storage import file_type, first_line, location
 from ..core.tables import READERS, Row, Table, is_encodable
 
 
@@ -92,10 +92,10 @@ class Source(Lazy):
             for row in islice(rows, min(stop - start, file.rows) - (number - start)):
                 self._check_texts(file.path, row, number - start)
                 number += 1
-                self._cursor["number"] = number - start
                 yield row
             if number < min(stop, start + file.rows):
                 raise ValueError(f"{file.path} has changed: it has only {number - start} rows now, not {file.rows}.")
+            self._cursor.update(file=file, number=number - start, rows=rows)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -104,27 +104,29 @@ class Source(Lazy):
 
     @cached_property
     def _cursor(self) -> dict[str, Any]:
-        """The file that was read last, the number of its next row, and the iterator of the rows."""
+        """
+        The file that was read last, the number of its next row, and the iterator of the rows. There is no file while
+        rows are read, and thus after an error.
+        """
         return {"file": None, "number": 0, "rows": iter(())}
 
     def _rows_from(self, file: SourceFile, number: int) -> Iterator[Row]:
         """The rows of a file from a number on. A file that is being read is read on, and not again."""
-        cursor = self._cursor
-        ahead = number - cursor["number"]
-        if cursor["file"] is not file or ahead < 0 or (ahead and self.suffix == ".parquet"):
+        last, ahead, rows = self._cursor["file"], number - self._cursor["number"], self._cursor["rows"]
+        self._cursor.update(file=None, rows=iter(()))
+        if last is not file or ahead < 0 or (ahead and self.suffix == ".parquet"):
             self._check_size(file)
             if self.suffix == ".parquet":
                 rows, ahead = _parquet_rows(file.path, number), 0
             else:
                 rows, ahead = iter(Table(file.path)), number
-            cursor.update(file=file, number=number, rows=rows)
-        for _ in islice(cursor["rows"], ahead):
+        for _ in islice(rows, ahead):
             pass
-        cursor["number"] = number
-        return cursor["rows"]
+        return rows
 
     def _check_size(self, file: SourceFile) -> None:
-        size = file.path.stat().st_size
+        with _errors_name(file.path):
+            size = file.path.stat().st_size
         if size != file.size:
             raise ValueError(f"{file.path} has changed: it has {size} bytes now, not {file.size}.")
 
@@ -234,6 +236,7 @@ def _parquet_rows(path: Path, number: int) -> Iterator[Row]:
 def _errors_name(path: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, OSError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} cannot be read: {reason}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # the clients of stores raise classes of their own
+        raise ValueError(f"{path} cannot be read: {first_line(error)}") from error

@@ -2,12 +2,14 @@
 
 import json
 import pickle
+from dataclasses import replace
 from datetime import date
 from uuid import uuid4
 
 import pyarrow
 import pytest
-from files import write_rows
+from files import upload, write_rows
+from fsspec.implementations.memory import MemoryFileSystem
 from part_jobs import ROWS
 from pyarrow import parquet
 
@@ -160,6 +162,43 @@ def test_a_row_without_text_is_named_by_its_number_in_its_file(tmp_path):
     source = Source(str(tmp_path), ["text"])
     with pytest.raises(ValueError, match=r"b\.parquet, column 'text', row 1 \(from 0\) is None; expected text"):
         list(source.rows(0, 4))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_rows_after_an_error_are_read_anew(tmp_path, suffix):
+    rows = [*ROWS[:4], {"text": None, "label": 4}, *ROWS[5:]]
+    path = write_rows(tmp_path / f"a{suffix}", ROWS)
+    source = Source(str(path), ["text"])
+    source.files[0] = replace(source.files[0], size=write_rows(path, rows).stat().st_size)
+    list(source.rows(0, 2))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"row 4 \(from 0\) is None"):
+            list(source.rows(2, 6))
+    assert list(source.rows(6, 9)) == ROWS[6:9]
+
+
+def test_rows_that_were_not_read_to_their_end_are_read_again(tmp_path):
+    source = Source(str(write_rows(tmp_path / "a.parquet", ROWS)), ["text"])
+    first, second = source.rows(0, 9), source.rows(0, 9)
+    assert [next(first), next(second), next(first), next(second)] == [ROWS[0], ROWS[0], ROWS[1], ROWS[1]]
+    assert list(source.rows(1, 4)) == ROWS[1:4] and list(second) == ROWS[2:9]
+
+
+def test_an_error_of_a_stores_client_names_the_file(tmp_path, monkeypatch):
+    class ClientError(Exception):
+        """As botocore raises it: no error of Python's own."""
+
+    source = Source(upload(write_rows(tmp_path / "a.parquet", ROWS), f"memory://{uuid4().hex}/a.parquet"), ["text"])
+
+    def fail(*args, **kwargs):
+        raise ClientError("cannot connect")
+
+    for name in ("_open", "info"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, name, fail)
+            with pytest.raises(ValueError, match=r"memory://.*a\.parquet cannot be read: cannot connect"):
+                list(source.rows(0, 3))
+    assert list(source.rows(0, 3)) == ROWS[:3]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
