@@ -16,7 +16,7 @@ from typing import Any
 from ..core.lazy import Lazy
 from ..core.parquet_rows import parquet_errors, parquet_rows, table_of
 from ..core.running import shown
-from ..core.storage import file_type, first_line, location
+from ..core.storage import file_type, first_line, location, open_for_ranges
 from ..core.tables import READERS, Row, Table, is_encodable
 
 
@@ -152,7 +152,7 @@ class Source(Lazy):
     def _parquet_file(self, path: Path) -> tuple[SourceFile, Any]:
         from pyarrow import parquet
 
-        with _errors_name(path), path.open("rb") as file:
+        with _errors_name(path), open_for_ranges(path) as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(max(size - 8, 0))
             footer_size = int.from_bytes(file.read(4), "little")

@@ -127,6 +127,21 @@ def test_a_folder_of_something_else_is_refused_and_kept(tmp_path, source, out):
     assert list(parts_of(location(out))) == ["mine.txt"]
 
 
+def test_a_file_in_place_of_the_folder_is_refused_and_kept(tmp_path, source, out):
+    location(out).write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"out is a file; expected a new or empty folder for the parts\.$"):
+        make_job(source, out)
+    assert location(out).read_text() == "mine"
+
+
+def test_a_folder_with_a_damaged_part_has_no_manifest(source, out):
+    job = write_all(make_job(source, out))
+    part = job.folder.path / f"{PART}.parquet"
+    part.write_bytes(bytes(len(part.read_bytes())))
+    assert job.folder.check() == [part.name]
+    assert "manifest.json" not in parts_of(job.folder.path)
+
+
 def test_damaged_settings_are_named(source, out):
     folder = write_all(make_job(source, out)).folder.path
     (folder / "settings.json").write_text("{")
