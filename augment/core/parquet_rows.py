@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from .storage import for_arrow
+from .storage import first_line, for_arrow
 
 
 _BATCH = 1000  # rows that become Python objects at once
@@ -50,6 +50,8 @@ def parquet_errors() -> Iterator[None]:
 
     try:
         yield
-    except pyarrow.ArrowException as error:
-        message = str(error).splitlines()[0]
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OverflowError) as error:
+        message = first_line(error).rstrip(".")
         raise ValueError(f"A parquet file cannot hold these values: {message}. A .jsonl file can.") from error

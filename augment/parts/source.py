@@ -138,6 +138,7 @@ class Source(Lazy):
 
     def _text_file(self, path: Path) -> tuple[SourceFile, Any]:
         import pyarrow
+        from pyarrow import parquet
 
         table = Table(path, self.text_columns)
         num_rows, columns = table.scan()
@@ -147,6 +148,7 @@ class Source(Lazy):
             with parquet_errors():
                 schemas = [table_of(rows, columns, None).schema for rows in table.chunks(_BATCH)]
                 schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+                parquet.ParquetWriter(io.BytesIO(), schema).close()  # raises an error for types that parquet lacks
         return SourceFile(path, num_rows, path.stat().st_size, table.digest()), schema
 
     def _parquet_file(self, path: Path) -> tuple[SourceFile, Any]:

@@ -148,6 +148,8 @@ def parquet_file(path, **columns):
         ("", lambda d: [(d / f"{n}.csv").write_text(f"text,{n}\na,b\n") for n in "xy"],
          r"y\.csv has other columns than .*x\.csv: 'y' \(string\)"),
         ("", lambda d: json_lines(d / "a.jsonl", {"text": "a", "x": 1}, {"text": "a", "x": "b"}), "cannot hold these"),
+        ("", lambda d: json_lines(d / "a.jsonl", {"text": "a", "x": {}}), "cannot hold these .*child field. A .jsonl"),
+        ("", lambda d: json_lines(d / "a.jsonl", {"text": "a", "x": 10**30}), "cannot hold these values: .*too large"),
     ],
 )  # fmt: skip
 def test_faulty_input_is_named_at_once(tmp_path, name, make, message):
