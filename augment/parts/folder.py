@@ -232,9 +232,9 @@ def _differences(found: dict[str, Any], own: dict[str, Any]) -> Iterator[str]:
     """The names of settings that differ; of the input, the file that differs."""
     for name in own | found:
         if name == "input" and "input" in found and found["input"] != own["input"]:
-            files = [{file["name"]: file for file in settings["input"]} for settings in (found, own)]
-            names = sorted(file for file in files[0] | files[1] if files[0].get(file) != files[1].get(file))
-            yield f"input ({shown(names)} changed)"
+            files = [{tuple(file.items()): file["name"] for file in settings["input"]} for settings in (found, own)]
+            names = {files[i][file] for i in (0, 1) for file in files[i].keys() - files[1 - i].keys()}
+            yield f"input ({shown(sorted(names)) or 'the order of the files'} changed)"
         elif name != "rows" and found.get(name) != own.get(name):
             yield name
 

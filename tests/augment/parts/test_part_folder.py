@@ -112,6 +112,22 @@ def test_an_input_that_has_changed_is_refused_by_the_name_of_the_file(tmp_path, 
         make_job(tmp_path / "data", out, rows_per_part=40)
 
 
+def test_of_files_with_the_same_name_in_several_folders_any_may_have_changed(tmp_path, out):
+    files = []
+    for name, rows in (("x", ROWS[:9]), ("y", ROWS[9:])):
+        (tmp_path / name).mkdir()
+        files.append(write_rows(tmp_path / name / "a.csv", rows))
+    pattern = tmp_path / "[xy]" / "a.csv"
+    write_all(make_job(pattern, out))
+    (tmp_path / "x").rename(tmp_path / "z")
+    with pytest.raises(ValueError, match=r"different settings: input \(the order of the files changed\)\. "):
+        make_job(tmp_path / "[yz]" / "a.csv", out)
+    (tmp_path / "z").rename(tmp_path / "x")
+    write_rows(files[0], ROWS[1:10])
+    with pytest.raises(ValueError, match=r"different settings: input \(a\.csv changed\)\. "):
+        make_job(pattern, out)
+
+
 def test_the_same_input_elsewhere_is_the_same(tmp_path, source, out):
     write_all(make_job(source, out))
     (tmp_path / "moved").mkdir()
