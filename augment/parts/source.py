@@ -207,11 +207,11 @@ def _paths(name: str) -> list[Path]:
     if kind is None and _WILDCARD.search(name):
         start = _WILDCARD.split(name)[0]
         base = start[: start.rfind("/") + 1]
-        paths = sorted(location(base or ".").glob(name[len(base) :]))
+        paths = list(location(base or ".").glob(name[len(base) :]))
         if not paths:
             raise FileNotFoundError(f"No file fits {name}.")
     elif kind == "directory":
-        paths = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] not in "._")
+        paths = [file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] not in "._"]
         if not paths:
             raise FileNotFoundError(f"The folder {name} has no file of rows; expected some of {', '.join(READERS)}.")
     elif kind == "file":
@@ -226,7 +226,7 @@ def _paths(name: str) -> list[Path]:
             f"{name} has files of several formats, {', '.join(suffixes)}; name those of one, such as "
             f"{path if kind == 'directory' else path.parent}/*{suffixes[-1]}"
         )
-    return paths
+    return sorted(paths, key=lambda path: path.parts)  # paths of a store would be sorted as strings, "a-b" before "a/"
 
 
 def _parquet_rows(path: Path, number: int) -> Iterator[Row]:

@@ -63,6 +63,15 @@ def test_parquet_files_may_be_in_a_store(tmp_path):
         assert list(Source(name, ["text"]).rows(4, 23)) == ROWS[4:23]
 
 
+def test_files_of_several_folders_have_the_same_order_in_a_store(tmp_path):
+    store = f"memory://{uuid4().hex}"
+    for number, name in enumerate(["a", "a-b", "a.b", "a0"]):
+        (tmp_path / name).mkdir()
+        upload(write_rows(tmp_path / name / "x.jsonl", ROWS[5 * number : 5 * number + 5]), f"{store}/{name}/x.jsonl")
+    for folder in (tmp_path, store):
+        assert list(Source(f"{folder}/*/*.jsonl", ["text"]).rows(0, 20)) == ROWS[:20]
+
+
 def test_of_parquet_only_the_row_groups_of_the_rows_are_read(tmp_path, monkeypatch):
     path = tmp_path / "a.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), path, row_group_size=4)
