@@ -223,7 +223,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     found = _read_json(path / SETTINGS)
-    if not (isinstance(found.get("rows"), int) and isinstance(found.get("rows_per_part"), int)):
+    if not all(isinstance(found.get(name), int) and found[name] > 0 for name in ("rows", "rows_per_part")):
         raise ValueError(f"{path / SETTINGS} is damaged; remove the folder, or choose another one.")
     return found
 

@@ -158,9 +158,12 @@ def test_a_folder_with_a_damaged_part_has_no_manifest(source, out):
     assert "manifest.json" not in parts_of(job.folder.path)
 
 
-def test_damaged_settings_are_named(source, out):
+@pytest.mark.parametrize("content", ["{", "[]", '{"rows": 27, "rows_per_part": 0}', '{"rows": 27}'])
+def test_damaged_settings_are_named(source, out, content):
     folder = write_all(make_job(source, out)).folder.path
-    (folder / "settings.json").write_text("{")
+    (folder / "settings.json").write_text(content)
+    with pytest.raises(ValueError, match=r"settings\.json is damaged"):
+        PartFolder.found(out)
     with pytest.raises(ValueError, match=r"settings\.json is damaged"):
         make_job(source, out)
 
