@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ..configurable import check_count
@@ -15,6 +16,7 @@ from ..parts.job import PartJob
 from ..parts.rows import VariantRows
 from ..parts.source import Source
 from ..registry import augmenter_config, is_class_path
+from .output import SUFFIXES
 
 
 ROWS_PER_PART = 10_000
@@ -26,7 +28,13 @@ def is_folder(out: str) -> bool:
 
 
 def check_is_file(args: Namespace) -> None:
-    """Raises a `ValueError` if the output is a file and an option needs a folder."""
+    """Raises a `ValueError` if the output is no file that can be written, or an option needs a folder."""
+    suffix = location(args.output).suffix
+    if suffix not in SUFFIXES:
+        raise ValueError(
+            f"{args.output} ends in {suffix!r}; expected one of {', '.join(SUFFIXES)}, or a slash at the end for a "
+            "folder of parts."
+        )
     for name in ("shard", "engine", "num_workers", "rows_per_part"):
         if getattr(args, name) is not None:
             folder = f"{Path(args.output).stem}/"
@@ -65,7 +73,7 @@ def write_parts(args: Namespace, rows: VariantRows) -> Iterator[str]:
     counts = sums(job.folder.written(numbers).values())
     yield (
         f"{summary(args.output, counts, vars(rows), len(numbers))} This is share {args.shard}, of {job.num_parts} "
-        f"parts in all. When all shares are written, run: python -m augment join {args.output}"
+        f"parts in all. When all shares are written, run: python -m augment join {quote(args.output)}"
     )
 
 

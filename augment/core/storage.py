@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def location(name: str | os.PathLike) -> Path:
@@ -65,13 +65,19 @@ def store_errors(path: Path, action: str) -> Iterator[None]:
         raise kind(f"{path} cannot be {action}: {first_line(error)}") from error
 
 
+def open_for_ranges(path: Path) -> IO[bytes]:
+    """Opens a file of which each `read` fetches what it returns and no more: by default a store sends 50 MB."""
+    remote: Any = path
+    return path.open("rb") if is_on_disk(path) else remote.fs.open(remote.path, "rb", cache_type="none")
+
+
 @contextmanager
 def for_arrow(path: Path) -> Iterator[Any]:
     """What pyarrow reads a file from: its path, or an open file, of which it reads the ranges that it needs."""
     if is_on_disk(path):
         yield path
     else:
-        with path.open("rb") as file:
+        with open_for_ranges(path) as file:
             yield file
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TextIO
 
+from .parquet_rows import parquet_rows
 from .running import shown
 from .storage import file_type, first_line, for_arrow, is_on_disk, location, store_errors
 
@@ -288,21 +289,13 @@ def _json_values(text: str) -> Iterator[Any]:
             yield value
 
 
-def _parquet_rows(path: Path, _: Path) -> Iterator[Row]:
-    from pyarrow import parquet
-
-    with for_arrow(path) as source, parquet.ParquetFile(source) as file:
-        for batch in file.iter_batches(batch_size=1000):
-            yield from batch.to_pylist()
-
-
 # Each gets the file to read, and the path that errors name, of which it may be a copy.
 READERS: dict[str, Callable[[Path, Path], Iterator[Row]]] = {
     ".csv": partial(_csv_rows, separator=","),
     ".tsv": partial(_csv_rows, separator="\t", quoting=csv.QUOTE_NONE),
     ".json": _json_rows,
     ".jsonl": _json_rows,
-    ".parquet": _parquet_rows,
+    ".parquet": lambda path, _: parquet_rows(path),
 }
 
 

@@ -16,12 +16,12 @@ from uuid import uuid4
 from ..core.atomic_file import atomic_write, write_json
 from ..core.lazy import Lazy
 from ..core.running import shown
-from ..core.storage import file_type, is_on_disk, location, store_errors
+from ..core.storage import file_type, is_on_disk, location, open_for_ranges, store_errors
 
 
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
 
-_READERS = 16  # small files that are read at once
+_READERS = 16  # files that are read at once
 
 
 class PartFolder(Lazy):
@@ -41,9 +41,9 @@ class PartFolder(Lazy):
 
     @classmethod
     def found(cls, name: str) -> "PartFolder":
-        """The folder that an earlier command has begun. Raises a `ValueError` if there is none."""
+        """The folder that an earlier command has begun. Raises a `FileNotFoundError` if there is none."""
         path = location(name)
-        if not (path / SETTINGS).exists():
+        if file_type(path / SETTINGS) is None:
             raise FileNotFoundError(
                 f"{name} has no {SETTINGS}; expected a folder that `write` has written parts into."
             )
@@ -56,8 +56,11 @@ class PartFolder(Lazy):
 
         Raises:
             `ValueError`: if the folder has other settings or contains something else.
+            `NotADirectoryError`: if it is a file.
             `FileNotFoundError`: if the folder that contains it is not there.
         """
+        if file_type(self.path) == "file":
+            raise NotADirectoryError(f"{self.path} is a file; expected a new or empty folder for the parts.")
         if is_on_disk(self.path):
             if not self.path.parent.is_dir():
                 raise FileNotFoundError(
@@ -140,16 +143,19 @@ class PartFolder(Lazy):
 
     def check(self, progress: Callable[[int], object] = lambda num_parts: None) -> list[str]:
         """
-        Reads all parts. Returns the names of those that differ from their jsons, and removes these jsons, so that
-        `written` no longer has the parts. `progress` is called after each part.
+        Reads all parts. Returns the names of those that differ from their jsons, and removes these jsons and the
+        manifest, so that `written` no longer has the parts. `progress` is called after each part.
         """
         damaged = []
-        for note in self.written().values():
-            path = self.path / note["part"]
-            if digest_of(path) != note["sha256"]:
-                damaged.append(path.name)
-                _json_of(path).unlink()
-            progress(1)
+        notes = self.written().values()
+        with ThreadPoolExecutor(_READERS) as pool:
+            digests = pool.map(lambda note: digest_of(self.path / note["part"]), notes)
+            for note, digest in zip(notes, digests, strict=True):
+                if digest != note["sha256"]:
+                    damaged.append(note["part"])
+                    (self.path / MANIFEST).unlink(missing_ok=True)
+                    _json_of(self.path / note["part"]).unlink(missing_ok=True)
+                progress(1)
         return damaged
 
     def finish(self) -> dict[str, int]:
@@ -188,7 +194,9 @@ class PartFolder(Lazy):
                 found = store.fs.ls(store.path, detail=True, refresh=True)
         except FileNotFoundError:  # of a store that has no empty folders
             return {}
-        return {entry["name"].rpartition("/")[2]: entry["size"] for entry in found if entry["type"] == "file"}
+        sizes = {entry["name"].rpartition("/")[2]: entry["size"] for entry in found if entry["type"] == "file"}
+        sizes.pop("", None)  # the empty file by which a store's website marks a folder
+        return sizes
 
 
 def sums(notes: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -215,7 +223,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     found = _read_json(path / SETTINGS)
-    if not (isinstance(found.get("rows"), int) and isinstance(found.get("rows_per_part"), int)):
+    if not all(isinstance(found.get(name), int) and found[name] > 0 for name in ("rows", "rows_per_part")):
         raise ValueError(f"{path / SETTINGS} is damaged; remove the folder, or choose another one.")
     return found
 
@@ -224,9 +232,9 @@ def _differences(found: dict[str, Any], own: dict[str, Any]) -> Iterator[str]:
     """The names of settings that differ; of the input, the file that differs."""
     for name in own | found:
         if name == "input" and "input" in found and found["input"] != own["input"]:
-            files = [{file["name"]: file for file in settings["input"]} for settings in (found, own)]
-            names = sorted(file for file in files[0] | files[1] if files[0].get(file) != files[1].get(file))
-            yield f"input ({shown(names)} changed)"
+            files = [{tuple(file.items()): file["name"] for file in settings["input"]} for settings in (found, own)]
+            names = {files[i][file] for i in (0, 1) for file in files[i].keys() - files[1 - i].keys()}
+            yield f"input ({shown(sorted(names)) or 'the order of the files'} changed)"
         elif name != "rows" and found.get(name) != own.get(name):
             yield name
 
@@ -234,8 +242,8 @@ def _differences(found: dict[str, Any], own: dict[str, Any]) -> Iterator[str]:
 def digest_of(path: Path) -> str:
     """The SHA-256 of the bytes of a file."""
     digest = sha256()
-    with store_errors(path, "read"), path.open("rb") as file:
-        while block := file.read(1 << 20):
+    with store_errors(path, "read"), open_for_ranges(path) as file:
+        while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
 

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ..core.lazy import Lazy
-from ..core.parquet_rows import parquet_errors, table_of
+from ..core.parquet_rows import parquet_errors, parquet_rows, table_of
 from ..core.running import shown
-from ..core.storage import file_type, location
+from ..core.storage import file_type, first_line, location, open_for_ranges
 from ..core.tables import READERS, Row, Table, is_encodable
 
 
 _WILDCARD = re.compile(r"[*?\[]")
 _READERS = 16  # parquet files whose footers are read at once
-_BATCH = 1000  # rows of a parquet file that become Python objects at once
-_BUFFER = 1 << 20  # bytes of a column of a parquet file that are read at once
+_BATCH = 1000  # rows of a json file whose types are found at once
 
 
 @dataclass(frozen=True)
@@ -93,10 +92,10 @@ class Source(Lazy):
             for row in islice(rows, min(stop - start, file.rows) - (number - start)):
                 self._check_texts(file.path, row, number - start)
                 number += 1
-                self._cursor["number"] = number - start
                 yield row
             if number < min(stop, start + file.rows):
                 raise ValueError(f"{file.path} has changed: it has only {number - start} rows now, not {file.rows}.")
+            self._cursor.update(file=file, number=number - start, rows=rows)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -105,27 +104,29 @@ class Source(Lazy):
 
     @cached_property
     def _cursor(self) -> dict[str, Any]:
-        """The file that was read last, the number of its next row, and the iterator of the rows."""
+        """
+        The file that was read last, the number of its next row, and the iterator of the rows. There is no file while
+        rows are read, and thus after an error.
+        """
         return {"file": None, "number": 0, "rows": iter(())}
 
     def _rows_from(self, file: SourceFile, number: int) -> Iterator[Row]:
         """The rows of a file from a number on. A file that is being read is read on, and not again."""
-        cursor = self._cursor
-        ahead = number - cursor["number"]
-        if cursor["file"] is not file or ahead < 0 or (ahead and self.suffix == ".parquet"):
+        last, ahead, rows = self._cursor["file"], number - self._cursor["number"], self._cursor["rows"]
+        self._cursor.update(file=None, rows=iter(()))
+        if last is not file or ahead < 0 or (ahead and self.suffix == ".parquet"):
             self._check_size(file)
             if self.suffix == ".parquet":
                 rows, ahead = _parquet_rows(file.path, number), 0
             else:
                 rows, ahead = iter(Table(file.path)), number
-            cursor.update(file=file, number=number, rows=rows)
-        for _ in islice(cursor["rows"], ahead):
+        for _ in islice(rows, ahead):
             pass
-        cursor["number"] = number
-        return cursor["rows"]
+        return rows
 
     def _check_size(self, file: SourceFile) -> None:
-        size = file.path.stat().st_size
+        with _errors_name(file.path):
+            size = file.path.stat().st_size
         if size != file.size:
             raise ValueError(f"{file.path} has changed: it has {size} bytes now, not {file.size}.")
 
@@ -137,6 +138,7 @@ class Source(Lazy):
 
     def _text_file(self, path: Path) -> tuple[SourceFile, Any]:
         import pyarrow
+        from pyarrow import parquet
 
         table = Table(path, self.text_columns)
         num_rows, columns = table.scan()
@@ -146,12 +148,13 @@ class Source(Lazy):
             with parquet_errors():
                 schemas = [table_of(rows, columns, None).schema for rows in table.chunks(_BATCH)]
                 schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+                parquet.ParquetWriter(io.BytesIO(), schema).close()  # raises an error for types that parquet lacks
         return SourceFile(path, num_rows, path.stat().st_size, table.digest()), schema
 
     def _parquet_file(self, path: Path) -> tuple[SourceFile, Any]:
         from pyarrow import parquet
 
-        with _errors_name(path), path.open("rb") as file:
+        with _errors_name(path), open_for_ranges(path) as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(max(size - 8, 0))
             footer_size = int.from_bytes(file.read(4), "little")
@@ -204,11 +207,11 @@ def _paths(name: str) -> list[Path]:
     if kind is None and _WILDCARD.search(name):
         start = _WILDCARD.split(name)[0]
         base = start[: start.rfind("/") + 1]
-        paths = sorted(location(base or ".").glob(name[len(base) :]))
+        paths = list(location(base or ".").glob(name[len(base) :]))
         if not paths:
             raise FileNotFoundError(f"No file fits {name}.")
     elif kind == "directory":
-        paths = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] not in "._")
+        paths = [file for file in path.iterdir() if file.suffix.lower() in READERS and file.name[0] not in "._"]
         if not paths:
             raise FileNotFoundError(f"The folder {name} has no file of rows; expected some of {', '.join(READERS)}.")
     elif kind == "file":
@@ -223,29 +226,19 @@ def _paths(name: str) -> list[Path]:
             f"{name} has files of several formats, {', '.join(suffixes)}; name those of one, such as "
             f"{path if kind == 'directory' else path.parent}/*{suffixes[-1]}"
         )
-    return paths
+    return sorted(paths, key=lambda path: path.parts)  # paths of a store would be sorted as strings, "a-b" before "a/"
 
 
 def _parquet_rows(path: Path, number: int) -> Iterator[Row]:
-    """The rows of a parquet file from a number on. Row groups before it are not read."""
-    from pyarrow import parquet
-
-    with _errors_name(path), path.open("rb") as file:
-        opened = parquet.ParquetFile(file, buffer_size=_BUFFER)
-        sizes = [opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)]
-        ends = list(accumulate(sizes))
-        group = bisect_right(ends, number)
-        skipped = number - (ends[group] - sizes[group])
-        for batch in opened.iter_batches(_BATCH, row_groups=range(group, len(sizes))):
-            if skipped < len(batch):
-                yield from batch.slice(skipped).to_pylist()
-            skipped = max(skipped - len(batch), 0)
+    with _errors_name(path):
+        yield from parquet_rows(path, number)
 
 
 @contextmanager
 def _errors_name(path: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, OSError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} cannot be read: {reason}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # the clients of stores raise classes of their own
+        raise ValueError(f"{path} cannot be read: {first_line(error)}") from error

@@ -88,6 +88,18 @@ def test_shares_in_any_order_are_the_whole(num_shares, capsys):
     assert parts_of(Path("out")) == parts_of(Path("whole"))
 
 
+def test_the_command_that_joins_is_shown_as_a_shell_needs_it(capsys):
+    assert write("my parts", "--shard", "0/3") == 0
+    assert capsys.readouterr().out.endswith("run: python -m augment join 'my parts'\n")
+
+
+def test_a_name_with_another_ending_may_be_meant_as_a_folder(capsys):
+    assert fails(capsys, "write", "a.csv", "p-0.3", "--augmenter", "augmenter") == (
+        "p-0.3 ends in '.3'; expected one of .csv, .jsonl, .parquet, or a slash at the end for a folder of parts."
+    )
+    assert write("p-0.3/") == 0
+
+
 def test_join_lists_what_is_missing(capsys):
     assert write("out", "--shard", "1/3") == 0
     assert fails(capsys, "join", "out") == (

@@ -112,6 +112,22 @@ def test_an_input_that_has_changed_is_refused_by_the_name_of_the_file(tmp_path, 
         make_job(tmp_path / "data", out, rows_per_part=40)
 
 
+def test_of_files_with_the_same_name_in_several_folders_any_may_have_changed(tmp_path, out):
+    files = []
+    for name, rows in (("x", ROWS[:9]), ("y", ROWS[9:])):
+        (tmp_path / name).mkdir()
+        files.append(write_rows(tmp_path / name / "a.csv", rows))
+    pattern = tmp_path / "[xy]" / "a.csv"
+    write_all(make_job(pattern, out))
+    (tmp_path / "x").rename(tmp_path / "z")
+    with pytest.raises(ValueError, match=r"different settings: input \(the order of the files changed\)\. "):
+        make_job(tmp_path / "[yz]" / "a.csv", out)
+    (tmp_path / "z").rename(tmp_path / "x")
+    write_rows(files[0], ROWS[1:10])
+    with pytest.raises(ValueError, match=r"different settings: input \(a\.csv changed\)\. "):
+        make_job(pattern, out)
+
+
 def test_the_same_input_elsewhere_is_the_same(tmp_path, source, out):
     write_all(make_job(source, out))
     (tmp_path / "moved").mkdir()
@@ -127,9 +143,27 @@ def test_a_folder_of_something_else_is_refused_and_kept(tmp_path, source, out):
     assert list(parts_of(location(out))) == ["mine.txt"]
 
 
-def test_damaged_settings_are_named(source, out):
+def test_a_file_in_place_of_the_folder_is_refused_and_kept(tmp_path, source, out):
+    location(out).write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"out is a file; expected a new or empty folder for the parts\.$"):
+        make_job(source, out)
+    assert location(out).read_text() == "mine"
+
+
+def test_a_folder_with_a_damaged_part_has_no_manifest(source, out):
+    job = write_all(make_job(source, out))
+    part = job.folder.path / f"{PART}.parquet"
+    part.write_bytes(bytes(len(part.read_bytes())))
+    assert job.folder.check() == [part.name]
+    assert "manifest.json" not in parts_of(job.folder.path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"rows": 27, "rows_per_part": 0}', '{"rows": 27}'])
+def test_damaged_settings_are_named(source, out, content):
     folder = write_all(make_job(source, out)).folder.path
-    (folder / "settings.json").write_text("{")
+    (folder / "settings.json").write_text(content)
+    with pytest.raises(ValueError, match=r"settings\.json is damaged"):
+        PartFolder.found(out)
     with pytest.raises(ValueError, match=r"settings\.json is damaged"):
         make_job(source, out)
 

@@ -2,12 +2,14 @@
 
 import json
 import pickle
+from dataclasses import replace
 from datetime import date
 from uuid import uuid4
 
 import pyarrow
 import pytest
-from files import write_rows
+from files import upload, write_rows
+from fsspec.implementations.memory import MemoryFileSystem
 from part_jobs import ROWS
 from pyarrow import parquet
 
@@ -59,6 +61,15 @@ def test_parquet_files_may_be_in_a_store(tmp_path):
         location(f"{store}/{path.name}").write_bytes(path.read_bytes())
     for name in (store, f"{store}/*.parquet"):
         assert list(Source(name, ["text"]).rows(4, 23)) == ROWS[4:23]
+
+
+def test_files_of_several_folders_have_the_same_order_in_a_store(tmp_path):
+    store = f"memory://{uuid4().hex}"
+    for number, name in enumerate(["a", "a-b", "a.b", "a0"]):
+        (tmp_path / name).mkdir()
+        upload(write_rows(tmp_path / name / "x.jsonl", ROWS[5 * number : 5 * number + 5]), f"{store}/{name}/x.jsonl")
+    for folder in (tmp_path, store):
+        assert list(Source(f"{folder}/*/*.jsonl", ["text"]).rows(0, 20)) == ROWS[:20]
 
 
 def test_of_parquet_only_the_row_groups_of_the_rows_are_read(tmp_path, monkeypatch):
@@ -146,6 +157,8 @@ def parquet_file(path, **columns):
         ("", lambda d: [(d / f"{n}.csv").write_text(f"text,{n}\na,b\n") for n in "xy"],
          r"y\.csv has other columns than .*x\.csv: 'y' \(string\)"),
         ("", lambda d: json_lines(d / "a.jsonl", {"text": "a", "x": 1}, {"text": "a", "x": "b"}), "cannot hold these"),
+        ("", lambda d: json_lines(d / "a.jsonl", {"text": "a", "x": {}}), "cannot hold these .*child field. A .jsonl"),
+        ("", lambda d: json_lines(d / "a.jsonl", {"text": "a", "x": 10**30}), "cannot hold these values: .*too large"),
     ],
 )  # fmt: skip
 def test_faulty_input_is_named_at_once(tmp_path, name, make, message):
@@ -160,6 +173,43 @@ def test_a_row_without_text_is_named_by_its_number_in_its_file(tmp_path):
     source = Source(str(tmp_path), ["text"])
     with pytest.raises(ValueError, match=r"b\.parquet, column 'text', row 1 \(from 0\) is None; expected text"):
         list(source.rows(0, 4))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_rows_after_an_error_are_read_anew(tmp_path, suffix):
+    rows = [*ROWS[:4], {"text": None, "label": 4}, *ROWS[5:]]
+    path = write_rows(tmp_path / f"a{suffix}", ROWS)
+    source = Source(str(path), ["text"])
+    source.files[0] = replace(source.files[0], size=write_rows(path, rows).stat().st_size)
+    list(source.rows(0, 2))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"row 4 \(from 0\) is None"):
+            list(source.rows(2, 6))
+    assert list(source.rows(6, 9)) == ROWS[6:9]
+
+
+def test_rows_that_were_not_read_to_their_end_are_read_again(tmp_path):
+    source = Source(str(write_rows(tmp_path / "a.parquet", ROWS)), ["text"])
+    first, second = source.rows(0, 9), source.rows(0, 9)
+    assert [next(first), next(second), next(first), next(second)] == [ROWS[0], ROWS[0], ROWS[1], ROWS[1]]
+    assert list(source.rows(1, 4)) == ROWS[1:4] and list(second) == ROWS[2:9]
+
+
+def test_an_error_of_a_stores_client_names_the_file(tmp_path, monkeypatch):
+    class ClientError(Exception):
+        """As botocore raises it: no error of Python's own."""
+
+    source = Source(upload(write_rows(tmp_path / "a.parquet", ROWS), f"memory://{uuid4().hex}/a.parquet"), ["text"])
+
+    def fail(*args, **kwargs):
+        raise ClientError("cannot connect")
+
+    for name in ("_open", "info"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, name, fail)
+            with pytest.raises(ValueError, match=r"memory://.*a\.parquet cannot be read: cannot connect"):
+                list(source.rows(0, 3))
+    assert list(source.rows(0, 3)) == ROWS[:3]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

@@ -111,6 +111,26 @@ def test_input_and_parts_may_be_in_a_store(bucket, suffix):
     assert main(["join", f"{bucket}/out"]) == 0
 
 
+def test_a_folder_that_was_made_on_the_website_of_a_store_is_empty(bucket):
+    from s3fs import S3FileSystem
+
+    S3FileSystem().call_s3("put_object", Bucket=bucket.removeprefix("s3://"), Key="out/", Body=b"")
+    write_all(make_job("a.csv", f"{bucket}/out", rows_per_part=1000))
+    assert main(["join", f"{bucket}/out/"]) == 0
+
+
+def test_a_store_that_does_not_answer_is_named_by_join(bucket, monkeypatch, capsys):
+    from s3fs import S3FileSystem
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    S3FileSystem.clear_instance_cache()
+    assert main(["join", f"{bucket}/out"]) == 1
+    S3FileSystem.clear_instance_cache()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {bucket}/out/settings.json cannot be read: ")
+
+
 def test_a_store_that_two_begin_at_once_keeps_the_settings_of_one(bucket, monkeypatch):
     from augment.parts import folder
 
