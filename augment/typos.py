@@ -19,6 +19,7 @@ NEIGHBOURS = {
     key: "".join(other for other, (u, v) in _KEYS.items() if other != key and abs(x - u) <= 1 and abs(y - v) <= 1)
     for key, (x, y) in _KEYS.items()
 }
+_MAX_KNOWN = 1 << 14  # words; the errors of one take some kilobytes
 
 
 class Typos(KeepsNegations, Substitution):
@@ -60,6 +61,8 @@ class Typos(KeepsNegations, Substitution):
 
     def candidates(self, batch: Batch, words: Words) -> Candidates:
         pieces = words.pieces(batch.ids)
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
         self._learn([word for word in dict.fromkeys(pieces) if word not in self._known])
         found = [self._known[word] for word in pieces]
         count = np.array([len(lengths) for _, lengths, _ in found], dtype=np.int64)
@@ -68,7 +71,7 @@ class Typos(KeepsNegations, Substitution):
 
     @cached_property
     def _known(self) -> dict[Pieces, tuple[np.ndarray, ...]]:
-        """The errors of each word met so far, as `_arrays` gives them."""
+        """The errors of words met lately, as `_arrays` gives them."""
         return {}
 
     def _learn(self, words: list[Pieces]) -> None:

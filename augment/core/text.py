@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache
 
 from ..edits import Edit
 from .batch import Span
+from .lazy import word_cache
 from .lexicon import has_case
 from .scripts import without_spaces
 from .words import is_mark
@@ -39,7 +39,7 @@ class Rewriter:
 
     def __init__(self, tokenizer):
         # Words return in batch after batch, and decoding one takes long. WordPiece puts spaces between all pieces.
-        self._spell = cache(
+        self._spell = word_cache(
             lambda pieces: re.sub(r" (?=[.,;:!?])", "", without_spaces(tokenizer.decode(pieces).strip()))
         )
         self._recase = (lambda word, new: new) if has_case(tokenizer) else in_case_of

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..english.antonyms import Antonyms, installed_antonyms, lemmas_of
 from ..english.inflection import BASE_TAGS, inflections
 from ..english.stopwords import OFFENSIVE_WORDS
 from ..languages.language import CAPITAL_NOUNS, ENGLISH, stop_words
-from .lazy import Lazy, cached_method
+from .lazy import Lazy, cached_method, word_cache
 from .lexicon import encode_after, starts_with_vowel
 from .ragged import run_hashes
 from .runs import Runs
@@ -57,7 +57,6 @@ class Vocabulary(Lazy):
         for piece, text in sorted(self._texts.items()):  # so that the numbers of scripts have one order
             self._group[piece] = self._group_of(text, self._spaced[piece])
         self.group = np.where(self._whole_words(), self._group, 0).astype(dtype)
-        self._longer: dict[tuple[int, ...], tuple[int, str]] = {}  # group and lower-case text of words of many pieces
 
     def __len__(self) -> int:
         return len(self.group)
@@ -130,11 +129,14 @@ class Vocabulary(Lazy):
         values = of_piece[ids[words.start]]
         longer = np.flatnonzero(words.length > 1)
         for i, pieces in zip(longer.tolist(), words[longer].pieces(ids), strict=True):
-            if pieces not in self._longer:
-                text = self._tokenizer.decode(list(pieces)).strip()
-                self._longer[pieces] = self._group_of(text, self._spaced[pieces[0]]), text.lower()
-            values[i] = of_longer(*self._longer[pieces])
+            values[i] = of_longer(*self._of_longer(pieces))
         return values
+
+    @cached_method
+    def _of_longer(self, pieces: tuple[int, ...]) -> tuple[int, str]:
+        """The group and the lower-case text of a word of several pieces."""
+        text = self._tokenizer.decode(list(pieces)).strip()
+        return self._group_of(text, self._spaced[pieces[0]]), text.lower()
 
     def fingerprint(self, with_tags: bool) -> str:
         """A digest of the words and, optionally, of their tags, which depend on the release of the dictionary."""
@@ -212,7 +214,7 @@ def checked_inflection(keep_inflection: bool | None, lang: str) -> bool:
     return True
 
 
-@cache
+@word_cache
 def word_tags(word: str) -> int:
     """The tags of a lower-case word, see `Vocabulary.tags`."""
     from lemminflect import getAllLemmas

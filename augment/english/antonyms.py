@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ..core.atomic_file import local_cache_folder, write_json
+from ..core.lazy import word_cache
 from .senses import PARTS_OF_SPEECH, file_lines, split_line, without_marker
 from .wordnet_data import DOWNLOAD_COMMAND, load_wordnet, wordnet_fingerprint
 
@@ -48,7 +49,7 @@ class Antonyms:
         return not lemmas_of(other).isdisjoint(self.of(word))
 
 
-@cache
+@word_cache
 def lemmas_of(word: str) -> frozenset[str]:
     """The lemmas that a lower-case word may be a form of, itself included: only itself without `lemminflect`."""
     try:

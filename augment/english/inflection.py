@@ -1,7 +1,6 @@
 """Inflected forms of English words and phrases, from lemminflect's dictionary."""
 
-from functools import cache
-
+from ..core.lazy import word_cache
 from .stopwords import STOP_WORDS
 
 
@@ -9,7 +8,7 @@ BASE_TAGS = {"n": "NN", "v": "VB", "a": "JJ", "r": "RB"}
 _UPOS = {"n": "NOUN", "v": "VERB", "a": "ADJ", "r": "ADV"}
 
 
-@cache
+@word_cache
 def inflections(lemma: str, pos: str) -> dict[str, tuple[str, ...]]:
     """
     Inflected forms of a lower-case lemma as `"n"`, `"v"`, `"a"` or `"r"`: Penn Treebank tag -> spellings, the usual

@@ -106,3 +106,11 @@ def test_plain_data_describes_it(tokenizer):
     assert again.augment_text(SENTENCES, 2, list(range(9))) == augmenter.augment_text(SENTENCES, 2, list(range(9)))
     with pytest.raises(ValueError, match="min_letters is 0; expected a whole number >= 1"):
         Typos(tokenizer, min_letters=0)
+
+
+def test_errors_of_words_met_long_ago_are_made_again(tokenizer, monkeypatch):
+    monkeypatch.setattr("augment.typos._MAX_KNOWN", 2)
+    typos, texts = Typos(tokenizer), SENTENCES * 2
+    one_by_one = [typos.augment_text(text, 3, seed=(0, i)) for i, text in enumerate(texts)]
+    assert len(typos._known) <= 2 + max(len(text.split()) for text in texts)
+    assert one_by_one == Typos(tokenizer).augment_text(texts, 3, seed=[(0, i) for i in range(len(texts))])

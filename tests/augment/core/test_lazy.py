@@ -2,7 +2,7 @@
 
 import pickle
 
-from augment.core.lazy import Lazy, cached_method
+from augment.core.lazy import MAX_WORDS, Lazy, cached_method, word_cache
 
 
 class Squares(Lazy):
@@ -26,3 +26,13 @@ def test_results_are_left_out_of_pickles():
     squares.square(2)
     copy = pickle.loads(pickle.dumps(squares))
     assert vars(copy) == {"computed": [2]} and copy.square(2) == 4 and copy.computed == [2, 2]
+
+
+def test_new_words_without_end_take_no_memory_without_end():
+    squares = Squares()
+    spell = word_cache(str)
+    for number in range(MAX_WORDS + 10):
+        squares.square(number)
+        spell(number)
+    assert squares.square.cache_info().currsize == spell.cache_info().currsize == MAX_WORDS
+    assert squares.square(MAX_WORDS) == MAX_WORDS**2 and len(squares.computed) == MAX_WORDS + 10
