@@ -22,7 +22,11 @@ EXTRAS = {
     "hf_mmel.report": "report",
 }
 NOT_REQUIRED = {"IPython"}  # which every notebook has
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "upath": "universal_pathlib", "yaml": "PyYAML"}  # of modules that have another name
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "upath": "universal_pathlib",
+    "yaml": "PyYAML",
+}  # of modules that have another name
 
 
 @pytest.fixture(scope="module")
