@@ -1,0 +1,1 @@
+"""The evaluation of docs/protocol.md: tasks, methods, runs, measures and tables."""

@@ -1,0 +1,69 @@
+"""The texts of a run: which have a label, which have none, and which are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from datasets import Dataset
+
+
+TUNING = "sst2_tuning"
+NUM_EVALUATED, MAX_UNLABELLED = 500, 5000
+WHOLE = "whole"  # as a size, the whole training set
+_TEXT_COLUMNS = ("text", "sentence")
+
+
+class Examples(NamedTuple):
+    """The examples of a run, with the columns `text` and, but for the unlabelled ones, `label`."""
+
+    labelled: Dataset
+    unlabelled: Dataset
+    evaluated: Dataset
+    num_labels: int
+
+
+def examples_of(folders: Sequence[Path], task: str, size: str, seed: int) -> Examples:
+    """
+    The examples of a task, in a folder of its name in one of the folders. `size` is the number of labelled examples of
+    each class, or `WHOLE`.
+
+    Raises:
+        `SystemExit`: if a file is missing.
+    """
+    is_tuning = task == TUNING
+    name = "sst2" if is_tuning else task
+    train = read(folders, name, "train")
+    if is_tuning:
+        order = np.random.default_rng(0).permutation(len(train))
+        evaluated, train = train.select(order[:NUM_EVALUATED]), train.select(order[NUM_EVALUATED:])
+    else:
+        evaluated = read(folders, name, "validation", "test")
+        order = np.random.default_rng(0).permutation(len(evaluated))
+        evaluated = evaluated.select(order[:NUM_EVALUATED])
+    labels = np.asarray(train["label"])
+    labelled, others = drawn(labels, None if size == WHOLE else int(size), seed)
+    unlabelled = train.select(others[:MAX_UNLABELLED]).remove_columns("label")
+    return Examples(train.select(labelled), unlabelled, evaluated, int(labels.max()) + 1)
+
+
+def drawn(labels: np.ndarray, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the labelled examples, so many of each class, and of all others, in an order by the seed."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    if per_class is None:
+        return order, order[:0]
+    labelled = np.concatenate([order[labels[order] == label][:per_class] for label in np.unique(labels)])
+    return labelled, order[~np.isin(order, labelled)]
+
+
+def read(folders: Sequence[Path], task: str, *splits: str) -> Dataset:
+    """The rows of the first of these splits that there is."""
+    for split in splits:
+        files = [str(file) for folder in folders for file in sorted((folder / task).glob(f"{split}-*.parquet"))]
+        if files:
+            rows = Dataset.from_parquet(files)
+            text = next(name for name in rows.column_names if name in _TEXT_COLUMNS)
+            return rows.select_columns([text, "label"]).rename_columns({} if text == "text" else {text: "text"})
+    raise SystemExit(f"--data has no files {splits[0]}-*.parquet of {task!r}; expected a folder of this name.")

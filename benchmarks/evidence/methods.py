@@ -1,0 +1,99 @@
+"""The methods of the protocol, each with the four points that it is chosen among."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from statistics import fmean
+from typing import Any, NamedTuple
+
+
+Settings = dict[str, Any]
+
+# The settings of an augmenter by its name in the protocol; None as a model stands for the encoder of the runs.
+AUGMENTERS: dict[str, dict[str, Any]] = {
+    "context": {"name": "context", "has_model": True},
+    "synonyms": {"name": "synonyms"},
+    "mlm": {"name": "mlm", "has_model": True},
+    "wordnet_all": {"name": "wordnet", "min_sense_share": 0.0},
+}
+
+
+class Method(NamedTuple):
+    """What a method trains with, besides what all share, and its points."""
+
+    options: Settings
+    points: Sequence[Settings]
+    after: tuple[str, ...] = ("none",)  # methods whose choice is a part of its settings
+
+
+def _grid(**axes: Sequence[Any]) -> list[Settings]:
+    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+
+_NONE: Settings = {"mmel_loss": "none"}
+_SOFT: Settings = {"mmel_loss": "soft"}
+_HARD: Settings = {"mmel_loss": "hard"}
+_UNLABELLED: Settings = {"unlabeled_ratio": 2.0}
+_WITH_VARIANTS = ("none", "uniform")
+_SOFT_POINTS = _grid(lambda_p=[0.1, 1.0], lambda_t=[1.0, 4.0])
+_CONFIDENT = _grid(lambda_u=[0.3, 1.0], confidence_threshold=[0.8, 0.95])
+METHODS: dict[str, Method] = {
+    "none": Method(_NONE, _grid(learning_rate=[1e-4, 2e-4], max_steps=[100, 200]), ()),
+    "uniform": Method({"mmel_loss": "uniform"}, _grid(augmenter=list(AUGMENTERS))),
+    "hard": Method(_HARD, _grid(lambda_p=[0.03, 0.1, 0.3, 1.0]), _WITH_VARIANTS),
+    "longer": Method(_NONE, [{}], (*_WITH_VARIANTS, "hard")),
+    "soft": Method(_SOFT, _SOFT_POINTS, _WITH_VARIANTS),
+    "hard_effective": Method(_HARD, _grid(effective_num_variants=[1.5, 2.0, 3.0, 4.0]), _WITH_VARIANTS),
+    "worst": Method({**_HARD, "lambda_p": 0.0}, _grid(num_variants=[1, 2, 4, 8]), _WITH_VARIANTS),
+    "label_smoothing": Method(_NONE, _grid(label_smoothing_factor=[0.05, 0.1, 0.2, 0.4])),
+    "r_drop": Method(
+        {**_SOFT, "augmenter": "same_text", "num_variants": 1, "soft_label_gradient": True},
+        _grid(lambda_t=[0.5, 1.0, 2.0, 5.0]),
+    ),
+    "soft_teacher": Method({**_SOFT, "soft_labels": "teacher"}, _SOFT_POINTS, _WITH_VARIANTS),
+    "soft_ema": Method({**_SOFT, "soft_labels": "ema", "ema_decay": 0.9}, _SOFT_POINTS, _WITH_VARIANTS),
+    "soft_unlabelled": Method({**_SOFT, **_UNLABELLED}, _CONFIDENT, _WITH_VARIANTS),
+    "pseudo_label": Method({**_NONE, **_UNLABELLED, "unlabeled_loss": "pseudo_label"}, _CONFIDENT),
+    "entropy": Method({**_NONE, **_UNLABELLED, "unlabeled_loss": "entropy"}, _grid(lambda_u=[0.03, 0.1, 0.3, 1.0])),
+    "adversarial": Method({**_HARD, "lambda_p": 0.1, "augmenter": None}, _grid(step_size=[0.03, 0.1, 0.3, 1.0])),
+}
+CORE = ("none", "longer", "uniform", "hard", "soft")
+
+
+def settings_of(method: str, point: Settings, choices: Mapping[str, Settings], factor: float = 1.0) -> Settings:
+    """
+    The settings of a run: what the methods before it have chosen, its own, and its point. `factor` is that of the
+    steps of `longer`.
+    """
+    settings: Settings = {}
+    for earlier in METHODS[method].after:
+        if earlier in ("none", "uniform"):  # learning rate and steps, and the augmenter
+            settings |= choices[earlier]
+    settings |= METHODS[method].options | point
+    if settings["mmel_loss"] == "none":
+        settings.pop("augmenter", None)
+    if method == "longer":
+        settings["max_steps"] = round(settings["max_steps"] * factor)
+    return settings
+
+
+def chosen(method: str, lines: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Settings | None:
+    """
+    The best point of a method, given the lines of its runs on the tuning data; `None` before all of them are there.
+    """
+    scores = []
+    for point in METHODS[method].points:
+        own = {
+            line["run"]["seed"]: tuning_score(line["scores"])
+            for line in lines
+            if line["run"]["method"] == method and line["run"]["point"] == point
+        }
+        if set(own) != set(seeds):
+            return None
+        scores.append(fmean(own.values()))
+    return METHODS[method].points[scores.index(max(scores))]
+
+
+def tuning_score(scores: Mapping[str, float]) -> float:
+    return (scores["accuracy"] + scores["random_accuracy"]) / 2

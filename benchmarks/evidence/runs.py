@@ -1,0 +1,159 @@
+"""Which runs there are, and how they are run: several at once, those that are finished left out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from hashlib import blake2b
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .data import TUNING
+from .methods import METHODS, Settings, chosen, settings_of
+
+
+TUNING_SIZE, TUNING_SEEDS = "50", (101, 102, 103)
+Run = dict[str, Any]
+Line = dict[str, Any]
+
+
+class Results:
+    """The finished runs: a file with one line for each, of all machines and encoders."""
+
+    def __init__(self, path: Path, conditions: dict[str, Any]):
+        self.path, self.conditions = path, conditions
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        self.lines = [line for line in lines if line["conditions"] == conditions]
+
+    def find(self, run: Run, settings: Settings) -> Line | None:
+        return next((line for line in self.lines if line["run"] == run and line["settings"] == settings), None)
+
+    def add(self, line: Line) -> None:
+        self.lines.append(line)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    @property
+    def tuning(self) -> list[Line]:
+        return [line for line in self.lines if line["run"]["task"] == TUNING]
+
+
+def phases(methods: Sequence[str]) -> list[list[str]]:
+    """The methods in groups, so that each is tuned after those whose choice it shares."""
+    return [group for n in range(4) if (group := [name for name in methods if len(METHODS[name].after) == n])]
+
+
+def planned(args: argparse.Namespace, results: Results, methods: Sequence[str]) -> Iterator[tuple[Run, Settings]]:
+    """The runs with their settings, seed by seed."""
+    choices = choices_of(results)
+    is_tuning = args.stage == "tune"
+    tasks, sizes, seeds = (
+        ([TUNING], [TUNING_SIZE], TUNING_SEEDS) if is_tuning else (args.tasks, args.sizes, args.seeds)
+    )
+    for seed in seeds:
+        for size in sizes:
+            for task in tasks:
+                for method in methods:
+                    if any(name not in choices for name in (*METHODS[method].after, *([] if is_tuning else [method]))):
+                        continue
+                    for point in METHODS[method].points if is_tuning else [choices[method]]:
+                        run = {"task": task, "size": size, "method": method, "seed": seed, "point": point}
+                        yield run, settings_of(method, point, choices, steps_factor(results, choices))
+
+
+def choices_of(results: Results) -> dict[str, Settings]:
+    """The best point of each method that is tuned."""
+    found = {name: chosen(name, results.tuning, TUNING_SEEDS) for name in METHODS if len(METHODS[name].points) > 1}
+    found["longer"] = {}
+    return {name: point for name, point in found.items() if point is not None}
+
+
+def steps_factor(results: Results, choices: dict[str, Settings]) -> float:
+    """How many times longer `hard` trains than `none`, each with its choice: medians over the tuning seeds."""
+    seconds = [
+        [
+            line["train_seconds"]
+            for line in results.tuning
+            if line["run"]["method"] == name and line["run"]["point"] == choices.get(name)
+        ]
+        for name in ("hard", "none")
+    ]
+    return median(seconds[0]) / median(seconds[1]) if all(seconds) else 1.0
+
+
+def run_all(
+    args: argparse.Namespace, results: Results, jobs: Sequence[tuple[Run, Settings]], deadline: float | None
+) -> Iterator[str]:
+    """Runs what is not there yet, several at once, and says of each how it has ended."""
+    choices = choices_of(results)
+    rest = iter([(run, settings) for run, settings in jobs if results.find(run, settings) is None])
+    running: dict[Future, tuple[Run, Settings, float]] = {}
+    slowest = 0.0
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        while True:
+            is_over = deadline is not None and time.monotonic() + slowest > deadline
+            while not is_over and len(running) < args.jobs and (job := next(rest, None)) is not None:
+                run, settings = job
+                teacher = None
+                if settings.get("soft_labels") == "teacher":
+                    teacher = settings_of("none", choices["none"], choices)
+                future = pool.submit(_execute, args.model, tuple(args.data), args.device, run, settings, teacher)
+                running[future] = run, settings, time.monotonic()
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                run, settings, begun = running.pop(future)
+                slowest = max(slowest, time.monotonic() - begun)
+                name = " ".join(str(part) for part in run.values())
+                if (error := future.exception()) is not None:
+                    yield f"{name}: {type(error).__name__}: {error}"
+                    continue
+                scores, seconds, logits, right = future.result()
+                keep_logits(args.work_dir, results.conditions, run, settings, logits)
+                bits = {of: np.packbits(correct).tobytes().hex() for of, correct in right.items()}
+                results.add(
+                    {
+                        "run": run,
+                        "conditions": results.conditions,
+                        "settings": settings,
+                        "scores": {of: round(score, 6) for of, score in scores.items()},
+                        "train_seconds": seconds,
+                        "num_evaluated": len(logits),
+                        "right": bits,
+                    }
+                )
+                accuracies = f"{scores['accuracy']:.3f}, worst case {scores['worst_accuracy']:.3f}"
+                yield f"{name}: {accuracies}, {time.monotonic() - begun:.0f} s"
+
+
+def _execute(model: str, data: tuple[Path, ...], device: str, run: Run, settings: Settings, teacher: Settings | None):
+    be_quiet()
+    from .training import Bench, execute
+
+    result = execute(Bench(model, data, device), run["task"], run["size"], run["seed"], settings, teacher)
+    return result.measures.scores, result.train_seconds, result.measures.logits, result.measures.right
+
+
+def be_quiet() -> None:
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def keep_logits(work_dir: Path, conditions: dict[str, Any], run: Run, settings: Settings, logits: np.ndarray) -> None:
+    """Keeps the logits of a run under a name that is a digest of all that they depend on."""
+    digest = blake2b(json.dumps([conditions, run, settings], sort_keys=True).encode(), digest_size=8).hexdigest()
+    work_dir.mkdir(parents=True, exist_ok=True)
+    np.save(work_dir / f"{digest}.npy", logits.astype(np.float32))

@@ -1,0 +1,194 @@
+"""The tables of the results: the primary comparisons, the means over tasks and sizes, and each task and size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from hf_mmel.compare.examples import paired_test
+
+from .methods import METHODS
+
+
+Line = Mapping[str, Any]
+Cell = tuple[str, str]  # a task and a size
+COLUMNS = {
+    "accuracy": "clean",
+    "random_accuracy": "random attack",
+    "typos_accuracy": "typos",
+    "greedy_accuracy": "greedy attack",
+    "worst_accuracy": "worst case",
+    "calibration_error": "calibration error",
+    "log_loss": "log loss",
+}
+TEMPERATURE = "temperature"  # `none` with scaled probabilities
+ALPHA = 0.05
+
+
+class Comparison(NamedTuple):
+    """A primary comparison of the protocol: a score of a method and of a rival, and the difference to reach."""
+
+    score: str
+    method: str
+    rival: str
+    aim: float  # in points; negative where less is better
+
+
+PRIMARY = (
+    Comparison("greedy_accuracy", "hard", "none", 10),
+    Comparison("greedy_accuracy", "hard", "uniform", 3),
+    Comparison("accuracy", "hard", "uniform", -0.5),
+    Comparison("accuracy", "soft_unlabelled", "none", 3),
+    Comparison("accuracy", "soft_unlabelled", "pseudo_label", 3),
+    Comparison("calibration_error", "soft", TEMPERATURE, 0),
+)
+
+
+class Difference(NamedTuple):
+    """The mean of paired differences, its 95 % interval by Student's t, and the two-sided p; NaN for one seed."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    num_seeds: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Difference:
+        mean, n = fmean(values), len(values)
+        if n < 2 or np.ptp(values) < 1e-9:
+            return cls(mean, np.nan, np.nan, np.nan, n)
+        test = stats.ttest_1samp(values, 0)
+        low, high = test.confidence_interval(1 - ALPHA)
+        return cls(mean, float(low), float(high), float(test.pvalue), n)
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.1f}" + ("" if np.isnan(self.low) else f" ({self.low:+.1f} to {self.high:+.1f})")
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """
+    The p-values corrected for their number, so that each may be compared with the same level.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics, 1979.
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected
+
+
+class Scores:
+    """The scores of runs, times 100 but for the log loss, by method, cell and seed."""
+
+    def __init__(self, lines: Sequence[Line]):
+        self.lines: dict[str, dict[tuple[Cell, int], Line]] = defaultdict(dict)
+        for line in lines:
+            run = line["run"]
+            self.lines[run["method"]][(run["task"], run["size"]), run["seed"]] = line
+
+    def cells(self, *methods: str) -> list[Cell]:
+        """The cells of which all of these methods have a run."""
+        found = [{cell for cell, _ in self.lines[_trained(method)]} for method in methods]
+        order = lambda cell: (cell[0], float(cell[1]) if cell[1].isdecimal() else np.inf)  # noqa: E731
+        return sorted(set.intersection(*found), key=order)
+
+    def by_seed(self, method: str, score: str, cells: Sequence[Cell]) -> dict[int, float]:
+        """The mean of a score over cells, for each seed that has all of them."""
+        own, name = self.lines[_trained(method)], _score_of(method, score)
+        factor = 1 if score == "log_loss" else 100
+        seeds = sorted({seed for _, seed in own})
+        complete = [seed for seed in seeds if cells and all((cell, seed) in own for cell in cells)]
+        return {seed: factor * fmean(own[cell, seed]["scores"][name] for cell in cells) for seed in complete}
+
+    def difference(self, method: str, rival: str, score: str, cells: Sequence[Cell]) -> Difference | None:
+        one, other = (self.by_seed(name, score, cells) for name in (method, rival))
+        shared = [seed for seed in one if seed in other]
+        return Difference.of([one[seed] - other[seed] for seed in shared]) if shared else None
+
+    def example_p(self, method: str, rival: str, right: str, cells: Sequence[Cell]) -> float | None:
+        """The p of the exact paired test over the examples of all cells."""
+        found: list[dict[int, np.ndarray]] = []
+        for name in (rival, method):
+            own = self.lines[name]
+            seeds = [seed for seed in sorted({seed for _, seed in own}) if all((cell, seed) in own for cell in cells)]
+            found.append({seed: np.concatenate([_right(own[cell, seed], right) for cell in cells]) for seed in seeds})
+        test = paired_test(*found)
+        return None if test is None else test.p
+
+
+def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
+    """Markdown."""
+    scores = Scores([line for line in lines if line["run"]["method"] in methods])
+    names = [name for name in METHODS if name in methods and scores.lines[name]]
+    if "none" in names:
+        names.insert(names.index("none") + 1, TEMPERATURE)
+    yield from primary(scores)
+    cells = scores.cells(*names) if names else []
+    yield f"\n**Mean over {', '.join(f'{task} {size}' for task, size in cells)}**\n"
+    yield from table(scores, names, cells)
+    for cell in cells:
+        yield f"\n**{cell[0]}, {cell[1]} examples per class**\n"
+        yield from table(scores, names, [cell])
+
+
+def primary(scores: Scores) -> Iterator[str]:
+    """The primary comparisons that there are runs of, with p corrected together."""
+    found = []
+    for comparison in PRIMARY:
+        cells = scores.cells(comparison.method, comparison.rival)
+        difference = scores.difference(comparison.method, comparison.rival, comparison.score, cells)
+        if difference is not None:
+            found.append((comparison, difference, cells))
+    corrected = holm([1.0 if np.isnan(difference.p) else difference.p for _, difference, _ in found])
+    yield "| comparison | score | aim | difference | seeds | p | corrected p | p over examples |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|"
+    for (comparison, difference, cells), p in zip(found, corrected, strict=True):
+        score, method, rival, aim = comparison
+        over_examples = None
+        if score.endswith("accuracy"):
+            right = score.removesuffix("_accuracy").replace("accuracy", "clean")
+            over_examples = scores.example_p(method, rival, right, cells)
+        shown = "–" if over_examples is None else f"{over_examples:.2g}"
+        yield (
+            f"| {method} − {rival} | {COLUMNS[score]} | {aim:+g} | {difference} | {difference.num_seeds} | "
+            f"{difference.p:.2g} | {p:.2g} | {shown} |"
+        )
+
+
+def table(scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:
+    """A row for each method: the means, and the differences to `none` and `uniform`."""
+    columns = [*COLUMNS.values(), "clean − none", "greedy − none", "greedy − uniform"]
+    yield f"| method | seeds | {' | '.join(columns)} | training, s |"
+    yield f"|---|---:|{'---:|' * len(columns)}---:|"
+    for name in names:
+        means = [list(scores.by_seed(name, score, cells).values()) for score in COLUMNS]
+        if not means[0]:
+            continue
+        digits = [2 if score == "log_loss" else 1 for score in COLUMNS]
+        parts = [f"{fmean(values):.{places}f}" for values, places in zip(means, digits, strict=True)]
+        for score, rival in (("accuracy", "none"), ("greedy_accuracy", "none"), ("greedy_accuracy", "uniform")):
+            difference = None if rival in (name, _trained(name)) else scores.difference(name, rival, score, cells)
+            parts.append("–" if difference is None else str(difference))
+        own = [line["train_seconds"] for (cell, _), line in scores.lines[_trained(name)].items() if cell in cells]
+        yield f"| {name} | {len(means[0])} | {' | '.join(parts)} | {fmean(own):.0f} |"
+
+
+def _trained(method: str) -> str:
+    return "none" if method == TEMPERATURE else method
+
+
+def _score_of(method: str, score: str) -> str:
+    return f"scaled_{score}" if method == TEMPERATURE and score in ("log_loss", "calibration_error") else score
+
+
+def _right(line: Line, name: str) -> np.ndarray:
+    """Which examples a run gets right, `(N,)`."""
+    packed = np.frombuffer(bytes.fromhex(line["right"][name]), dtype=np.uint8)
+    return np.unpackbits(packed, count=line["num_evaluated"]).astype(bool)

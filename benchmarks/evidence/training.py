@@ -1,0 +1,104 @@
+"""One run: a model is trained, and measured."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PrinterCallback, set_seed
+
+from augment import Augmenter
+from augment.registry import NAMES, augmenter_config, limited
+from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
+
+from .data import Examples, examples_of
+from .measures import Measures, measure
+from .methods import AUGMENTERS, Settings
+
+
+MAX_LENGTH = 64
+BATCH_SIZE, NUM_VARIANTS = 8, 4
+
+
+class Bench(NamedTuple):
+    """What all runs share: name or folder of the encoder, folders of the data, and "cpu" or "cuda"."""
+
+    model: str
+    data: tuple[Path, ...]
+    device: str
+
+
+class Result(NamedTuple):
+    """What a run has measured, and the seconds of its training: of the processor on a CPU."""
+
+    measures: Measures
+    train_seconds: float
+
+
+def execute(bench: Bench, task: str, size: str, seed: int, settings: Settings, teacher: Settings | None) -> Result:
+    """
+    Trains and measures one model. `teacher` has the settings of the model that predicts the soft labels, which is
+    trained before, with the same seed.
+    """
+    torch.set_num_threads(1)
+    examples, tokenizer = examples_of(bench.data, task, size, seed), AutoTokenizer.from_pretrained(bench.model)
+    teacher_model = None if teacher is None else _train(bench, examples, seed, teacher, tokenizer)[0]
+    model, seconds = _train(bench, examples, seed, settings, tokenizer, teacher_model)
+    return Result(measure(model, tokenizer, examples.evaluated, MAX_LENGTH), round(seconds, 2))
+
+
+def _train(
+    bench: Bench, examples: Examples, seed: int, settings: Settings, tokenizer: Any, teacher: Any = None
+) -> tuple[PreTrainedModel, float]:
+    """The trained model, and the seconds of its training."""
+    settings = dict(settings)
+    clock = time.process_time if bench.device == "cpu" else time.perf_counter
+    name, step_size = settings.pop("augmenter", None), settings.pop("step_size", None)
+    labelled, unlabelled = (
+        part.map(tokenized, batched=True, remove_columns="text", fn_kwargs={"tokenizer": tokenizer})
+        for part in (examples.labelled, examples.unlabelled)
+    )
+    set_seed(seed)  # before the new head of the model is drawn
+    model = AutoModelForSequenceClassification.from_pretrained(bench.model, num_labels=examples.num_labels)
+    with tempfile.TemporaryDirectory() as folder:
+        options: dict[str, Any] = {
+            "per_device_train_batch_size": BATCH_SIZE,
+            "warmup_steps": 0.1,
+            "num_variants": NUM_VARIANTS,
+            "bf16": True,
+            "seed": seed,
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": bench.device == "cpu",
+            **settings,
+        }
+        trainer = MMELTrainer(
+            model,
+            MMELTrainingArguments(folder, **options),
+            train_dataset=labelled,
+            processing_class=tokenizer,
+            augmenter=None if name is None else augmenter_of(name, bench.model, tokenizer),
+            adversary=None if step_size is None else AdversarialVariants(step_size=step_size),
+            unlabeled_dataset=unlabelled if "unlabeled_ratio" in settings else None,
+            teacher=teacher,
+        )
+        trainer.remove_callback(PrinterCallback)
+        begun = clock()
+        trainer.train()
+        return model, clock() - begun
+
+
+def augmenter_of(name: str, model: str, tokenizer: Any) -> Augmenter:
+    """An augmenter of the protocol, or of the command line, by its name."""
+    options = dict(AUGMENTERS.get(name, {"name": name}))
+    base = model if options.pop("has_model", False) else None
+    assert options["name"] in NAMES
+    return Augmenter.from_dict(limited(augmenter_config(options.pop("name"), base, **options), MAX_LENGTH), tokenizer)
+
+
+def tokenized(rows: dict[str, Any], tokenizer: Any) -> Any:
+    return tokenizer(rows["text"], truncation=True, max_length=MAX_LENGTH)

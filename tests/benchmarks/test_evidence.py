@@ -1,0 +1,168 @@
+"""The benchmark of the protocol: what a run trains on, how settings are chosen, and what the tables compute."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SENTENCES
+
+from benchmarks.evidence import __main__ as evidence
+from benchmarks.evidence import runs
+from benchmarks.evidence.data import TUNING, examples_of
+from benchmarks.evidence.methods import METHODS, chosen, settings_of
+from benchmarks.evidence.tables import Difference, Scores, holm, primary, table
+
+
+CHOICES = {"none": {"learning_rate": 1e-4, "max_steps": 100}, "uniform": {"augmenter": "mlm"}}
+
+
+def line(method, seed, point=None, task="subj", right=(1, 1, 0, 1), train_seconds=1.0, **scores):
+    scores = dict.fromkeys(("accuracy", "random_accuracy", "greedy_accuracy", "log_loss"), 0.5) | scores
+    scores |= {name: scores.get(name, 0.1) for name in ("typos_accuracy", "worst_accuracy", "calibration_error")}
+    scores |= {"scaled_log_loss": 0.4, "scaled_calibration_error": 0.05}
+    bits = np.packbits(right).tobytes().hex()
+    return {
+        "run": {"task": task, "size": "20", "method": method, "seed": seed, "point": point},
+        "scores": scores,
+        "train_seconds": train_seconds,
+        "num_evaluated": len(right),
+        "right": {"clean": bits, "greedy": bits},
+    }
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Folders of the tasks, each with a few sentences of three classes."""
+    for task, column in (("sst2", "sentence"), ("trec", "text")):
+        (tmp_path / task).mkdir()
+        for split in ("train", "test"):
+            texts = [f"{text} {i}" for i in range(70) for text in SENTENCES]
+            rows = pd.DataFrame({column: texts, "label": [i % 3 for i in range(len(texts))]})
+            rows.to_parquet(tmp_path / task / f"{split}-0.parquet")
+    return tmp_path
+
+
+def test_each_class_has_so_many_labels_and_the_other_texts_have_none(data):
+    examples = examples_of([data], "trec", "5", seed=1)
+    assert Counter(examples.labelled["label"]) == {0: 5, 1: 5, 2: 5} and examples.num_labels == 3
+    assert examples.unlabelled.column_names == ["text"]
+    assert set(examples.labelled["text"]).isdisjoint(examples.unlabelled["text"])
+    other = examples_of([data], "trec", "5", seed=2)
+    assert other.labelled["text"][:] != examples.labelled["text"][:] and len(examples.evaluated) == 500
+    assert other.evaluated["text"][:] == examples.evaluated["text"][:]
+
+
+def test_the_tuning_data_is_held_out_from_the_training_set(data):
+    first, second = (examples_of([data], TUNING, "5", seed) for seed in (1, 2))
+    assert first.evaluated["text"][:] == second.evaluated["text"][:]
+    for examples in (first, second):
+        assert set(examples.evaluated["text"]).isdisjoint([*examples.labelled["text"], *examples.unlabelled["text"]])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_has_four_points_and_the_settings_that_all_share(method):
+    assert len(METHODS[method].points) == (1 if method == "longer" else 4)
+    made = [settings_of(method, point, CHOICES) for point in METHODS[method].points]
+    assert len({str(settings) for settings in made}) == len(made)
+    for settings in made:
+        assert {"learning_rate", "max_steps", "mmel_loss"} <= set(settings)
+        assert settings["mmel_loss"] != "none" or "augmenter" not in settings
+        if method not in ("uniform", "r_drop", "adversarial") and settings["mmel_loss"] != "none":
+            assert settings["augmenter"] == "mlm"
+
+
+def test_longer_has_the_steps_of_the_time_of_hard():
+    assert settings_of("longer", {}, CHOICES, factor=2.5)["max_steps"] == 250
+
+
+def test_the_best_mean_of_clean_and_attacked_accuracy_is_chosen():
+    points = METHODS["hard"].points
+    lines = [
+        line("hard", seed, point, accuracy=accuracy, random_accuracy=attacked)
+        for seed in (1, 2)
+        for point, (accuracy, attacked) in zip(points, [(0.9, 0.1), (0.6, 0.6), (0.7, 0.4), (0.6, 0.6)], strict=True)
+    ]
+    assert chosen("hard", lines, (1, 2)) == points[1]
+    assert chosen("hard", lines[:-1], (1, 2)) is None and chosen("hard", lines, (1, 2, 3)) is None
+
+
+def test_phases_put_each_method_after_those_that_it_shares_a_choice_with():
+    done: set[str] = set()
+    for methods in runs.phases(list(METHODS)):
+        assert all(set(METHODS[name].after) <= done for name in methods)
+        done.update(methods)
+    assert done == set(METHODS)
+
+
+def test_holm_is_bonferroni_for_the_smallest_p_and_never_decreases():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_a_difference_is_that_of_scipy():
+    from scipy import stats
+
+    values = [1.0, 2.0, 4.0]
+    found = Difference.of(values)
+    assert found.mean == pytest.approx(7 / 3) and found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    error = np.std(values, ddof=1) / np.sqrt(3) * stats.t.ppf(0.975, 2)
+    assert (found.low, found.high) == pytest.approx((7 / 3 - error, 7 / 3 + error))
+    assert np.isnan(Difference.of([1.0]).p) and str(Difference.of([1.0])) == "+1.0"
+
+
+def test_differences_are_paired_by_the_seeds_that_have_all_cells():
+    lines = [line("none", s, task=t, greedy_accuracy=0.1 * s) for s in (1, 2, 3) for t in ("subj", "mr")]
+    lines += [line("hard", s, task=t, greedy_accuracy=0.1 * s + 0.2) for s in (1, 2) for t in ("subj", "mr")]
+    lines += [line("hard", 3, task="subj", greedy_accuracy=1.0)]
+    scores = Scores(lines)
+    cells = scores.cells("none", "hard")
+    found = scores.difference("hard", "none", "greedy_accuracy", cells)
+    assert cells == [("mr", "20"), ("subj", "20")] and found.num_seeds == 2 and found.mean == pytest.approx(20)
+
+
+def test_temperature_is_none_with_scaled_probabilities():
+    scores = Scores([line("none", seed, calibration_error=0.2) for seed in (1, 2)])
+    cells = scores.cells("temperature")
+    assert scores.by_seed("temperature", "calibration_error", cells) == pytest.approx({1: 5.0, 2: 5.0})
+    assert scores.by_seed("temperature", "accuracy", cells) == scores.by_seed("none", "accuracy", cells)
+
+
+def test_the_examples_are_compared_over_all_seeds():
+    lines = [line("none", seed, right=[0] * 12 + [1] * 4) for seed in (1, 2)]
+    lines += [line("hard", seed, right=[1] * 12 + [1] * 4) for seed in (1, 2)]
+    scores = Scores(lines)
+    assert scores.example_p("hard", "none", "greedy", scores.cells("none", "hard")) == pytest.approx(2 * 0.5**12)
+
+
+def test_the_tables_name_each_comparison_once_it_has_runs():
+    lines = [line("none", seed, greedy_accuracy=0.1) for seed in (1, 2)]
+    lines += [line("hard", seed, greedy_accuracy=0.1 + 0.1 * seed, train_seconds=3.0) for seed in (1, 2)]
+    rows = list(primary(Scores(lines)))
+    assert len(rows) == 3 and rows[2].startswith("| hard − none | greedy attack | +10 | +15.0 (")
+    (shown,) = [row for row in table(Scores(lines), ["none", "hard"], [("subj", "20")]) if row.startswith("| hard")]
+    assert shown.endswith("| +0.0 | +15.0 (-48.5 to +78.5) | – | 3 |")
+
+
+@pytest.mark.integration
+def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(model_dir, synonyms, data, tmp_path, capsys):
+    results, conditions = tmp_path / "results.jsonl", {"model": Path(model_dir).name, "device": "cpu"}
+    tuned = [line("none", seed, point) for seed in runs.TUNING_SEEDS for point in METHODS["none"].points]
+    with results.open("w") as file:
+        for one in tuned:
+            run = {**one["run"], "task": TUNING, "size": runs.TUNING_SIZE}
+            file.write(json.dumps({**one, "run": run, "conditions": conditions, "settings": {}}) + "\n")
+    argv = ["--model", model_dir, "--data", data, "--results", results, "--work_dir", tmp_path / "work"]
+    argv += ["--methods", "none", "--tasks", "trec", "--sizes", 5, "--seeds", 1, "--jobs", 1]
+    argv = [str(option) for option in argv]
+    assert evidence.main(argv) == 0 and "trec 5 none 1" in capsys.readouterr().out
+    (made,) = [json.loads(text) for text in results.read_text().splitlines()[len(tuned) :]]
+    assert made["settings"] == {"mmel_loss": "none", **METHODS["none"].points[0]}
+    assert made["num_evaluated"] == 500 and set(made["right"]) == {"clean", "random", "typos", "greedy", "worst"}
+    (logits,) = [np.load(file) for file in (tmp_path / "work").iterdir()]
+    assert logits.shape == (500, 3)
+    assert evidence.main(argv) == 0 and capsys.readouterr().out == ""
+    assert evidence.main([*argv, "--table"]) == 0
+    assert f"| none | 1 | {100 * made['scores']['accuracy']:.1f} |" in capsys.readouterr().out
