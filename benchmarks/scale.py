@@ -47,7 +47,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     option("--model", help="The model of the augmenter, if it needs one.")
     option("--num_variants", type=int, default=4, help="K, for speed.")
     option("--num_rows", type=int, default=400_000, help="Rows for speed.")
-    option("--memory_augmenter", default="typos", help="The augmenter for memory, a cheap one; K is 1.")
+    option("--memory_augmenter", default="synonyms", help="The augmenter for memory; K is 1.")
     option("--memory_rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="Rows for memory.")
     option("--rows_per_part", type=int, default=10_000)
     option("--work_dir", type=Path, default=Path("outputs/scale"))
@@ -99,14 +99,23 @@ class Watch:
                 try:
                     times = one.cpu_times()
                     self._cpu_seconds[one.pid, one.create_time()] = times.user + times.system
-                    num_bytes += one.memory_info().rss
-                except psutil.Error:  # it has ended
+                    num_bytes += _peak_bytes(one)
+                except (psutil.Error, OSError):  # it has ended
                     continue
         self.peak_bytes = max(self.peak_bytes, num_bytes)
 
     @property
     def cpu_seconds(self) -> float:
         return sum(self._cpu_seconds.values())
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    """The most memory that a process has had so far, on Linux, else what it has now."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        return process.memory_info().rss
+    (peak,) = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")] or ["0"]
+    return 1024 * int(peak)
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
