@@ -145,6 +145,7 @@ def train(args: argparse.Namespace, part: Dataset, prepared: cli.Prepared) -> Tr
         train_sampling_strategy="group_by_length",
         bf16=fast_dtype("cuda" if torch.cuda.is_available() else "cpu") == "bfloat16",
         dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),  # which bf16 on a CPU has to be told
         report_to="none",
         save_strategy="no",
         disable_tqdm=True,

@@ -73,12 +73,14 @@ def train(
     poison: str | None = None,
     unlabelled: Sequence[int] | None = None,
     tokens_of_a_pass: int = micro_batches._TOKENS_PER_PASS["cpu"],
+    head_factor: float = 1.0,
     **arguments,
 ) -> MMELTrainer:
     """
     The trainer after its training on the first examples, or on those with the numbers `rows`, in their order, and on
     the texts with the numbers `unlabelled`, without labels. The word `poison` is read as NaN. With few
-    `tokens_of_a_pass` texts of different lengths have passes of their own.
+    `tokens_of_a_pass` texts of different lengths have passes of their own. A large `head_factor` of the weights of the
+    head makes predictions on variants differ.
     """
     tokenizer = make_tokenizer("wordpiece")
     rows = range(num_examples) if rows is None else rows
@@ -88,8 +90,10 @@ def train(
         dataset = dataset.add_column("trust", [float(weights[i % len(weights)]) for i in rows])
         arguments["weight_column"] = "trust"
     defaults = {**DEFAULTS, "lambda_p": 0.1, "per_device_train_batch_size": 8, "max_steps": 2}
+    model = make_model(tokenizer, dropout)
+    model.classifier.weight.data.mul_(head_factor)
     trainer = MMELTrainer(
-        make_model(tokenizer, dropout),
+        model,
         MMELTrainingArguments(output_dir, **{**defaults, **arguments}),
         train_dataset=dataset.to_iterable_dataset() if stream else dataset,
         eval_dataset=dataset,

@@ -9,14 +9,15 @@ from test_trainer_processes import HALVES, QUARTERS, TORCHRUN, assert_same_train
 pytestmark = pytest.mark.integration  # it starts processes
 
 
-# Divergences of the tiny model are small, so that only a large weight shows them.
+# The divergences of the tiny model as it is drawn are no larger than the rounding of its losses.
+DIVERGENCE = {"mmel_loss": "soft", "lambda_u": 25.0, "head_factor": 30.0}
 LABELS = {"labels": [0, 1, 0, 1, -100, -100, 0, -100]}
 ROWS = {"unlabelled": [8, 0, 6, 4, 2], "max_steps": 3, "unlabeled_ratio": 0.7}
 # Name -> arguments of both runs, of that on two processes; that on one has batches of 8.
 CASES = {
-    "divergence": ({**LABELS, "mmel_loss": "soft", "lambda_u": 1e4}, HALVES),
-    "divergence, in micro-batches": ({**LABELS, "mmel_loss": "soft", "lambda_u": 1e4}, QUARTERS),
-    "divergence, a dataset": ({**ROWS, "mmel_loss": "soft", "lambda_u": 1e4}, QUARTERS),
+    "divergence": ({**LABELS, **DIVERGENCE}, HALVES),
+    "divergence, in micro-batches": ({**LABELS, **DIVERGENCE}, QUARTERS),
+    "divergence, a dataset": ({**ROWS, **DIVERGENCE}, QUARTERS),
     "pseudo-labels": ({**LABELS, "unlabeled_loss": "pseudo_label"}, HALVES),
     "pseudo-labels, a dataset": ({**ROWS, "unlabeled_loss": "pseudo_label"}, QUARTERS),
     "annealing": ({"training_signal_annealing": "log", "max_steps": 3}, QUARTERS),
@@ -37,4 +38,4 @@ def test_two_processes_equal_one(results, tmp_path, name):
     off = {"lambda_u": 0.0, "training_signal_annealing": "none"}
     without = train(str(tmp_path / "off"), **{**both, **off})
     weights = [torch.cat([p.flatten() for p in trainer.model.parameters()]) for trainer in (reference, without)]
-    assert (weights[0] - weights[1]).abs().max() > 1e-4
+    assert (weights[0] - weights[1]).abs().max() > 2e-5  # more than what counts as rounding
