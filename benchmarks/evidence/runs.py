@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
+import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import cache
 from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
@@ -124,6 +128,7 @@ def run_all(
                     {
                         "run": run,
                         "conditions": results.conditions,
+                        "machine": machine(args.device),
                         "settings": settings,
                         "scores": {of: round(score, 6) for of, score in scores.items()},
                         "train_seconds": seconds,
@@ -141,6 +146,17 @@ def _execute(model: str, data: tuple[Path, ...], device: str, run: Run, settings
 
     result = execute(Bench(model, data, device), run["task"], run["size"], run["seed"], settings, teacher)
     return result.measures.scores, result.train_seconds, result.measures.logits, result.measures.right
+
+
+@cache
+def machine(device: str) -> str:
+    """The processor or the GPU of the runs."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text()) or [platform.processor()]
+    return f"{names[0]}, {os.cpu_count()} cores"
 
 
 def be_quiet() -> None:

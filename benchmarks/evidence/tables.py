@@ -129,6 +129,7 @@ def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
     names = [name for name in METHODS if name in methods and scores.lines[name]]
     if "none" in names:
         names.insert(names.index("none") + 1, TEMPERATURE)
+    yield f"Made on: {'; '.join(sorted({line['machine'] for line in lines})) or 'nothing yet'}\n"
     yield from primary(scores)
     cells = scores.cells(*names) if names else []
     yield f"\n**Mean over {', '.join(f'{task} {size}' for task, size in cells)}**\n"

@@ -27,6 +27,7 @@ def line(method, seed, point=None, task="subj", right=(1, 1, 0, 1), train_second
     return {
         "run": {"task": task, "size": "20", "method": method, "seed": seed, "point": point},
         "scores": scores,
+        "machine": "a CPU, 2 cores",
         "train_seconds": train_seconds,
         "num_evaluated": len(right),
         "right": {"clean": bits, "greedy": bits},
@@ -164,5 +165,5 @@ def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(model_dir, synonym
     (logits,) = [np.load(file) for file in (tmp_path / "work").iterdir()]
     assert logits.shape == (500, 3)
     assert evidence.main(argv) == 0 and capsys.readouterr().out == ""
-    assert evidence.main([*argv, "--table"]) == 0
+    assert evidence.main([*argv, "--table"]) == 0 and made["machine"].endswith("cores")
     assert f"| none | 1 | {100 * made['scores']['accuracy']:.1f} |" in capsys.readouterr().out
