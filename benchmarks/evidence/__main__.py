@@ -11,19 +11,17 @@ skipped. The logits of each run are kept in `--work_dir`.
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_mmel.compare.options import read_seconds
+
 from .data import TUNING
 from .methods import CORE, METHODS
 from .runs import Results, phases, planned, run_all
 from .tables import tables
-
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.table:
         print("\n".join(tables([line for line in results.lines if line["run"]["task"] != TUNING], args.methods)))
         return 0
-    deadline = None if args.budget is None else time.monotonic() + args.budget
+    deadline = time.monotonic() + args.budget
     for methods in phases(args.methods) if args.stage == "tune" else [args.methods]:
         for said in run_all(args, results, list(planned(args, results, methods)), deadline):
             print(said, flush=True)
@@ -49,23 +47,17 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", default=["20"], help="Labelled examples of each class, or whole.")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(CORE))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
-    parser.add_argument("--budget", type=seconds, help="Start no run that would end later, such as 60m.")
+    parser.add_argument("--budget", help="Start no run that would end later, such as 60m.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Runs at once, each on one thread of a CPU.")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--table", action="store_true", help="Print the tables of the finished runs.")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/evidence"))
     args = parser.parse_args(argv)
+    args.budget = read_seconds("budget", args.budget)
     if not args.table and not args.data:
         parser.error("--data is needed: the folders of GLUE and of the few-shot tasks")
     return args
-
-
-def seconds(text: str) -> float:
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if parts is None:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a time such as 90s, 30m or 2h")
-    return float(parts[1]) * _SECONDS[parts[2]]
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def steps_factor(results: Results, choices: dict[str, Settings]) -> float:
 
 
 def run_all(
-    args: argparse.Namespace, results: Results, jobs: Sequence[tuple[Run, Settings]], deadline: float | None
+    args: argparse.Namespace, results: Results, jobs: Sequence[tuple[Run, Settings]], deadline: float
 ) -> Iterator[str]:
     """Runs what is not there yet, several at once, and says of each how it has ended."""
     choices = choices_of(results)
@@ -104,7 +104,7 @@ def run_all(
     slowest = 0.0
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         while True:
-            is_over = deadline is not None and time.monotonic() + slowest > deadline
+            is_over = time.monotonic() + slowest > deadline
             while not is_over and len(running) < args.jobs and (job := next(rest, None)) is not None:
                 run, settings = job
                 teacher = None
