@@ -31,11 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.table:
         print("\n".join(tables([line for line in results.lines if line["run"]["task"] != TUNING], args.methods)))
         return 0
-    deadline = time.monotonic() + args.budget
+    deadline, num_failed = time.monotonic() + args.budget, 0
     for methods in phases(args.methods) if args.stage == "tune" else [args.methods]:
-        for said in run_all(args, results, list(planned(args, results, methods)), deadline):
-            print(said, flush=True)
-    return 0
+        for said, is_failed in run_all(args, results, list(planned(args, results, methods)), deadline):
+            print(said, file=sys.stderr if is_failed else sys.stdout, flush=True)
+            num_failed += is_failed
+    return int(num_failed > 0)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:

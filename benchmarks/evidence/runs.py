@@ -96,8 +96,8 @@ def steps_factor(results: Results, choices: dict[str, Settings]) -> float:
 
 def run_all(
     args: argparse.Namespace, results: Results, jobs: Sequence[tuple[Run, Settings]], deadline: float
-) -> Iterator[str]:
-    """Runs what is not there yet, several at once, and says of each how it has ended."""
+) -> Iterator[tuple[str, bool]]:
+    """Runs what is not there yet, several at once; of each, a line on how it has ended, and whether it has failed."""
     choices = choices_of(results)
     rest = iter([(run, settings) for run, settings in jobs if results.find(run, settings) is None])
     running: dict[Future, tuple[Run, Settings, float]] = {}
@@ -119,7 +119,7 @@ def run_all(
                 slowest = max(slowest, time.monotonic() - begun)
                 name = " ".join(str(part) for part in run.values())
                 if (error := future.exception()) is not None:
-                    yield f"{name}: {type(error).__name__}: {error}"
+                    yield f"{name}: {type(error).__name__}: {error}", True
                     continue
                 scores, seconds, logits, right = future.result()
                 keep_logits(args.work_dir, results.conditions, run, settings, logits)
@@ -137,7 +137,7 @@ def run_all(
                     }
                 )
                 accuracies = f"{scores['accuracy']:.3f}, worst case {scores['worst_accuracy']:.3f}"
-                yield f"{name}: {accuracies}, {time.monotonic() - begun:.0f} s"
+                yield f"{name}: {accuracies}, {time.monotonic() - begun:.0f} s", False
 
 
 def _execute(model: str, data: tuple[Path, ...], device: str, run: Run, settings: Settings, teacher: Settings | None):

@@ -148,7 +148,10 @@ def test_the_tables_name_each_comparison_once_it_has_runs():
 
 
 @pytest.mark.integration
-def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(model_dir, synonyms, data, tmp_path, capsys):
+def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(
+    model_dir, nltk_data, data, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("NLTK_DATA", str(nltk_data))  # for the processes of the runs
     results, conditions = tmp_path / "results.jsonl", {"model": Path(model_dir).name, "device": "cpu"}
     tuned = [line("none", seed, point) for seed in runs.TUNING_SEEDS for point in METHODS["none"].points]
     with results.open("w") as file:
@@ -165,5 +168,7 @@ def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(model_dir, synonym
     (logits,) = [np.load(file) for file in (tmp_path / "work").iterdir()]
     assert logits.shape == (500, 3)
     assert evidence.main(argv) == 0 and capsys.readouterr().out == ""
+    assert evidence.main([*argv, "--tasks", "missing"]) == 1 and "trec 5" not in (said := capsys.readouterr()).out
+    assert "missing 5 none 1" in said.err and "--data has no files train" in said.err
     assert evidence.main([*argv, "--table"]) == 0 and made["machine"].endswith("cores")
     assert f"| none | 1 | {100 * made['scores']['accuracy']:.1f} |" in capsys.readouterr().out

@@ -62,7 +62,7 @@ def test_a_small_run_measures_what_is_missing(no_data, tmp_path, capsys, monkeyp
     monkeypatch.setattr(scale, "WAYS", {name: scale.WAYS[name] for name in ("one process", "2 shares")})
     results = tmp_path / "results.jsonl"
     argv = ["--augmenter=typos", "--num_rows=60", "--memory_rows", "20", "--rows_per_part=10", "--num_variants=2"]
-    argv += [f"--work_dir={tmp_path}", f"--results={results}"]
+    argv += ["--memory_augmenter=typos", f"--work_dir={tmp_path}", f"--results={results}"]
     assert scale.main(argv) == 0
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["figure"], line["way"], line["rows"]) for line in lines] == [
