@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -13,11 +13,14 @@ from datasets import Dataset
 TUNING = "sst2_tuning"
 NUM_EVALUATED, MAX_UNLABELLED = 500, 5000
 WHOLE = "whole"  # as a size, the whole training set
-_TEXT_COLUMNS = ("text", "sentence")
+TEXT_COLUMNS = ("text", "text_pair")
+_NAMES = {"sentence": "text", "sentence1": "text", "sentence2": "text_pair"}  # those of GLUE
 
 
 class Examples(NamedTuple):
-    """The examples of a run, with the columns `text` and, but for the unlabelled ones, `label`."""
+    """
+    The examples of a run, with the columns `text`, for pairs `text_pair` and, but for the unlabelled ones, `label`.
+    """
 
     labelled: Dataset
     unlabelled: Dataset
@@ -64,6 +67,11 @@ def read(folders: Sequence[Path], task: str, *splits: str) -> Dataset:
         files = [str(file) for folder in folders for file in sorted((folder / task).glob(f"{split}-*.parquet"))]
         if files:
             rows = Dataset.from_parquet(files)
-            text = next(name for name in rows.column_names if name in _TEXT_COLUMNS)
-            return rows.select_columns([text, "label"]).rename_columns({} if text == "text" else {text: "text"})
+            rows = rows.rename_columns({old: new for old, new in _NAMES.items() if old in rows.column_names})
+            return rows.select_columns([name for name in (*TEXT_COLUMNS, "label") if name in rows.column_names])
     raise SystemExit(f"--data has no files {splits[0]}-*.parquet of {task!r}; expected a folder of this name.")
+
+
+def texts_of(rows: Mapping[str, Any]) -> list[list[str]]:
+    """The columns of texts of some rows: one, or the two of pairs."""
+    return [rows[name] for name in TEXT_COLUMNS if name in rows]

@@ -11,8 +11,10 @@ from transformers import PreTrainedModel
 
 from augment import Typos, WordNetSynonyms
 from hf_mmel.attack.attacks import Attempt, Target, greedy_attack, random_attack
-from hf_mmel.attack.texts import Classifier, Originals
+from hf_mmel.attack.texts import Classifier, Originals, Texts
 from hf_mmel.compare.calibration import calibration_error, log_loss, scale_temperature
+
+from .data import texts_of
 
 
 ATTACK_SEED = 2_000_000  # of no training run
@@ -34,7 +36,7 @@ class Measures(NamedTuple):
 def measure(model: PreTrainedModel, tokenizer: Any, evaluated: Dataset, max_length: int) -> Measures:
     """Measures all that the protocol asks for."""
     classifier = Classifier(model, tokenizer, max_length, _BATCH_SIZE)
-    texts, labels = [(text,) for text in evaluated["text"]], np.asarray(evaluated["label"])
+    texts, labels = list(zip(*texts_of(evaluated[:]), strict=True)), np.asarray(evaluated["label"])
     logits = predicted_logits(model, classifier, texts)
     losses = -torch.from_numpy(logits).log_softmax(dim=1).numpy()[np.arange(len(labels)), labels]
     clean = logits.argmax(axis=1) == labels
@@ -66,7 +68,7 @@ def measure(model: PreTrainedModel, tokenizer: Any, evaluated: Dataset, max_leng
     return Measures(scores, logits, right)
 
 
-def predicted_logits(model: PreTrainedModel, classifier: Classifier, texts: list[tuple[str]]) -> np.ndarray:
+def predicted_logits(model: PreTrainedModel, classifier: Classifier, texts: list[Texts]) -> np.ndarray:
     """The logits of texts, `(N, C)`, in float32."""
     model.eval()
     with torch.inference_mode():

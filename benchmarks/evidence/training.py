@@ -14,7 +14,7 @@ from augment import Augmenter
 from augment.registry import NAMES, augmenter_config, limited
 from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
 
-from .data import Examples, examples_of
+from .data import TEXT_COLUMNS, Examples, examples_of, texts_of
 from .measures import Measures, measure
 from .methods import AUGMENTERS, Settings
 
@@ -58,7 +58,12 @@ def _train(
     clock = time.process_time if bench.device == "cpu" else time.perf_counter
     name, step_size = settings.pop("augmenter", None), settings.pop("step_size", None)
     labelled, unlabelled = (
-        part.map(tokenized, batched=True, remove_columns="text", fn_kwargs={"tokenizer": tokenizer})
+        part.map(
+            tokenized,
+            batched=True,
+            remove_columns=[name for name in TEXT_COLUMNS if name in part.column_names],
+            fn_kwargs={"tokenizer": tokenizer},
+        )
         for part in (examples.labelled, examples.unlabelled)
     )
     set_seed(seed)  # before the new head of the model is drawn
@@ -101,4 +106,4 @@ def augmenter_of(name: str, model: str, tokenizer: Any) -> Augmenter:
 
 
 def tokenized(rows: dict[str, Any], tokenizer: Any) -> Any:
-    return tokenizer(rows["text"], truncation=True, max_length=MAX_LENGTH)
+    return tokenizer(*texts_of(rows), truncation=True, max_length=MAX_LENGTH)

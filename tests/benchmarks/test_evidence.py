@@ -14,6 +14,7 @@ from benchmarks.evidence import runs
 from benchmarks.evidence.data import TUNING, examples_of
 from benchmarks.evidence.methods import METHODS, chosen, settings_of
 from benchmarks.evidence.tables import Difference, Scores, holm, primary, table
+from benchmarks.evidence.training import tokenized
 
 
 CHOICES = {"none": {"learning_rate": 1e-4, "max_steps": 100}, "uniform": {"augmenter": "mlm"}}
@@ -61,6 +62,19 @@ def test_the_tuning_data_is_held_out_from_the_training_set(data):
     assert first.evaluated["text"][:] == second.evaluated["text"][:]
     for examples in (first, second):
         assert set(examples.evaluated["text"]).isdisjoint([*examples.labelled["text"], *examples.unlabelled["text"]])
+
+
+def test_the_two_texts_of_a_pair_are_read_and_tokenized_together(tokenizer, tmp_path):
+    (tmp_path / "rte").mkdir()
+    rows = {"sentence1": SENTENCES, "sentence2": SENTENCES[::-1], "label": [i % 2 for i in range(len(SENTENCES))]}
+    for split in ("train", "validation"):
+        pd.DataFrame({**rows, "idx": range(len(SENTENCES))}).to_parquet(tmp_path / "rte" / f"{split}-0.parquet")
+    examples = examples_of([tmp_path], "rte", "2", seed=1)
+    assert examples.labelled.column_names == ["text", "text_pair", "label"]
+    assert examples.unlabelled.column_names == ["text", "text_pair"]
+    row = examples.labelled[0]
+    made = tokenized({name: [text] for name, text in row.items()}, tokenizer)
+    assert made["input_ids"] == [tokenizer(row["text"], row["text_pair"])["input_ids"]]
 
 
 @pytest.mark.parametrize("method", METHODS)
