@@ -31,7 +31,7 @@ class Examples(NamedTuple):
 def examples_of(folders: Sequence[Path], task: str, size: str, seed: int) -> Examples:
     """
     The examples of a task, in a folder of its name in one of the folders. `size` is the number of labelled examples of
-    each class, or `WHOLE`.
+    each class, or in all for regression, which has one label; or it is `WHOLE`.
 
     Raises:
         `SystemExit`: if a file is missing.
@@ -47,9 +47,11 @@ def examples_of(folders: Sequence[Path], task: str, size: str, seed: int) -> Exa
         order = np.random.default_rng(0).permutation(len(evaluated))
         evaluated = evaluated.select(order[:NUM_EVALUATED])
     labels = np.asarray(train["label"])
-    labelled, others = drawn(labels, None if size == WHOLE else int(size), seed)
+    is_regression = np.issubdtype(labels.dtype, np.floating)
+    classes = np.zeros(len(labels), dtype=int) if is_regression else labels
+    labelled, others = drawn(classes, None if size == WHOLE else int(size), seed)
     unlabelled = train.select(others[:MAX_UNLABELLED]).remove_columns("label")
-    return Examples(train.select(labelled), unlabelled, evaluated, int(labels.max()) + 1)
+    return Examples(train.select(labelled), unlabelled, evaluated, int(classes.max()) + 1)
 
 
 def drawn(labels: np.ndarray, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from datasets import Dataset
+from scipy import stats
 from transformers import PreTrainedModel
 
 from augment import Typos, WordNetSynonyms
@@ -34,10 +36,12 @@ class Measures(NamedTuple):
 
 
 def measure(model: PreTrainedModel, tokenizer: Any, evaluated: Dataset, max_length: int) -> Measures:
-    """Measures all that the protocol asks for."""
+    """Measures all that the protocol asks for. Of a regression model, this is only its correlation with the labels."""
     classifier = Classifier(model, tokenizer, max_length, _BATCH_SIZE)
     texts, labels = list(zip(*texts_of(evaluated[:]), strict=True)), np.asarray(evaluated["label"])
     logits = predicted_logits(model, classifier, texts)
+    if model.config.num_labels == 1:
+        return Measures({"correlation": correlation(logits[:, 0], labels)}, logits, {})
     losses = -torch.from_numpy(logits).log_softmax(dim=1).numpy()[np.arange(len(labels)), labels]
     clean = logits.argmax(axis=1) == labels
     right = {"clean": clean}
@@ -78,3 +82,10 @@ def predicted_logits(model: PreTrainedModel, classifier: Classifier, texts: list
             for batch in batches
         ]
     return torch.cat(found).float().cpu().numpy()
+
+
+def correlation(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """The mean of Pearson's and Spearman's correlation, as GLUE scores STS-B; 0 for constant predictions."""
+    if np.ptp(predicted) == 0:
+        return 0.0
+    return fmean([float(of(predicted, labels).statistic) for of in (stats.pearsonr, stats.spearmanr)])

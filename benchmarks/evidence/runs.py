@@ -24,6 +24,7 @@ from .methods import METHODS, Settings, chosen, settings_of
 
 
 TUNING_SIZE, TUNING_SEEDS = "50", (101, 102, 103)
+SAID = ("accuracy", "worst_accuracy", "correlation")  # of a run, when it has ended
 Run = dict[str, Any]
 Line = dict[str, Any]
 
@@ -136,8 +137,8 @@ def run_all(
                         "right": bits,
                     }
                 )
-                accuracies = f"{scores['accuracy']:.3f}, worst case {scores['worst_accuracy']:.3f}"
-                yield f"{name}: {accuracies}, {time.monotonic() - begun:.0f} s", False
+                said = ", ".join(f"{of} {scores[of]:.3f}" for of in SAID if of in scores)
+                yield f"{name}: {said}, {time.monotonic() - begun:.0f} s", False
 
 
 def _execute(model: str, data: tuple[Path, ...], device: str, run: Run, settings: Settings, teacher: Settings | None):

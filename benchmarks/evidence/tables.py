@@ -125,7 +125,8 @@ class Scores:
 
 def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
     """Markdown."""
-    scores = Scores([line for line in lines if line["run"]["method"] in methods])
+    lines = [line for line in lines if line["run"]["method"] in methods]
+    scores = Scores([line for line in lines if "accuracy" in line["scores"]])
     names = [name for name in METHODS if name in methods and scores.lines[name]]
     if "none" in names:
         names.insert(names.index("none") + 1, TEMPERATURE)
@@ -137,6 +138,7 @@ def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
     for cell in cells:
         yield f"\n**{cell[0]}, {cell[1]} examples per class**\n"
         yield from table(scores, names, [cell])
+    yield from correlations(Scores([line for line in lines if "correlation" in line["scores"]]))
 
 
 def primary(scores: Scores) -> Iterator[str]:
@@ -179,6 +181,23 @@ def table(scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterat
             parts.append("–" if difference is None else str(difference))
         own = [line["train_seconds"] for (cell, _), line in scores.lines[_trained(name)].items() if cell in cells]
         yield f"| {name} | {len(means[0])} | {' | '.join(parts)} | {fmean(own):.0f} |"
+
+
+def correlations(scores: Scores) -> Iterator[str]:
+    """A table for each regression task and size."""
+    names = [name for name in METHODS if scores.lines[name]]
+    for cell in scores.cells(*names) if names else []:
+        yield f"\n**{cell[0]}, {cell[1]} examples**\n"
+        yield "| method | seeds | correlation | − none | − uniform |"
+        yield "|---|---:|---:|---:|---:|"
+        for name in names:
+            values = list(scores.by_seed(name, "correlation", [cell]).values())
+            parts = [
+                None if name == rival else scores.difference(name, rival, "correlation", [cell])
+                for rival in ("none", "uniform")
+            ]
+            shown = ["–" if part is None else str(part) for part in parts]
+            yield f"| {name} | {len(values)} | {fmean(values):.1f} | {' | '.join(shown)} |"
 
 
 def _trained(method: str) -> str:

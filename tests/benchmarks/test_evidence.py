@@ -12,8 +12,9 @@ from conftest import SENTENCES
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence import runs
 from benchmarks.evidence.data import TUNING, examples_of
+from benchmarks.evidence.measures import correlation
 from benchmarks.evidence.methods import METHODS, chosen, settings_of
-from benchmarks.evidence.tables import Difference, Scores, holm, primary, table
+from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
 from benchmarks.evidence.training import tokenized
 
 
@@ -75,6 +76,33 @@ def test_the_two_texts_of_a_pair_are_read_and_tokenized_together(tokenizer, tmp_
     row = examples.labelled[0]
     made = tokenized({name: [text] for name, text in row.items()}, tokenizer)
     assert made["input_ids"] == [tokenizer(row["text"], row["text_pair"])["input_ids"]]
+
+
+def test_regression_has_one_label_and_so_many_examples_in_all(tmp_path):
+    (tmp_path / "stsb").mkdir()
+    rows = {"sentence1": SENTENCES, "sentence2": SENTENCES, "label": [0.5 * i for i in range(len(SENTENCES))]}
+    for split in ("train", "validation"):
+        pd.DataFrame(rows).to_parquet(tmp_path / "stsb" / f"{split}-0.parquet")
+    examples = examples_of([tmp_path], "stsb", "4", seed=1)
+    assert (examples.num_labels, len(examples.labelled), len(examples.unlabelled)) == (1, 4, len(SENTENCES) - 4)
+
+
+def test_the_correlation_is_that_of_glue():
+    labels = np.array([0.0, 1.0, 2.0, 3.0])
+    assert correlation(3 * labels - 1, labels) == pytest.approx(1)
+    assert correlation(np.exp(labels), labels) == pytest.approx((1 + np.corrcoef(np.exp(labels), labels)[0, 1]) / 2)
+    assert correlation(np.ones(4), labels) == 0
+
+
+def test_regression_tasks_have_a_table_of_their_own():
+    lines = [line("none", seed, greedy_accuracy=0.1) for seed in (1, 2)]
+    for method, gain in (("none", 0.0), ("uniform", 0.1)):
+        for seed in (1, 2):
+            one = line(method, seed, task="stsb")
+            lines.append({**one, "scores": {"correlation": 0.5 + 0.01 * seed + gain}})
+    shown = list(tables(lines, ["none", "uniform"]))
+    assert "| none | 2 | 51.5 | – | -10.0 |" in shown and "| uniform | 2 | 61.5 | +10.0 | – |" in shown
+    assert any(row.startswith("\n**subj, 20 examples per class") for row in shown)
 
 
 @pytest.mark.parametrize("method", METHODS)
