@@ -18,7 +18,6 @@ from pathlib import Path
 
 from hf_mmel.compare.options import read_seconds
 
-from .data import TUNING
 from .methods import CORE, METHODS
 from .runs import Results, phases, planned, run_all
 from .tables import tables
@@ -29,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     conditions = {"model": Path(args.model).name, "device": args.device}
     results = Results(args.results, conditions)
     if args.table:
-        print("\n".join(tables([line for line in results.lines if line["run"]["task"] != TUNING], args.methods)))
+        print("\n".join(tables([line for line in results.lines if line["run"]["task"] in args.tasks], args.methods)))
         return 0
     deadline, num_failed = time.monotonic() + args.budget, 0
     for methods in phases(args.methods) if args.stage == "tune" else [args.methods]:
@@ -44,8 +43,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="minilm-mlm", help="Name or folder of an encoder with a masked-LM head.")
     parser.add_argument("--data", nargs="+", type=Path, default=[], help="Folders with a folder for each task.")
     parser.add_argument("--stage", choices=["tune", "report"], default="report")
-    parser.add_argument("--tasks", nargs="+", default=["subj", "trec", "mr"])
-    parser.add_argument("--sizes", nargs="+", default=["20"], help="Labelled examples of each class, or whole.")
+    parser.add_argument("--tasks", nargs="+", default=["subj", "trec", "mr"], help="Of the runs, or of the tables.")
+    parser.add_argument(
+        "--sizes", nargs="+", default=["20"], help="Labelled examples of each class (in all for stsb)."
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(CORE))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
     parser.add_argument("--budget", help="Start no run that would end later, such as 60m.")

@@ -189,6 +189,18 @@ def test_the_tables_name_each_comparison_once_it_has_runs():
     assert shown.endswith("| +0.0 | +15.0 (-48.5 to +78.5) | – | 3 |")
 
 
+def test_a_table_has_the_named_tasks_only(tmp_path, capsys):
+    conditions = {"model": "minilm-mlm", "device": "cpu"}
+    lines = [line("none", 1, task=task) for task in ("subj", "rte", TUNING)]
+    (path := tmp_path / "results.jsonl").write_text(
+        "".join(json.dumps({**one, "conditions": conditions}) + "\n" for one in lines)
+    )
+    assert evidence.main(["--table", f"--results={path}"]) == 0
+    assert "**Mean over subj 20**" in (said := capsys.readouterr().out) and "rte" not in said and TUNING not in said
+    assert evidence.main(["--table", f"--results={path}", "--tasks", "rte"]) == 0
+    assert "**Mean over rte 20**" in capsys.readouterr().out
+
+
 @pytest.mark.integration
 def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(
     model_dir, nltk_data, data, tmp_path, capsys, monkeypatch
