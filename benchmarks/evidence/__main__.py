@@ -45,7 +45,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stage", choices=["tune", "report"], default="report")
     parser.add_argument("--tasks", nargs="+", default=["subj", "trec", "mr"], help="Of the runs, or of the tables.")
     parser.add_argument(
-        "--sizes", nargs="+", default=["20"], help="Labelled examples of each class (in all for stsb)."
+        "--sizes", nargs="+", default=["20"], help="Labelled examples of each class (in all for stsb), or whole."
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(CORE))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
