@@ -1,12 +1,13 @@
 """The evaluation of docs/protocol.md.
 
     python -m benchmarks.evidence --model PATH_OR_NAME --data GLUE_FOLDER FEWSHOT_FOLDER --stage tune
+    python -m benchmarks.evidence --model ... --data ... --tasks subj trec mr --sizes 20 --stage steps
     python -m benchmarks.evidence --model ... --data ... --tasks subj trec mr --sizes 20 --budget 60m
     python -m benchmarks.evidence --table
 
-The stage "tune" trains every point of the methods on the tuning data; "report" trains each method with its best point.
-Methods that are not tuned yet are left out. One line per run is added to `--results`, and runs that are there are
-skipped. The logits of each run are kept in `--work_dir`.
+The stage "tune" trains every point of the methods on the tuning data; "steps" finds the number of steps of each task
+and size; "report" trains each method with its best point. What has not been chosen yet is left out. One line per run
+is added to `--results`, and runs that are there are skipped. The logits of each run are kept in `--work_dir`.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(tables([line for line in results.lines if line["run"]["task"] in args.tasks], args.methods)))
         return 0
     deadline, num_failed = time.monotonic() + args.budget, 0
-    for methods in phases(args.methods) if args.stage == "tune" else [args.methods]:
+    for methods in phases(args.stage, args.methods):
         for said, is_failed in run_all(args, results, list(planned(args, results, methods)), deadline):
             print(said, file=sys.stderr if is_failed else sys.stdout, flush=True)
             num_failed += is_failed
@@ -42,7 +43,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="minilm-mlm", help="Name or folder of an encoder with a masked-LM head.")
     parser.add_argument("--data", nargs="+", type=Path, default=[], help="Folders with a folder for each task.")
-    parser.add_argument("--stage", choices=["tune", "report"], default="report")
+    parser.add_argument("--stage", choices=["tune", "steps", "report"], default="report")
     parser.add_argument("--tasks", nargs="+", default=["subj", "trec", "mr"], help="Of the runs, or of the tables.")
     parser.add_argument(
         "--sizes", nargs="+", default=["20"], help="Labelled examples of each class (in all for stsb), or whole."

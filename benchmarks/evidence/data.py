@@ -10,7 +10,8 @@ import numpy as np
 from datasets import Dataset
 
 
-TUNING = "sst2_tuning"
+HELD_OUT = "_tuning"  # after the name of a task: a part of its training set is evaluated
+TUNING = "sst2" + HELD_OUT
 NUM_EVALUATED, MAX_UNLABELLED = 500, 5000
 WHOLE = "whole"  # as a size, the whole training set
 TEXT_COLUMNS = ("text", "text_pair")
@@ -36,10 +37,9 @@ def examples_of(folders: Sequence[Path], task: str, size: str, seed: int) -> Exa
     Raises:
         `SystemExit`: if a file is missing.
     """
-    is_tuning = task == TUNING
-    name = "sst2" if is_tuning else task
+    name = task.removesuffix(HELD_OUT)
     train = read(folders, name, "train")
-    if is_tuning:
+    if name != task:
         order = np.random.default_rng(0).permutation(len(train))
         evaluated, train = train.select(order[:NUM_EVALUATED]), train.select(order[NUM_EVALUATED:])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -35,24 +36,50 @@ class Measures(NamedTuple):
     right: dict[str, np.ndarray]
 
 
-def measure(model: PreTrainedModel, tokenizer: Any, evaluated: Dataset, max_length: int) -> Measures:
-    """Measures all that the protocol asks for. Of a regression model, this is only its correlation with the labels."""
+def measure(
+    model: PreTrainedModel, tokenizer: Any, evaluated: Dataset, max_length: int, has_attacks: bool = True
+) -> Measures:
+    """
+    Measures all that the protocol asks for, with or without the attacks. Of a regression model, this is only its
+    correlation with the labels.
+    """
     classifier = Classifier(model, tokenizer, max_length, _BATCH_SIZE)
     texts, labels = list(zip(*texts_of(evaluated[:]), strict=True)), np.asarray(evaluated["label"])
     logits = predicted_logits(model, classifier, texts)
     if model.config.num_labels == 1:
         return Measures({"correlation": correlation(logits[:, 0], labels)}, logits, {})
-    losses = -torch.from_numpy(logits).log_softmax(dim=1).numpy()[np.arange(len(labels)), labels]
     clean = logits.argmax(axis=1) == labels
+    scores = {"accuracy": float(clean.mean()), "log_loss": log_loss(logits, labels)}
+    scores |= {"calibration_error": calibration_error(logits, labels)}
+    scaled, _ = scale_temperature(logits, labels)
+    scores |= {
+        "scaled_log_loss": log_loss(scaled, labels),
+        "scaled_calibration_error": calibration_error(scaled, labels),
+    }
     right = {"clean": clean}
-    wordnet = WordNetSynonyms(tokenizer, min_sense_share=0.0, max_length=max_length)
+    if has_attacks:
+        losses = -torch.from_numpy(logits).log_softmax(dim=1).numpy()[np.arange(len(labels)), labels]
+        right |= resisted(classifier, texts, labels, losses, clean)
+        right["worst"] = np.logical_and.reduce(list(right.values()))
+        scores |= {f"{name}_accuracy": float(of.mean()) for name, of in right.items() if name != "clean"}
+    return Measures(scores, logits, right)
+
+
+def resisted(
+    classifier: Classifier, texts: Sequence[Texts], labels: np.ndarray, losses: np.ndarray, clean: np.ndarray
+) -> dict[str, np.ndarray]:
+    """
+    Which examples, `(N,)`, a model gets right under each attack. `losses` and `clean` are those of the original texts.
+    """
+    tokenizer = classifier.tokenizer
+    wordnet = WordNetSynonyms(tokenizer, min_sense_share=0.0, max_length=classifier.max_length)
     attacks = {
         "random": (random_attack, wordnet),
         "typos": (random_attack, Typos(tokenizer)),
         "greedy": (greedy_attack, wordnet),
     }
-    correct = np.flatnonzero(clean)
-    with torch.autocast(model.device.type, torch.bfloat16):
+    correct, right = np.flatnonzero(clean), {}
+    with torch.autocast(classifier.model.device.type, torch.bfloat16):
         for name, (attack, source) in attacks.items():
             attempts = [Attempt(int(labels[i]), {texts[i]: float(losses[i])}) for i in correct]
             if len(correct):
@@ -60,16 +87,7 @@ def measure(model: PreTrainedModel, tokenizer: Any, evaluated: Dataset, max_leng
                 attack(Target(classifier, originals, attempts, QUERIES[name]), source, ATTACK_SEED)  # type: ignore
             right[name] = clean.copy()
             right[name][correct] = [attempt.wrong is None for attempt in attempts]
-    right["worst"] = np.logical_and.reduce(list(right.values()))
-    scores = {f"{name}_accuracy": float(of.mean()) for name, of in right.items() if name != "clean"}
-    scores |= {"accuracy": float(clean.mean()), "log_loss": log_loss(logits, labels)}
-    scores |= {"calibration_error": calibration_error(logits, labels)}
-    scaled, _ = scale_temperature(logits, labels)
-    scores |= {
-        "scaled_log_loss": log_loss(scaled, labels),
-        "scaled_calibration_error": calibration_error(scaled, labels),
-    }
-    return Measures(scores, logits, right)
+    return right
 
 
 def predicted_logits(model: PreTrainedModel, classifier: Classifier, texts: list[Texts]) -> np.ndarray:

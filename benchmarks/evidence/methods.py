@@ -58,6 +58,7 @@ METHODS: dict[str, Method] = {
     "entropy": Method({**_NONE, **_UNLABELLED, "unlabeled_loss": "entropy"}, _grid(lambda_u=[0.03, 0.1, 0.3, 1.0])),
     "adversarial": Method({**_HARD, "lambda_p": 0.1, "augmenter": None}, _grid(step_size=[0.03, 0.1, 0.3, 1.0])),
 }
+STEPS = (100, 200, 400, 800, 1600, 3200)  # those of `none`, among which each task and size chooses
 CORE = ("none", "longer", "uniform", "hard", "soft")
 
 
@@ -93,6 +94,26 @@ def chosen(method: str, lines: Sequence[Mapping[str, Any]], seeds: Sequence[int]
             return None
         scores.append(fmean(own.values()))
     return METHODS[method].points[scores.index(max(scores))]
+
+
+def chosen_steps(lines: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> tuple[int, bool]:
+    """
+    The number of steps that trains `none` to convergence, given the lines of its runs on held-out examples: the first
+    whose double is not better. The flag says if it is known; if not, the number is the next to try.
+    """
+    best, best_score = STEPS[0], -1.0
+    for steps in STEPS:
+        own = {
+            line["run"]["seed"]: line["scores"].get("accuracy", line["scores"].get("correlation"))
+            for line in lines
+            if line["run"]["point"]["max_steps"] == steps
+        }
+        if not set(seeds) <= set(own):
+            return steps, False
+        if (score := fmean(own[seed] for seed in seeds)) <= best_score:
+            break
+        best, best_score = steps, score
+    return best, True
 
 
 def tuning_score(scores: Mapping[str, float]) -> float:

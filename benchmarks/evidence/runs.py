@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from .data import TUNING
-from .methods import METHODS, Settings, chosen, settings_of
+from .data import HELD_OUT, TUNING
+from .methods import METHODS, STEPS, Settings, chosen, chosen_steps, settings_of
 
 
 TUNING_SIZE, TUNING_SEEDS = "50", (101, 102, 103)
@@ -49,30 +49,50 @@ class Results:
 
     @property
     def tuning(self) -> list[Line]:
-        return [line for line in self.lines if line["run"]["task"] == TUNING]
+        return [line for line in self.lines if line["run"]["task"] == TUNING and line["run"]["size"] == TUNING_SIZE]
+
+    def steps(self, task: str, size: str, learning_rate: float) -> tuple[int, bool]:
+        """See `chosen_steps`."""
+        runs = {"task": task + HELD_OUT, "size": size, "method": "none"}
+        own = [line for line in self.lines if runs.items() <= line["run"].items()]
+        return chosen_steps(
+            [line for line in own if line["run"]["point"]["learning_rate"] == learning_rate], TUNING_SEEDS
+        )
 
 
-def phases(methods: Sequence[str]) -> list[list[str]]:
-    """The methods in groups, so that each is tuned after those whose choice it shares."""
-    return [group for n in range(4) if (group := [name for name in methods if len(METHODS[name].after) == n])]
+def phases(stage: str, methods: Sequence[str]) -> list[list[str]]:
+    """
+    The methods in groups whose runs can only be planned one after another: in "tune" each is tuned after those whose
+    choice it shares, and in "steps" each number of steps is tried after the one before.
+    """
+    if stage == "tune":
+        return [group for n in range(4) if (group := [name for name in methods if len(METHODS[name].after) == n])]
+    return [["none"]] * len(STEPS) if stage == "steps" else [list(methods)]
 
 
 def planned(args: argparse.Namespace, results: Results, methods: Sequence[str]) -> Iterator[tuple[Run, Settings]]:
-    """The runs with their settings, seed by seed."""
+    """The runs with their settings, seed by seed. Those that need a choice that is not made yet are left out."""
     choices = choices_of(results)
-    is_tuning = args.stage == "tune"
-    tasks, sizes, seeds = (
-        ([TUNING], [TUNING_SIZE], TUNING_SEEDS) if is_tuning else (args.tasks, args.sizes, args.seeds)
-    )
-    for seed in seeds:
-        for size in sizes:
-            for task in tasks:
-                for method in methods:
-                    if any(name not in choices for name in (*METHODS[method].after, *([] if is_tuning else [method]))):
-                        continue
-                    for point in METHODS[method].points if is_tuning else [choices[method]]:
-                        run = {"task": task, "size": size, "method": method, "seed": seed, "point": point}
-                        yield run, settings_of(method, point, choices, steps_factor(results, choices))
+    factor = steps_factor(results, choices)
+    cells = [(TUNING, TUNING_SIZE)] if args.stage == "tune" else [(task, n) for n in args.sizes for task in args.tasks]
+    for seed in args.seeds if args.stage == "report" else TUNING_SEEDS:
+        for task, size in cells:
+            own = choices
+            if args.stage != "tune":
+                if "none" not in choices:
+                    continue
+                steps, is_known = results.steps(task, size, choices["none"]["learning_rate"])
+                if is_known == (args.stage == "steps"):
+                    continue
+                own = choices | {"none": choices["none"] | {"max_steps": steps}}
+            for method in methods:
+                needed = METHODS[method].after if args.stage == "tune" else (*METHODS[method].after, method)
+                if any(name not in own for name in needed):
+                    continue
+                for point in METHODS[method].points if args.stage == "tune" else [own[method]]:
+                    evaluated = task + HELD_OUT if args.stage == "steps" else task
+                    run = {"task": evaluated, "size": size, "method": method, "seed": seed, "point": point}
+                    yield run, settings_of(method, point, own, factor)
 
 
 def choices_of(results: Results) -> dict[str, Settings]:
@@ -99,7 +119,6 @@ def run_all(
     args: argparse.Namespace, results: Results, jobs: Sequence[tuple[Run, Settings]], deadline: float
 ) -> Iterator[tuple[str, bool]]:
     """Runs what is not there yet, several at once; of each, a line on how it has ended, and whether it has failed."""
-    choices = choices_of(results)
     rest = iter([(run, settings) for run, settings in jobs if results.find(run, settings) is None])
     running: dict[Future, tuple[Run, Settings, float]] = {}
     slowest = 0.0
@@ -108,10 +127,8 @@ def run_all(
             is_over = time.monotonic() + slowest > deadline
             while not is_over and len(running) < args.jobs and (job := next(rest, None)) is not None:
                 run, settings = job
-                teacher = None
-                if settings.get("soft_labels") == "teacher":
-                    teacher = settings_of("none", choices["none"], choices)
-                future = pool.submit(_execute, args.model, tuple(args.data), args.device, run, settings, teacher)
+                bench = args.model, tuple(args.data), args.device
+                future = pool.submit(_execute, bench, run, settings, teacher_of(settings), args.stage != "steps")
                 running[future] = run, settings, time.monotonic()
             if not running:
                 return
@@ -141,11 +158,18 @@ def run_all(
                 yield f"{name}: {said}, {time.monotonic() - begun:.0f} s", False
 
 
-def _execute(model: str, data: tuple[Path, ...], device: str, run: Run, settings: Settings, teacher: Settings | None):
+def teacher_of(settings: Settings) -> Settings | None:
+    """The settings of the model that predicts the soft labels of a run, if one does: `none` with the same training."""
+    if settings.get("soft_labels") != "teacher":
+        return None
+    return METHODS["none"].options | {name: settings[name] for name in ("learning_rate", "max_steps")}
+
+
+def _execute(bench: tuple, run: Run, settings: Settings, teacher: Settings | None, has_attacks: bool) -> tuple:
     be_quiet()
     from .training import Bench, execute
 
-    result = execute(Bench(model, data, device), run["task"], run["size"], run["seed"], settings, teacher)
+    result = execute(Bench(*bench), run["task"], run["size"], run["seed"], settings, teacher, has_attacks)
     return result.measures.scores, result.train_seconds, result.measures.logits, result.measures.right
 
 

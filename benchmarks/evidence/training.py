@@ -38,7 +38,9 @@ class Result(NamedTuple):
     train_seconds: float
 
 
-def execute(bench: Bench, task: str, size: str, seed: int, settings: Settings, teacher: Settings | None) -> Result:
+def execute(
+    bench: Bench, task: str, size: str, seed: int, settings: Settings, teacher: Settings | None, has_attacks: bool
+) -> Result:
     """
     Trains and measures one model. `teacher` has the settings of the model that predicts the soft labels, which is
     trained before, with the same seed.
@@ -47,7 +49,7 @@ def execute(bench: Bench, task: str, size: str, seed: int, settings: Settings, t
     examples, tokenizer = examples_of(bench.data, task, size, seed), AutoTokenizer.from_pretrained(bench.model)
     teacher_model = None if teacher is None else _train(bench, examples, seed, teacher, tokenizer)[0]
     model, seconds = _train(bench, examples, seed, settings, tokenizer, teacher_model)
-    return Result(measure(model, tokenizer, examples.evaluated, MAX_LENGTH), round(seconds, 2))
+    return Result(measure(model, tokenizer, examples.evaluated, MAX_LENGTH, has_attacks), round(seconds, 2))
 
 
 def _train(

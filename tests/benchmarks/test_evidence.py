@@ -10,10 +10,10 @@ import pytest
 from conftest import SENTENCES
 
 from benchmarks.evidence import __main__ as evidence
-from benchmarks.evidence import runs
+from benchmarks.evidence import methods, runs
 from benchmarks.evidence.data import TUNING, examples_of
 from benchmarks.evidence.measures import correlation
-from benchmarks.evidence.methods import METHODS, chosen, settings_of
+from benchmarks.evidence.methods import METHODS, STEPS, chosen, chosen_steps, settings_of
 from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
 from benchmarks.evidence.training import tokenized
 
@@ -132,11 +132,27 @@ def test_the_best_mean_of_clean_and_attacked_accuracy_is_chosen():
     assert chosen("hard", lines[:-1], (1, 2)) is None and chosen("hard", lines, (1, 2, 3)) is None
 
 
+def test_the_steps_are_doubled_until_the_double_is_not_better():
+    def lines(*accuracies):
+        return [
+            line("none", seed, {"max_steps": steps}, accuracy=accuracy + offset)
+            for steps, accuracy in zip(STEPS, accuracies, strict=False)
+            for seed, offset in ((1, 0.1), (2, -0.1))
+        ]
+
+    assert chosen_steps([], (1, 2)) == (STEPS[0], False)
+    assert chosen_steps(lines(0.5), (1, 2)) == (STEPS[1], False)
+    assert chosen_steps(lines(0.5, 0.7)[:-1], (1, 2)) == (STEPS[1], False)
+    assert chosen_steps(lines(0.5, 0.7), (1, 2)) == (STEPS[2], False)
+    assert chosen_steps(lines(0.5, 0.7, 0.6, 0.9), (1, 2)) == (STEPS[1], True)
+    assert chosen_steps(lines(*(0.1 * i for i in range(len(STEPS)))), (1, 2)) == (STEPS[-1], True)
+
+
 def test_phases_put_each_method_after_those_that_it_shares_a_choice_with():
     done: set[str] = set()
-    for methods in runs.phases(list(METHODS)):
-        assert all(set(METHODS[name].after) <= done for name in methods)
-        done.update(methods)
+    for group in runs.phases("tune", list(METHODS)):
+        assert all(set(METHODS[name].after) <= done for name in group)
+        done.update(group)
     assert done == set(METHODS)
 
 
@@ -215,14 +231,25 @@ def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(
     argv = ["--model", model_dir, "--data", data, "--results", results, "--work_dir", tmp_path / "work"]
     argv += ["--methods", "none", "--tasks", "trec", "--sizes", 5, "--seeds", 1, "--jobs", 1]
     argv = [str(option) for option in argv]
+    assert evidence.main(argv) == 0 and capsys.readouterr().out == ""  # before the number of steps is known
+    for module in (methods, runs):
+        monkeypatch.setattr(module, "STEPS", (2, 4))
+    assert evidence.main([*argv, "--stage", "steps"]) == 0
+    steps = [json.loads(text) for text in results.read_text().splitlines()[len(tuned) :]]
+    assert [one["run"]["point"]["max_steps"] for one in steps] == [2] * 3 + [4] * 3
+    assert {one["run"]["task"] for one in steps} == {"trec_tuning"}
+    assert all(set(one["right"]) == {"clean"} for one in steps)
+    assert evidence.main([*argv, "--stage", "steps"]) == 0 and capsys.readouterr().out.count("\n") == len(steps)
+    best, is_known = chosen_steps(steps, runs.TUNING_SEEDS)
+    assert is_known
     assert evidence.main(argv) == 0 and "trec 5 none 1" in capsys.readouterr().out
-    (made,) = [json.loads(text) for text in results.read_text().splitlines()[len(tuned) :]]
-    assert made["settings"] == {"mmel_loss": "none", **METHODS["none"].points[0]}
+    (made,) = [json.loads(text) for text in results.read_text().splitlines()[len(tuned) + len(steps) :]]
+    assert made["settings"] == {"mmel_loss": "none", **METHODS["none"].points[0], "max_steps": best}
     assert made["num_evaluated"] == 500 and set(made["right"]) == {"clean", "random", "typos", "greedy", "worst"}
-    (logits,) = [np.load(file) for file in (tmp_path / "work").iterdir()]
-    assert logits.shape == (500, 3)
+    assert {np.load(file).shape for file in (tmp_path / "work").iterdir()} == {(500, 3)}
     assert evidence.main(argv) == 0 and capsys.readouterr().out == ""
-    assert evidence.main([*argv, "--tasks", "missing"]) == 1 and "trec 5" not in (said := capsys.readouterr()).out
-    assert "missing 5 none 1" in said.err and "--data has no files train" in said.err
+    assert evidence.main([*argv, "--tasks=missing", "--stage=steps"]) == 1
+    assert "trec" not in (said := capsys.readouterr()).out
+    assert "missing_tuning 5 none 101" in said.err and "--data has no files train" in said.err
     assert evidence.main([*argv, "--table"]) == 0 and made["machine"].endswith("cores")
     assert f"| none | 1 | {100 * made['scores']['accuracy']:.1f} |" in capsys.readouterr().out
