@@ -12,9 +12,9 @@ MAX_SHARE_WITHOUT = 0.1
 MIN_SHARE_DIFFERENT = 0.5
 
 ADVICE = (
-    "For more variants, choose an augmenter that finds more, such as 'synonyms' or, with a masked LM, 'context', "
-    "which try several sources in turn. With 'wordnet', a smaller min_sense_share allows rarer senses. Otherwise "
-    "choose a smaller num_variants, which costs less."
+    "An augmenter that makes bolder changes finds more variants, which keep the meaning less often: after 'synonyms' "
+    "and 'context' come 'wordnet' with min_sense_share=0 and, with a masked LM, 'mlm'. Otherwise choose a smaller "
+    "num_variants, which costs less."
 )
 
 

@@ -13,6 +13,7 @@ from transformers import TrainerControl, TrainerState
 
 from augment import GreedySearch, InTurn, LexiconSubstitution, RandomPunctuation, SameText
 from augment.core.variant_count import ADVICE
+from augment.registry import NAMES
 from hf_mmel import GreedySearchCallback, MMELTrainer
 from hf_mmel.data.group_collator import GroupCollator
 from hf_mmel.data.variant_collator import VariantCollator
@@ -64,7 +65,8 @@ def train(arguments, tokenizer, augmenter):
 def test_few_variants_are_a_warning_that_says_what_to_do(train, few, lines):
     train(few)
     assert lines() == [("WARNING", f"{FEW}. {ADVICE}")]
-    assert all(name in ADVICE for name in ("in turn", "masked LM", "min_sense_share", "num_variants"))
+    assert {"context", "synonyms", "wordnet", "mlm"} == set(re.findall(r"'(\w+)'", ADVICE)) <= set(NAMES)
+    assert all(name in ADVICE for name in ("masked LM", "min_sense_share", "num_variants"))
 
 
 def test_enough_variants_are_a_line_of_information(train, few, lines):
