@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hf_mmel.compare.options import read_seconds
 
-from .methods import CORE, METHODS
+from .methods import CORE, METHODS, group_of
 from .runs import Results, phases, planned, run_all
 from .tables import tables
 
@@ -32,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(tables([line for line in results.lines if line["run"]["task"] in args.tasks], args.methods)))
         return 0
     deadline, num_failed = time.monotonic() + args.budget, 0
-    for methods in phases(args.stage, args.methods):
-        for said, is_failed in run_all(args, results, list(planned(args, results, methods)), deadline):
+    group = group_of(args.tasks[0])
+    methods = [name for name in args.methods if name in group.methods]
+    for names in phases(args.stage, group, methods):
+        for said, is_failed in run_all(args, results, list(planned(args, group, results, names)), deadline):
             print(said, file=sys.stderr if is_failed else sys.stdout, flush=True)
             num_failed += is_failed
     return int(num_failed > 0)
@@ -46,7 +48,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stage", choices=["tune", "steps", "report"], default="report")
     parser.add_argument("--tasks", nargs="+", default=["subj", "trec", "mr"], help="Of the runs, or of the tables.")
     parser.add_argument(
-        "--sizes", nargs="+", default=["20"], help="Labelled examples of each class (in all for stsb), or whole."
+        "--sizes",
+        nargs="+",
+        default=["20"],
+        help="Labelled examples of each class (in all for stsb and cifar10), or whole.",
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(CORE))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
@@ -59,7 +64,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.budget = read_seconds("budget", args.budget)
     if not args.table and not args.data:
-        parser.error("--data is needed: the folders of GLUE and of the few-shot tasks")
+        parser.error("--data is needed: the folders of GLUE, of the few-shot tasks and of CIFAR-10")
+    if not args.table and len({group_of(task).base for task in args.tasks}) > 1:
+        parser.error(f"--tasks has {args.tasks}; expected texts or images, not both, since they share no settings")
     return args
 
 

@@ -49,20 +49,25 @@ def measure(
     if model.config.num_labels == 1:
         return Measures({"correlation": correlation(logits[:, 0], labels)}, logits, {})
     clean = logits.argmax(axis=1) == labels
-    scores = {"accuracy": float(clean.mean()), "log_loss": log_loss(logits, labels)}
-    scores |= {"calibration_error": calibration_error(logits, labels)}
-    scaled, _ = scale_temperature(logits, labels)
-    scores |= {
-        "scaled_log_loss": log_loss(scaled, labels),
-        "scaled_calibration_error": calibration_error(scaled, labels),
-    }
-    right = {"clean": clean}
+    scores, right = clean_scores(logits, labels), {"clean": clean}
     if has_attacks:
         losses = -torch.from_numpy(logits).log_softmax(dim=1).numpy()[np.arange(len(labels)), labels]
         right |= resisted(classifier, texts, labels, losses, clean)
         right["worst"] = np.logical_and.reduce(list(right.values()))
         scores |= {f"{name}_accuracy": float(of.mean()) for name, of in right.items() if name != "clean"}
     return Measures(scores, logits, right)
+
+
+def clean_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The scores of logits, `(N, C)`, and of these with a temperature."""
+    scaled, _ = scale_temperature(logits, labels)
+    return {
+        "accuracy": float((logits.argmax(axis=1) == labels).mean()),
+        "log_loss": log_loss(logits, labels),
+        "calibration_error": calibration_error(logits, labels),
+        "scaled_log_loss": log_loss(scaled, labels),
+        "scaled_calibration_error": calibration_error(scaled, labels),
+    }
 
 
 def resisted(

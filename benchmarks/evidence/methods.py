@@ -7,8 +7,11 @@ from itertools import product
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from .data import HELD_OUT, IMAGE_TASK
+
 
 Settings = dict[str, Any]
+Line = Mapping[str, Any]  # of a finished run
 
 # The settings of an augmenter by its name in the protocol; None as a model stands for the encoder of the runs.
 AUGMENTERS: dict[str, dict[str, Any]] = {
@@ -58,20 +61,55 @@ METHODS: dict[str, Method] = {
     "entropy": Method({**_NONE, **_UNLABELLED, "unlabeled_loss": "entropy"}, _grid(lambda_u=[0.03, 0.1, 0.3, 1.0])),
     "adversarial": Method({**_HARD, "lambda_p": 0.1, "augmenter": None}, _grid(step_size=[0.03, 0.1, 0.3, 1.0])),
 }
-STEPS = (100, 200, 400, 800, 1600, 3200)  # those of `none`, among which each task and size chooses
 CORE = ("none", "longer", "uniform", "hard", "soft")
+STEPS = (100, 200, 400, 800, 1600, 3200)  # among which each task and size chooses
 
 
-def settings_of(method: str, point: Settings, choices: Mapping[str, Settings], factor: float = 1.0) -> Settings:
+class Group(NamedTuple):
+    """
+    The tasks that share their choices: the methods, the task and size that they are tuned on, and the method that
+    chooses the learning rate and the number of steps of all.
+    """
+
+    methods: Mapping[str, Method]
+    tuning: str
+    tuning_size: str
+    base: str
+
+
+TEXTS = Group(METHODS, "sst2" + HELD_OUT, "50", "none")
+IMAGES = Group(
+    {
+        "none": Method(_NONE, [{}], ("uniform",)),
+        "uniform": Method(
+            {"mmel_loss": "uniform"}, _grid(learning_rate=[1e-3, 2e-3, 4e-3, 8e-3], max_steps=[400]), ()
+        ),
+        "hard": METHODS["hard"]._replace(after=("uniform",)),
+        "soft": METHODS["soft"]._replace(after=("uniform",)),
+    },
+    IMAGE_TASK + HELD_OUT,
+    "1000",
+    "uniform",
+)
+
+
+def group_of(task: str) -> Group:
+    return IMAGES if task == IMAGE_TASK else TEXTS
+
+
+def settings_of(
+    group: Group, method: str, point: Settings, choices: Mapping[str, Settings], factor: float = 1.0
+) -> Settings:
     """
     The settings of a run: what the methods before it have chosen, its own, and its point. `factor` is that of the
     steps of `longer`.
     """
+    own = group.methods[method]
     settings: Settings = {}
-    for earlier in METHODS[method].after:
-        if earlier in ("none", "uniform"):  # learning rate and steps, and the augmenter
+    for earlier in own.after:
+        if earlier in (group.base, "uniform"):  # learning rate and steps, and the augmenter
             settings |= choices[earlier]
-    settings |= METHODS[method].options | point
+    settings |= own.options | point
     if settings["mmel_loss"] == "none":
         settings.pop("augmenter", None)
     if method == "longer":
@@ -79,27 +117,26 @@ def settings_of(method: str, point: Settings, choices: Mapping[str, Settings], f
     return settings
 
 
-def chosen(method: str, lines: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> Settings | None:
+def chosen(points: Sequence[Settings], lines: Sequence[Line], seeds: Sequence[int]) -> Settings | None:
     """
-    The best point of a method, given the lines of its runs on the tuning data; `None` before all of them are there.
+    The best point of a method, given the lines of its runs on the tuning data; `None` before all of them are there. A
+    single point needs no runs.
     """
+    if len(points) == 1:
+        return points[0]
     scores = []
-    for point in METHODS[method].points:
-        own = {
-            line["run"]["seed"]: tuning_score(line["scores"])
-            for line in lines
-            if line["run"]["method"] == method and line["run"]["point"] == point
-        }
+    for point in points:
+        own = {line["run"]["seed"]: tuning_score(line["scores"]) for line in lines if line["run"]["point"] == point}
         if set(own) != set(seeds):
             return None
         scores.append(fmean(own.values()))
-    return METHODS[method].points[scores.index(max(scores))]
+    return points[scores.index(max(scores))]
 
 
-def chosen_steps(lines: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> tuple[int, bool]:
+def chosen_steps(lines: Sequence[Line], seeds: Sequence[int]) -> tuple[int, bool]:
     """
-    The number of steps that trains `none` to convergence, given the lines of its runs on held-out examples: the first
-    whose double is not better. The flag says if it is known; if not, the number is the next to try.
+    The number of steps that trains a method to convergence, given the lines of its runs on held-out examples: the
+    first whose double is not better. The flag says if it is known; if not, the number is the next to try.
     """
     best, best_score = STEPS[0], -1.0
     for steps in STEPS:

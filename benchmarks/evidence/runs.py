@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from .data import HELD_OUT, TUNING
-from .methods import METHODS, STEPS, Settings, chosen, chosen_steps, settings_of
+from .data import HELD_OUT, IMAGE_TASK
+from .methods import METHODS, STEPS, Group, Settings, chosen, chosen_steps, settings_of
 
 
-TUNING_SIZE, TUNING_SEEDS = "50", (101, 102, 103)
+TUNING_SEEDS = (101, 102, 103)
 SAID = ("accuracy", "worst_accuracy", "correlation")  # of a run, when it has ended
 Run = dict[str, Any]
 Line = dict[str, Any]
@@ -47,72 +47,75 @@ class Results:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    @property
-    def tuning(self) -> list[Line]:
-        return [line for line in self.lines if line["run"]["task"] == TUNING and line["run"]["size"] == TUNING_SIZE]
+    def of(self, task: str, size: str, method: str) -> list[Line]:
+        wanted = {"task": task, "size": size, "method": method}
+        return [line for line in self.lines if wanted.items() <= line["run"].items()]
 
-    def steps(self, task: str, size: str, learning_rate: float) -> tuple[int, bool]:
+    def choices(self, group: Group) -> dict[str, Settings]:
+        """The best point of each method that is tuned."""
+        found = {
+            name: chosen(method.points, self.of(group.tuning, group.tuning_size, name), TUNING_SEEDS)
+            for name, method in group.methods.items()
+        }
+        return {name: point for name, point in found.items() if point is not None}
+
+    def steps(self, group: Group, task: str, size: str, learning_rate: float) -> tuple[int, bool]:
         """See `chosen_steps`."""
-        runs = {"task": task + HELD_OUT, "size": size, "method": "none"}
-        own = [line for line in self.lines if runs.items() <= line["run"].items()]
-        return chosen_steps(
-            [line for line in own if line["run"]["point"]["learning_rate"] == learning_rate], TUNING_SEEDS
-        )
+        lines = self.of(task + HELD_OUT, size, group.base)
+        return chosen_steps([one for one in lines if one["settings"]["learning_rate"] == learning_rate], TUNING_SEEDS)
+
+    def steps_factor(self, group: Group, choices: dict[str, Settings]) -> float:
+        """How many times longer `hard` trains than `none`, each with its choice: medians over the tuning seeds."""
+        seconds = [
+            [
+                line["train_seconds"]
+                for line in self.of(group.tuning, group.tuning_size, name)
+                if line["run"]["point"] == choices.get(name)
+            ]
+            for name in ("hard", "none")
+        ]
+        return median(seconds[0]) / median(seconds[1]) if all(seconds) else 1.0
 
 
-def phases(stage: str, methods: Sequence[str]) -> list[list[str]]:
+def phases(stage: str, group: Group, methods: Sequence[str]) -> list[list[str]]:
     """
     The methods in groups whose runs can only be planned one after another: in "tune" each is tuned after those whose
     choice it shares, and in "steps" each number of steps is tried after the one before.
     """
     if stage == "tune":
-        return [group for n in range(4) if (group := [name for name in methods if len(METHODS[name].after) == n])]
-    return [["none"]] * len(STEPS) if stage == "steps" else [list(methods)]
+        after = {name: len(group.methods[name].after) for name in methods}
+        return [same for n in range(4) if (same := [name for name in methods if after[name] == n])]
+    return [[group.base]] * len(STEPS) if stage == "steps" else [list(methods)]
 
 
-def planned(args: argparse.Namespace, results: Results, methods: Sequence[str]) -> Iterator[tuple[Run, Settings]]:
+def planned(
+    args: argparse.Namespace, group: Group, results: Results, methods: Sequence[str]
+) -> Iterator[tuple[Run, Settings]]:
     """The runs with their settings, seed by seed. Those that need a choice that is not made yet are left out."""
-    choices = choices_of(results)
-    factor = steps_factor(results, choices)
-    cells = [(TUNING, TUNING_SIZE)] if args.stage == "tune" else [(task, n) for n in args.sizes for task in args.tasks]
+    choices = results.choices(group)
+    factor = results.steps_factor(group, choices)
+    is_tuning = args.stage == "tune"
+    cells = (
+        [(group.tuning, group.tuning_size)] if is_tuning else [(task, n) for n in args.sizes for task in args.tasks]
+    )
     for seed in args.seeds if args.stage == "report" else TUNING_SEEDS:
         for task, size in cells:
             own = choices
-            if args.stage != "tune":
-                if "none" not in choices:
+            if not is_tuning:
+                if group.base not in choices:
                     continue
-                steps, is_known = results.steps(task, size, choices["none"]["learning_rate"])
+                steps, is_known = results.steps(group, task, size, choices[group.base]["learning_rate"])
                 if is_known == (args.stage == "steps"):
                     continue
-                own = choices | {"none": choices["none"] | {"max_steps": steps}}
+                own = choices | {group.base: choices[group.base] | {"max_steps": steps}}
             for method in methods:
-                needed = METHODS[method].after if args.stage == "tune" else (*METHODS[method].after, method)
-                if any(name not in own for name in needed):
+                after, points = group.methods[method].after, group.methods[method].points
+                if any(name not in own for name in (after if is_tuning else (*after, method))):
                     continue
-                for point in METHODS[method].points if args.stage == "tune" else [own[method]]:
+                for point in points if is_tuning else [own[method]]:
                     evaluated = task + HELD_OUT if args.stage == "steps" else task
                     run = {"task": evaluated, "size": size, "method": method, "seed": seed, "point": point}
-                    yield run, settings_of(method, point, own, factor)
-
-
-def choices_of(results: Results) -> dict[str, Settings]:
-    """The best point of each method that is tuned."""
-    found = {name: chosen(name, results.tuning, TUNING_SEEDS) for name in METHODS if len(METHODS[name].points) > 1}
-    found["longer"] = {}
-    return {name: point for name, point in found.items() if point is not None}
-
-
-def steps_factor(results: Results, choices: dict[str, Settings]) -> float:
-    """How many times longer `hard` trains than `none`, each with its choice: medians over the tuning seeds."""
-    seconds = [
-        [
-            line["train_seconds"]
-            for line in results.tuning
-            if line["run"]["method"] == name and line["run"]["point"] == choices.get(name)
-        ]
-        for name in ("hard", "none")
-    ]
-    return median(seconds[0]) / median(seconds[1]) if all(seconds) else 1.0
+                    yield run, settings_of(group, method, point, own, factor)
 
 
 def run_all(
@@ -167,9 +170,13 @@ def teacher_of(settings: Settings) -> Settings | None:
 
 def _execute(bench: tuple, run: Run, settings: Settings, teacher: Settings | None, has_attacks: bool) -> tuple:
     be_quiet()
-    from .training import Bench, execute
+    from . import images, training
 
-    result = execute(Bench(*bench), run["task"], run["size"], run["seed"], settings, teacher, has_attacks)
+    shared, data = training.Bench(*bench), (run["task"], run["size"], run["seed"])
+    if run["task"].removesuffix(HELD_OUT) == IMAGE_TASK:
+        result = images.execute(shared, *data, settings, has_attacks)
+    else:
+        result = training.execute(shared, *data, settings, teacher, has_attacks)
     return result.measures.scores, result.train_seconds, result.measures.logits, result.measures.right
 
 

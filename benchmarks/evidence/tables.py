@@ -12,20 +12,12 @@ from scipy import stats
 
 from hf_mmel.compare.examples import paired_test
 
+from .data import IMAGE_TASK
 from .methods import METHODS
 
 
 Line = Mapping[str, Any]
 Cell = tuple[str, str]  # a task and a size
-COLUMNS = {
-    "accuracy": "clean",
-    "random_accuracy": "random attack",
-    "typos_accuracy": "typos",
-    "greedy_accuracy": "greedy attack",
-    "worst_accuracy": "worst case",
-    "calibration_error": "calibration error",
-    "log_loss": "log loss",
-}
 TEMPERATURE = "temperature"  # `none` with scaled probabilities
 ALPHA = 0.05
 
@@ -39,14 +31,50 @@ class Comparison(NamedTuple):
     aim: float  # in points; negative where less is better
 
 
-PRIMARY = (
-    Comparison("greedy_accuracy", "hard", "none", 10),
-    Comparison("greedy_accuracy", "hard", "uniform", 3),
-    Comparison("accuracy", "hard", "uniform", -0.5),
-    Comparison("accuracy", "soft_unlabelled", "none", 3),
-    Comparison("accuracy", "soft_unlabelled", "pseudo_label", 3),
-    Comparison("calibration_error", "soft", TEMPERATURE, 0),
+class Kind(NamedTuple):
+    """What the tables of a kind of task show: scores with their titles, and scores whose differences to a rival."""
+
+    columns: Mapping[str, str]
+    differences: Sequence[tuple[str, str]]
+    size: str  # what the number of a cell counts
+    primary: Sequence[Comparison] = ()
+
+
+_PROBABILITIES = {"calibration_error": "calibration error", "log_loss": "log loss"}
+TEXTS = Kind(
+    {
+        "accuracy": "clean",
+        "random_accuracy": "random attack",
+        "typos_accuracy": "typos",
+        "greedy_accuracy": "greedy attack",
+        "worst_accuracy": "worst case",
+        **_PROBABILITIES,
+    },
+    [("accuracy", "none"), ("greedy_accuracy", "none"), ("greedy_accuracy", "uniform")],
+    "examples per class",
+    [
+        Comparison("greedy_accuracy", "hard", "none", 10),
+        Comparison("greedy_accuracy", "hard", "uniform", 3),
+        Comparison("accuracy", "hard", "uniform", -0.5),
+        Comparison("accuracy", "soft_unlabelled", "none", 3),
+        Comparison("accuracy", "soft_unlabelled", "pseudo_label", 3),
+        Comparison("calibration_error", "soft", TEMPERATURE, 0),
+    ],
 )
+IMAGES = Kind(
+    {"accuracy": "clean", "random_accuracy": "crops and flips", **_PROBABILITIES},
+    [("accuracy", "none"), ("accuracy", "uniform"), ("random_accuracy", "uniform")],
+    "images",
+    [Comparison("accuracy", "hard", "uniform", 0), Comparison("random_accuracy", "hard", "uniform", 4)],
+)
+REGRESSION = Kind({"correlation": "correlation"}, [("correlation", "none"), ("correlation", "uniform")], "examples")
+KINDS = (TEXTS, IMAGES, REGRESSION)
+
+
+def kind_of(line: Line) -> Kind:
+    if "correlation" in line["scores"]:
+        return REGRESSION
+    return IMAGES if line["run"]["task"] == IMAGE_TASK else TEXTS
 
 
 class Difference(NamedTuple):
@@ -124,80 +152,62 @@ class Scores:
 
 
 def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
-    """Markdown."""
+    """Markdown: the primary comparisons; then, for each kind of task, the means over all cells, and each cell."""
     lines = [line for line in lines if line["run"]["method"] in methods]
-    scores = Scores([line for line in lines if "accuracy" in line["scores"]])
-    names = [name for name in METHODS if name in methods and scores.lines[name]]
-    if "none" in names:
-        names.insert(names.index("none") + 1, TEMPERATURE)
-    yield f"Made on: {'; '.join(sorted({line['machine'] for line in lines})) or 'nothing yet'}\n"
-    yield from primary(scores)
-    cells = scores.cells(*names) if names else []
-    yield f"\n**Mean over {', '.join(f'{task} {size}' for task, size in cells)}**\n"
-    yield from table(scores, names, cells)
-    for cell in cells:
-        yield f"\n**{cell[0]}, {cell[1]} examples per class**\n"
-        yield from table(scores, names, [cell])
-    yield from correlations(Scores([line for line in lines if "correlation" in line["scores"]]))
+    by_kind = [(kind, [line for line in lines if kind_of(line) is kind]) for kind in KINDS]
+    yield from primary([(kind, Scores(own)) for kind, own in by_kind])
+    for kind, own in by_kind:
+        scores = Scores(own)
+        names = [name for name in METHODS if name in methods and scores.lines[name]]
+        cells = scores.cells(*names) if names else []
+        if kind is TEXTS and "none" in names:
+            names.insert(names.index("none") + 1, TEMPERATURE)
+        for shown in [cells, *([cell] for cell in cells)] if len(cells) > 1 else [cells] if cells else []:
+            title = ", ".join(f"{task}, {size} {kind.size}" for task, size in shown)
+            machines = sorted({line["machine"] for line in own if (line["run"]["task"], line["run"]["size"]) in shown})
+            yield f"\n**{'Mean over ' if len(shown) > 1 else ''}{title}** ({'; '.join(machines)})\n"
+            yield from table(kind, scores, names, shown)
 
 
-def primary(scores: Scores) -> Iterator[str]:
+def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
     """The primary comparisons that there are runs of, with p corrected together."""
     found = []
-    for comparison in PRIMARY:
-        cells = scores.cells(comparison.method, comparison.rival)
-        difference = scores.difference(comparison.method, comparison.rival, comparison.score, cells)
-        if difference is not None:
-            found.append((comparison, difference, cells))
-    corrected = holm([1.0 if np.isnan(difference.p) else difference.p for _, difference, _ in found])
+    for kind, scores in by_kind:
+        for comparison in kind.primary:
+            cells = scores.cells(comparison.method, comparison.rival)
+            difference = scores.difference(comparison.method, comparison.rival, comparison.score, cells)
+            if difference is not None:
+                found.append((kind, comparison, scores, difference, cells))
+    corrected = holm([1.0 if np.isnan(difference.p) else difference.p for *_, difference, _ in found])
     yield "| comparison | score | aim | difference | seeds | p | corrected p | p over examples |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|"
-    for (comparison, difference, cells), p in zip(found, corrected, strict=True):
-        score, method, rival, aim = comparison
+    for (kind, (score, method, rival, aim), scores, difference, cells), p in zip(found, corrected, strict=True):
         over_examples = None
         if score.endswith("accuracy"):
             right = score.removesuffix("_accuracy").replace("accuracy", "clean")
             over_examples = scores.example_p(method, rival, right, cells)
-        shown = "–" if over_examples is None else f"{over_examples:.2g}"
         yield (
-            f"| {method} − {rival} | {COLUMNS[score]} | {aim:+g} | {difference} | {difference.num_seeds} | "
-            f"{difference.p:.2g} | {p:.2g} | {shown} |"
+            f"| {method} − {rival} | {kind.columns[score]} | {aim:+g} | {difference} | {difference.num_seeds} | "
+            f"{difference.p:.2g} | {p:.2g} | {'–' if over_examples is None else f'{over_examples:.2g}'} |"
         )
 
 
-def table(scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:
-    """A row for each method: the means, and the differences to `none` and `uniform`."""
-    columns = [*COLUMNS.values(), "clean − none", "greedy − none", "greedy − uniform"]
-    yield f"| method | seeds | {' | '.join(columns)} | training, s |"
-    yield f"|---|---:|{'---:|' * len(columns)}---:|"
+def table(kind: Kind, scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:
+    """A row for each method: the means over the seeds that have all cells, differences, and the cost."""
+    differences = [f"{kind.columns[score]} − {rival}" for score, rival in kind.differences]
+    yield f"| method | seeds | {' | '.join([*kind.columns.values(), *differences])} | training, s |"
+    yield f"|---|---:|{'---:|' * (len(kind.columns) + len(differences))}---:|"
     for name in names:
-        means = [list(scores.by_seed(name, score, cells).values()) for score in COLUMNS]
-        if not means[0]:
+        means = {score: list(scores.by_seed(name, score, cells).values()) for score in kind.columns}
+        num_seeds = len(next(iter(means.values())))
+        if not num_seeds:
             continue
-        digits = [2 if score == "log_loss" else 1 for score in COLUMNS]
-        parts = [f"{fmean(values):.{places}f}" for values, places in zip(means, digits, strict=True)]
-        for score, rival in (("accuracy", "none"), ("greedy_accuracy", "none"), ("greedy_accuracy", "uniform")):
+        parts = [f"{fmean(values):.{2 if score == 'log_loss' else 1}f}" for score, values in means.items()]
+        for score, rival in kind.differences:
             difference = None if rival in (name, _trained(name)) else scores.difference(name, rival, score, cells)
             parts.append("–" if difference is None else str(difference))
         own = [line["train_seconds"] for (cell, _), line in scores.lines[_trained(name)].items() if cell in cells]
-        yield f"| {name} | {len(means[0])} | {' | '.join(parts)} | {fmean(own):.0f} |"
-
-
-def correlations(scores: Scores) -> Iterator[str]:
-    """A table for each regression task and size."""
-    names = [name for name in METHODS if scores.lines[name]]
-    for cell in scores.cells(*names) if names else []:
-        yield f"\n**{cell[0]}, {cell[1]} examples**\n"
-        yield "| method | seeds | correlation | − none | − uniform |"
-        yield "|---|---:|---:|---:|---:|"
-        for name in names:
-            values = list(scores.by_seed(name, "correlation", [cell]).values())
-            parts = [
-                None if name == rival else scores.difference(name, rival, "correlation", [cell])
-                for rival in ("none", "uniform")
-            ]
-            shown = ["–" if part is None else str(part) for part in parts]
-            yield f"| {name} | {len(values)} | {fmean(values):.1f} | {' | '.join(shown)} |"
+        yield f"| {name} | {num_seeds} | {' | '.join(parts)} | {fmean(own):.0f} |"
 
 
 def _trained(method: str) -> str:

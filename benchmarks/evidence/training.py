@@ -57,7 +57,6 @@ def _train(
 ) -> tuple[PreTrainedModel, float]:
     """The trained model, and the seconds of its training."""
     settings = dict(settings)
-    clock = time.process_time if bench.device == "cpu" else time.perf_counter
     name, step_size = settings.pop("augmenter", None), settings.pop("step_size", None)
     labelled, unlabelled = (
         part.map(
@@ -70,33 +69,39 @@ def _train(
     )
     set_seed(seed)  # before the new head of the model is drawn
     model = AutoModelForSequenceClassification.from_pretrained(bench.model, num_labels=examples.num_labels)
+    options = {"per_device_train_batch_size": BATCH_SIZE, "bf16": True, **settings}
+    seconds = fit(
+        bench,
+        model,
+        labelled,
+        {"seed": seed, **options},
+        processing_class=tokenizer,
+        augmenter=None if name is None else augmenter_of(name, bench.model, tokenizer),
+        adversary=None if step_size is None else AdversarialVariants(step_size=step_size),
+        unlabeled_dataset=unlabelled if "unlabeled_ratio" in settings else None,
+        teacher=teacher,
+    )
+    return model, seconds
+
+
+def fit(bench: Bench, model: PreTrainedModel, train_dataset: Any, options: Settings, **components: Any) -> float:
+    """Trains a model; the seconds that it takes, of the processor on a CPU."""
+    clock = time.process_time if bench.device == "cpu" else time.perf_counter
     with tempfile.TemporaryDirectory() as folder:
-        options: dict[str, Any] = {
-            "per_device_train_batch_size": BATCH_SIZE,
+        shared: dict[str, Any] = {
             "warmup_steps": 0.1,
             "num_variants": NUM_VARIANTS,
-            "bf16": True,
-            "seed": seed,
             "save_strategy": "no",
             "report_to": "none",
             "disable_tqdm": True,
             "use_cpu": bench.device == "cpu",
-            **settings,
         }
-        trainer = MMELTrainer(
-            model,
-            MMELTrainingArguments(folder, **options),
-            train_dataset=labelled,
-            processing_class=tokenizer,
-            augmenter=None if name is None else augmenter_of(name, bench.model, tokenizer),
-            adversary=None if step_size is None else AdversarialVariants(step_size=step_size),
-            unlabeled_dataset=unlabelled if "unlabeled_ratio" in settings else None,
-            teacher=teacher,
-        )
+        args = MMELTrainingArguments(folder, **shared | options)
+        trainer = MMELTrainer(model, args, train_dataset=train_dataset, **components)
         trainer.remove_callback(PrinterCallback)
         begun = clock()
         trainer.train()
-        return model, clock() - begun
+        return clock() - begun
 
 
 def augmenter_of(name: str, model: str, tokenizer: Any) -> Augmenter:

@@ -11,13 +11,15 @@ from conftest import SENTENCES
 
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence import methods, runs
-from benchmarks.evidence.data import TUNING, examples_of
+from benchmarks.evidence.data import HELD_OUT, examples_of
 from benchmarks.evidence.measures import correlation
-from benchmarks.evidence.methods import METHODS, STEPS, chosen, chosen_steps, settings_of
+from benchmarks.evidence.methods import METHODS, STEPS, TEXTS, chosen, chosen_steps, settings_of
+from benchmarks.evidence.tables import TEXTS as TEXT_TABLES
 from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
 from benchmarks.evidence.training import tokenized
 
 
+TUNING = "sst2" + HELD_OUT
 CHOICES = {"none": {"learning_rate": 1e-4, "max_steps": 100}, "uniform": {"augmenter": "mlm"}}
 
 
@@ -101,14 +103,14 @@ def test_regression_tasks_have_a_table_of_their_own():
             one = line(method, seed, task="stsb")
             lines.append({**one, "scores": {"correlation": 0.5 + 0.01 * seed + gain}})
     shown = list(tables(lines, ["none", "uniform"]))
-    assert "| none | 2 | 51.5 | – | -10.0 |" in shown and "| uniform | 2 | 61.5 | +10.0 | – |" in shown
-    assert any(row.startswith("\n**subj, 20 examples per class") for row in shown)
+    assert "| none | 2 | 51.5 | – | -10.0 | 1 |" in shown and "| uniform | 2 | 61.5 | +10.0 | – | 1 |" in shown
+    assert [row.split("**")[1] for row in shown if "**" in row] == ["subj, 20 examples per class", "stsb, 20 examples"]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_has_four_points_and_the_settings_that_all_share(method):
     assert len(METHODS[method].points) == (1 if method == "longer" else 4)
-    made = [settings_of(method, point, CHOICES) for point in METHODS[method].points]
+    made = [settings_of(TEXTS, method, point, CHOICES) for point in METHODS[method].points]
     assert len({str(settings) for settings in made}) == len(made)
     for settings in made:
         assert {"learning_rate", "max_steps", "mmel_loss"} <= set(settings)
@@ -118,7 +120,7 @@ def test_each_method_has_four_points_and_the_settings_that_all_share(method):
 
 
 def test_longer_has_the_steps_of_the_time_of_hard():
-    assert settings_of("longer", {}, CHOICES, factor=2.5)["max_steps"] == 250
+    assert settings_of(TEXTS, "longer", {}, CHOICES, factor=2.5)["max_steps"] == 250
 
 
 def test_the_best_mean_of_clean_and_attacked_accuracy_is_chosen():
@@ -128,8 +130,9 @@ def test_the_best_mean_of_clean_and_attacked_accuracy_is_chosen():
         for seed in (1, 2)
         for point, (accuracy, attacked) in zip(points, [(0.9, 0.1), (0.6, 0.6), (0.7, 0.4), (0.6, 0.6)], strict=True)
     ]
-    assert chosen("hard", lines, (1, 2)) == points[1]
-    assert chosen("hard", lines[:-1], (1, 2)) is None and chosen("hard", lines, (1, 2, 3)) is None
+    assert chosen(points, lines, (1, 2)) == points[1]
+    assert chosen(points, lines[:-1], (1, 2)) is None and chosen(points, lines, (1, 2, 3)) is None
+    assert chosen(points[:1], [], (1, 2)) == points[0]
 
 
 def test_the_steps_are_doubled_until_the_double_is_not_better():
@@ -150,7 +153,7 @@ def test_the_steps_are_doubled_until_the_double_is_not_better():
 
 def test_phases_put_each_method_after_those_that_it_shares_a_choice_with():
     done: set[str] = set()
-    for group in runs.phases("tune", list(METHODS)):
+    for group in runs.phases("tune", TEXTS, list(METHODS)):
         assert all(set(METHODS[name].after) <= done for name in group)
         done.update(group)
     assert done == set(METHODS)
@@ -199,9 +202,13 @@ def test_the_examples_are_compared_over_all_seeds():
 def test_the_tables_name_each_comparison_once_it_has_runs():
     lines = [line("none", seed, greedy_accuracy=0.1) for seed in (1, 2)]
     lines += [line("hard", seed, greedy_accuracy=0.1 + 0.1 * seed, train_seconds=3.0) for seed in (1, 2)]
-    rows = list(primary(Scores(lines)))
+    rows = list(primary([(TEXT_TABLES, Scores(lines))]))
     assert len(rows) == 3 and rows[2].startswith("| hard − none | greedy attack | +10 | +15.0 (")
-    (shown,) = [row for row in table(Scores(lines), ["none", "hard"], [("subj", "20")]) if row.startswith("| hard")]
+    (shown,) = [
+        row
+        for row in table(TEXT_TABLES, Scores(lines), ["none", "hard"], [("subj", "20")])
+        if row.startswith("| hard")
+    ]
     assert shown.endswith("| +0.0 | +15.0 (-48.5 to +78.5) | – | 3 |")
 
 
@@ -212,9 +219,13 @@ def test_a_table_has_the_named_tasks_only(tmp_path, capsys):
         "".join(json.dumps({**one, "conditions": conditions}) + "\n" for one in lines)
     )
     assert evidence.main(["--table", f"--results={path}"]) == 0
-    assert "**Mean over subj 20**" in (said := capsys.readouterr().out) and "rte" not in said and TUNING not in said
+    assert (
+        "**subj, 20 examples per class** (a CPU, 2 cores)" in (said := capsys.readouterr().out)
+        and "rte" not in said
+        and TUNING not in said
+    )
     assert evidence.main(["--table", f"--results={path}", "--tasks", "rte"]) == 0
-    assert "**Mean over rte 20**" in capsys.readouterr().out
+    assert "**rte, 20 examples per class**" in capsys.readouterr().out
 
 
 @pytest.mark.integration
@@ -226,7 +237,7 @@ def test_it_goes_from_files_to_a_table_and_makes_no_run_twice(
     tuned = [line("none", seed, point) for seed in runs.TUNING_SEEDS for point in METHODS["none"].points]
     with results.open("w") as file:
         for one in tuned:
-            run = {**one["run"], "task": TUNING, "size": runs.TUNING_SIZE}
+            run = {**one["run"], "task": TUNING, "size": TEXTS.tuning_size}
             file.write(json.dumps({**one, "run": run, "conditions": conditions, "settings": {}}) + "\n")
     argv = ["--model", model_dir, "--data", data, "--results", results, "--work_dir", tmp_path / "work"]
     argv += ["--methods", "none", "--tasks", "trec", "--sizes", 5, "--seeds", 1, "--jobs", 1]
