@@ -65,8 +65,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.budget = read_seconds("budget", args.budget)
     if not args.table and not args.data:
         parser.error("--data is needed: the folders of GLUE, of the few-shot tasks and of CIFAR-10")
-    if not args.table and len({group_of(task).base for task in args.tasks}) > 1:
-        parser.error(f"--tasks has {args.tasks}; expected texts or images, not both, since they share no settings")
+    if not args.table and len({id(group_of(task)) for task in args.tasks}) > 1:
+        parser.error(f"--tasks has {args.tasks}; expected tasks that share their settings")
     return args
 
 

@@ -7,7 +7,7 @@ from itertools import product
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from .data import HELD_OUT, IMAGE_TASK
+from .data import FIRST_LOOK, HELD_OUT, IMAGE_TASK
 
 
 Settings = dict[str, Any]
@@ -68,13 +68,13 @@ STEPS = (100, 200, 400, 800, 1600, 3200)  # among which each task and size choos
 class Group(NamedTuple):
     """
     The tasks that share their choices: the methods, the task and size that they are tuned on, and the method that
-    chooses the learning rate and the number of steps of all.
+    chooses the learning rate and the number of steps of all. Without this method nothing is tuned.
     """
 
     methods: Mapping[str, Method]
-    tuning: str
-    tuning_size: str
-    base: str
+    tuning: str = ""
+    tuning_size: str = ""
+    base: str = ""
 
 
 TEXTS = Group(METHODS, "sst2" + HELD_OUT, "50", "none")
@@ -91,10 +91,22 @@ IMAGES = Group(
     "1000",
     "uniform",
 )
+_FIRST_LOOK: Settings = {"learning_rate": 1e-4, "max_steps": 400, "per_device_train_batch_size": 16}
+_ALL_SENSES: Settings = {**_FIRST_LOOK, "augmenter": "wordnet_all"}
+GROUPS = {
+    IMAGE_TASK: IMAGES,
+    FIRST_LOOK: Group(
+        {
+            "none": Method(_NONE | _FIRST_LOOK, [{}], ()),
+            "uniform": Method({"mmel_loss": "uniform"} | _ALL_SENSES, [{}], ()),
+            "hard": Method(_HARD | _ALL_SENSES, [{"lambda_p": 0.1}], ()),
+        }
+    ),
+}
 
 
 def group_of(task: str) -> Group:
-    return IMAGES if task == IMAGE_TASK else TEXTS
+    return GROUPS.get(task, TEXTS)
 
 
 def settings_of(

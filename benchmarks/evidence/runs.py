@@ -101,7 +101,7 @@ def planned(
     for seed in args.seeds if args.stage == "report" else TUNING_SEEDS:
         for task, size in cells:
             own = choices
-            if not is_tuning:
+            if not is_tuning and group.base:
                 if group.base not in choices:
                     continue
                 steps, is_known = results.steps(group, task, size, choices[group.base]["learning_rate"])

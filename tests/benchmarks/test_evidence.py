@@ -11,9 +11,9 @@ from conftest import SENTENCES
 
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence import methods, runs
-from benchmarks.evidence.data import HELD_OUT, examples_of
+from benchmarks.evidence.data import FIRST_LOOK, HELD_OUT, examples_of
 from benchmarks.evidence.measures import correlation
-from benchmarks.evidence.methods import METHODS, STEPS, TEXTS, chosen, chosen_steps, settings_of
+from benchmarks.evidence.methods import METHODS, STEPS, TEXTS, chosen, chosen_steps, group_of, settings_of
 from benchmarks.evidence.tables import TEXTS as TEXT_TABLES
 from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
 from benchmarks.evidence.training import tokenized
@@ -117,6 +117,17 @@ def test_each_method_has_four_points_and_the_settings_that_all_share(method):
         assert settings["mmel_loss"] != "none" or "augmenter" not in settings
         if method not in ("uniform", "r_drop", "adversarial") and settings["mmel_loss"] != "none":
             assert settings["augmenter"] == "mlm"
+
+
+def test_the_first_look_has_the_texts_of_sst2_and_settings_that_need_no_tuning(data, tmp_path):
+    first, second = (examples_of([data], task, "5", seed=1) for task in (FIRST_LOOK, "sst2"))
+    assert first.labelled["text"][:] == second.labelled["text"][:]
+    assert first.evaluated["text"][:] == second.evaluated["text"][:]
+    argv = ["--data", str(data), "--tasks", FIRST_LOOK, "--sizes", "1000", "--seeds", "1"]
+    args, results = evidence.parse_arguments(argv), runs.Results(tmp_path / "results.jsonl", {})
+    settings = [own for _, own in runs.planned(args, group_of(FIRST_LOOK), results, ["none", "uniform", "hard"])]
+    assert [own["mmel_loss"] for own in settings] == ["none", "uniform", "hard"]
+    assert all(own["per_device_train_batch_size"] == 16 and own["max_steps"] == 400 for own in settings)
 
 
 def test_longer_has_the_steps_of_the_time_of_hard():

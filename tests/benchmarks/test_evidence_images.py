@@ -85,7 +85,7 @@ def test_all_methods_on_images_train_as_uniform_has_chosen(method):
 def test_texts_and_images_are_not_run_together(capsys):
     with pytest.raises(SystemExit):
         evidence.main(["--data=x", "--tasks", "subj", IMAGE_TASK])
-    assert "expected texts or images, not both" in capsys.readouterr().err
+    assert "expected tasks that share their settings" in capsys.readouterr().err
 
 
 @pytest.mark.integration
