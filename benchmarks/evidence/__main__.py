@@ -20,6 +20,7 @@ from pathlib import Path
 from hf_mmel.compare.options import read_seconds
 
 from .methods import CORE, METHODS, group_of
+from .picture import draw
 from .runs import Results, phases, planned, run_all
 from .tables import tables
 
@@ -29,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     conditions = {"model": Path(args.model).name, "device": args.device}
     results = Results(args.results, conditions)
     if args.table:
-        print("\n".join(tables([line for line in results.lines if line["run"]["task"] in args.tasks], args.methods)))
+        lines = [line for line in results.lines if line["run"]["task"] in args.tasks]
+        print("\n".join(tables(lines, args.methods)))
+        if args.picture:
+            draw(lines, args.methods).savefig(args.picture, metadata={"Software": None})
         return 0
     deadline, num_failed = time.monotonic() + args.budget, 0
     group = group_of(args.tasks[0])
@@ -59,6 +63,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Runs at once, each on one thread of a CPU.")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--table", action="store_true", help="Print the tables of the finished runs.")
+    parser.add_argument("--picture", type=Path, help="With --table, also write a picture of the differences to none.")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/evidence.jsonl"))
     parser.add_argument("--work_dir", type=Path, default=Path("outputs/evidence"))
     args = parser.parse_args(argv)

@@ -14,6 +14,7 @@ from benchmarks.evidence import methods, runs
 from benchmarks.evidence.data import FIRST_LOOK, HELD_OUT, examples_of
 from benchmarks.evidence.measures import correlation
 from benchmarks.evidence.methods import METHODS, STEPS, TEXTS, chosen, chosen_steps, group_of, settings_of
+from benchmarks.evidence.picture import LABELS, draw
 from benchmarks.evidence.tables import TEXTS as TEXT_TABLES
 from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
 from benchmarks.evidence.training import tokenized
@@ -221,6 +222,18 @@ def test_the_tables_name_each_comparison_once_it_has_runs():
         if row.startswith("| hard")
     ]
     assert shown.endswith("| +0.0 | +15.0 (-48.5 to +78.5) | – | 3 |")
+
+
+def test_the_picture_shows_the_differences_of_the_tables():
+    lines = [line("none", seed, accuracy=0.5) for seed in (1, 2)]
+    lines += [line("hard", seed, accuracy=0.5 + 0.1 * seed) for seed in (1, 2)]
+    first, *_ = draw(lines, ["none", "hard"]).axes
+    (point,) = [drawn for drawn in first.lines if drawn.get_marker() == "o"]
+    assert point.get_xdata()[0] == pytest.approx(Difference.of([10, 20]).mean)
+    assert [label.get_text() for label in first.get_yticklabels()] == [LABELS["hard"], LABELS["temperature"]]
+    assert set(LABELS) == {*METHODS, "temperature"} - {"none"}
+    with pytest.raises(SystemExit, match="needs runs of none"):
+        draw(lines[2:], ["none", "hard"])
 
 
 def test_a_table_has_the_named_tasks_only(tmp_path, capsys):
