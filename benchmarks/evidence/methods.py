@@ -59,6 +59,8 @@ METHODS: dict[str, Method] = {
     "soft_unlabelled": Method({**_SOFT, **_UNLABELLED}, _CONFIDENT, _WITH_VARIANTS),
     "pseudo_label": Method({**_NONE, **_UNLABELLED, "unlabeled_loss": "pseudo_label"}, _CONFIDENT),
     "entropy": Method({**_NONE, **_UNLABELLED, "unlabeled_loss": "entropy"}, _grid(lambda_u=[0.03, 0.1, 0.3, 1.0])),
+    "uniform_search": Method({"mmel_loss": "uniform", "augmenter": "wordnet_all"}, _grid(num_searched=[1, 2, 3, 6])),
+    "hard_search": Method({**_HARD, "augmenter": "wordnet_all"}, _grid(lambda_p=[0.1, 1.0], num_searched=[3, 6])),
     "adversarial": Method({**_HARD, "lambda_p": 0.1, "augmenter": None}, _grid(step_size=[0.03, 0.1, 0.3, 1.0])),
 }
 CORE = ("none", "longer", "uniform", "hard", "soft")

@@ -34,6 +34,8 @@ LABELS = {
     "soft_unlabelled": "MMEL-S with unlabelled text",
     "pseudo_label": "pseudo-labels of unlabelled text",
     "entropy": "entropy minimisation on unlabelled text",
+    "uniform_search": "uniform weights, greedy search",
+    "hard_search": "MMEL-H, greedy search",
     "adversarial": "MMEL-H, adversarial variant",
 }
 PLAIN, MMEL = "#777777", "#0072B2"

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PrinterCallback, set_seed
 
-from augment import Augmenter
+from augment import Augmenter, GreedySearch
 from augment.registry import NAMES, augmenter_config, limited
-from hf_mmel import AdversarialVariants, MMELTrainer, MMELTrainingArguments
+from hf_mmel import AdversarialVariants, GreedySearchCallback, MMELTrainer, MMELTrainingArguments
 
 from .data import TEXT_COLUMNS, Examples, examples_of, texts_of
 from .measures import Measures, measure
@@ -21,6 +21,7 @@ from .methods import AUGMENTERS, Settings
 
 MAX_LENGTH = 64
 BATCH_SIZE, NUM_VARIANTS = 8, 4
+NUM_SEARCHES = 5  # for hard variants, in a run
 
 
 class Bench(NamedTuple):
@@ -58,6 +59,7 @@ def _train(
     """The trained model, and the seconds of its training."""
     settings = dict(settings)
     name, step_size = settings.pop("augmenter", None), settings.pop("step_size", None)
+    num_searched = settings.pop("num_searched", None)
     labelled, unlabelled = (
         part.map(
             tokenized,
@@ -70,13 +72,20 @@ def _train(
     set_seed(seed)  # before the new head of the model is drawn
     model = AutoModelForSequenceClassification.from_pretrained(bench.model, num_labels=examples.num_labels)
     options = {"per_device_train_batch_size": BATCH_SIZE, "bf16": True, **settings}
+    augmenter = None if name is None else augmenter_of(name, bench.model, tokenizer)
+    callbacks = None
+    if num_searched is not None:
+        augmenter = GreedySearch(augmenter, num_positions=num_searched)
+        num_epochs = options["max_steps"] * BATCH_SIZE / len(labelled)
+        callbacks = [GreedySearchCallback(refresh_epochs=max(1, round(num_epochs / NUM_SEARCHES)))]
     seconds = fit(
         bench,
         model,
         labelled,
         {"seed": seed, **options},
         processing_class=tokenizer,
-        augmenter=None if name is None else augmenter_of(name, bench.model, tokenizer),
+        augmenter=augmenter,
+        callbacks=callbacks,
         adversary=None if step_size is None else AdversarialVariants(step_size=step_size),
         unlabeled_dataset=unlabelled if "unlabeled_ratio" in settings else None,
         teacher=teacher,

@@ -116,7 +116,10 @@ def test_each_method_has_four_points_and_the_settings_that_all_share(method):
     for settings in made:
         assert {"learning_rate", "max_steps", "mmel_loss"} <= set(settings)
         assert settings["mmel_loss"] != "none" or "augmenter" not in settings
-        if method not in ("uniform", "r_drop", "adversarial") and settings["mmel_loss"] != "none":
+        if (
+            method not in ("uniform", "r_drop", "adversarial", "uniform_search", "hard_search")
+            and settings["mmel_loss"] != "none"
+        ):
             assert settings["augmenter"] == "mlm"
 
 
