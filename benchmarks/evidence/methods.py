@@ -100,8 +100,10 @@ GROUPS = {
     FIRST_LOOK: Group(
         {
             "none": Method(_NONE | _FIRST_LOOK, [{}], ()),
+            "longer": Method(_NONE | _FIRST_LOOK, [{"max_steps": 1200}], ()),
             "uniform": Method({"mmel_loss": "uniform"} | _ALL_SENSES, [{}], ()),
             "hard": Method(_HARD | _ALL_SENSES, [{"lambda_p": 0.1}], ()),
+            "soft": Method(_SOFT | _ALL_SENSES, [{"lambda_p": 0.1, "lambda_t": 1.0}], ()),
         }
     ),
 }

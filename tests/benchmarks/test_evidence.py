@@ -13,7 +13,7 @@ from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence import methods, runs
 from benchmarks.evidence.data import FIRST_LOOK, HELD_OUT, examples_of
 from benchmarks.evidence.measures import correlation
-from benchmarks.evidence.methods import METHODS, STEPS, TEXTS, chosen, chosen_steps, group_of, settings_of
+from benchmarks.evidence.methods import CORE, METHODS, STEPS, TEXTS, chosen, chosen_steps, group_of, settings_of
 from benchmarks.evidence.picture import LABELS, draw
 from benchmarks.evidence.tables import TEXTS as TEXT_TABLES
 from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
@@ -129,9 +129,9 @@ def test_the_first_look_has_the_texts_of_sst2_and_settings_that_need_no_tuning(d
     assert first.evaluated["text"][:] == second.evaluated["text"][:]
     argv = ["--data", str(data), "--tasks", FIRST_LOOK, "--sizes", "1000", "--seeds", "1"]
     args, results = evidence.parse_arguments(argv), runs.Results(tmp_path / "results.jsonl", {})
-    settings = [own for _, own in runs.planned(args, group_of(FIRST_LOOK), results, ["none", "uniform", "hard"])]
-    assert [own["mmel_loss"] for own in settings] == ["none", "uniform", "hard"]
-    assert all(own["per_device_train_batch_size"] == 16 and own["max_steps"] == 400 for own in settings)
+    settings = [own for _, own in runs.planned(args, group_of(FIRST_LOOK), results, list(CORE))]
+    assert [own["mmel_loss"] for own in settings] == ["none", "none", "uniform", "hard", "soft"]
+    assert [own["max_steps"] for own in settings] == [400, 1200, 400, 400, 400]
 
 
 def test_longer_has_the_steps_of_the_time_of_hard():
