@@ -31,12 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = Results(args.results, conditions)
     if args.table:
         lines = [line for line in results.lines if line["run"]["task"] in args.tasks]
+        lines = [line for line in lines if not args.sizes or line["run"]["size"] in args.sizes]
         print("\n".join(tables(lines, args.methods)))
         if args.picture:
             draw(lines, args.methods).savefig(args.picture, metadata={"Software": None})
         return 0
     deadline, num_failed = time.monotonic() + args.budget, 0
-    group = group_of(args.tasks[0])
+    group = group_of(args.tasks[0], args.sizes[0] if args.sizes else "")
     methods = [name for name in args.methods if name in group.methods]
     for names in phases(args.stage, group, methods):
         for said, is_failed in run_all(args, results, list(planned(args, group, results, names)), deadline):
@@ -54,8 +55,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--sizes",
         nargs="+",
-        default=["20"],
-        help="Labelled examples of each class (in all for stsb and cifar10), or whole.",
+        help="Labelled examples of each class (in all for stsb and cifar10), or whole; of the runs or of the tables.",
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(CORE))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
@@ -70,8 +70,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.budget = read_seconds("budget", args.budget)
     if not args.table and not args.data:
         parser.error("--data is needed: the folders of GLUE, of the few-shot tasks and of CIFAR-10")
-    if not args.table and len({id(group_of(task)) for task in args.tasks}) > 1:
-        parser.error(f"--tasks has {args.tasks}; expected tasks that share their settings")
+    if not args.table and args.stage != "tune" and not args.sizes:
+        parser.error("--sizes is needed, such as 5 20")
+    if not args.table and len({id(group_of(task, size)) for task in args.tasks for size in args.sizes or [""]}) > 1:
+        parser.error(f"--tasks {args.tasks} with --sizes {args.sizes} do not all share their settings; run them apart")
     return args
 
 

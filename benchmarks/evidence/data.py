@@ -12,7 +12,7 @@ from datasets import Dataset, Image
 
 HELD_OUT = "_tuning"  # after the name of a task: a part of its training set is evaluated
 IMAGE_TASK = "cifar10"
-FIRST_LOOK = "sst2_first_look"  # SST-2 with settings of its own
+LARGE = "1000"  # as a size of texts, so many examples per class have settings of their own
 NUM_EVALUATED, MAX_UNLABELLED = 500, 5000
 WHOLE = "whole"  # as a size, the whole training set
 TEXT_COLUMNS = ("text", "text_pair")
@@ -41,7 +41,7 @@ def examples_of(folders: Sequence[Path], task: str, size: str, seed: int) -> Exa
     Raises:
         `SystemExit`: if a file is missing.
     """
-    name = task.removesuffix(HELD_OUT).removesuffix(FIRST_LOOK.removeprefix("sst2"))
+    name = task.removesuffix(HELD_OUT)
     train = read(folders, name, "train")
     if task.endswith(HELD_OUT):
         order = np.random.default_rng(0).permutation(len(train))

@@ -7,7 +7,7 @@ from itertools import product
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from .data import FIRST_LOOK, HELD_OUT, IMAGE_TASK
+from .data import HELD_OUT, IMAGE_TASK, LARGE
 
 
 Settings = dict[str, Any]
@@ -93,24 +93,23 @@ IMAGES = Group(
     "1000",
     "uniform",
 )
-_FIRST_LOOK: Settings = {"learning_rate": 1e-4, "max_steps": 400, "per_device_train_batch_size": 16}
-_ALL_SENSES: Settings = {**_FIRST_LOOK, "augmenter": "wordnet_all"}
-GROUPS = {
-    IMAGE_TASK: IMAGES,
-    FIRST_LOOK: Group(
-        {
-            "none": Method(_NONE | _FIRST_LOOK, [{}], ()),
-            "longer": Method(_NONE | _FIRST_LOOK, [{"max_steps": 1200}], ()),
-            "uniform": Method({"mmel_loss": "uniform"} | _ALL_SENSES, [{}], ()),
-            "hard": Method(_HARD | _ALL_SENSES, [{"lambda_p": 0.1}], ()),
-            "soft": Method(_SOFT | _ALL_SENSES, [{"lambda_p": 0.1, "lambda_t": 1.0}], ()),
-        }
-    ),
-}
+_LARGE: Settings = {"learning_rate": 1e-4, "max_steps": 400, "per_device_train_batch_size": 16}
+_ALL_SENSES: Settings = {**_LARGE, "augmenter": "wordnet_all"}
+LARGE_TEXTS = Group(
+    {
+        "none": Method(_NONE | _LARGE, [{}], ()),
+        "longer": Method(_NONE | _LARGE, [{"max_steps": 1200}], ()),
+        "uniform": Method({"mmel_loss": "uniform"} | _ALL_SENSES, [{}], ()),
+        "hard": Method(_HARD | _ALL_SENSES, [{"lambda_p": 0.1}], ()),
+        "soft": Method(_SOFT | _ALL_SENSES, [{"lambda_p": 0.1, "lambda_t": 1.0}], ()),
+    }
+)
 
 
-def group_of(task: str) -> Group:
-    return GROUPS.get(task, TEXTS)
+def group_of(task: str, size: str) -> Group:
+    if task == IMAGE_TASK:
+        return IMAGES
+    return LARGE_TEXTS if size == LARGE else TEXTS
 
 
 def settings_of(

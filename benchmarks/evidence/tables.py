@@ -12,7 +12,7 @@ from scipy import stats
 
 from hf_mmel.compare.examples import paired_test
 
-from .data import IMAGE_TASK
+from .data import IMAGE_TASK, LARGE
 from .methods import METHODS
 
 
@@ -67,14 +67,25 @@ IMAGES = Kind(
     "images",
     [Comparison("accuracy", "hard", "uniform", 0), Comparison("random_accuracy", "hard", "uniform", 4)],
 )
+LARGE_TEXTS = TEXTS._replace(
+    primary=[
+        Comparison("greedy_accuracy", "hard", "none", 10),
+        Comparison("greedy_accuracy", "hard", "uniform", 3),
+        Comparison("accuracy", "hard", "uniform", -0.5),
+        Comparison("calibration_error", "hard", TEMPERATURE, 0),
+        Comparison("calibration_error", "soft", TEMPERATURE, 0),
+    ]
+)
 REGRESSION = Kind({"correlation": "correlation"}, [("correlation", "none"), ("correlation", "uniform")], "examples")
-KINDS = (TEXTS, IMAGES, REGRESSION)
+KINDS = (TEXTS, IMAGES, LARGE_TEXTS, REGRESSION)
 
 
 def kind_of(line: Line) -> Kind:
     if "correlation" in line["scores"]:
         return REGRESSION
-    return IMAGES if line["run"]["task"] == IMAGE_TASK else TEXTS
+    if line["run"]["task"] == IMAGE_TASK:
+        return IMAGES
+    return LARGE_TEXTS if line["run"]["size"] == LARGE else TEXTS
 
 
 class Difference(NamedTuple):
@@ -155,12 +166,13 @@ def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
     """Markdown: the primary comparisons; then, for each kind of task, the means over all cells, and each cell."""
     lines = [line for line in lines if line["run"]["method"] in methods]
     by_kind = [(kind, [line for line in lines if kind_of(line) is kind]) for kind in KINDS]
-    yield from primary([(kind, Scores(own)) for kind, own in by_kind])
+    for family in ((TEXTS, IMAGES), (LARGE_TEXTS,)):
+        yield from primary([(kind, Scores(own)) for kind, own in by_kind if kind in family])
     for kind, own in by_kind:
         scores = Scores(own)
         names = [name for name in METHODS if name in methods and scores.lines[name]]
         cells = scores.cells(*names) if names else []
-        if kind is TEXTS and "none" in names:
+        if kind in (TEXTS, LARGE_TEXTS) and "none" in names:
             names.insert(names.index("none") + 1, TEMPERATURE)
         for shown in [cells, *([cell] for cell in cells)] if len(cells) > 1 else [cells] if cells else []:
             title = ", ".join(f"{task}, {size} {kind.size}" for task, size in shown)
@@ -178,6 +190,8 @@ def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
             difference = scores.difference(comparison.method, comparison.rival, comparison.score, cells)
             if difference is not None:
                 found.append((kind, comparison, scores, difference, cells))
+    if not found:
+        return
     corrected = holm([1.0 if np.isnan(difference.p) else difference.p for *_, difference, _ in found])
     yield "| comparison | score | aim | difference | seeds | p | corrected p | p over examples |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|"
@@ -190,6 +204,7 @@ def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
             f"| {method} − {rival} | {kind.columns[score]} | {aim:+g} | {difference} | {difference.num_seeds} | "
             f"{difference.p:.2g} | {p:.2g} | {'–' if over_examples is None else f'{over_examples:.2g}'} |"
         )
+    yield ""
 
 
 def table(kind: Kind, scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:

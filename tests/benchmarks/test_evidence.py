@@ -11,7 +11,7 @@ from conftest import SENTENCES
 
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence import methods, runs
-from benchmarks.evidence.data import FIRST_LOOK, HELD_OUT, examples_of
+from benchmarks.evidence.data import HELD_OUT, LARGE, examples_of
 from benchmarks.evidence.measures import correlation
 from benchmarks.evidence.methods import CORE, METHODS, STEPS, TEXTS, chosen, chosen_steps, group_of, settings_of
 from benchmarks.evidence.picture import LABELS, draw
@@ -123,15 +123,17 @@ def test_each_method_has_four_points_and_the_settings_that_all_share(method):
             assert settings["augmenter"] == "mlm"
 
 
-def test_the_first_look_has_the_texts_of_sst2_and_settings_that_need_no_tuning(data, tmp_path):
-    first, second = (examples_of([data], task, "5", seed=1) for task in (FIRST_LOOK, "sst2"))
-    assert first.labelled["text"][:] == second.labelled["text"][:]
-    assert first.evaluated["text"][:] == second.evaluated["text"][:]
-    argv = ["--data", str(data), "--tasks", FIRST_LOOK, "--sizes", "1000", "--seeds", "1"]
-    args, results = evidence.parse_arguments(argv), runs.Results(tmp_path / "results.jsonl", {})
-    settings = [own for _, own in runs.planned(args, group_of(FIRST_LOOK), results, list(CORE))]
+def test_large_slices_need_no_tuning_and_are_compared_apart(data, tmp_path):
+    args = evidence.parse_arguments(["--data", str(data), "--tasks", "sst2", "--sizes", LARGE, "--seeds", "1"])
+    results = runs.Results(tmp_path / "results.jsonl", {})
+    settings = [own for _, own in runs.planned(args, group_of("sst2", LARGE), results, list(CORE))]
     assert [own["mmel_loss"] for own in settings] == ["none", "none", "uniform", "hard", "soft"]
     assert [own["max_steps"] for own in settings] == [400, 1200, 400, 400, 400]
+    lines = [line(method, seed) for method in ("none", "hard") for seed in (1, 2)]
+    large = [{**one, "run": one["run"] | {"size": LARGE}} for one in lines]
+    small, both = (list(tables(of, ["none", "hard"])) for of in (lines, lines + large))
+    num_small, num_both = (sum("| hard − none |" in row for row in of) for of in (small, both))
+    assert (num_small, num_both) == (1, 2)
 
 
 def test_longer_has_the_steps_of_the_time_of_hard():
@@ -218,7 +220,7 @@ def test_the_tables_name_each_comparison_once_it_has_runs():
     lines = [line("none", seed, greedy_accuracy=0.1) for seed in (1, 2)]
     lines += [line("hard", seed, greedy_accuracy=0.1 + 0.1 * seed, train_seconds=3.0) for seed in (1, 2)]
     rows = list(primary([(TEXT_TABLES, Scores(lines))]))
-    assert len(rows) == 3 and rows[2].startswith("| hard − none | greedy attack | +10 | +15.0 (")
+    assert len(rows) == 4 and rows[2].startswith("| hard − none | greedy attack | +10 | +15.0 (")
     (shown,) = [
         row
         for row in table(TEXT_TABLES, Scores(lines), ["none", "hard"], [("subj", "20")])

@@ -74,7 +74,7 @@ def test_an_image_counts_as_right_if_it_and_all_its_variants_are(data, monkeypat
 
 @pytest.mark.parametrize("method", IMAGES.methods)
 def test_all_methods_on_images_train_as_uniform_has_chosen(method):
-    assert group_of(IMAGE_TASK) is IMAGES
+    assert group_of(IMAGE_TASK, "1000") is IMAGES
     for point in IMAGES.methods[method].points:
         settings = settings_of(IMAGES, method, point, CHOICES)
         assert settings["mmel_loss"] == method and "augmenter" not in settings
@@ -84,8 +84,8 @@ def test_all_methods_on_images_train_as_uniform_has_chosen(method):
 
 def test_texts_and_images_are_not_run_together(capsys):
     with pytest.raises(SystemExit):
-        evidence.main(["--data=x", "--tasks", "subj", IMAGE_TASK])
-    assert "expected tasks that share their settings" in capsys.readouterr().err
+        evidence.main(["--data=x", "--sizes=20", "--tasks", "subj", IMAGE_TASK])
+    assert "do not all share their settings" in capsys.readouterr().err
 
 
 @pytest.mark.integration
