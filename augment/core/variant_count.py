@@ -12,9 +12,8 @@ MAX_SHARE_WITHOUT = 0.1
 MIN_SHARE_DIFFERENT = 0.5
 
 ADVICE = (
-    "An augmenter that makes bolder changes finds more variants, which keep the meaning less often: after 'synonyms' "
-    "and 'context' come 'wordnet' with min_sense_share=0 and, with a masked LM, 'mlm'. Otherwise choose a smaller "
-    "num_variants, which costs less."
+    "For more variants, which keep the meaning less often, replace 'synonyms' or 'context' by 'wordnet' with "
+    "min_sense_share=0 or, with a masked LM, by 'mlm'. Otherwise choose a smaller num_variants, which costs less."
 )
 
 

@@ -59,7 +59,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(CORE))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 11)))
-    parser.add_argument("--budget", help="Start no run that would end later, such as 60m.")
+    parser.add_argument("--budget", help="Start no run that would end after this time, such as 60m.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Runs at once, each on one thread of a CPU.")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--table", action="store_true", help="Print the tables of the finished runs.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .methods import METHODS
-from .tables import TEMPERATURE, TEXTS, Line, Scores, kind_of
+from .tables import LARGE_TEXTS, TEMPERATURE, TEXTS, Line, Scores, kind_of
 
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PANELS = {
     "accuracy": "accuracy",
-    "greedy_accuracy": "accuracy under the greedy attack",
+    "greedy_accuracy": "accuracy, greedy attack",
     "calibration_error": "calibration error (less is better)",
 }
 LABELS = {
@@ -51,13 +51,13 @@ def draw(lines: Sequence[Line], methods: Sequence[str]) -> Figure:
     """
     from matplotlib.figure import Figure  # without pyplot, which would look for a display
 
-    scores = Scores([line for line in lines if kind_of(line) is TEXTS])
+    scores = Scores([line for line in lines if kind_of(line) in (TEXTS, LARGE_TEXTS)])
     names = [name for name in METHODS if name in methods and scores.lines[name]]
     cells = scores.cells(*names) if "none" in names else []
     if not cells:
         raise SystemExit("The picture needs runs of none and of the other methods on the same texts; there are none.")
     names = [TEMPERATURE, *(name for name in names if name != "none")][::-1]
-    figure = Figure(figsize=(10, 1.4 + 0.34 * len(names)), dpi=150, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(11, 1.6 + 0.34 * len(names)), dpi=150, facecolor="white", layout="constrained")
     for axes, (score, title) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
         for place, name in enumerate(names):
             found = scores.difference(name, "none", score, cells)
@@ -70,7 +70,7 @@ def draw(lines: Sequence[Line], methods: Sequence[str]) -> Figure:
         axes.axvline(0, color="#333333", linewidth=1)
         axes.set_yticks(range(len(names)), [LABELS[name] for name in names])
         axes.set_title(title, fontsize=10, loc="left")
-        axes.set_xlabel("difference to no augmentation, in points", fontsize=9)
+        axes.set_xlabel("difference to no\naugmentation, in points", fontsize=9)
         axes.grid(axis="x", color="#dddddd")
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -165,6 +165,7 @@ def test_the_steps_are_doubled_until_the_double_is_not_better():
     assert chosen_steps(lines(0.5, 0.7)[:-1], (1, 2)) == (STEPS[1], False)
     assert chosen_steps(lines(0.5, 0.7), (1, 2)) == (STEPS[2], False)
     assert chosen_steps(lines(0.5, 0.7, 0.6, 0.9), (1, 2)) == (STEPS[1], True)
+    assert chosen_steps(lines(0.5, 0.5), (1, 2)) == (STEPS[0], True)  # no better
     assert chosen_steps(lines(*(0.1 * i for i in range(len(STEPS)))), (1, 2)) == (STEPS[-1], True)
 
 
@@ -237,6 +238,8 @@ def test_the_picture_shows_the_differences_of_the_tables():
     assert point.get_xdata()[0] == pytest.approx(Difference.of([10, 20]).mean)
     assert [label.get_text() for label in first.get_yticklabels()] == [LABELS["hard"], LABELS["temperature"]]
     assert set(LABELS) == {*METHODS, "temperature"} - {"none"}
+    large = [{**one, "run": one["run"] | {"size": LARGE}} for one in lines]
+    assert len(draw(large, ["none", "hard"]).axes) == 3
     with pytest.raises(SystemExit, match="needs runs of none"):
         draw(lines[2:], ["none", "hard"])
 
