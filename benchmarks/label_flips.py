@@ -32,8 +32,6 @@ from augment import Augmenter
 from augment.core.devices import fast_dtype
 from augment.core.variant_count import are_first
 from augment.registry import WITH_MASKED_LM, WITH_MODEL, augmenter_config, limited
-from benchmarks.suite.data import both
-from benchmarks.suite.train import predict
 from hf_mmel.cli import run as cli
 from hf_mmel.functional import per_variant_loss
 
@@ -79,11 +77,8 @@ def main(argv: list[str] | None = None) -> int:
     print("| augmenter | variants of each example | flipped | of the hardest |\n|---|---:|---:|---:|")
     rows = judges.examples.remove_columns("label").to_list()
     for name in args.augmenters:
-        if name == "both":
-            config = both(args.model, None, args.cache_dir)
-        else:
-            options = {"cache_dir": args.cache_dir} if name in (*WITH_MASKED_LM, "wordnet") else {}
-            config = augmenter_config(name, args.model if name in WITH_MODEL else None, **options)
+        options = {"cache_dir": args.cache_dir} if name in (*WITH_MASKED_LM, "wordnet") else {}
+        config = augmenter_config(name, args.model if name in WITH_MODEL else None, **options)
         augmenter = Augmenter.from_dict(limited(config, 128), tokenizer).precompute(judges.examples)
         groups = augmenter.variants(rows, args.num_variants, [(0, i) for i in range(len(rows))])
         found = flips(rows, groups, judges.examples["label"], args.num_variants, judges)
@@ -181,7 +176,10 @@ def flips(
     """
     whole = [[row, *group, *[row] * (num_variants - len(group))] for row, group in zip(rows, groups, strict=True)]
     sets = [Dataset.from_list([group[v] for group in whole]) for v in range(num_variants + 1)]
-    judged, tried = (np.stack(predict(trainer, sets), axis=1) for trainer in (judges.judge, judges.novice))
+    judged, tried = (
+        np.stack([trainer.predict(variants).predictions for variants in sets], axis=1)
+        for trainer in (judges.judge, judges.novice)
+    )
     is_new = np.array([are_first([tuple(entry["input_ids"]) for entry in group])[1:] for group in whole])
     return count(judged, tried, np.array(labels), is_new)
 

@@ -1,6 +1,7 @@
 """The evaluation of docs/protocol.md.
 
     python -m benchmarks.evidence --model PATH_OR_NAME --data GLUE_FOLDER FEWSHOT_FOLDER --stage tune
+    python -m benchmarks.evidence --model ... --data ... --stage tune --tasks sst2_tuning --sizes 1000
     python -m benchmarks.evidence --model ... --data ... --tasks subj trec mr --sizes 20 --stage steps
     python -m benchmarks.evidence --model ... --data ... --tasks subj trec mr --sizes 20 --budget 60m
     python -m benchmarks.evidence --table

@@ -43,9 +43,9 @@ _SOFT_POINTS = _grid(lambda_p=[0.1, 1.0], lambda_t=[1.0, 4.0])
 _CONFIDENT = _grid(lambda_u=[0.3, 1.0], confidence_threshold=[0.8, 0.95])
 METHODS: dict[str, Method] = {
     "none": Method(_NONE, _grid(learning_rate=[1e-4, 2e-4], max_steps=[100, 200]), ()),
+    "longer": Method(_NONE, [{}], (*_WITH_VARIANTS, "hard")),
     "uniform": Method({"mmel_loss": "uniform"}, _grid(augmenter=list(AUGMENTERS))),
     "hard": Method(_HARD, _grid(lambda_p=[0.03, 0.1, 0.3, 1.0]), _WITH_VARIANTS),
-    "longer": Method(_NONE, [{}], (*_WITH_VARIANTS, "hard")),
     "soft": Method(_SOFT, _SOFT_POINTS, _WITH_VARIANTS),
     "hard_effective": Method(_HARD, _grid(effective_num_variants=[1.5, 2.0, 3.0, 4.0]), _WITH_VARIANTS),
     "worst": Method({**_HARD, "lambda_p": 0.0}, _grid(num_variants=[1, 2, 4, 8]), _WITH_VARIANTS),
@@ -104,12 +104,24 @@ LARGE_TEXTS = Group(
         "soft": Method(_SOFT | _ALL_SENSES, [{"lambda_p": 0.1, "lambda_t": 1.0}], ()),
     }
 )
+# The settings that held-out data would choose with as many examples, from which the defaults are taken.
+LARGE_TUNING = Group(
+    {
+        "uniform": Method({"mmel_loss": "uniform"} | _LARGE, METHODS["uniform"].points, ()),
+        "hard": Method(_HARD | _LARGE, METHODS["hard"].points, ("uniform",)),
+        "soft": Method(_SOFT | _LARGE, _SOFT_POINTS, ("uniform",)),
+    },
+    TEXTS.tuning,
+    LARGE,
+)
 
 
 def group_of(task: str, size: str) -> Group:
     if task == IMAGE_TASK:
         return IMAGES
-    return LARGE_TEXTS if size == LARGE else TEXTS
+    if size == LARGE:
+        return LARGE_TUNING if task == LARGE_TUNING.tuning else LARGE_TEXTS
+    return TEXTS
 
 
 def settings_of(

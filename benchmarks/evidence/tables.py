@@ -12,7 +12,7 @@ from scipy import stats
 
 from hf_mmel.compare.examples import paired_test
 
-from .data import IMAGE_TASK, LARGE
+from .data import HELD_OUT, IMAGE_TASK, LARGE
 from .methods import METHODS
 
 
@@ -107,7 +107,8 @@ class Difference(NamedTuple):
         return cls(mean, float(low), float(high), float(test.pvalue), n)
 
     def __str__(self) -> str:
-        return f"{self.mean:+.1f}" + ("" if np.isnan(self.low) else f" ({self.low:+.1f} to {self.high:+.1f})")
+        interval = "" if np.isnan(self.low) else f" ({self.low:+.1f} to {self.high:+.1f})"
+        return f"{self.mean:+.1f}{interval}".replace("-", "−")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -165,6 +166,8 @@ class Scores:
 def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
     """Markdown: the primary comparisons; then, for each kind of task, the means over all cells, and each cell."""
     lines = [line for line in lines if line["run"]["method"] in methods]
+    yield from tuning_tables([line for line in lines if line["run"]["task"].endswith(HELD_OUT)])
+    lines = [line for line in lines if not line["run"]["task"].endswith(HELD_OUT)]
     by_kind = [(kind, [line for line in lines if kind_of(line) is kind]) for kind in KINDS]
     for family in ((TEXTS, IMAGES), (LARGE_TEXTS,)):
         yield from primary([(kind, Scores(own)) for kind, own in by_kind if kind in family])
@@ -175,10 +178,35 @@ def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
         if kind in (TEXTS, LARGE_TEXTS) and "none" in names:
             names.insert(names.index("none") + 1, TEMPERATURE)
         for shown in [cells, *([cell] for cell in cells)] if len(cells) > 1 else [cells] if cells else []:
-            title = ", ".join(f"{task}, {size} {kind.size}" for task, size in shown)
             machines = sorted({line["machine"] for line in own if (line["run"]["task"], line["run"]["size"]) in shown})
-            yield f"\n**{'Mean over ' if len(shown) > 1 else ''}{title}** ({'; '.join(machines)})\n"
+            yield f"\n**{title_of(shown, kind)}** ({'; '.join(machines)})\n"
             yield from table(kind, scores, names, shown)
+
+
+def title_of(cells: Sequence[Cell], kind: Kind) -> str:
+    by_size: dict[str, list[str]] = defaultdict(list)
+    for task, size in cells:
+        by_size[size].append(task)
+    parts = [f"{', '.join(tasks)}: {size} {kind.size}" for size, tasks in by_size.items()]
+    return ("Mean over " if len(cells) > 1 else "") + "; ".join(parts)
+
+
+def tuning_tables(lines: Sequence[Line]) -> Iterator[str]:
+    """For each task and size that settings are chosen on, a row for each point: means over the seeds."""
+    by_cell: dict[Cell, dict[tuple[str, str], list[Line]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        if "random_accuracy" in line["scores"]:
+            point = ", ".join(f"{name} = {value}" for name, value in line["run"]["point"].items())
+            by_cell[line["run"]["task"], line["run"]["size"]][line["run"]["method"], point].append(line)
+    for (task, size), points in by_cell.items():
+        title = title_of([(task.removesuffix(HELD_OUT), size)], IMAGES if task.startswith(IMAGE_TASK) else TEXTS)
+        yield f"\n**{title}, held-out training examples**\n"
+        yield "| method | point | seeds | clean | random attack | mean of both |"
+        yield "|---|---|---:|---:|---:|---:|"
+        for (method, point), own in points.items():
+            scores = [fmean(line["scores"][name] for line in own) for name in ("accuracy", "random_accuracy")]
+            shown = " | ".join(f"{100 * score:.1f}" for score in (*scores, fmean(scores)))
+            yield f"| {method} | {point} | {len(own)} | {shown} |"
 
 
 def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
@@ -201,8 +229,8 @@ def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
             right = score.removesuffix("_accuracy").replace("accuracy", "clean")
             over_examples = scores.example_p(method, rival, right, cells)
         yield (
-            f"| {method} − {rival} | {kind.columns[score]} | {aim:+g} | {difference} | {difference.num_seeds} | "
-            f"{difference.p:.2g} | {p:.2g} | {'–' if over_examples is None else f'{over_examples:.2g}'} |"
+            f"| {method} − {rival} | {kind.columns[score]} | {f'{aim:+g}'.replace('-', '−')} | {difference} | "
+            f"{difference.num_seeds} | {_p(difference.p)} | {_p(p)} | {_p(over_examples)} |"
         )
     yield ""
 
@@ -223,6 +251,10 @@ def table(kind: Kind, scores: Scores, names: Sequence[str], cells: Sequence[Cell
             parts.append("–" if difference is None else str(difference))
         own = [line["train_seconds"] for (cell, _), line in scores.lines[_trained(name)].items() if cell in cells]
         yield f"| {name} | {num_seeds} | {' | '.join(parts)} | {fmean(own):.0f} |"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None or np.isnan(value) else f"{value:.2g}"
 
 
 def _trained(method: str) -> str:

@@ -71,12 +71,12 @@ def _train(
     )
     set_seed(seed)  # before the new head of the model is drawn
     model = AutoModelForSequenceClassification.from_pretrained(bench.model, num_labels=examples.num_labels)
-    options = {"per_device_train_batch_size": BATCH_SIZE, "bf16": True, **settings}
+    options: Settings = {"per_device_train_batch_size": BATCH_SIZE, "bf16": True, **settings}
     augmenter = None if name is None else augmenter_of(name, bench.model, tokenizer)
     callbacks = None
     if num_searched is not None:
         augmenter = GreedySearch(augmenter, num_positions=num_searched)
-        num_epochs = options["max_steps"] * BATCH_SIZE / len(labelled)
+        num_epochs = options["max_steps"] * options["per_device_train_batch_size"] / len(labelled)
         callbacks = [GreedySearchCallback(refresh_epochs=max(1, round(num_epochs / NUM_SEARCHES)))]
     seconds = fit(
         bench,

@@ -104,8 +104,8 @@ def test_regression_tasks_have_a_table_of_their_own():
             one = line(method, seed, task="stsb")
             lines.append({**one, "scores": {"correlation": 0.5 + 0.01 * seed + gain}})
     shown = list(tables(lines, ["none", "uniform"]))
-    assert "| none | 2 | 51.5 | – | -10.0 | 1 |" in shown and "| uniform | 2 | 61.5 | +10.0 | – | 1 |" in shown
-    assert [row.split("**")[1] for row in shown if "**" in row] == ["subj, 20 examples per class", "stsb, 20 examples"]
+    assert "| none | 2 | 51.5 | – | −10.0 | 1 |" in shown and "| uniform | 2 | 61.5 | +10.0 | – | 1 |" in shown
+    assert [row.split("**")[1] for row in shown if "**" in row] == ["subj: 20 examples per class", "stsb: 20 examples"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -134,6 +134,31 @@ def test_large_slices_need_no_tuning_and_are_compared_apart(data, tmp_path):
     small, both = (list(tables(of, ["none", "hard"])) for of in (lines, lines + large))
     num_small, num_both = (sum("| hard − none |" in row for row in of) for of in (small, both))
     assert (num_small, num_both) == (1, 2)
+    more = [{**one, "run": one["run"] | {"task": "mr"}} for one in large]
+    assert any(
+        row.startswith("**Mean over mr, subj: 1000 examples")
+        for row in "".join(tables(large + more, CORE)).split("\n")
+    )
+
+
+def test_large_slices_are_tuned_apart_for_the_defaults(data, tmp_path, capsys):
+    argv = ["--data", str(data), "--stage", "tune", "--tasks", TUNING, "--sizes", LARGE]
+    group, names = group_of(TUNING, LARGE), ["uniform", "hard", "soft"]
+    assert runs.phases("tune", group, names) == [["uniform"], ["hard", "soft"]]
+    results = runs.Results(tmp_path / "results.jsonl", {})
+    args = evidence.parse_arguments(argv)
+    assert not list(runs.planned(args, group, results, ["hard"]))  # before the augmenter is chosen
+    for seed in runs.TUNING_SEEDS:
+        for point, accuracy in zip(METHODS["uniform"].points, (0.5, 0.6, 0.4, 0.4), strict=True):
+            one = line("uniform", seed, point, TUNING, accuracy=accuracy)
+            results.add({**one, "run": one["run"] | {"size": LARGE}, "conditions": {}, "settings": {}})
+    best = METHODS["uniform"].points[1]
+    made = [own for _, own in runs.planned(args, group, results, ["hard"])]
+    assert [own["lambda_p"] for own in made] == [0.03, 0.1, 0.3, 1.0] * 3
+    assert all(best.items() <= own.items() and own["max_steps"] == 400 for own in made)
+    (table_of_points,) = [list(tables(results.lines, names))]
+    assert "**sst2: 1000 examples per class, held-out training examples**" in table_of_points[0]
+    assert f"| uniform | augmenter = {best['augmenter']} | 3 | 60.0 | 50.0 | 55.0 |" in table_of_points
 
 
 def test_longer_has_the_steps_of_the_time_of_hard():
@@ -227,7 +252,7 @@ def test_the_tables_name_each_comparison_once_it_has_runs():
         for row in table(TEXT_TABLES, Scores(lines), ["none", "hard"], [("subj", "20")])
         if row.startswith("| hard")
     ]
-    assert shown.endswith("| +0.0 | +15.0 (-48.5 to +78.5) | – | 3 |")
+    assert shown.endswith("| +0.0 | +15.0 (−48.5 to +78.5) | – | 3 |")
 
 
 def test_the_picture_shows_the_differences_of_the_tables():
@@ -252,12 +277,12 @@ def test_a_table_has_the_named_tasks_only(tmp_path, capsys):
     )
     assert evidence.main(["--table", f"--results={path}"]) == 0
     assert (
-        "**subj, 20 examples per class** (a CPU, 2 cores)" in (said := capsys.readouterr().out)
+        "**subj: 20 examples per class** (a CPU, 2 cores)" in (said := capsys.readouterr().out)
         and "rte" not in said
         and TUNING not in said
     )
     assert evidence.main(["--table", f"--results={path}", "--tasks", "rte"]) == 0
-    assert "**rte, 20 examples per class**" in capsys.readouterr().out
+    assert "**rte: 20 examples per class**" in capsys.readouterr().out
 
 
 @pytest.mark.integration

@@ -108,4 +108,4 @@ def test_images_go_from_files_to_a_table(data, tmp_path, capsys, monkeypatch):
     assert all(one["num_evaluated"] == 30 and set(one["right"]) == {"clean", "random"} for one in made)
     assert made[1]["settings"]["max_steps"] in (2, 4)
     assert evidence.main([*argv, "--table"]) == 0
-    assert "**cifar10, 20 images**" in (said := capsys.readouterr().out) and "| uniform | 1 |" in said
+    assert "**cifar10: 20 images**" in (said := capsys.readouterr().out) and "| uniform | 1 |" in said

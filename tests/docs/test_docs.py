@@ -193,7 +193,10 @@ class Shell:
         """The arguments alone: the benchmarks themselves take minutes, and have tests of their own."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [module, *argv])
-            assert isinstance(importlib.import_module(module).parse_arguments(), argparse.Namespace)
+            program = importlib.import_module(module)
+            if hasattr(program, "__path__"):  # a package
+                program = importlib.import_module(f"{module}.__main__")
+            assert isinstance(program.parse_arguments(), argparse.Namespace)
 
 
 @pytest.fixture
@@ -231,7 +234,9 @@ def names(shell, tokenizer, monkeypatch) -> dict:
     monkeypatch.setattr(
         augment,
         "WordNetSynonyms",
-        lambda tokenizer, readings="main", **options: augment.LexiconSubstitution(tokenizer, WORDS, **options),
+        lambda tokenizer, readings="main", min_sense_share=None, **options: augment.LexiconSubstitution(
+            tokenizer, WORDS, **options
+        ),
     )
     examples = [dict(tokenizer(text)) for text in SENTENCES]
     labelled = Dataset.from_list([{**example, "label": i % 2} for i, example in enumerate(examples)])
