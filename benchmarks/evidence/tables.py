@@ -44,13 +44,16 @@ _PROBABILITIES = {"calibration_error": "calibration error", "log_loss": "log los
 TEXTS = Kind(
     {
         "accuracy": "clean",
-        "random_accuracy": "random attack",
+        "random_accuracy": "random",
         "typos_accuracy": "typos",
-        "greedy_accuracy": "greedy attack",
+        "greedy_accuracy": "greedy",
         "worst_accuracy": "worst case",
         **_PROBABILITIES,
     },
-    [("accuracy", "none"), ("greedy_accuracy", "none"), ("greedy_accuracy", "uniform")],
+    [
+        *(("accuracy", "none"), ("greedy_accuracy", "none")),
+        *(("accuracy", "uniform"), ("greedy_accuracy", "uniform"), ("worst_accuracy", "uniform")),
+    ],
     "examples per class",
     [
         Comparison("greedy_accuracy", "hard", "none", 10),
@@ -133,11 +136,11 @@ class Scores:
             run = line["run"]
             self.lines[run["method"]][(run["task"], run["size"]), run["seed"]] = line
 
-    def cells(self, *methods: str) -> list[Cell]:
-        """The cells of which all of these methods have a run."""
+    def cells(self, *methods: str, shared: bool = True) -> list[Cell]:
+        """The cells of which all of these methods have a run, or, if not `shared`, any of them."""
         found = [{cell for cell, _ in self.lines[_trained(method)]} for method in methods]
         order = lambda cell: (cell[0], float(cell[1]) if cell[1].isdecimal() else np.inf)  # noqa: E731
-        return sorted(set.intersection(*found), key=order)
+        return sorted((set.intersection if shared else set.union)(*found), key=order)
 
     def by_seed(self, method: str, score: str, cells: Sequence[Cell]) -> dict[int, float]:
         """The mean of a score over cells, for each seed that has all of them."""
@@ -174,13 +177,16 @@ def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
     for kind, own in by_kind:
         scores = Scores(own)
         names = [name for name in METHODS if name in methods and scores.lines[name]]
-        cells = scores.cells(*names) if names else []
+        shared, every = (scores.cells(*names), scores.cells(*names, shared=False)) if names else ([], [])
         if kind in (TEXTS, LARGE_TEXTS) and "none" in names:
             names.insert(names.index("none") + 1, TEMPERATURE)
-        for shown in [cells, *([cell] for cell in cells)] if len(cells) > 1 else [cells] if cells else []:
+        for shown in [*([shared] if len(shared) > 1 else []), *([cell] for cell in every)]:
             machines = sorted({line["machine"] for line in own if (line["run"]["task"], line["run"]["size"]) in shown})
             yield f"\n**{title_of(shown, kind)}** ({'; '.join(machines)})\n"
             yield from table(kind, scores, names, shown)
+            if shown is shared or len(every) == 1:
+                yield ""
+                yield from difference_table(kind, scores, names, shown)
 
 
 def title_of(cells: Sequence[Cell], kind: Kind) -> str:
@@ -201,7 +207,7 @@ def tuning_tables(lines: Sequence[Line]) -> Iterator[str]:
     for (task, size), points in by_cell.items():
         title = title_of([(task.removesuffix(HELD_OUT), size)], IMAGES if task.startswith(IMAGE_TASK) else TEXTS)
         yield f"\n**{title}, held-out training examples**\n"
-        yield "| method | point | seeds | clean | random attack | mean of both |"
+        yield "| method | point | seeds | clean | random | mean of both |"
         yield "|---|---|---:|---:|---:|---:|"
         for (method, point), own in points.items():
             scores = [fmean(line["scores"][name] for line in own) for name in ("accuracy", "random_accuracy")]
@@ -221,8 +227,8 @@ def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
     if not found:
         return
     corrected = holm([1.0 if np.isnan(difference.p) else difference.p for *_, difference, _ in found])
-    yield "| comparison | score | aim | difference | seeds | p | corrected p | p over examples |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|"
+    yield "| comparison | score | aim | difference | seeds | corrected p | p over examples |"
+    yield "|---|---|---:|---:|---:|---:|---:|"
     for (kind, (score, method, rival, aim), scores, difference, cells), p in zip(found, corrected, strict=True):
         over_examples = None
         if score.endswith("accuracy"):
@@ -230,27 +236,36 @@ def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
             over_examples = scores.example_p(method, rival, right, cells)
         yield (
             f"| {method} − {rival} | {kind.columns[score]} | {f'{aim:+g}'.replace('-', '−')} | {difference} | "
-            f"{difference.num_seeds} | {_p(difference.p)} | {_p(p)} | {_p(over_examples)} |"
+            f"{difference.num_seeds} | {_p(p)} | {_p(over_examples)} |"
         )
     yield ""
 
 
 def table(kind: Kind, scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:
-    """A row for each method: the means over the seeds that have all cells, differences, and the cost."""
-    differences = [f"{kind.columns[score]} − {rival}" for score, rival in kind.differences]
-    yield f"| method | seeds | {' | '.join([*kind.columns.values(), *differences])} | training, s |"
-    yield f"|---|---:|{'---:|' * (len(kind.columns) + len(differences))}---:|"
+    """A row for each method: the means over the seeds that have all cells, and the cost."""
+    yield f"| method | seeds | {' | '.join(kind.columns.values())} | training, s |"
+    yield f"|---|---:|{'---:|' * len(kind.columns)}---:|"
     for name in names:
         means = {score: list(scores.by_seed(name, score, cells).values()) for score in kind.columns}
         num_seeds = len(next(iter(means.values())))
         if not num_seeds:
             continue
         parts = [f"{fmean(values):.{2 if score == 'log_loss' else 1}f}" for score, values in means.items()]
-        for score, rival in kind.differences:
-            difference = None if rival in (name, _trained(name)) else scores.difference(name, rival, score, cells)
-            parts.append("–" if difference is None else str(difference))
         own = [line["train_seconds"] for (cell, _), line in scores.lines[_trained(name)].items() if cell in cells]
         yield f"| {name} | {num_seeds} | {' | '.join(parts)} | {fmean(own):.0f} |"
+
+
+def difference_table(kind: Kind, scores: Scores, names: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:
+    """A row for each method: its differences to others, over the seeds that both have."""
+    yield f"| method | {' | '.join(f'{kind.columns[score]} − {rival}' for score, rival in kind.differences)} |"
+    yield f"|---|{'---:|' * len(kind.differences)}"
+    for name in names:
+        found = [
+            None if rival in (name, _trained(name)) else scores.difference(name, rival, score, cells)
+            for score, rival in kind.differences
+        ]
+        if any(found):
+            yield f"| {name} | {' | '.join('–' if one is None else str(one) for one in found)} |"
 
 
 def _p(value: float | None) -> str:

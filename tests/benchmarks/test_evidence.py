@@ -16,7 +16,7 @@ from benchmarks.evidence.measures import correlation
 from benchmarks.evidence.methods import CORE, METHODS, STEPS, TEXTS, chosen, chosen_steps, group_of, settings_of
 from benchmarks.evidence.picture import LABELS, draw
 from benchmarks.evidence.tables import TEXTS as TEXT_TABLES
-from benchmarks.evidence.tables import Difference, Scores, holm, primary, table, tables
+from benchmarks.evidence.tables import Difference, Scores, difference_table, holm, primary, table, tables
 from benchmarks.evidence.training import tokenized
 
 
@@ -104,7 +104,8 @@ def test_regression_tasks_have_a_table_of_their_own():
             one = line(method, seed, task="stsb")
             lines.append({**one, "scores": {"correlation": 0.5 + 0.01 * seed + gain}})
     shown = list(tables(lines, ["none", "uniform"]))
-    assert "| none | 2 | 51.5 | – | −10.0 | 1 |" in shown and "| uniform | 2 | 61.5 | +10.0 | – | 1 |" in shown
+    assert "| none | 2 | 51.5 | 1 |" in shown and "| uniform | 2 | 61.5 | 1 |" in shown
+    assert "| none | – | −10.0 |" in shown and "| uniform | +10.0 | – |" in shown
     assert [row.split("**")[1] for row in shown if "**" in row] == ["subj: 20 examples per class", "stsb: 20 examples"]
 
 
@@ -135,6 +136,8 @@ def test_large_slices_need_no_tuning_and_are_compared_apart(data, tmp_path):
     num_small, num_both = (sum("| hard − none |" in row for row in of) for of in (small, both))
     assert (num_small, num_both) == (1, 2)
     more = [{**one, "run": one["run"] | {"task": "mr"}} for one in large]
+    partly = list(tables(large + more[2:], ["none", "hard"]))  # without `none` on one of the tasks
+    assert sum("**mr: 1000" in row for row in partly) == 1 and not any("Mean over" in row for row in partly)
     assert any(
         row.startswith("**Mean over mr, subj: 1000 examples")
         for row in "".join(tables(large + more, CORE)).split("\n")
@@ -246,13 +249,11 @@ def test_the_tables_name_each_comparison_once_it_has_runs():
     lines = [line("none", seed, greedy_accuracy=0.1) for seed in (1, 2)]
     lines += [line("hard", seed, greedy_accuracy=0.1 + 0.1 * seed, train_seconds=3.0) for seed in (1, 2)]
     rows = list(primary([(TEXT_TABLES, Scores(lines))]))
-    assert len(rows) == 4 and rows[2].startswith("| hard − none | greedy attack | +10 | +15.0 (")
-    (shown,) = [
-        row
-        for row in table(TEXT_TABLES, Scores(lines), ["none", "hard"], [("subj", "20")])
-        if row.startswith("| hard")
-    ]
-    assert shown.endswith("| +0.0 | +15.0 (−48.5 to +78.5) | – | 3 |")
+    assert len(rows) == 4 and rows[2].startswith("| hard − none | greedy | +10 | +15.0 (")
+    names, cells = ["none", "hard"], [("subj", "20")]
+    assert list(table(TEXT_TABLES, Scores(lines), names, cells))[3].endswith("| 0.50 | 3 |")
+    *_, shown = difference_table(TEXT_TABLES, Scores(lines), names, cells)
+    assert shown == "| hard | +0.0 | +15.0 (−48.5 to +78.5) | – | – | – |"
 
 
 def test_the_picture_shows_the_differences_of_the_tables():
