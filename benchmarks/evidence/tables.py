@@ -28,7 +28,7 @@ class Comparison(NamedTuple):
     score: str
     method: str
     rival: str
-    aim: float  # in points; negative where less is better
+    aim: float  # in points
 
 
 class Kind(NamedTuple):
@@ -40,7 +40,11 @@ class Kind(NamedTuple):
     primary: Sequence[Comparison] = ()
 
 
-_PROBABILITIES = {"calibration_error": "calibration error", "log_loss": "log loss"}
+_PROBABILITIES = {
+    "calibration_error": "calibration error",
+    "scaled_calibration_error": "after scaling",
+    "log_loss": "log loss",
+}
 TEXTS = Kind(
     {
         "accuracy": "clean",
@@ -178,8 +182,6 @@ def tables(lines: Sequence[Line], methods: Sequence[str]) -> Iterator[str]:
         scores = Scores(own)
         names = [name for name in METHODS if name in methods and scores.lines[name]]
         shared, every = (scores.cells(*names), scores.cells(*names, shared=False)) if names else ([], [])
-        if kind in (TEXTS, LARGE_TEXTS) and "none" in names:
-            names.insert(names.index("none") + 1, TEMPERATURE)
         for shown in [*([shared] if len(shared) > 1 else []), *([cell] for cell in every)]:
             machines = sorted({line["machine"] for line in own if (line["run"]["task"], line["run"]["size"]) in shown})
             yield f"\n**{title_of(shown, kind)}** ({'; '.join(machines)})\n"
@@ -226,17 +228,18 @@ def primary(by_kind: Sequence[tuple[Kind, Scores]]) -> Iterator[str]:
                 found.append((kind, comparison, scores, difference, cells))
     if not found:
         return
-    corrected = holm([1.0 if np.isnan(difference.p) else difference.p for *_, difference, _ in found])
+    known = [difference.p for *_, difference, _ in found if not np.isnan(difference.p)]
+    corrected = dict(zip(known, holm(known), strict=True))
     yield "| comparison | score | aim | difference | seeds | corrected p | p over examples |"
     yield "|---|---|---:|---:|---:|---:|---:|"
-    for (kind, (score, method, rival, aim), scores, difference, cells), p in zip(found, corrected, strict=True):
+    for kind, (score, method, rival, aim), scores, difference, cells in found:
         over_examples = None
         if score.endswith("accuracy"):
             right = score.removesuffix("_accuracy").replace("accuracy", "clean")
             over_examples = scores.example_p(method, rival, right, cells)
         yield (
-            f"| {method} − {rival} | {kind.columns[score]} | {f'{aim:+g}'.replace('-', '−')} | {difference} | "
-            f"{difference.num_seeds} | {_p(p)} | {_p(over_examples)} |"
+            f"| {method} − {rival} | {kind.columns[score]} | {_aim(score, aim)} | {difference} | "
+            f"{difference.num_seeds} | {_p(corrected.get(difference.p))} | {_p(over_examples)} |"
         )
     yield ""
 
@@ -251,7 +254,7 @@ def table(kind: Kind, scores: Scores, names: Sequence[str], cells: Sequence[Cell
         if not num_seeds:
             continue
         parts = [f"{fmean(values):.{2 if score == 'log_loss' else 1}f}" for score, values in means.items()]
-        own = [line["train_seconds"] for (cell, _), line in scores.lines[_trained(name)].items() if cell in cells]
+        own = [line["train_seconds"] for (cell, _), line in scores.lines[name].items() if cell in cells]
         yield f"| {name} | {num_seeds} | {' | '.join(parts)} | {fmean(own):.0f} |"
 
 
@@ -261,15 +264,19 @@ def difference_table(kind: Kind, scores: Scores, names: Sequence[str], cells: Se
     yield f"|---|{'---:|' * len(kind.differences)}"
     for name in names:
         found = [
-            None if rival in (name, _trained(name)) else scores.difference(name, rival, score, cells)
+            None if rival == name else scores.difference(name, rival, score, cells)
             for score, rival in kind.differences
         ]
         if any(found):
             yield f"| {name} | {' | '.join('–' if one is None else str(one) for one in found)} |"
 
 
+def _aim(score: str, aim: float) -> str:
+    return "< 0" if score.endswith("error") else f"≥ {aim:+g}".replace("-", "−").replace("+0", "0")
+
+
 def _p(value: float | None) -> str:
-    return "–" if value is None or np.isnan(value) else f"{value:.2g}"
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _trained(method: str) -> str:

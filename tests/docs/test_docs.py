@@ -219,6 +219,9 @@ def shell(synonyms, wordnet, tokenizer, model_dir, mirror, hub, store, tmp_path,
     rows[["sentence"]].to_csv("unlabelled.csv", index=False)
     upload(Path("train.csv"), f"{store}/train.csv")
     Path("my_augmenters.py").write_text(documented.CLASSES, encoding="utf-8")
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    (all_senses,) = re.findall(r"`all_senses.json`:\n\n```json\n(.*?)```", guide, re.DOTALL)
+    Path("all_senses.json").write_text(all_senses, encoding="utf-8")
     return Shell(model_dir, tmp_path / "classifier", tmp_path / "masked_lm", mirror[1], hub, store)
 
 
