@@ -102,6 +102,8 @@ LARGE_TEXTS = Group(
         "uniform": Method({"mmel_loss": "uniform"} | _ALL_SENSES, [{}], ()),
         "hard": Method(_HARD | _ALL_SENSES, [{"lambda_p": 0.1}], ()),
         "soft": Method(_SOFT | _ALL_SENSES, [{"lambda_p": 0.1, "lambda_t": 1.0}], ()),
+        "uniform_search": Method({"mmel_loss": "uniform"} | _ALL_SENSES, [{"num_searched": 3}], ()),
+        "hard_search": Method(_HARD | _ALL_SENSES, [{"lambda_p": 0.1, "num_searched": 3}], ()),
     }
 )
 # The settings that held-out data would choose with as many examples, from which the defaults are taken.

@@ -130,6 +130,8 @@ def test_large_slices_need_no_tuning_and_are_compared_apart(data, tmp_path):
     settings = [own for _, own in runs.planned(args, group_of("sst2", LARGE), results, list(CORE))]
     assert [own["mmel_loss"] for own in settings] == ["none", "none", "uniform", "hard", "soft"]
     assert [own["max_steps"] for own in settings] == [400, 1200, 400, 400, 400]
+    searched = [own for _, own in runs.planned(args, group_of("sst2", LARGE), results, ["hard_search"])]
+    assert [(own["num_searched"], own["lambda_p"], own["max_steps"]) for own in searched] == [(3, 0.1, 400)]
     lines = [line(method, seed) for method in ("none", "hard") for seed in (1, 2)]
     large = [{**one, "run": one["run"] | {"size": LARGE}} for one in lines]
     small, both = (list(tables(of, ["none", "hard"])) for of in (lines, lines + large))
