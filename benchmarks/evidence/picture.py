@@ -24,7 +24,7 @@ LABELS = {
     "longer": "no augmentation, three times the steps",
     "label_smoothing": "label smoothing",
     "r_drop": "R-Drop",
-    "uniform": "uniform augmentation",
+    "uniform": "plain augmentation, uniform weights",
     "hard": "MMEL-H",
     "hard_effective": "MMEL-H, set effective number",
     "worst": "hardest variant only",
